@@ -1,0 +1,96 @@
+"""What an agent needs to hold one conversation, and how it gets it.
+
+The LiveKit dispatch carries `DispatchMetadata`, in clear and small; the agent exchanges its
+token for the `CallBrief`, which carries the secrets.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+from msgspec import Struct
+
+from control_plane.domain.assistant import AssistantSpec, Provider
+
+BRIEF_VERSION = 1
+AGENT_NAME = "offhook"
+"""The name that our worker registers under; LiveKit dispatches to it explicitly."""
+
+
+class Direction(StrEnum):
+    """Who called whom."""
+
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+
+
+class DispatchMetadata(Struct, frozen=True, kw_only=True):
+    """The dispatch's metadata: opaque ids and a token, no prompt and no number.
+
+    `attempt_id` is null for an inbound call: the agent asks who answers it by posting an
+    `InboundCall`, with `token`, which then names the trunk's organization and nothing else.
+    """
+
+    v: int = BRIEF_VERSION
+    token: str
+    attempt_id: str | None = None
+    epoch: int = 0
+
+
+class InboundCall(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the agent sees of a call that came in, from the SIP participant's attributes."""
+
+    room_name: str
+    participant_identity: str
+    called_number: str
+    calling_number: str
+    sip_call_id: str
+    sip_trunk_id: str
+
+
+class ProviderAccess(Struct, frozen=True):
+    """A provider's key and, where it is not the provider's own, the endpoint to reach it at."""
+
+    api_key: str
+    api_url: str | None = None
+
+
+class CallBrief(Struct, frozen=True, kw_only=True):
+    """One conversation, complete.
+
+    Attributes:
+        session_id: the attempt's id; events and the recording are posted under it.
+        epoch: the attempt's fence; a write with an older one is refused (409).
+        token: bearer for the internal API, for this session only.
+        room_name: the LiveKit room of this conversation.
+        participant_identity: the person's identity in that room.
+        heartbeat_secs: how often, at least, an event must arrive to keep the call's lease.
+        answer_timeout_secs: how long the agent waits, once ready, for the call to be answered.
+        providers: keys for the cloud providers that `assistant` names, and no others.
+    """
+
+    v: int = BRIEF_VERSION
+    session_id: str
+    epoch: int
+    token: str
+    organization_id: str
+    direction: Direction
+    room_name: str
+    participant_identity: str
+    to_phone_number: str
+    from_phone_number: str
+    assistant: AssistantSpec
+    prompt_variables: dict[str, str] = msgspec.field(default_factory=dict)
+    heartbeat_secs: float = 3.0
+    answer_timeout_secs: float = 120.0
+    providers: dict[Provider, ProviderAccess] = msgspec.field(default_factory=dict)
+
+
+def decode_metadata(raw: str) -> DispatchMetadata:
+    """Return the dispatch's metadata.
+
+    Raises:
+        msgspec.ValidationError, msgspec.DecodeError: it is not ours.
+    """
+    return msgspec.json.decode(raw, type=DispatchMetadata)

@@ -1,0 +1,133 @@
+"""What the agent reports of a session, in the past tense; numbered from 1 per session.
+
+The stream is also the call's lease: it says ready, alive, done.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+from msgspec import Struct
+
+
+class EndedBy(StrEnum):
+    """Who ended the call."""
+
+    AGENT = "agent"
+    USER = "user"
+    SYSTEM = "system"
+
+
+class EndReason(StrEnum):
+    """Why the call ended, when it was not the person hanging up."""
+
+    TOOL_END_CALL = "tool_end_call"
+    MAX_DURATION = "max_duration"
+    SILENCE = "silence"
+    PROVIDER_FAILED = "provider_failed"
+    AGENT_LOST = "agent_lost"
+    SIP_SERVICE_LOST = "sip_service_lost"
+    CANCELLED = "cancelled"
+    NOT_ANSWERED = "not_answered"
+
+
+class AttemptResult(StrEnum):
+    """What answered."""
+
+    HUMAN = "human"
+    VOICEMAIL = "voicemail"
+    IVR = "IVR"
+    IOS_SCREENING_FILTER = "ios-screening-filter"
+    UNKNOWN = "unknown"
+
+
+class Role(StrEnum):
+    """Whose words a transcript item holds."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+
+
+class _Event(Struct, frozen=True, kw_only=True, tag_field="type", forbid_unknown_fields=True):
+    seq: int  # 1, 2, 3 … per session; a repeated number is the same event
+    at: float  # seconds since the epoch, UTC, by the agent's clock
+
+
+class AgentReady(_Event, frozen=True, kw_only=True, tag="agent_ready"):
+    """The agent is in the room with its voice and ears loaded; the call may be dialled."""
+
+
+class AgentAlive(_Event, frozen=True, kw_only=True, tag="agent_alive"):
+    """Nothing happened; the lease is renewed."""
+
+
+class CallAnswered(_Event, frozen=True, kw_only=True, tag="call_answered"):
+    """The person's side became active."""
+
+    sip_call_id: str = ""
+
+
+class ItemSaid(_Event, frozen=True, kw_only=True, tag="item_said"):
+    """One transcript item: what the person or the agent said, or a tool that ran.
+
+    Attributes:
+        content: the words; for a tool, empty.
+        interrupted: the agent was cut short; `content` is what was heard.
+        delays_ms: milliseconds of this turn by part, such as `end_of_turn`, `llm_first_token`,
+            `tts_first_byte`, `first_sound`.
+    """
+
+    role: Role
+    content: str
+    interrupted: bool = False
+    tool_name: str | None = None
+    tool_arguments: str | None = None
+    tool_output: str | None = None
+    tool_is_error: bool | None = None
+    delays_ms: dict[str, float] = msgspec.field(default_factory=dict)
+
+
+class KeyPressed(_Event, frozen=True, kw_only=True, tag="key_pressed"):
+    """The person pressed a key (RFC 4733)."""
+
+    digit: str
+
+
+class RecordingFinished(_Event, frozen=True, kw_only=True, tag="recording_finished"):
+    """The last page of the recording was sent."""
+
+    size_bytes: int
+    duration_ms: int
+    sha256: str
+
+
+class CallEnded(_Event, frozen=True, kw_only=True, tag="call_ended"):
+    """The conversation is over; nothing but the recording follows.
+
+    `end_reason` is null when the person hung up.
+    """
+
+    ended_by: EndedBy
+    end_reason: EndReason | None
+    result: AttemptResult
+    detail: str = ""
+
+
+CallEvent = (
+    AgentReady | AgentAlive | CallAnswered | ItemSaid | KeyPressed | RecordingFinished | CallEnded
+)
+
+
+class EventBatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Events in order, fenced by the attempt's epoch."""
+
+    epoch: int
+    events: list[CallEvent]
+
+
+class EventReceipt(Struct, frozen=True):
+    """How far the session's stream is stored: every event up to `through` is safe."""
+
+    through: int
