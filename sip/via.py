@@ -1,0 +1,70 @@
+"""The Via header: the path of a request, and the way back for its answer (RFC 3261 18.2)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_SENT_BY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?:\s*:\s*([0-9]{1,5}))?\Z")
+PARAM = re.compile(r";\s*([^\s;=]+)(?:\s*=\s*(\"(?:[^\"\\]|\\.)*\"|[^\s;]*))?\s*")
+
+
+class MalformedMessage(ValueError):
+    """A datagram that is no SIP message this element may act on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Via:
+    """One Via value: who sent the request, and its parameters (RFC 3261 section 20.42)."""
+
+    transport: str
+    host: str
+    port: int | None
+    params: dict[str, str | None]
+
+    @property
+    def branch(self) -> str:
+        """The transaction's branch; empty when the sender gave none (RFC 2543)."""
+        return self.params.get("branch") or ""
+
+    def render(self) -> str:
+        """The header value to write on the wire."""
+        place = self.host if self.port is None else f"{self.host}:{self.port}"
+        rest = "".join(f";{k}" if v is None else f";{k}={v}" for k, v in self.params.items())
+        return f"SIP/2.0/{self.transport} {place}{rest}"
+
+
+def parse_via(value: str) -> Via:
+    """Take one Via value apart."""
+    head, semicolon, params = value.partition(";")
+    protocol, _, place = head.strip().rpartition(" ")
+    if " " in protocol.strip() or ":" in protocol:  # "host : port" with spaces around the colon
+        protocol, _, place = re.sub(r"\s*([/:])\s*", r"\1", head.strip()).partition(" ")
+    name = re.sub(r"\s", "", protocol).upper()
+    sent_by = _SENT_BY.match(place.strip())
+    if not name.startswith("SIP/2.0/") or sent_by is None:
+        raise MalformedMessage("Via is not SIP/2.0")
+    port = int(sent_by[2]) if sent_by[2] else None
+    if port is not None and not 0 < port < 65536:
+        raise MalformedMessage("Via port out of range")
+    found: dict[str, str | None] = {}
+    for match in PARAM.finditer(semicolon + params):
+        found[match[1].lower()] = match[2]
+    return Via(name.removeprefix("SIP/2.0/"), sent_by[1], port, found)
+
+
+def reply_address(via: Via) -> tuple[str, int]:
+    """Where the answer to a request with this topmost Via goes (RFC 3261 18.2.2, RFC 3581)."""
+    rport = via.params.get("rport")
+    port = int(rport) if rport and rport.isascii() and rport.isdigit() else via.port or 5060
+    if not 0 < port < 65536:
+        raise MalformedMessage("Via names no port an answer could go to")
+    return (via.params.get("received") or via.host, port)
+
+
+def mark_source(via: Via, source: tuple[str, int]) -> Via:
+    """The Via with the real source noted in it: always `received`, `rport` when asked for."""
+    params: dict[str, str | None] = {**via.params, "received": source[0]}
+    if "rport" in params:
+        params["rport"] = str(source[1])
+    return Via(via.transport, via.host, via.port, params)
