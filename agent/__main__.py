@@ -1,0 +1,31 @@
+"""`python -m agent start`: the agent worker."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+# The turn detector's 250 MB model is not used (agent/session.py); LiveKit reads this at import.
+os.environ.setdefault("LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE", "0")
+
+from agent.server import load_engines, serve
+from agent.settings import AgentSettings
+from process.logs import configure
+from process.settings import SettingsError, load
+
+
+def main() -> None:
+    """Run the worker until it is told to stop."""
+    if sys.argv[1:] != ["start"]:
+        sys.exit("usage: python -m agent start")
+    try:
+        settings = load(AgentSettings, os.environ)
+    except SettingsError as exc:
+        sys.exit(str(exc))
+    configure("agent", level=settings.log_level, show_pii=settings.log_pii)
+    asyncio.run(serve(settings, load_engines(settings)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,205 @@
+"""One conversation from ready to over: greets, watches, ends, and says why."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from livekit import rtc
+from livekit.agents import (
+    AgentSession,
+    AgentStateChangedEvent,
+    CloseEvent,
+    CloseReason,
+    UserStateChangedEvent,
+)
+
+from agent.ending import Ending, Verdict
+from agent.keys import KeyCollector
+from agent.limits import SilenceWatch, hold_max_duration
+from agent.persona import Persona
+from agent.reporter import Reporter
+from agent.transcript import Transcriber
+from control_plane.domain.brief import CallBrief
+from control_plane.domain.events import (
+    AttemptResult,
+    CallAnswered,
+    CallEnded,
+    EndedBy,
+    EndReason,
+)
+
+CLOSING = "Thank you. Goodbye."
+GREET_ANYWAY_S = 2.5
+"""The person spoke first, but no reply came of it (a cough): greet after this."""
+PLAYOUT_LIMIT_S = 20.0
+HANG_UPS = (
+    rtc.DisconnectReason.CLIENT_INITIATED,
+    rtc.DisconnectReason.ROOM_DELETED,
+    rtc.DisconnectReason.PARTICIPANT_REMOVED,
+)
+
+
+class Call:
+    """Runs a started session against the person's side of the call."""
+
+    def __init__(
+        self, brief: CallBrief, room: rtc.Room, session: AgentSession[None], reporter: Reporter
+    ) -> None:
+        self._brief = brief
+        self._room = room
+        self._session = session
+        self._reporter = reporter
+        self.ending = Ending()
+        self._answered = asyncio.Event()
+        self._closing: asyncio.Task[None] | None = None
+        self._person_began = asyncio.Event()
+        self._transcriber = Transcriber(session, reporter)
+        self._keys = KeyCollector(session, reporter, brief.participant_identity)
+        self._watch()
+
+    async def wait_answered(self) -> bool:
+        """Return whether the person's side became active before the call ended."""
+        self._look()
+        waits = [
+            asyncio.ensure_future(self._answered.wait()),
+            asyncio.ensure_future(self.ending.wait()),
+        ]
+        try:
+            done, _ = await asyncio.wait(
+                waits,
+                timeout=self._brief.answer_timeout_secs,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if not done:
+            self.ending.end(EndedBy.SYSTEM, EndReason.NOT_ANSWERED)
+        return self._answered.is_set() and not self.ending.done
+
+    async def converse(self, persona: Persona) -> Verdict:
+        """Hold the conversation; returns how it ended. Call it once answered."""
+        answered_at = time.monotonic()
+        person = self._room.remote_participants.get(self._brief.participant_identity)
+        self._reporter.report(
+            CallAnswered, sip_call_id=person.attributes.get("sip.callIDFull", "") if person else ""
+        )
+        spec = self._brief.assistant
+        watchers = [
+            asyncio.create_task(
+                hold_max_duration(spec, self._session, self.ending, answered_at),
+                name="max duration",
+            ),
+            asyncio.create_task(self._greet(persona), name="greeting"),
+            asyncio.create_task(
+                SilenceWatch(spec, self._session, self.ending).run(), name="silence"
+            ),
+            asyncio.create_task(self._lost(), name="lease"),
+        ]
+        try:
+            return await self.ending.wait()
+        finally:
+            if self._closing is not None:
+                watchers.append(self._closing)
+            for watcher in watchers:
+                watcher.cancel()
+            await asyncio.gather(*watchers, return_exceptions=True)
+
+    def report_end(self, verdict: Verdict) -> None:
+        """Report how the call ended."""
+        spoke = self._transcriber.person_spoke
+        self._reporter.report(
+            CallEnded,
+            ended_by=verdict.by,
+            end_reason=verdict.reason,
+            result=AttemptResult.HUMAN if spoke else AttemptResult.UNKNOWN,
+            detail=verdict.detail,
+        )
+
+    def end_politely(self) -> None:
+        """Say the closing sentence once what is being said is over, then hang up."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close(), name="closing")
+
+    async def _close(self) -> None:
+        current = self._session.current_speech
+        already_spoke = current is not None and any(
+            item.type == "message" for item in current.chat_items
+        )
+        if current is not None:
+            await asyncio.wait(
+                [asyncio.ensure_future(current.wait_for_playout())], timeout=PLAYOUT_LIMIT_S
+            )
+        sentence = self._brief.assistant.end_of_call_sentence
+        if sentence or not already_spoke:
+            handle = self._session.say(sentence or CLOSING, allow_interruptions=False)
+            await asyncio.wait(
+                [asyncio.ensure_future(handle.wait_for_playout())], timeout=PLAYOUT_LIMIT_S
+            )
+        self.ending.end(EndedBy.AGENT, EndReason.TOOL_END_CALL)
+
+    async def _greet(self, persona: Persona) -> None:
+        """Say the first sentence after its delay; a person who speaks first gets it as reply."""
+
+        def spoke(event: AgentStateChangedEvent) -> None:
+            if event.new_state == "speaking":
+                persona.first = None
+
+        self._session.on("agent_state_changed", spoke)
+        delay_s = self._brief.assistant.first_sentence_delay_ms / 1000
+        try:
+            await asyncio.wait_for(self._person_began.wait(), delay_s)
+            await asyncio.sleep(GREET_ANYWAY_S)
+        except TimeoutError:
+            pass
+        first = persona.first
+        if first is not None:
+            persona.first = None
+            self._session.say(first.text, audio=first.audio())
+
+    async def _lost(self) -> None:
+        await self._reporter.lost.wait()
+        self.ending.end(EndedBy.SYSTEM, EndReason.AGENT_LOST, "the session has another owner")
+
+    def _watch(self) -> None:
+        self._room.on("participant_attributes_changed", lambda *_: self._look())
+        self._room.on("participant_connected", lambda *_: self._look())
+        self._room.on("participant_disconnected", self._on_left)
+        self._room.on(
+            "disconnected", lambda *_: self.ending.end(EndedBy.SYSTEM, None, "the room was closed")
+        )
+        self._room.on("sip_dtmf_received", self._keys.on_key)
+        self._session.on("close", self._on_close)
+        self._session.on("user_state_changed", self._on_user_state)
+
+    def _look(self) -> None:
+        person = self._room.remote_participants.get(self._brief.participant_identity)
+        if person is None:
+            return
+        is_sip = person.kind == rtc.ParticipantKind.PARTICIPANT_KIND_SIP
+        if not is_sip or person.attributes.get("sip.callStatus") == "active":
+            self._answered.set()
+
+    def _on_left(self, person: rtc.RemoteParticipant) -> None:
+        if person.identity != self._brief.participant_identity:
+            return
+        reason = person.disconnect_reason
+        if not self._answered.is_set():
+            self.ending.end(EndedBy.USER, EndReason.NOT_ANSWERED)
+        elif reason in HANG_UPS:
+            self.ending.end(EndedBy.USER)
+        else:
+            name = rtc.DisconnectReason.Name(reason) if reason is not None else "unknown"
+            self.ending.end(EndedBy.SYSTEM, EndReason.SIP_SERVICE_LOST, name)
+
+    def _on_user_state(self, event: UserStateChangedEvent) -> None:
+        if event.new_state == "speaking" and self._answered.is_set():
+            self._person_began.set()
+
+    def _on_close(self, event: CloseEvent) -> None:
+        if event.reason is CloseReason.ERROR:
+            detail = type(event.error).__name__ if event.error else ""
+            self.ending.end(EndedBy.SYSTEM, EndReason.PROVIDER_FAILED, detail)
+        else:
+            self.ending.end(EndedBy.SYSTEM, None, f"the session closed: {event.reason.value}")

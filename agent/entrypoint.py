@@ -1,0 +1,156 @@
+"""One call, from its brief to its last event."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import aiohttp
+import msgspec
+from livekit import api, rtc
+from livekit.agents import APIError, AutoSubscribe, JobContext
+from livekit.agents.voice.room_io import RoomOptions
+
+from agent.briefing import NobodyThere, get_brief
+from agent.call import Call
+from agent.ending import Verdict
+from agent.first_sentence import prepare
+from agent.internal_api import InternalApi, Refused, Unreachable
+from agent.line import LineIn, LineOut
+from agent.persona import Persona
+from agent.recording import StereoRecorder
+from agent.reporter import Reporter
+from agent.session import Engines, build_parts, build_session
+from control_plane.domain.brief import CallBrief
+from control_plane.domain.events import (
+    AgentReady,
+    AttemptResult,
+    CallEnded,
+    EndedBy,
+    EndReason,
+    RecordingFinished,
+)
+from process.logs import get_logger
+from speech.providers.access import ProviderKeyMissing
+
+log = get_logger(__name__)
+
+REPORT_LIMIT_S = 15.0
+RECORDING_LIMIT_S = 10.0
+
+
+async def run_call(context: JobContext, engines: Engines, internal_url: str) -> None:
+    """Hold the conversation that `context` was dispatched for; the room is gone afterwards."""
+    try:
+        brief = await get_brief(context, internal_url)
+    except (msgspec.DecodeError, Refused, Unreachable, NobodyThere) as exc:
+        log.warning("no brief for this job", why=str(exc) or type(exc).__name__)
+        await _leave(context)
+        return
+    context.log_context_fields = {"session_id": brief.session_id}
+    session_api = InternalApi(internal_url, brief.token)
+    reporter = Reporter(
+        session_api, brief.session_id, brief.epoch, heartbeat_s=brief.heartbeat_secs
+    )
+    recorder = StereoRecorder(session_api, brief.session_id)
+    try:
+        await _hold(context, brief, engines, reporter, recorder)
+    except (ProviderKeyMissing, APIError) as exc:
+        log.warning("a provider failed before the call", why=str(exc))
+        _report_failure(reporter, EndReason.PROVIDER_FAILED, str(exc))
+    except Exception as exc:
+        _report_failure(reporter, EndReason.AGENT_LOST, type(exc).__name__)
+        raise
+    finally:
+        await _leave(context)
+        finished = await recorder.finish(RECORDING_LIMIT_S)
+        if finished is not None:
+            reporter.report(
+                RecordingFinished,
+                size_bytes=finished.size_bytes,
+                duration_ms=finished.duration_ms,
+                sha256=finished.sha256,
+            )
+        await reporter.aclose(REPORT_LIMIT_S)
+        await session_api.aclose()
+
+
+async def _hold(
+    context: JobContext,
+    brief: CallBrief,
+    engines: Engines,
+    reporter: Reporter,
+    recorder: StereoRecorder,
+) -> None:
+    """Get ready, say so, wait for the answer, converse."""
+    parts = build_parts(brief, engines)
+    session = build_session(parts, engines)
+    line_in = LineIn(recorder.heard)
+    line_out = LineOut(recorder.said, recorder.cut)
+    session.input.audio, session.output.audio = line_in, line_out
+    await context.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY)
+    _listen(context.room, brief.participant_identity, line_in)
+    first, _ = await asyncio.gather(
+        prepare(brief, parts.llm, parts.tts), line_out.publish(context.room)
+    )
+    call = Call(brief, context.room, session, reporter)
+    persona = Persona(brief, first=first, on_end_call=call.end_politely)
+    try:
+        await session.start(
+            agent=persona,
+            room=context.room,
+            room_options=RoomOptions(
+                participant_identity=brief.participant_identity, close_on_disconnect=False
+            ),
+            record=False,
+        )
+        reporter.report(AgentReady)
+        if await call.wait_answered():
+            if brief.assistant.recording_enabled:
+                recorder.start()
+            await call.converse(persona)
+        call.report_end(await call.ending.wait())
+    finally:
+        # The room goes first: it hangs up the person's side, which waits for nothing of ours.
+        await _delete_room(context)
+        await session.aclose()
+        await line_in.aclose()
+        await line_out.aclose()
+
+
+def _listen(room: rtc.Room, identity: str, line_in: LineIn) -> None:
+    """Connect the line to the person's audio track, now or once it is there."""
+
+    def on_track(track: rtc.Track, _: object, person: rtc.RemoteParticipant) -> None:
+        if person.identity == identity and track.kind == rtc.TrackKind.KIND_AUDIO:
+            line_in.connect(track)
+
+    room.on("track_subscribed", on_track)
+    person = room.remote_participants.get(identity)
+    if person is None:
+        return
+    for publication in person.track_publications.values():
+        if publication.track is not None:
+            on_track(publication.track, publication, person)
+
+
+def _report_failure(reporter: Reporter, reason: EndReason, detail: str) -> None:
+    verdict = Verdict(EndedBy.SYSTEM, reason, detail)
+    reporter.report(
+        CallEnded,
+        ended_by=verdict.by,
+        end_reason=verdict.reason,
+        result=AttemptResult.UNKNOWN,
+        detail=verdict.detail,
+    )
+
+
+async def _delete_room(context: JobContext) -> None:
+    # Gone already, or the server is: the scheduler's reaper deletes what is left.
+    with suppress(api.TwirpError, aiohttp.ClientError, TimeoutError):
+        await context.api.room.delete_room(api.DeleteRoomRequest(room=context.job.room.name))
+
+
+async def _leave(context: JobContext) -> None:
+    await _delete_room(context)
+    context.shutdown(reason="the call is over")

@@ -1,0 +1,99 @@
+"""The control plane's internal API, as the agent uses it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import httpx
+import msgspec
+
+from control_plane.domain.brief import CallBrief, InboundCall
+from control_plane.domain.events import EventBatch, EventReceipt
+
+REQUEST_LIMIT_S = 10.0
+
+
+class Unreachable(Exception):
+    """The control plane gave no answer, or a passing failure; trying again may work."""
+
+
+class Refused(Exception):
+    """The control plane said no: another owner holds the session, or the token is spent."""
+
+
+class SessionApi(Protocol):
+    """Where a session's events and recording go."""
+
+    async def post_events(self, session_id: str, batch: EventBatch) -> EventReceipt:
+        """Store the batch; returns how far the stream is safe."""
+
+    async def post_recording(self, session_id: str, offset: int, page: bytes) -> int:
+        """Append `page` at `offset` bytes; returns the size stored."""
+
+
+class InternalApi:
+    """HTTP client of the internal listener, with one bearer token.
+
+    Every method raises `Unreachable` or `Refused`.
+    """
+
+    def __init__(self, base_url: str, token: str) -> None:
+        self._http = httpx.AsyncClient(
+            base_url=base_url,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=REQUEST_LIMIT_S,
+            trust_env=False,
+        )
+
+    async def fetch_brief(self) -> CallBrief:
+        """Return the brief that the dispatch's one-use token opens."""
+        answer = await self._send("GET", "/internal/brief")
+        return msgspec.json.decode(answer.content, type=CallBrief)
+
+    async def claim_inbound(self, call: InboundCall) -> CallBrief:
+        """Return the brief for a call that came in; asking twice for one room is harmless."""
+        answer = await self._send("POST", "/internal/inbound", content=msgspec.json.encode(call))
+        return msgspec.json.decode(answer.content, type=CallBrief)
+
+    async def post_events(self, session_id: str, batch: EventBatch) -> EventReceipt:
+        """Store the batch; returns how far the stream is safe."""
+        answer = await self._send(
+            "POST",
+            f"/internal/sessions/{session_id}/events",
+            content=msgspec.json.encode(batch),
+        )
+        return msgspec.json.decode(answer.content, type=EventReceipt)
+
+    async def post_recording(self, session_id: str, offset: int, page: bytes) -> int:
+        """Append `page` at `offset` bytes; returns the size stored."""
+        answer = await self._send(
+            "POST",
+            f"/internal/recordings/{session_id}?offset={offset}",
+            content=page,
+            content_type="application/octet-stream",
+        )
+        return int(answer.json()["size"])
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        content: bytes | None = None,
+        content_type: str = "application/json",
+    ) -> httpx.Response:
+        try:
+            answer = await self._http.request(
+                method, path, content=content, headers={"Content-Type": content_type}
+            )
+        except httpx.TransportError as exc:
+            raise Unreachable(type(exc).__name__) from exc
+        if answer.status_code >= 500 or answer.status_code == 429:
+            raise Unreachable(f"{path.partition('?')[0]} answered {answer.status_code}")
+        if answer.status_code >= 400:
+            raise Refused(f"{path.partition('?')[0]} answered {answer.status_code}")
+        return answer

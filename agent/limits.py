@@ -1,0 +1,100 @@
+"""Watchdogs of a live call: its longest duration, and silence."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from livekit.agents import (
+    AgentSession,
+    AgentStateChangedEvent,
+    UserInputTranscribedEvent,
+    UserStateChangedEvent,
+)
+
+from agent.ending import Ending
+from control_plane.domain.assistant import AssistantSpec
+from control_plane.domain.events import EndedBy, EndReason
+
+FAREWELL_S = 9.0
+"""Set aside for `max_duration_end_message` (≤ 150 characters), so that it ends by the limit."""
+ASK = ("Are you still there?", "I cannot hear you. Are you still on the line?")
+GOODBYE = "I will hang up now. Goodbye."
+
+
+async def hold_max_duration(
+    spec: AssistantSpec, session: AgentSession[Any], ending: Ending, answered_at: float
+) -> None:
+    """End the call when `max_call_duration_secs` have passed since `answered_at` (monotonic)."""
+    limit_s = spec.max_call_duration_secs
+    message = spec.max_duration_end_message
+    reserve_s = min(FAREWELL_S, limit_s / 2) if message else 0.0
+    await _until(answered_at + limit_s - reserve_s)
+    if message:
+        session.interrupt(force=True)
+        handle = session.say(message, allow_interruptions=False)
+        await asyncio.wait(
+            [asyncio.ensure_future(handle.wait_for_playout())],
+            timeout=max(0.0, answered_at + limit_s - time.monotonic()),
+        )
+    ending.end(EndedBy.SYSTEM, EndReason.MAX_DURATION)
+
+
+class SilenceWatch:
+    """Asks twice, then hangs up, when nobody speaks for `silence_timeout_secs` in all."""
+
+    def __init__(self, spec: AssistantSpec, session: AgentSession[Any], ending: Ending) -> None:
+        self._step_s = spec.silence_timeout_secs / (len(ASK) + 1)
+        self._session = session
+        self._ending = ending
+        self._stirred = asyncio.Event()
+        session.on("user_state_changed", self._on_user_state)
+        session.on("user_input_transcribed", self._on_words)
+        session.on("agent_state_changed", self._on_agent_state)
+        self._asked = 0
+        self._asking = False
+
+    async def run(self) -> None:
+        """Watch until the call is silent for too long."""
+        while True:
+            self._stirred.clear()
+            try:
+                await asyncio.wait_for(self._stirred.wait(), self._step_s)
+            except TimeoutError:
+                if self._busy():
+                    continue
+                if self._asked == len(ASK):
+                    break
+                await self._say(ASK[self._asked])
+                self._asked += 1
+        await self._say(GOODBYE)
+        self._ending.end(EndedBy.AGENT, EndReason.SILENCE)
+
+    def _busy(self) -> bool:
+        return (
+            self._session.agent_state in ("speaking", "thinking")
+            or self._session.user_state == "speaking"
+        )
+
+    async def _say(self, text: str) -> None:
+        self._asking = True
+        await self._session.say(text)
+        self._asking = False
+
+    def _on_user_state(self, event: UserStateChangedEvent) -> None:
+        if event.new_state == "speaking":
+            self._stirred.set()
+
+    def _on_words(self, event: UserInputTranscribedEvent) -> None:
+        if event.transcript.strip():
+            self._asked = 0
+            self._stirred.set()
+
+    def _on_agent_state(self, _event: AgentStateChangedEvent) -> None:
+        if not self._asking:
+            self._stirred.set()
+
+
+async def _until(moment: float) -> None:
+    await asyncio.sleep(max(0.0, moment - time.monotonic()))

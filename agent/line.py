@@ -1,0 +1,192 @@
+"""The agent's ends of the telephone line: what it hears (`LineIn`), what it says (`LineOut`).
+
+They take the place of LiveKit's room audio so that the recording knows exactly what was heard and
+sent, and so that an interruption leaves no more than `QUEUE_MS` of speech in flight.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+
+from livekit import rtc
+from livekit.agents.voice import io
+
+HEARD_RATE = 16_000
+"""Hz of the caller's audio: what voice activity detection and the recogniser work at."""
+SAID_RATE = 24_000
+"""Hz of the agent's audio: what the voices speak at."""
+FRAME_MS = 20
+QUEUE_MS = 60
+"""Speech handed to WebRTC ahead of time; more only delays an interruption."""
+
+
+class LineIn(io.AudioInput):
+    """The caller's audio, mono int16 at `HEARD_RATE` in frames of `FRAME_MS`.
+
+    Args:
+        on_heard: called with each frame's samples as it arrives.
+    """
+
+    def __init__(self, on_heard: Callable[[bytes], None]) -> None:
+        super().__init__(label="line")
+        self._on_heard = on_heard
+        # A session that stops listening must not make a call grow: 5 s, then the oldest goes.
+        self._frames: deque[rtc.AudioFrame] = deque(maxlen=5_000 // FRAME_MS)
+        self._arrived = asyncio.Event()
+        self._pump: asyncio.Task[None] | None = None
+
+    def connect(self, track: rtc.Track) -> None:
+        """Listen to `track` from now on, and to nothing else."""
+        if self._pump is not None:
+            self._pump.cancel()
+        self._pump = asyncio.create_task(self._read(track), name="line in")
+
+    async def __anext__(self) -> rtc.AudioFrame:
+        while not self._frames:
+            self._arrived.clear()
+            await self._arrived.wait()
+        return self._frames.popleft()
+
+    async def aclose(self) -> None:
+        """Stop listening."""
+        if self._pump is not None:
+            self._pump.cancel()
+            await asyncio.gather(self._pump, return_exceptions=True)
+
+    async def _read(self, track: rtc.Track) -> None:
+        stream = rtc.AudioStream(
+            track, sample_rate=HEARD_RATE, num_channels=1, frame_size_ms=FRAME_MS
+        )
+        try:
+            async for event in stream:
+                self._on_heard(bytes(event.frame.data))
+                self._frames.append(event.frame)
+                self._arrived.set()
+        finally:
+            await stream.aclose()
+
+
+class LineOut(io.AudioOutput):
+    """The agent's speech, mono int16 at `SAID_RATE`, sent to a room track in real time.
+
+    Args:
+        on_said: called with the samples handed to the line and the time (s since the epoch) at
+            which their first one plays.
+        on_cut: called with the time after which nothing of what was handed over plays.
+    """
+
+    def __init__(
+        self, on_said: Callable[[bytes, float], None], on_cut: Callable[[float], None]
+    ) -> None:
+        super().__init__(
+            label="line",
+            capabilities=io.AudioOutputCapabilities(pause=True),
+            sample_rate=SAID_RATE,
+        )
+        self._on_said = on_said
+        self._on_cut = on_cut
+        self._source = rtc.AudioSource(SAID_RATE, 1, queue_size_ms=QUEUE_MS)
+        self._waiting: deque[rtc.AudioFrame | None] = deque()  # None ends a segment
+        self._wake = asyncio.Event()
+        self._may_play = asyncio.Event()
+        self._may_play.set()
+        self._in_segment = False
+        self._unfinished = 0  # segments begun whose end the session has not been told
+        self._sent_s = 0.0  # of the current segment
+        self._segment = 0  # rises with every segment that ended, heard or cut
+        self._pump: asyncio.Task[None] | None = None
+
+    async def publish(self, room: rtc.Room) -> None:
+        """Publish the agent's track in `room`; silence until something is said."""
+        track = rtc.LocalAudioTrack.create_audio_track("agent", self._source)
+        options = rtc.TrackPublishOptions(
+            source=rtc.TrackSource.SOURCE_MICROPHONE, dtx=False, red=False
+        )
+        await room.local_participant.publish_track(track, options)
+        self._pump = asyncio.create_task(self._play(), name="line out")
+
+    async def capture_frame(self, frame: rtc.AudioFrame) -> None:
+        await super().capture_frame(frame)
+        size = SAID_RATE * FRAME_MS // 1000 * 2
+        data = bytes(frame.data)
+        for start in range(0, len(data), size):
+            self._waiting.append(_frame(data[start : start + size]))
+        if not self._in_segment:
+            self._in_segment = True
+            self._unfinished += 1
+        self._wake.set()
+
+    def flush(self) -> None:
+        super().flush()
+        if self._in_segment:
+            self._in_segment = False
+            self._waiting.append(None)
+            self._wake.set()
+
+    def clear_buffer(self) -> None:
+        """Fall silent: drop what waits and what WebRTC has not played."""
+        if not self._unfinished:
+            return
+        unplayed_s = self._source.queued_duration
+        self._waiting.clear()
+        self._source.clear_queue()
+        self._in_segment = False
+        self._on_cut(time.time())
+        self._end_segment(max(0.0, self._sent_s - unplayed_s), interrupted=True)
+        while self._unfinished:
+            self._end_segment(0.0, interrupted=True)
+
+    def pause(self) -> None:
+        super().pause()
+        self._may_play.clear()
+
+    def resume(self) -> None:
+        super().resume()
+        self._may_play.set()
+
+    async def aclose(self) -> None:
+        """Stop playing and free the track's source."""
+        if self._pump is not None:
+            self._pump.cancel()
+            await asyncio.gather(self._pump, return_exceptions=True)
+        await self._source.aclose()
+
+    async def _play(self) -> None:
+        while True:
+            await self._may_play.wait()
+            if not self._waiting:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            frame = self._waiting.popleft()
+            segment = self._segment
+            if frame is None:
+                await self._source.wait_for_playout()
+                if segment == self._segment:
+                    self._end_segment(self._sent_s, interrupted=False)
+                continue
+            starts_at = time.time() + self._source.queued_duration
+            if not self._sent_s:
+                self.on_playback_started(created_at=starts_at)
+            self._sent_s += frame.duration
+            self._on_said(bytes(frame.data), starts_at)
+            # Waits while WebRTC holds QUEUE_MS already: this is what keeps real time.
+            await self._source.capture_frame(frame)
+
+    def _end_segment(self, position_s: float, *, interrupted: bool) -> None:
+        self._segment += 1
+        self._unfinished -= 1
+        self._sent_s = 0.0
+        self.on_playback_finished(playback_position=position_s, interrupted=interrupted)
+
+
+def _frame(samples: bytes) -> rtc.AudioFrame:
+    return rtc.AudioFrame(
+        data=samples,
+        sample_rate=SAID_RATE,
+        num_channels=1,
+        samples_per_channel=len(samples) // 2,
+    )

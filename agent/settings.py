@@ -1,0 +1,25 @@
+"""What the agent worker is told by its environment."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+
+class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of `python -m agent`, each named by its environment variable."""
+
+    livekit_url: str = msgspec.field(name="LIVEKIT_URL", default="ws://127.0.0.1:7880")
+    livekit_api_key: str = msgspec.field(name="LIVEKIT_API_KEY")
+    livekit_api_secret: str = msgspec.field(name="LIVEKIT_API_SECRET")
+    internal_url: str = msgspec.field(name="OFFHOOK_INTERNAL_URL", default="http://127.0.0.1:7901")
+    worker_host: str = msgspec.field(name="OFFHOOK_WORKER_HOST", default="127.0.0.1")
+    worker_port: int = msgspec.field(name="OFFHOOK_WORKER_PORT", default=7891)
+    max_sessions: Annotated[int, Meta(ge=1)] = msgspec.field(
+        name="OFFHOOK_WORKER_MAX_SESSIONS", default=20
+    )
+    stt_model_dir: str = msgspec.field(name="OFFHOOK_STT_MODEL_DIR", default="")
+    log_level: str = msgspec.field(name="OFFHOOK_LOG_LEVEL", default="INFO")
+    log_pii: bool = msgspec.field(name="OFFHOOK_LOG_PII", default=False)
