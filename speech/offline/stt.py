@@ -1,0 +1,135 @@
+"""The embedded ears as a LiveKit STT.
+
+With a VAD it streams: decoding starts at the first short silence, so that the text is there when
+the VAD, later, calls the turn over. Without one it is a batch recogniser for `stt.StreamAdapter`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Executor
+
+import numpy as np
+from livekit import rtc
+from livekit.agents import (
+    DEFAULT_API_CONNECT_OPTIONS,
+    NOT_GIVEN,
+    APIConnectOptions,
+    LanguageCode,
+    NotGivenOr,
+)
+from livekit.agents import stt as lk_stt
+from livekit.agents import vad as lk_vad
+from livekit.agents.utils import AudioBuffer
+
+from speech.offline.ears import SAMPLE_RATE, Ears, Samples
+from speech.offline.listening import Hearing
+
+LANGUAGE = LanguageCode("en")
+
+
+class OfflineSTT(lk_stt.STT[str]):
+    """Transcripts from the embedded ears; all streams of a process share its one decode thread."""
+
+    def __init__(self, ears: Ears, executor: Executor, *, vad: lk_vad.VAD | None = None) -> None:
+        super().__init__(
+            capabilities=lk_stt.STTCapabilities(
+                streaming=vad is not None, interim_results=False, offline_recognize=True
+            )
+        )
+        self._ears = ears
+        self._executor = executor
+        self._vad = vad
+        self._decoding = 0
+
+    @property
+    def model(self) -> str:
+        return "whisper-tiny.en"
+
+    @property
+    def provider(self) -> str:
+        return "offline"
+
+    async def decode(self, samples: Samples) -> str:
+        """Return the text of one utterance (16 kHz), decoded on the process's decode thread."""
+        self._decoding += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._executor, self._ears.transcribe, samples)
+        finally:
+            self._decoding -= 1
+
+    def idle(self) -> bool:
+        """Whether nothing of this recogniser's is being decoded."""
+        return self._decoding == 0
+
+    async def _recognize_impl(
+        self,
+        buffer: AudioBuffer,
+        *,
+        language: NotGivenOr[str] = NOT_GIVEN,
+        conn_options: APIConnectOptions,
+    ) -> lk_stt.SpeechEvent:
+        # English is all it hears and nothing is connected to: `language`, `conn_options` are moot.
+        del language, conn_options
+        text = await self.decode(to_samples(buffer))
+        said = lk_stt.SpeechData(language=LANGUAGE, text=text, confidence=1.0)
+        return lk_stt.SpeechEvent(lk_stt.SpeechEventType.FINAL_TRANSCRIPT, alternatives=[said])
+
+    def stream(
+        self,
+        *,
+        language: NotGivenOr[str] = NOT_GIVEN,
+        conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS,
+    ) -> lk_stt.RecognizeStream:
+        """Return a stream that says what was heard as soon as the VAD ends a turn."""
+        if self._vad is None:
+            return super().stream(language=language, conn_options=conn_options)
+        return _Stream(self, self._vad, conn_options)
+
+
+class _Stream(lk_stt.RecognizeStream):
+    def __init__(self, owner: OfflineSTT, vad: lk_vad.VAD, conn_options: APIConnectOptions) -> None:
+        self._owner = owner
+        self._vad_used = vad
+        super().__init__(stt=owner, conn_options=conn_options, sample_rate=SAMPLE_RATE)
+
+    async def _run(self) -> None:
+        stream = self._vad_used.stream()
+        hearing = Hearing(self._owner.decode, self._event_ch.send_nowait, self._owner.idle)
+        forward = asyncio.create_task(self._forward(stream), name="offline-stt.forward")
+        try:
+            async for event in stream:
+                await hearing.on_vad(event)
+            await forward
+        finally:
+            forward.cancel()
+            await asyncio.gather(forward, return_exceptions=True)
+            await hearing.aclose()
+            await stream.aclose()
+
+    async def _forward(self, stream: lk_vad.VADStream) -> None:
+        async for item in self._input_ch:
+            if isinstance(item, self._FlushSentinel):
+                stream.flush()
+            else:
+                stream.push_frame(item)
+        stream.end_input()
+
+
+def to_samples(buffer: AudioBuffer) -> Samples:
+    """Return any audio that LiveKit hands over as mono 16 kHz floats, −1 to 1."""
+    frame = rtc.combine_audio_frames(buffer)
+    if frame.sample_rate != SAMPLE_RATE:
+        resampler = rtc.AudioResampler(
+            frame.sample_rate, SAMPLE_RATE, num_channels=frame.num_channels
+        )
+        frames = [*resampler.push(frame), *resampler.flush()]
+        if not frames:
+            return np.zeros(0, np.float32)
+        frame = rtc.combine_audio_frames(frames)
+    samples: Samples = np.divide(np.frombuffer(frame.data, np.int16), 32_768, dtype=np.float32)
+    if frame.num_channels > 1:
+        mono: Samples = samples.reshape(-1, frame.num_channels).mean(axis=1, dtype=np.float32)
+        return mono
+    return samples

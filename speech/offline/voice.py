@@ -1,0 +1,56 @@
+"""The embedded voice: hibari's one packaged voice, 24 kHz, the same bytes for the same sentence."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from speech.offline.extra import require
+
+SAMPLE_RATE = 24_000
+VOICE = "heart"
+_KEPT_SENTENCES = 256
+
+
+class Speaker:
+    """Text to speech, English; safe to use from several threads."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+        self._lock = threading.Lock()
+        # An agent says the same few sentences in every call: they cost nothing the second time.
+        self._render = lru_cache(maxsize=_KEPT_SENTENCES)(self._synthesize)
+
+    @classmethod
+    def load(cls) -> Speaker:
+        """Return the voice that comes inside the package; nothing is ever downloaded.
+
+        Raises:
+            EmbeddedSpeechMissing: the extra is not installed.
+        """
+        hibari = require("hibari")
+        bundled = require("hibari.voices").voice_path(VOICE, download_missing=False)
+        engine = hibari.Hibari(voice=VOICE, model=bundled, threads=1)
+        _ = engine.g2p  # built on first use otherwise, which would cost the first turn 0.3 s
+        return cls(engine)
+
+    def sentences(self, text: str) -> list[str]:
+        """Return `text` as the voice will cut it."""
+        return [str(sentence) for sentence in self._engine.split_sentences(text)]
+
+    def stream(self, text: str) -> Iterator[bytes]:
+        """Yield 16-bit mono 24 kHz PCM, a block per sentence as soon as it is rendered."""
+        for sentence in self.sentences(text):
+            pcm = self._render(sentence)
+            if pcm:
+                yield pcm
+
+    def _synthesize(self, sentence: str) -> bytes:
+        with self._lock:
+            wave = self._engine(sentence, speed=1.0, seed=0)
+        pcm: bytes = (np.clip(wave, -1.0, 1.0) * 32_767).astype("<i2").tobytes()
+        return pcm

@@ -1,0 +1,46 @@
+"""Cartesia: voices (Sonic) and ears (Ink)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from livekit.agents import stt, tts
+from livekit.plugins import cartesia
+
+from control_plane.domain.assistant import Ears, Provider, Voice
+from speech.providers.access import Providers, access
+
+API_URL = "https://api.cartesia.ai"
+
+
+def voice(chosen: Voice, providers: Providers, *, language: str) -> tts.TTS[Any]:
+    """Return the Cartesia voice, with its speed and volume; 24 kHz.
+
+    Raises:
+        ProviderKeyMissing: Cartesia has no key.
+    """
+    found = access(providers, Provider.CARTESIA)
+    return cartesia.TTS(
+        model="sonic-3",  # the only family that takes speed and volume as numbers
+        voice=chosen.id,
+        speed=chosen.speed,
+        volume=chosen.volume,
+        language=language,
+        api_key=found.api_key,
+        base_url=found.api_url or API_URL,
+    )
+
+
+def transcriber(ears: Ears, providers: Providers, *, language: str) -> stt.STT[Any]:
+    """Return Cartesia's streaming recogniser.
+
+    Raises:
+        ProviderKeyMissing: Cartesia has no key.
+    """
+    found = access(providers, Provider.CARTESIA)
+    return cartesia.STT(
+        model=ears.model or ("ink-2" if language == "en" else "ink-whisper"),
+        language=language,
+        api_key=found.api_key,
+        base_url=found.api_url or API_URL,
+    )

@@ -1,0 +1,52 @@
+"""ElevenLabs: voices and ears (Scribe)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from livekit.agents import stt, tts
+from livekit.plugins import elevenlabs
+
+from control_plane.domain.assistant import Ears, Provider, Voice
+from speech.providers.access import Providers, access
+
+API_URL = "https://api.elevenlabs.io/v1"
+SLOWEST, FASTEST = 0.7, 1.2
+_STABILITY, _SIMILARITY = 0.5, 0.75
+"""The provider's own defaults; its plugin wants them given as soon as a speed is."""
+
+
+def voice(chosen: Voice, providers: Providers, *, language: str) -> tts.TTS[Any]:
+    """Return the ElevenLabs voice, its speed held to the provider's 0.7–1.2; PCM, 24 kHz.
+
+    Raises:
+        ProviderKeyMissing: ElevenLabs has no key.
+    """
+    found = access(providers, Provider.ELEVENLABS)
+    return elevenlabs.TTS(
+        voice_id=chosen.id,
+        voice_settings=elevenlabs.VoiceSettings(
+            stability=_STABILITY,
+            similarity_boost=_SIMILARITY,
+            speed=min(FASTEST, max(SLOWEST, chosen.speed)),
+        ),
+        encoding="pcm_24000",
+        language=language,
+        api_key=found.api_key,
+        base_url=found.api_url or API_URL,
+    )
+
+
+def transcriber(ears: Ears, providers: Providers, *, language: str) -> stt.STT[Any]:
+    """Return ElevenLabs' streaming recogniser.
+
+    Raises:
+        ProviderKeyMissing: ElevenLabs has no key.
+    """
+    found = access(providers, Provider.ELEVENLABS)
+    return elevenlabs.STT(
+        model=ears.model or "scribe_v2_realtime",
+        language_code=language,
+        api_key=found.api_key,
+        base_url=found.api_url or API_URL,
+    )

@@ -1,0 +1,77 @@
+"""OpenAI and everything that speaks its chat completions: OpenAI, Mistral, OpenRouter, custom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from livekit.agents import llm, stt
+from livekit.plugins import openai
+
+from control_plane.domain.assistant import (
+    CustomModel,
+    DedicatedModel,
+    Ears,
+    OpenRouterModel,
+    Provider,
+)
+from speech.providers.access import Providers, access
+
+MISTRAL_URL = "https://api.mistral.ai/v1"
+OPENROUTER_URL = "https://openrouter.ai/api/v1"
+OPENAI_URL = "https://api.openai.com/v1"
+
+_MISTRAL_NAME = {"ministral-3-8b-instruct": "ministral-8b-2512"}
+"""What Mistral calls the models that assistants name."""
+
+
+def dedicated(model: DedicatedModel, providers: Providers) -> llm.LLM[Any]:
+    """Return the named model, at OpenAI or at Mistral.
+
+    Raises:
+        ProviderKeyMissing: the provider that serves it has no key.
+    """
+    if model.name in _MISTRAL_NAME:
+        found = access(providers, Provider.MISTRAL)
+        url, name = found.api_url or MISTRAL_URL, _MISTRAL_NAME[model.name]
+    else:
+        found = access(providers, Provider.OPENAI)
+        url, name = found.api_url or OPENAI_URL, model.name
+    return openai.LLM(model=name, api_key=found.api_key, base_url=url)
+
+
+def openrouter(model: OpenRouterModel, providers: Providers) -> llm.LLM[Any]:
+    """Return an OpenRouter model, served by the upstream provider asked for and by no other.
+
+    Raises:
+        ProviderKeyMissing: OpenRouter has no key.
+
+    Source: https://openrouter.ai/docs/features/provider-routing
+    """
+    found = access(providers, Provider.OPENROUTER)
+    routing = {"order": [model.openrouter_provider], "allow_fallbacks": False}
+    return openai.LLM(
+        model=model.openrouter_model_id,
+        api_key=found.api_key,
+        base_url=found.api_url or OPENROUTER_URL,
+        extra_body={"provider": routing},
+    )
+
+
+def custom(model: CustomModel) -> llm.LLM[Any]:
+    """Return a model at an endpoint of the user's own."""
+    return openai.LLM(model=model.model_name, api_key=model.api_key, base_url=model.api_url)
+
+
+def transcriber(ears: Ears, providers: Providers, *, language: str) -> stt.STT[Any]:
+    """Return OpenAI's recogniser; batch unless the model is a realtime one.
+
+    Raises:
+        ProviderKeyMissing: OpenAI has no key.
+    """
+    found = access(providers, Provider.OPENAI)
+    return openai.STT(
+        model=ears.model or "gpt-4o-mini-transcribe",
+        language=language,
+        api_key=found.api_key,
+        base_url=found.api_url or OPENAI_URL,
+    )
