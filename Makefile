@@ -1,0 +1,67 @@
+# Offhook. `make` alone lists what it can do.
+# Needs: Linux x86-64, Python 3.11–3.13 with venv, git, make. Everything else is fetched or built.
+
+SHELL := /bin/sh
+VENV := .venv
+PY := $(VENV)/bin/python
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info < (3,14))' \
+	2>/dev/null && { echo $$p; break; }; done)
+PIP_INSTALL = $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes
+PYTEST_ARGS ?=
+
+.PHONY: help up first-call test test-long check format bench down clean venv-run venv-dev livekit
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+up: venv-run  ## Start everything here, place a first phone call, stay up
+	@$(PY) -m offhook up $(UP_ARGS)
+
+first-call: venv-run  ## Start, place the first call, judge it, stop
+	@$(PY) -m offhook up --once
+
+test: venv-dev livekit  ## Run the whole suite
+	@$(PY) -m pytest $(PYTEST_ARGS)
+
+check: venv-dev  ## Lint, types, import contracts, format
+	@echo "== ruff";          $(VENV)/bin/ruff check .
+	@echo "== ruff format";   $(VENV)/bin/ruff format --check .
+	@echo "== mypy";          $(VENV)/bin/mypy
+	@echo "== import-linter"; $(VENV)/bin/lint-imports --no-logo 2>/dev/null || $(VENV)/bin/lint-imports
+
+format: venv-dev  ## Format the code
+	@$(VENV)/bin/ruff check --fix -q . ; $(VENV)/bin/ruff format .
+
+bench: venv-dev livekit  ## Measure: make bench ONLY=gateway
+	@$(PY) -m bench $(ONLY)
+
+down: venv-run  ## Stop what `make up` started
+	@$(PY) -m offhook down
+
+clean:  ## Remove what was built here; never the data folder
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './data/*' -prune -exec rm -rf {} +
+
+livekit: venv-dev
+	@$(PY) -m offhook livekit build
+
+venv-run: $(VENV)/.run-$(shell cksum < requirements/run.txt | cut -d' ' -f1)
+venv-dev: $(VENV)/.dev-$(shell cksum < requirements/dev.txt | cut -d' ' -f1)
+
+$(PY):
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed and none is on PATH: install python3.11"; exit 1; }
+	@echo "Creating the virtual environment $(VENV) with $(PYTHON)"
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "The venv module is missing: apt-get install python3-venv"; exit 1; }
+
+$(VENV)/.run-%: $(PY)
+	@echo "Installing Offhook's dependencies (pinned, hashes checked; about 600 MB, once)"
+	@$(PIP_INSTALL) -r requirements/run.txt
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@rm -f $(VENV)/.run-*; touch $@
+
+$(VENV)/.dev-%: $(PY)
+	@echo "Installing Offhook's dependencies and test tools (pinned, hashes checked; once)"
+	@$(PIP_INSTALL) -r requirements/dev.txt
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@rm -f $(VENV)/.dev-*; touch $@ $(VENV)/.run-$(shell cksum < requirements/run.txt | cut -d' ' -f1)

@@ -1,0 +1,131 @@
+"""Commands for the first day: a real trunk, a number, a provider's key."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from offhook.api_client import ApiClient, ApiProblem, connect
+from offhook.console import fail, say
+from offhook.installation import Installation
+
+trunk_app = typer.Typer(
+    help="Trunks: the carriers that calls go out through.", no_args_is_help=True
+)
+number_app = typer.Typer(
+    help="Numbers: yours, to call from and be called at.", no_args_is_help=True
+)
+provider_app = typer.Typer(help="Keys of model and voice providers.", no_args_is_help=True)
+assistant_app = typer.Typer(help="Assistants: who speaks.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.add_typer(trunk_app, name="trunk")
+    app.add_typer(number_app, name="number")
+    app.add_typer(provider_app, name="provider")
+    app.add_typer(assistant_app, name="assistant")
+
+
+@trunk_app.command("add")
+def add_trunk(
+    name: Annotated[str, typer.Argument(help="A name of your choice")],
+    address: Annotated[str, typer.Option(help="The carrier's host, or host:port")],
+    number: Annotated[list[str], typer.Option(help="Your number there, in E.164; repeatable")],
+    username: Annotated[str | None, typer.Option(help="Digest user name")] = None,
+    transport: Annotated[str, typer.Option(help="udp or tcp")] = "udp",
+    default: Annotated[bool, typer.Option(help="Use it for every order")] = True,
+) -> None:
+    """Add a carrier; its password is asked for, never an argument."""
+    body: dict[str, Any] = {
+        "name": name,
+        "address": address,
+        "numbers": number,
+        "transport": transport,
+        "is_default": default,
+    }
+    if username:
+        body |= {"username": username, "password": _secret("Digest password")}
+    _run(lambda api: _told(api.post("/trunk", body), "trunk", "added"))
+
+
+@trunk_app.command("list")
+def list_trunks() -> None:
+    """List the trunks."""
+    _run(lambda api: _listed(api.get("/trunk"), "trunks", ("name", "address", "is_default")))
+
+
+@number_app.command("add")
+def add_number(
+    phone_number: Annotated[str, typer.Argument(help="In E.164: +12025550123")],
+    trunk: Annotated[str | None, typer.Option(help="The trunk's id; else the default one")] = None,
+    assistant: Annotated[
+        str | None, typer.Option(help="Who answers it; else the default assistant")
+    ] = None,
+    default: Annotated[bool, typer.Option(help="Call from it unless an order says")] = True,
+) -> None:
+    """Add a number of yours."""
+    body: dict[str, Any] = {"phone_number": phone_number, "is_default": default}
+    if trunk:
+        body["trunk_id"] = trunk
+    if assistant:
+        body["assistant_id"] = assistant
+    _run(lambda api: _told(api.post("/number", body), "number", "added"))
+
+
+@number_app.command("list")
+def list_numbers() -> None:
+    """List the numbers."""
+    _run(lambda api: _listed(api.get("/number"), "numbers", ("phone_number", "is_default")))
+
+
+@provider_app.command("set")
+def set_provider(
+    name: Annotated[str, typer.Argument(help="openai, openrouter, mistral, cartesia, elevenlabs")],
+    api_url: Annotated[
+        str | None, typer.Option(help="Another endpoint that speaks the same API")
+    ] = None,
+) -> None:
+    """Store a provider's key; it is asked for, or read from standard input."""
+    body: dict[str, Any] = {"api_key": _secret(f"{name} API key")}
+    if api_url:
+        body["api_url"] = api_url
+    _run(lambda api: _told(api.put(f"/provider/{name}", body), "provider", "stored"))
+
+
+@provider_app.command("list")
+def list_providers() -> None:
+    """List the providers that have a key."""
+    _run(lambda api: _listed(api.get("/provider"), "providers", ("name", "api_key")))
+
+
+@assistant_app.command("list")
+def list_assistants() -> None:
+    """List the assistants."""
+    _run(lambda api: _listed(api.get("/assistant"), "assistants", ("id", "name")))
+
+
+def _run(command: Callable[[ApiClient], None]) -> None:
+    try:
+        command(connect(Installation(os.environ)))
+    except ApiProblem as exc:
+        fail(str(exc))
+        raise typer.Exit(1) from None
+
+
+def _told(answer: dict[str, Any], kind: str, done: str) -> None:
+    row = answer.get(kind, answer)
+    name = row.get("name") or row.get("phone_number") or row.get("id")
+    say(f"{kind} {name} {done}")
+
+
+def _listed(answer: dict[str, Any], kind: str, columns: tuple[str, ...]) -> None:
+    for row in answer.get(kind, []):
+        say("  ".join(str(row.get(column, "")) for column in columns))
+
+
+def _secret(what: str) -> str:
+    return str(typer.prompt(what, hide_input=True))

@@ -1,0 +1,95 @@
+"""The public API as the command line uses it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+
+from offhook.installation import Installation
+
+
+class ApiProblem(Exception):
+    """The API refused a request; the message says which field and what to do."""
+
+
+class ApiClient:
+    """Bearer client of one Offhook."""
+
+    def __init__(self, base_url: str, api_key: str) -> None:
+        self._http = httpx.Client(
+            base_url=base_url,
+            headers={"Authorization": f"Bearer {api_key}"},
+            timeout=15.0,
+            trust_env=False,
+        )
+
+    def get(self, path: str, **query: str) -> Any:
+        """Return the decoded answer."""
+        return self._send("GET", path, params=query)
+
+    def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Return the decoded answer."""
+        return self._send("POST", path, json=body if body is not None else {})
+
+    def put(self, path: str, body: dict[str, Any]) -> Any:
+        """Return the decoded answer."""
+        return self._send("PUT", path, json=body)
+
+    def events(self, order_id: str, *, limit_s: float) -> Iterator[dict[str, Any]]:
+        """Yield an order's events as they are stored, until it is over.
+
+        Args:
+            limit_s: how long one event may take to come.
+        """
+        try:
+            with self._http.stream(
+                "GET",
+                f"/call/{order_id}/events",
+                headers={"Accept": "text/event-stream"},
+                timeout=httpx.Timeout(15.0, read=limit_s),
+            ) as answer:
+                if answer.is_error:
+                    answer.read()
+                    raise ApiProblem(explain(answer))
+                for line in answer.iter_lines():
+                    if line.startswith("data:"):
+                        yield json.loads(line.removeprefix("data:"))
+        except httpx.TransportError as exc:
+            raise ApiProblem(f"the API stopped answering: {type(exc).__name__}") from exc
+
+    def _send(self, method: str, path: str, **how: Any) -> Any:
+        try:
+            answer = self._http.request(method, path, **how)
+        except httpx.TransportError as exc:
+            raise ApiProblem(
+                f"no answer from {self._http.base_url}: is Offhook up? Start it with `make up`"
+            ) from exc
+        if answer.is_error:
+            raise ApiProblem(explain(answer))
+        return answer.json() if answer.content else None
+
+
+def connect(home: Installation) -> ApiClient:
+    """Return a client with the first start's key.
+
+    Raises:
+        ApiProblem: nothing was ever started in this data folder.
+    """
+    credentials = home.credentials()
+    if not credentials:
+        raise ApiProblem(f"{home.data} holds no credentials: start Offhook with `make up` first")
+    return ApiClient(home.api_url, credentials["api_key"])
+
+
+def explain(answer: httpx.Response) -> str:
+    """Return a problem document (RFC 9457) as one sentence."""
+    try:
+        problem = answer.json()
+    except ValueError:
+        return f"the API answered {answer.status_code}"
+    detail = problem.get("detail") or problem.get("title") or f"status {answer.status_code}"
+    field = problem.get("field")
+    return f"{field}: {detail}" if field and field not in detail else str(detail)

@@ -1,0 +1,152 @@
+"""The first phone call: placed at the carrier simulator, printed live, and judged."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from offhook.api_client import ApiClient, ApiProblem
+from offhook.console import CallPrinter, say
+from offhook.installation import Installation
+
+TALKS = "+12025550100"
+"""The simulator's number that answers and asks about a dental clinic."""
+EVENT_LIMIT_S = 90.0
+RECORDING_LIMIT_S = 10.0
+ALIKE = 80.0
+"""Of 100, how alike what was said and what was heard must be: two engines, a telephone between."""
+FINAL = ("completed", "cancelled", "errored")
+
+
+class Outcome(Struct, frozen=True):
+    """How a call went, and why it does not count as good when it does not."""
+
+    call: dict[str, Any]
+    problems: tuple[str, ...]
+
+    @property
+    def attempt(self) -> dict[str, Any]:
+        """The last attempt, empty when there was none."""
+        return self.call.get("last_call_attempt") or {}
+
+
+def place(
+    api: ApiClient, number: str, *, assistant_id: str | None = None, show: bool = True
+) -> tuple[dict[str, Any], CallPrinter]:
+    """Place an order now and print its conversation; returns the finished call object."""
+    body: dict[str, Any] = {"phone_number": number, "force_now": True}
+    if assistant_id:
+        body["assistant_id"] = assistant_id
+    order = api.post("/call", body)["call"]
+    printer = CallPrinter()
+    for event in api.events(order["id"], limit_s=EVENT_LIMIT_S):
+        if show:
+            printer.show(event)
+        elif event.get("type") == "item_said":
+            printer.items.append(event["data"])
+    call: dict[str, Any] = api.get(f"/call/{order['id']}")["call"]
+    return call, printer
+
+
+def first_call(home: Installation, api: ApiClient) -> Outcome:
+    """Call the simulator's talking number and check that both sides understood each other."""
+    heard_before = _log_size(home.carrier_log)
+    call, _ = place(api, TALKS)
+    call = _with_recording(api, call)
+    attempt = call.get("last_call_attempt") or {}
+    problems = []
+    if not attempt.get("answered_at"):
+        problems.append(f"the call was not answered ({attempt.get('dial_error') or 'no attempt'})")
+    else:
+        phone = _phone_side(home.carrier_log, heard_before)
+        transcript = attempt.get("transcript") or []
+        problems += misunderstood(transcript, phone)
+        if not attempt.get("recording_url"):
+            problems.append("the call was not recorded")
+    return Outcome(call, tuple(problems))
+
+
+def misunderstood(transcript: list[dict[str, Any]], phone: list[dict[str, Any]]) -> list[str]:
+    """Return what one side said and the other did not understand.
+
+    Args:
+        transcript: the agent's side: items with `role` and `content`.
+        phone: the far end's own log: lines with `event` (`said` or `heard`) and `text`.
+    """
+    ours = {
+        role: " ".join(i["content"] for i in transcript if i["role"] == role)
+        for role in ("user", "assistant")
+    }
+    theirs = {
+        event: [str(i["text"]) for i in phone if i.get("event") == event]
+        for event in ("said", "heard")
+    }
+    problems = [
+        f"the agent did not understand the callee's “{line}”"
+        for line in theirs["said"]
+        if _alike(line, ours["user"]) < ALIKE
+    ]
+    if len(theirs["said"]) < 3:
+        problems.append(f"the callee said {len(theirs['said'])} things; a conversation has three")
+    agent_words = " ".join(theirs["heard"])
+    missed = [
+        i["content"]
+        for i in transcript
+        if i["role"] == "assistant" and _alike(i["content"], agent_words) < ALIKE
+    ]
+    problems += [f"the callee did not understand the agent's “{line}”" for line in missed]
+    return problems
+
+
+def summary(home: Installation, outcome: Outcome) -> None:
+    """Print where the recording is, or what went wrong."""
+    path = recording_path(home, outcome.attempt)
+    if path is not None:
+        say(f"  recording   {path}")
+    for problem in outcome.problems:
+        say(f"  problem     {problem}")
+
+
+def recording_path(home: Installation, attempt: dict[str, Any]) -> Path | None:
+    """Return the file of an attempt's recording on this machine."""
+    found = sorted((home.data / "recordings").rglob(f"{attempt.get('id')}.ogg"))
+    return found[0] if found else None
+
+
+def _with_recording(api: ApiClient, call: dict[str, Any]) -> dict[str, Any]:
+    """Return the call once its recording is in; it comes within seconds of the hang-up."""
+    deadline = time.monotonic() + RECORDING_LIMIT_S
+    while time.monotonic() < deadline:
+        attempt = call.get("last_call_attempt") or {}
+        if attempt.get("recording_url") or not attempt.get("answered_at"):
+            break
+        time.sleep(0.2)
+        call = api.get(f"/call/{call['id']}")["call"]
+    return call
+
+
+def _alike(said: str, heard: str) -> float:
+    from rapidfuzz import fuzz
+
+    return float(fuzz.partial_ratio(_plain(said), _plain(heard)))
+
+
+def _plain(text: str) -> str:
+    return " ".join(re.findall(r"[a-z0-9']+", text.lower()))
+
+
+def _log_size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _phone_side(path: Path, start: int) -> list[dict[str, Any]]:
+    if not path.exists():
+        raise ApiProblem(f"the carrier simulator left no log at {path}")
+    with path.open("rb") as file:
+        file.seek(start)
+        return [json.loads(line) for line in file if line.strip()]

@@ -1,0 +1,208 @@
+"""Starts the parts in order, watches them, restarts what dies, stops them all."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+import httpx
+
+from offhook.livekit_server import ROOT
+from offhook.parts import Part
+
+Say = Callable[[str], None]
+
+PROBE_S = 0.1
+STOP_LIMIT_S = 25.0
+RESTARTS, WITHIN_S = 5, 60.0
+"""A part that dies more often than this is broken, and Offhook stops."""
+LOG_BYTES = 20 * 1024 * 1024
+LOG_CHECK_S = 30.0
+TAIL_LINES = 12
+
+
+class PartFailed(Exception):
+    """A part did not start or would not stay up; the message holds its last words."""
+
+
+class Supervisor:
+    """Runs the parts as child processes, each with its own log file.
+
+    Args:
+        say: receives progress, a line at a time.
+    """
+
+    def __init__(
+        self, parts: Iterable[Part], environment: Mapping[str, str], logs: Path, say: Say
+    ) -> None:
+        self._parts = list(parts)
+        self._environment = dict(environment)
+        self._logs = logs
+        self._say = say
+        self._running: dict[str, asyncio.subprocess.Process] = {}
+        self._watchers: list[asyncio.Task[None]] = []
+        self._failed: asyncio.Future[PartFailed] = asyncio.get_running_loop().create_future()
+        self._stopping = False
+
+    async def start(self, ready_url: str) -> None:
+        """Start every part; returns when all are healthy and `ready_url` answers 200.
+
+        Raises:
+            PartFailed: naming the part, its log and its last lines.
+        """
+        for wave in sorted({part.wave for part in self._parts}):
+            members = [part for part in self._parts if part.wave == wave]
+            for part in members:
+                await self._spawn(part)
+            await asyncio.gather(*(self._wait_healthy(part) for part in members))
+        await self._wait_ready(ready_url)
+        self._watchers = [
+            asyncio.create_task(self._watch(part), name=f"watch {part.name}")
+            for part in self._parts
+        ]
+        self._watchers.append(asyncio.create_task(self._trim_logs(), name="trim logs"))
+
+    async def wait_failed(self) -> PartFailed:
+        """Return when a part would not stay up."""
+        return await asyncio.shield(self._failed)
+
+    async def stop(self) -> None:
+        """Stop every part, the last started first; kills what does not stop in time."""
+        self._stopping = True
+        for watcher in self._watchers:
+            watcher.cancel()
+        await asyncio.gather(*self._watchers, return_exceptions=True)
+        for wave in sorted({part.wave for part in self._parts}, reverse=True):
+            members = [part.name for part in self._parts if part.wave == wave]
+            await asyncio.gather(*(self._end(name) for name in members))
+
+    def pid(self, name: str) -> int:
+        """Return the process id of a running part."""
+        return self._running[name].pid
+
+    async def _spawn(self, part: Part) -> None:
+        with self._log_file(part).open("ab") as log:
+            self._running[part.name] = await self._start_process(part, log)
+
+    async def _start_process(self, part: Part, log: IO[bytes]) -> asyncio.subprocess.Process:
+        try:
+            return await asyncio.create_subprocess_exec(
+                *part.command,
+                cwd=ROOT,
+                env=self._environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                # Ctrl-C reaches us alone; we stop the parts in order.
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+        except OSError as exc:
+            raise PartFailed(f"{part.name} could not be started: {exc}") from exc
+
+    async def _wait_healthy(self, part: Part) -> None:
+        if part.health_url is None:
+            return
+        began = time.monotonic()
+        async with httpx.AsyncClient(timeout=2.0, trust_env=False) as http:
+            while time.monotonic() - began < part.start_limit_s:
+                self._check_alive(part)
+                with suppress(httpx.HTTPError):
+                    if (await http.get(part.health_url)).status_code == httpx.codes.OK:
+                        self._say(f"  {part.name:<14} up in {time.monotonic() - began:.1f} s")
+                        return
+                await asyncio.sleep(PROBE_S)
+        raise PartFailed(
+            f"{part.name} was not healthy after {part.start_limit_s:.0f} s\n{self._last(part)}"
+        )
+
+    async def _wait_ready(self, url: str) -> None:
+        began = time.monotonic()
+        missing = "no answer"
+        async with httpx.AsyncClient(timeout=5.0, trust_env=False) as http:
+            while time.monotonic() - began < 60.0:
+                for part in self._parts:
+                    self._check_alive(part)
+                with suppress(httpx.HTTPError):
+                    answer = await http.get(url)
+                    if answer.status_code == httpx.codes.OK:
+                        return
+                    missing = answer.text
+                await asyncio.sleep(PROBE_S)
+        raise PartFailed(f"Offhook was not ready after 60 s: {missing}")
+
+    def _check_alive(self, part: Part) -> None:
+        code = self._running[part.name].returncode
+        if code is not None:
+            raise PartFailed(f"{part.name} stopped with exit status {code}\n{self._last(part)}")
+
+    async def _watch(self, part: Part) -> None:
+        deaths: deque[float] = deque(maxlen=RESTARTS)
+        while True:
+            code = await self._running[part.name].wait()
+            now = time.monotonic()
+            if len(deaths) == RESTARTS and now - deaths[0] < WITHIN_S:
+                self._failed.set_result(
+                    PartFailed(
+                        f"{part.name} stopped {RESTARTS + 1} times within {WITHIN_S:.0f} s, "
+                        f"the last time with exit status {code}\n{self._last(part)}"
+                    )
+                )
+                return
+            deaths.append(now)
+            self._say(f"{part.name} stopped with exit status {code}; starting it again")
+            try:
+                await self._spawn(part)
+            except PartFailed as exc:
+                self._failed.set_result(exc)
+                return
+
+    async def _end(self, name: str) -> None:
+        process = self._running.get(name)
+        if process is None or process.returncode is not None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        try:
+            await asyncio.wait_for(process.wait(), STOP_LIMIT_S)
+        except TimeoutError:
+            self._say(f"{name} did not stop within {STOP_LIMIT_S:.0f} s and was killed")
+        # Children that outlived it, or itself.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+    async def _trim_logs(self) -> None:
+        """Keep each log under a limit: its first part moves to `.1`; writers append on."""
+        while True:
+            await asyncio.sleep(LOG_CHECK_S)
+            for log in self._logs.glob("*.log"):
+                if log.stat().st_size > LOG_BYTES:
+                    log.with_suffix(".log.1").write_bytes(log.read_bytes())
+                    os.truncate(log, 0)
+
+    def _log_file(self, part: Part) -> Path:
+        return self._logs / f"{part.name}.log"
+
+    def _last(self, part: Part) -> str:
+        path = self._log_file(part)
+        text = path.read_text(errors="replace") if path.exists() else ""
+        tail = "\n".join(f"  | {line[:400]}" for line in text.splitlines()[-TAIL_LINES:])
+        return f"  its log is {path}\n{tail}"
+
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_libc = ctypes.CDLL(None)
+
+
+def _die_with_parent() -> None:
+    """Have the kernel end a part when the supervisor is killed: nothing keeps its ports."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
