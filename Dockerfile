@@ -1,0 +1,24 @@
+# One image for every process of ours; docker-compose.yml says which one runs.
+FROM python:3.11-slim-bookworm
+
+ENV PYTHONUNBUFFERED=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    HF_HUB_OFFLINE=1 \
+    PYTHONPATH=/app
+
+WORKDIR /app
+COPY requirements/run.txt requirements/run.txt
+RUN pip install --no-cache-dir --require-hashes -r requirements/run.txt
+
+COPY agent agent
+COPY control_plane control_plane
+COPY offhook offhook
+COPY process process
+COPY scheduler scheduler
+COPY sip sip
+COPY speech speech
+
+RUN useradd --create-home --uid 10001 offhook && mkdir /data && chown offhook /data
+USER offhook
+VOLUME /data
+ENV OFFHOOK_DATA=/data
