@@ -1,0 +1,138 @@
+"""Who may call in: source, credentials, number, rule, room for one more call."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from livekit.protocol import sip as proto
+
+from process.logs import get_logger
+from sip.digest import Authority, Outcome
+from sip.front import Forward, Reply, Silent, Verdict, challenge
+from sip.gateway.store import Store
+from sip.message import Request
+
+log = get_logger("sip.gateway.admission")
+_REALM = "LiveKit"
+_REMEMBERED = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A call that may come in, with the trunk and rule that let it."""
+
+    request: Request
+    trunk: proto.SIPInboundTrunkInfo
+    rule: proto.SIPDispatchRuleInfo
+    caller: str
+    called: str
+
+
+class Admission:
+    """Decides about requests for the front, and remembers admitted calls until they arrive."""
+
+    def __init__(self, store: Store, to: tuple[str, int], full: Callable[[], bool], silent: bool):
+        self._store = store
+        self._to = to
+        self._full = full
+        self._silent = silent
+        self._authorities: dict[str, Authority] = {}
+        self._admitted: OrderedDict[str, Admitted] = OrderedDict()
+
+    def take(self, call_id: str | None) -> Admitted | None:
+        """The admitted call with this Call-ID, once."""
+        return self._admitted.pop(call_id or "", None)
+
+    def decide(self, request: Request) -> Verdict:
+        """The verdict on a request outside a dialog."""
+        if request.method != "INVITE":
+            return Reply(405, "Method Not Allowed", (("Allow", "INVITE, ACK, CANCEL, OPTIONS"),))
+        caller, called = unquote(request.address("from").user), unquote(request.user)
+        trunks = [t for t in self._store.inbound.values() if not t.numbers or called in t.numbers]
+        if not trunks:
+            return self._refuse(404, "Not Found", request)
+        trunks = [t for t in trunks if _source_allowed(t, request.source[0], caller)]
+        if not trunks:
+            return self._refuse(403, "Forbidden", request)
+        trunk = max(trunks, key=lambda t: bool(t.numbers))
+        asked = self._authenticate(trunk, request)
+        if asked is not None:
+            return asked
+        rule = _rule(self._store.rules.values(), trunk.sip_trunk_id, caller, called)
+        if rule is None:
+            return self._refuse(404, "Not Found", request)
+        if self._full():
+            return Reply(503, "Service Unavailable", (("Retry-After", "10"),))
+        self._admitted[request.call_id] = Admitted(request, trunk, rule, caller, called)
+        while len(self._admitted) > _REMEMBERED:
+            self._admitted.popitem(last=False)
+        return Forward(self._to)
+
+    def _refuse(self, status: int, reason: str, request: Request) -> Verdict:
+        log.info("inbound call refused", status=status, source=request.source[0])
+        return Silent() if self._silent else Reply(status, reason)
+
+    def _authenticate(self, trunk: proto.SIPInboundTrunkInfo, request: Request) -> Verdict | None:
+        if not (trunk.auth_username and trunk.auth_password):
+            return None
+        realm = trunk.auth_realm or _REALM
+        authority = self._authorities.setdefault(realm, Authority(realm))
+        given = request.header("proxy-authorization") or request.header("authorization")
+        if given is None:
+            return challenge(authority.challenge(request.call_id))
+        outcome = authority.check(
+            given,
+            method=request.method,
+            context=request.call_id,
+            username=trunk.auth_username,
+            password=trunk.auth_password,
+        )
+        if outcome is Outcome.VALID:
+            return None
+        if outcome is Outcome.STALE:
+            return challenge(authority.challenge(request.call_id, stale=True))
+        return self._refuse(401, "Unauthorized", request)
+
+
+def _source_allowed(trunk: proto.SIPInboundTrunkInfo, source: str, caller: str) -> bool:
+    if trunk.allowed_numbers and caller not in trunk.allowed_numbers:
+        return False
+    if not trunk.allowed_addresses:
+        return True
+    address = ipaddress.ip_address(source)
+    return any(address in network for network in _networks(trunk.allowed_addresses))
+
+
+def _networks(
+    allowed: Iterable[str],
+) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """The entries that are addresses or networks; others were accepted and match nothing."""
+    found = []
+    for entry in allowed:
+        try:
+            found.append(ipaddress.ip_network(entry, strict=False))
+        except ValueError:
+            log.warning("an allowed address is no IP address or network", address=entry)
+    return found
+
+
+def _rule(
+    rules: Iterable[proto.SIPDispatchRuleInfo], trunk_id: str, caller: str, called: str
+) -> proto.SIPDispatchRuleInfo | None:
+    """The most specific rule that takes this call."""
+    fitting = [
+        rule
+        for rule in rules
+        if (not rule.trunk_ids or trunk_id in rule.trunk_ids)
+        and (not rule.inbound_numbers or caller in rule.inbound_numbers)
+        and (not rule.numbers or called in rule.numbers)
+    ]
+    return max(
+        fitting,
+        key=lambda r: (bool(r.inbound_numbers), bool(r.numbers), bool(r.trunk_ids)),
+        default=None,
+    )

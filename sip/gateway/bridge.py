@@ -1,0 +1,194 @@
+"""One call's sound: what the phone says to the room, what the room says to the phone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from baresip.audio import CallAudio
+from baresip.errors import AudioNotActive, AudioRestarted
+from livekit import rtc
+
+from sip.gateway.tones import DIAL_TONE, mixed
+
+CHUNK = 160  # bytes in 10 ms of 16-bit 8 kHz sound
+FRAME = 2 * CHUNK
+SILENCE = bytes(CHUNK)
+_QUIET_S = 0.06  # after this long without RTP the room gets silence instead of nothing
+_FULL = 5 * FRAME  # 100 ms waiting for the phone: drop rather than delay
+_WINDOW = 50  # frames over which a lasting excess is judged
+
+
+class Bridge:
+    """The two directions of one call. Its methods are safe from any thread."""
+
+    def __init__(self, source: rtc.AudioSource, capture: Callable[[bytes], None]):
+        self.source = source
+        self._capture = capture
+        self._lock = threading.Lock()
+        self._phone: CallAudio | None = None
+        self._since = 0.0
+        self._rest = b""
+        self._tracks: dict[str, tuple[int, Any]] = {}
+        self._waiting: dict[int, bytearray] = {}
+        self._room_tone: int | None = None
+        self._phone_tone: int | None = None
+        self._held = False
+        self._last_push = 0.0
+        self._last_rtp: float | None = None
+        self._least_fill = _FULL
+        self._written = 0
+        self.dropped_frames = 0
+
+    # -- set up ----------------------------------------------------------------
+
+    def connect(self, audio: CallAudio, now: float) -> None:
+        """The phone has answered: its sound goes to the room from now on, and back."""
+        with self._lock:
+            self._phone, self._since = audio, now
+            self._room_tone = None
+
+    def close(self) -> None:
+        """The phone has gone."""
+        with self._lock:
+            self._phone = None
+
+    def room_tone(self, on: bool) -> None:
+        """Let the room hear a dial tone."""
+        self._room_tone = 0 if on else None
+
+    def phone_tone(self, on: bool) -> None:
+        """Let the phone hear a dial tone in place of the room."""
+        with self._lock:
+            self._phone_tone = 0 if on else None
+
+    def hold_room(self, held: bool) -> None:
+        """Keep the room's sound from the phone, as during digits after the answer."""
+        self._held = held
+
+    def quiet_for(self, now: float) -> tuple[bool, float]:
+        """Whether RTP ever came, and for how many seconds none has (since the answer if never)."""
+        if self._phone is None:
+            return (False, 0.0)
+        if self._last_rtp is None:
+            return (False, now - self._since)
+        return (True, now - self._last_rtp)
+
+    @property
+    def heard_tracks(self) -> list[str]:
+        """Ids of the tracks the phone hears."""
+        return list(self._tracks)
+
+    def add_track(self, sid: str, handle: int, owner: Any) -> None:
+        """Mix in a stream; `owner` is disposed of when it ends."""
+        with self._lock:
+            self._tracks[sid] = (handle, owner)
+            self._waiting[handle] = bytearray()
+
+    def remove_track(self, sid: str) -> int | None:
+        """Take a stream out; its handle, or None when it was not there."""
+        with self._lock:
+            handle, owner = self._tracks.pop(sid, (None, None))
+            if handle is None or owner is None:
+                return None
+            self._waiting.pop(handle, None)
+        owner.dispose()
+        return int(handle)
+
+    # -- phone to room, on the media thread --------------------------------------
+
+    def tick(self, now: float) -> None:
+        """Move what the phone has said since the last tick; called every 10 ms."""
+        pcm = self._read()
+        if pcm:
+            self._last_rtp = now
+            self._last_push = now
+            pcm = self._rest + pcm
+            whole = len(pcm) - len(pcm) % CHUNK
+            for at in range(0, whole, CHUNK):
+                self._capture(pcm[at : at + CHUNK])
+            self._rest = pcm[whole:]
+        elif now - self._last_push >= _QUIET_S:
+            self._capture(self._filler())
+        if self._phone_tone is not None:
+            self._tick_phone_tone()
+
+    def _read(self) -> bytes:
+        phone = self._phone
+        if phone is None:
+            return b""
+        try:
+            return bytes(phone.read(4 * FRAME))
+        except (AudioNotActive, AudioRestarted):
+            return b""
+
+    def _filler(self) -> bytes:
+        if self._room_tone is None:
+            return SILENCE
+        at = self._room_tone
+        self._room_tone = at + CHUNK
+        return DIAL_TONE.at(at, CHUNK)
+
+    def _tick_phone_tone(self) -> None:
+        with self._lock:
+            at = self._phone_tone
+            if at is None:
+                return
+            self._phone_tone = at + CHUNK
+            self._write(DIAL_TONE.at(at, CHUNK))
+
+    # -- room to phone, on the SDK's thread ---------------------------------------
+
+    def heard(self, handle: int, pcm: bytes) -> None:
+        """One decoded 20 ms frame of a track."""
+        with self._lock:
+            if self._phone is None or self._phone_tone is not None or self._held:
+                return
+            if len(self._waiting) == 1 and handle in self._waiting:
+                self._write(pcm)
+                return
+            waiting = self._waiting.get(handle)
+            if waiting is None:
+                return
+            waiting += pcm
+            if len(waiting) > _FULL:
+                del waiting[: len(waiting) - _FULL]
+                self.dropped_frames += 1
+            self._mix()
+
+    def _mix(self) -> None:
+        """Write when all tracks have a frame, or one has two (the others are late or muted)."""
+        fills = [len(waiting) for waiting in self._waiting.values()]
+        while min(fills) >= FRAME or max(fills) >= 2 * FRAME:
+            parts = [bytes(w[:FRAME]) for w in self._waiting.values() if len(w) >= FRAME]
+            for waiting in self._waiting.values():
+                if len(waiting) >= FRAME:
+                    del waiting[:FRAME]
+            self._write(mixed(parts))
+            fills = [len(waiting) for waiting in self._waiting.values()]
+
+    def _write(self, pcm: bytes) -> None:
+        """Put sound before the phone, keeping about one frame of cushion and never a backlog."""
+        phone = self._phone
+        if phone is None:
+            return
+        try:
+            fill = phone.info().tx_buffered
+            if fill == 0:
+                phone.write(bytes(FRAME))  # a cushion: the next frame may come 20 ms late
+            elif fill >= _FULL or self._excess(fill):
+                self.dropped_frames += 1
+                return
+            phone.write(pcm)
+        except (AudioNotActive, AudioRestarted):
+            return
+
+    def _excess(self, fill: int) -> bool:
+        """True when the buffer held 40 ms or more for a whole second: one frame is too many."""
+        self._least_fill = min(self._least_fill, fill)
+        self._written += 1
+        if self._written < _WINDOW:
+            return False
+        least, self._least_fill, self._written = self._least_fill, _FULL, 0
+        return least >= 2 * FRAME

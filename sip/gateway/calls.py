@@ -1,0 +1,217 @@
+"""What outbound and inbound calls share: one participant, one phone, one way to end."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from baresip.call import Call
+from baresip.events import Event, StackEvent
+from livekit import rtc
+from livekit.rtc import DisconnectReason
+
+from process.logs import get_logger
+from sip.gateway.dtmf import DigitSender, code_and_digit
+from sip.gateway.endpoint import Endpoint, hang_up
+from sip.gateway.errors import TwirpError
+from sip.gateway.media import MediaEngine
+from sip.gateway.rooms import Hears, Member, RoomSide, Server
+
+log = get_logger("sip.gateway.calls")
+
+FIRST_RTP_S = 30.0  # an answered phone that never sends (golden record, section 4)
+LAST_RTP_S = 15.0  # a phone that stops sending
+_CHECK_S = 0.5
+
+
+class Status(enum.StrEnum):
+    """The values of the attribute sip.callStatus."""
+
+    DIALING = "dialing"
+    RINGING = "ringing"
+    AUTOMATION = "automation"
+    ACTIVE = "active"
+    HANGUP = "hangup"
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Why a call ended, and what is left to do about it."""
+
+    cause: str
+    reason: DisconnectReason.ValueType = DisconnectReason.CLIENT_INITIATED
+    show_hangup: bool = False
+    error: TwirpError | None = None
+    status: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What every call works with."""
+
+    server: Server
+    endpoint: Endpoint
+    media: MediaEngine
+    calls: Calls
+
+
+@dataclass(slots=True)
+class Calls:
+    """All calls of this process, by room and identity, and the tasks that carry them."""
+
+    limit: int
+    active: set[Leg] = field(default_factory=set)
+    closing: bool = False
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def full(self) -> bool:
+        """Whether no further call may start."""
+        return self.closing or len(self.active) >= self.limit
+
+    def find(self, room: str, identity: str) -> Leg | None:
+        """The call that appears as this participant."""
+        return next(
+            (c for c in self.active if c.member.room == room and c.member.identity == identity),
+            None,
+        )
+
+    def start(self, leg: Leg, work: Coroutine[Any, Any, None]) -> None:
+        """Carry a call in a task of its own until it has ended."""
+        self.active.add(leg)
+        self.spawn(work).add_done_callback(lambda _: self.active.discard(leg))
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run something small, its handle kept and its failure logged."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    async def end_all(self, limit_s: float) -> None:
+        """End every call and wait for it, for a bounded time."""
+        self.closing = True
+        for leg in list(self.active):
+            leg.end(End("the gateway stops", show_hangup=True))
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=limit_s)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a call's task failed", exc_info=task.exception())
+
+
+class Leg:
+    """One call: it ends when anything first calls `end`, and `close` then tidies up."""
+
+    def __init__(self, parts: Parts, member: Member, call_id: str, media_timeout: float):
+        self.parts = parts
+        self.member = member
+        self.call_id = call_id
+        self.log = log.bind(call=call_id, room=member.room)
+        self.ended: asyncio.Future[End] = asyncio.get_running_loop().create_future()
+        self.phone: Call | None = None
+        self.bridge = parts.media.open()
+        self.room = RoomSide(
+            parts.server,
+            member,
+            Hears(self._room_gone, self._track, self._track_ended, self._digits_for_phone),
+        )
+        self.transferring = False
+        self.active = False
+        self._media_timeout = media_timeout
+        self._digits: DigitSender | None = None
+        self._watch: asyncio.Task[None] | None = None
+
+    # -- the end ------------------------------------------------------------------
+
+    def end(self, end: End) -> None:
+        """End the call for this cause, unless it has ended already."""
+        if not self.ended.done():
+            self.log.info("call ends", cause=end.cause, status=end.status)
+            self.ended.set_result(end)
+
+    async def first(self, wanted: asyncio.Future[None], timeout: float | None = None) -> None:
+        """Wait for this or for the end of the call, whichever is first."""
+        waiting: set[asyncio.Future[Any]] = {wanted, self.ended}
+        await asyncio.wait(waiting, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+
+    async def close(self, end: End) -> None:
+        """Hang up, show how it ended, leave the room, free the sound."""
+        phone = self.phone
+        if phone is not None:
+            self.parts.endpoint.release(phone)
+            await hang_up(phone)
+        if self._digits is not None:
+            await self._digits.stop()
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+        final: dict[str, str] = {}
+        if end.show_hangup:
+            final["sip.callStatus"] = Status.HANGUP
+        if end.status:
+            final["sip.statusCode"] = str(end.status)
+        if final:
+            self.room.show(final)
+            await self.room.settled()
+        self.parts.media.close(self.bridge)
+        await self.room.leave(end.reason)
+        if phone is not None and phone.call_id:
+            self.parts.endpoint.trace.forget(phone.call_id)
+
+    # -- talking --------------------------------------------------------------------
+
+    def connected(self, phone: Call) -> None:
+        """The phone is there: sound flows, keys are taken, silence of the line is watched."""
+        self.bridge.connect(phone.audio, time.monotonic())
+        self._digits = DigitSender(phone)
+        self._watch = asyncio.create_task(self._watch_rtp())
+
+    def now_active(self) -> None:
+        """Show the call as active."""
+        self.active = True
+        self.room.show({"sip.callStatus": Status.ACTIVE})
+
+    def phone_event(self, event: StackEvent) -> None:
+        """What baresip reports of an established call."""
+        if event.event is Event.CALL_DTMF_START and event.text:
+            key = code_and_digit(event.text)
+            if key is not None:
+                self.parts.calls.spawn(self.room.send_digit(*key))
+        elif event.event is Event.CALL_CLOSED:
+            self.end(End("the phone hung up", show_hangup=True))
+
+    async def _watch_rtp(self) -> None:
+        """End the call when the line has been silent too long; polls twice a second."""
+        while True:
+            await asyncio.sleep(_CHECK_S)
+            ever, quiet = self.bridge.quiet_for(time.monotonic())
+            if quiet >= (self._media_timeout or (LAST_RTP_S if ever else FIRST_RTP_S)):
+                self.end(End("no RTP from the phone", show_hangup=True))
+                return
+
+    # -- the room -----------------------------------------------------------------
+
+    def heard_someone(self) -> None:
+        """A track of another participant is subscribed; inbound calls answer on it."""
+
+    def _room_gone(self, reason: DisconnectReason.ValueType) -> None:
+        error = TwirpError("canceled", "twirp error unknown: sip request timed out")
+        self.end(End("the participant left the room", reason, error=error))
+
+    def _track(self, sid: str, track: rtc.Track) -> None:
+        self.parts.media.hear(self.bridge, sid, track)
+        self.heard_someone()
+
+    def _track_ended(self, sid: str) -> None:
+        self.parts.media.unhear(self.bridge, sid)
+
+    def _digits_for_phone(self, digits: str) -> None:
+        if self._digits is not None:
+            self._digits.put(digits)

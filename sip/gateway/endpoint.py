@@ -1,0 +1,145 @@
+"""The one baresip runtime of this process: identities, calls, and which event belongs to whom."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from baresip.call import Call
+from baresip.config import Config
+from baresip.errors import BaresipError
+from baresip.events import Event, StackEvent
+from baresip.runtime import Runtime
+from baresip.ua import UserAgent
+
+from process.logs import get_logger
+from sip.front import NONCE_HEADER
+from sip.gateway.settings import Settings
+from sip.gateway.trace import SipTrace
+
+log = get_logger("sip.gateway.endpoint")
+Listener = Callable[[StackEvent], None]
+
+# G.711 with a 20 ms floor: on a clean network nothing waits longer than one packet.
+_JITTER = "audio_jitter_buffer_type adaptive\naudio_jitter_buffer_ms 20-100\n"
+_SPARE_CALLS = 16  # the gateway's own cap refuses first; calls that are ending still count here
+_BACKLOG = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a call comes from: one user agent exists per distinct value."""
+
+    user: str
+    host: str
+    display: str | None
+    username: str
+    password: str
+
+    def account(self) -> str:
+        """The account line for baresip; its parts were checked by validate.calling_identity."""
+        name = f'"{self.display}" ' if self.display else ""
+        auth = ""
+        if self.password:
+            auth = f';auth_user={self.username or self.user};auth_pass="{self.password}"'
+        return (
+            f"{name}<sip:{self.user}@{self.host};transport=udp>{auth};regint=0;answermode=manual"
+            ";audio_codecs=pcmu,pcma;dtmfmode=rtpevent"
+        )
+
+
+class Endpoint:
+    """Dials, and hands incoming calls to `on_incoming`; events go to whoever claimed the call."""
+
+    def __init__(self, settings: Settings, on_incoming: Callable[[Call], None]):
+        self._settings = settings
+        self._on_incoming = on_incoming
+        self._runtime = Runtime(command_timeout=3.0)
+        self._agents: dict[Identity, UserAgent] = {}
+        self._agents_lock = asyncio.Lock()
+        self._listeners: dict[int, Listener] = {}
+        self._backlog: dict[int, list[StackEvent]] = {}
+        self.trace = SipTrace(asyncio.get_running_loop())
+        self.dead: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._runtime.on_dead = self._died  # type: ignore[assignment]
+
+    async def start(self) -> None:
+        """Start the SIP thread; raises BaresipError."""
+        settings = self._settings
+        await self._runtime.start(
+            Config(
+                net_interface=settings.sip_host,
+                max_concurrent_calls=settings.max_calls + _SPARE_CALLS,
+                expose_headers=(NONCE_HEADER,),
+                sip_trace=True,
+                extra_config_text=(
+                    f"sip_listen {settings.sip_host}:{settings.ua_port}\n"
+                    f"rtp_ports {settings.rtp_port_min}-{settings.rtp_port_max}\n{_JITTER}"
+                ),
+            )
+        )
+        logging.getLogger("baresip.native").setLevel(logging.WARNING)
+        self.trace.start()
+        self._runtime.subscribe(self._event)
+        account = f"<sip:offhook@{settings.sip_host};transport=udp>"
+        params = ";regint=0;answermode=manual;catchall=yes;audio_codecs=pcmu,pcma;dtmfmode=rtpevent"
+        agent = await UserAgent.create(self._runtime, account + params)
+        agent.on_incoming(self._on_incoming)
+
+    async def stop(self) -> None:
+        """Stop the SIP thread."""
+        self.trace.stop()
+        if not self.dead.done():
+            await self._runtime.close()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the SIP thread still runs."""
+        return not self.dead.done()
+
+    async def dial(self, identity: Identity, uri: str, headers: dict[str, str]) -> Call:
+        """Send an INVITE; raises BaresipError, or ValueError for a header that cannot travel."""
+        async with self._agents_lock:
+            agent = self._agents.get(identity)
+            if agent is None:
+                agent = await UserAgent.create(self._runtime, identity.account())
+                agent.on_incoming(self._on_incoming)  # its user may be a number of ours, too
+                self._agents[identity] = agent
+        return await agent.dial(uri, headers)
+
+    def claim(self, call: Call, listener: Listener) -> None:
+        """Give a call's events to `listener`, those that already came first."""
+        self._listeners[call.handle] = listener
+        for event in self._backlog.pop(call.handle, []):
+            listener(event)
+
+    def release(self, call: Call) -> None:
+        """Stop listening to a call."""
+        self._listeners.pop(call.handle, None)
+        self._backlog.pop(call.handle, None)
+
+    def _event(self, event: StackEvent) -> None:
+        if not event.call:
+            return
+        listener = self._listeners.get(event.call)
+        if listener is not None:
+            listener(event)
+        elif event.event is not Event.CALL_RTCP:
+            # An INVITE may be refused before dial() returned, so nobody listens yet.
+            self._backlog.setdefault(event.call, []).append(event)
+            while len(self._backlog) > _BACKLOG:
+                del self._backlog[next(iter(self._backlog))]
+
+    def _died(self) -> None:
+        if not self.dead.done():
+            self.dead.set_result(None)
+
+
+async def hang_up(call: Call) -> None:
+    """End a call whatever its state: BYE, CANCEL or 486; a call that is gone is no error."""
+    try:
+        await call.hangup()
+    except BaresipError as error:
+        log.debug("the call was gone already", error=str(error))

@@ -1,0 +1,146 @@
+"""Sound between phones and rooms: one thread for all calls, no Python task per frame.
+
+Phone to room: the thread reads each call every 10 ms and captures straight into WebRTC, which adds
+no queue. Room to phone: the SDK's event thread writes each decoded frame into baresip's buffer at
+once, mixing only when several tracks are subscribed. The SDK's own AudioStream and capture_frame
+cost a queue and a task per frame and call, and grow with the square of the calls.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import time
+from typing import Any
+
+from livekit import rtc
+from livekit.rtc._ffi_client import FfiClient, FfiHandle
+from livekit.rtc._proto import audio_frame_pb2, ffi_pb2
+
+from process.logs import get_logger
+from sip.gateway.bridge import Bridge
+
+log = get_logger("sip.gateway.media")
+
+RATE = 8000
+TICK_S = 0.01
+
+
+class MediaEngine:
+    """The thread that moves sound for every open bridge."""
+
+    def __init__(self) -> None:
+        self._bridges: dict[int, Bridge] = {}
+        self._streams: dict[int, Bridge] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="offhook-media", daemon=True)
+        self._queue: Any = None
+        self.late_ticks = 0
+
+    def start(self) -> None:
+        """Start the thread and listen to the SDK's audio events."""
+        # The filter does the work on the SDK's thread and refuses the event, so nothing queues.
+        self._queue = FfiClient.instance.queue.subscribe(None, self._on_event)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the thread."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(1.0)
+        if self._queue is not None:
+            FfiClient.instance.queue.unsubscribe(self._queue)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    def open(self) -> Bridge:
+        """A new bridge; its source can be published at once and carries silence."""
+        source = rtc.AudioSource(RATE, 1, queue_size_ms=0)
+        bridge = Bridge(source, Capture(source))
+        with self._lock:
+            self._bridges[id(bridge)] = bridge
+        return bridge
+
+    def close(self, bridge: Bridge) -> None:
+        """Drop a bridge and its streams."""
+        with self._lock:
+            self._bridges.pop(id(bridge), None)
+        for sid in bridge.heard_tracks:
+            self.unhear(bridge, sid)
+        bridge.close()
+
+    def hear(self, bridge: Bridge, sid: str, track: rtc.Track) -> None:
+        """Let the phone hear a subscribed track."""
+        request = ffi_pb2.FfiRequest()
+        new = request.new_audio_stream
+        new.track_handle = track._ffi_handle.handle
+        new.sample_rate = RATE
+        new.num_channels = 1
+        new.frame_size_ms = 20
+        new.type = audio_frame_pb2.AudioStreamType.AUDIO_STREAM_NATIVE
+        handle = FfiClient.instance.request(request).new_audio_stream.stream.handle.id
+        self._streams[handle] = bridge
+        bridge.add_track(sid, handle, FfiHandle(handle))
+
+    def unhear(self, bridge: Bridge, sid: str) -> None:
+        """Stop a track from being heard."""
+        handle = bridge.remove_track(sid)
+        if handle is not None:
+            self._streams.pop(handle, None)
+
+    def _run(self) -> None:
+        due = time.monotonic()
+        while not self._stop.wait(max(0.0, due - time.monotonic())):
+            now = time.monotonic()
+            if now - due > 0.03:
+                self.late_ticks += 1
+                due = now  # after a stall the lost ticks are not made up
+            due += TICK_S
+            with self._lock:
+                bridges = list(self._bridges.values())
+            for bridge in bridges:
+                bridge.tick(now)
+
+    def _on_event(self, event: Any) -> bool:
+        """On the SDK's thread: take a frame's sound and give its buffer back."""
+        if event.WhichOneof("message") != "audio_stream_event":
+            return False
+        heard = event.audio_stream_event
+        if heard.WhichOneof("message") != "frame_received":
+            return False
+        frame = heard.frame_received.frame
+        bridge = self._streams.get(heard.stream_handle)
+        if bridge is not None:
+            size = frame.info.samples_per_channel * frame.info.num_channels * 2
+            bridge.heard(heard.stream_handle, ctypes.string_at(frame.info.data_ptr, size))
+        # Every stream of this process is ours, so every frame is ours to give back.
+        FfiClient.instance._ffi_lib.livekit_ffi_drop_handle(ctypes.c_uint64(frame.handle.id))
+        return False
+
+
+class Capture:
+    """Gives 10 ms frames to a room track without waiting for the SDK's confirmation."""
+
+    def __init__(self, source: rtc.AudioSource):
+        self._source = source
+        self._request = ffi_pb2.FfiRequest()
+        self._request.capture_audio_frame.source_handle = source._ffi_handle.handle
+        info = self._request.capture_audio_frame.buffer
+        info.sample_rate = RATE
+        info.num_channels = 1
+        info.samples_per_channel = RATE // 100
+        # The SDK copies the samples while the request runs; a few buffers stay alive all the same.
+        self._buffers = [ctypes.create_string_buffer(RATE // 50) for _ in range(16)]
+        self._next = 0
+
+    def __call__(self, pcm: bytes) -> None:
+        """Capture one frame of 160 bytes (10 ms, 16 bit, 8 kHz)."""
+        buffer = self._buffers[self._next]
+        self._next = (self._next + 1) % len(self._buffers)
+        ctypes.memmove(buffer, pcm, len(pcm))
+        self._request.capture_audio_frame.buffer.data_ptr = ctypes.addressof(buffer)
+        FfiClient.instance.request(self._request)

@@ -1,0 +1,164 @@
+"""A call's side in a LiveKit room: one SIP participant with its track and attributes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from livekit import api, rtc
+from livekit.rtc import DisconnectReason
+
+from process.logs import get_logger
+from sip.gateway.errors import TwirpError
+
+log = get_logger("sip.gateway.rooms")
+_JOIN_LIMIT_S = 10.0
+_LEAVE_LIMIT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where LiveKit is, and the key to it."""
+
+    url: str
+    key: str
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """The participant a call appears as."""
+
+    room: str
+    identity: str
+    name: str = ""
+    metadata: str = ""
+    attributes: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Hears:
+    """What a call wants to know of its room."""
+
+    gone: Callable[[DisconnectReason.ValueType], None]
+    track: Callable[[str, rtc.Track], None]
+    track_ended: Callable[[str], None]
+    digits: Callable[[str], None]
+
+
+class RoomSide:
+    """Joins as a participant of kind SIP; attribute changes are sent in their order."""
+
+    def __init__(self, server: Server, member: Member, hears: Hears):
+        self._server = server
+        self._member = member
+        self._hears = hears
+        self._room = rtc.Room()
+        self._changes: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+        self._writer: asyncio.Task[None] | None = None
+        self._left = False
+        self._room.on("disconnected", self._on_disconnected)
+        self._room.on("track_subscribed", self._on_track)
+        self._room.on("track_unsubscribed", self._on_track_ended)
+        self._room.on("sip_dtmf_received", self._on_digits)
+
+    @property
+    def participant_id(self) -> str:
+        """The server's id of the participant (PA_…)."""
+        return str(self._room.local_participant.sid)
+
+    async def join(self) -> None:
+        """Enter the room, creating it if absent; raises TwirpError when LiveKit cannot be had."""
+        member = self._member
+        token = (
+            api.AccessToken(self._server.key, self._server.secret)
+            .with_identity(member.identity)
+            .with_name(member.name)
+            .with_metadata(member.metadata)
+            .with_attributes(member.attributes)
+            .with_kind("sip")
+            .with_grants(
+                api.VideoGrants(
+                    room_join=True,
+                    room=member.room,
+                    can_publish=True,
+                    can_subscribe=True,
+                    can_publish_data=True,
+                    can_update_own_metadata=True,
+                )
+            )
+        )
+        try:
+            async with asyncio.timeout(_JOIN_LIMIT_S):
+                await self._room.connect(self._server.url, token.to_jwt())
+        except (rtc.ConnectError, TimeoutError) as error:
+            raise TwirpError("unavailable", f"the room cannot be joined: {error}") from error
+        self._writer = asyncio.create_task(self._write())
+
+    async def publish(self, source: rtc.AudioSource) -> None:
+        """Publish the call's track; raises TwirpError."""
+        track = rtc.LocalAudioTrack.create_audio_track(self._member.identity, source)
+        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, dtx=False)
+        try:
+            await self._room.local_participant.publish_track(track, options)
+        except rtc.participant.PublishTrackError as error:
+            raise TwirpError("unavailable", f"the track was not published: {error}") from error
+
+    def show(self, attributes: dict[str, str]) -> None:
+        """Change attributes of the participant, soon and in order."""
+        self._changes.put_nowait(attributes)
+
+    async def settled(self) -> None:
+        """Wait until every change made so far is at the server, for a bounded time."""
+        if self._writer is None or self._writer.done():
+            return
+        try:
+            async with asyncio.timeout(_LEAVE_LIMIT_S):
+                await self._changes.join()
+        except TimeoutError:
+            log.warning("attributes did not reach the server", room=self._member.room)
+
+    async def send_digit(self, code: int, digit: str) -> None:
+        """Tell the room of a key the phone pressed."""
+        if self._room.isconnected():
+            await self._room.local_participant.publish_dtmf(code=code, digit=digit)
+
+    async def leave(self, reason: DisconnectReason.ValueType) -> None:
+        """Leave, if not already out, so that others see this reason."""
+        self._left = True
+        if self._writer is not None:
+            self._writer.cancel()
+            await asyncio.gather(self._writer, return_exceptions=True)
+        try:
+            async with asyncio.timeout(_LEAVE_LIMIT_S):
+                await self._room.disconnect(reason=reason)
+        except TimeoutError:
+            log.warning("leaving the room took too long", room=self._member.room)
+
+    async def _write(self) -> None:
+        while True:
+            change = await self._changes.get()
+            try:
+                if self._room.isconnected():
+                    await self._room.local_participant.set_attributes(change)
+            finally:
+                self._changes.task_done()
+
+    def _on_disconnected(self, reason: DisconnectReason.ValueType) -> None:
+        if not self._left:
+            self._hears.gone(reason)
+
+    def _on_track(
+        self, track: rtc.Track, publication: rtc.RemoteTrackPublication, _: rtc.RemoteParticipant
+    ) -> None:
+        if track.kind == rtc.TrackKind.KIND_AUDIO:
+            self._hears.track(publication.sid, track)
+
+    def _on_track_ended(
+        self, _: rtc.Track, publication: rtc.RemoteTrackPublication, __: rtc.RemoteParticipant
+    ) -> None:
+        self._hears.track_ended(publication.sid)
+
+    def _on_digits(self, event: rtc.SipDTMF) -> None:
+        self._hears.digits(event.digit)

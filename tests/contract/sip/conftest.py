@@ -1,0 +1,227 @@
+"""Fixtures of the SIP contract: a LiveKit with a SIP service, a phone, a room to watch.
+
+With OFFHOOK_TEST_LIVEKIT_URL and its four siblings set, the suite runs against what they name;
+otherwise livekit-server and the embedded gateway are started on free ports.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from livekit import api
+
+from tests.contract.sip.peer import Phone
+from tests.contract.sip.watcher import Watcher
+
+ROOT = Path(__file__).resolve().parents[3]
+KEY, SECRET = "devkey", "a-secret-of-at-least-32-characters-xx"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the suite talks to."""
+
+    livekit_url: str
+    sip_api: str
+    sip_address: tuple[str, int]
+    key: str
+    secret: str
+    embedded: bool
+
+
+def livekit_server() -> Path:
+    """The livekit-server binary for the suite."""
+    return Path.home() / ".cache/offhook/livekit-server/1.13.5/livekit-server"
+
+
+def free_ports(count: int, kind: int = socket.SOCK_STREAM) -> list[int]:
+    held = [socket.socket(socket.AF_INET, kind) for _ in range(count)]
+    try:
+        for sock in held:
+            sock.bind(("127.0.0.1", 0))
+        return [sock.getsockname()[1] for sock in held]
+    finally:
+        for sock in held:
+            sock.close()
+
+
+def wait_http(url: str, process: subprocess.Popen[bytes], limit: float = 20.0) -> None:
+    """Wait until a URL answers 200 or its process has ended."""
+    until = time.monotonic() + limit
+    while time.monotonic() < until:
+        assert process.poll() is None, f"{process.args!r} ended with {process.returncode}"
+        try:
+            with urllib.request.urlopen(url, timeout=1):
+                return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.05)  # the only way to watch another process's port
+    raise AssertionError(f"{url} did not answer within {limit} s")
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End one process that this suite started."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(8)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(5)
+
+
+@dataclass(frozen=True)
+class GatewayPlan:
+    """How to start a gateway: its environment, and where it can then be found."""
+
+    environment: dict[str, str]
+    api: str
+    sip: tuple[str, int]
+
+    def start(self, log: Path) -> subprocess.Popen[bytes]:
+        with log.open("ab") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "sip.gateway"],
+                cwd=ROOT,
+                env={**os.environ, **self.environment},
+                stdout=out,
+                stderr=out,
+            )
+        wait_http(f"{self.api}/healthz", process)
+        return process
+
+
+def gateway_plan(livekit_url: str, data: Path, **more: str) -> GatewayPlan:
+    (api_port,) = free_ports(1)
+    sip_port, ua_port = free_ports(2, socket.SOCK_DGRAM)
+    first = 20000 + secrets.randbelow(50) * 400
+    return GatewayPlan(
+        {
+            "LIVEKIT_URL": livekit_url,
+            "LIVEKIT_API_KEY": KEY,
+            "LIVEKIT_API_SECRET": SECRET,
+            "OFFHOOK_SIP_API_PORT": str(api_port),
+            "OFFHOOK_SIP_PORT": str(sip_port),
+            "OFFHOOK_SIP_UA_PORT": str(ua_port),
+            "OFFHOOK_RTP_PORT_MIN": str(first),
+            "OFFHOOK_RTP_PORT_MAX": str(first + 399),
+            "OFFHOOK_DATA": str(data),
+            **more,
+        },
+        f"http://127.0.0.1:{api_port}",
+        ("127.0.0.1", sip_port),
+    )
+
+
+def start_livekit(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
+    http, tcp = free_ports(2)
+    (udp,) = free_ports(1, socket.SOCK_DGRAM)
+    config = folder / "livekit.yaml"
+    config.write_text(
+        f"port: {http}\nbind_addresses: ['127.0.0.1']\n"
+        f"rtc: {{tcp_port: {tcp}, udp_port: {udp}, use_external_ip: false, "
+        "enable_loopback_candidate: true}\n"
+        f"keys: {{{KEY}: {SECRET}}}\nlogging: {{level: warn}}\n"
+    )
+    with (folder / "livekit.log").open("ab") as out:
+        process = subprocess.Popen(
+            [str(livekit_server()), "--config", str(config)], stdout=out, stderr=out
+        )
+    wait_http(f"http://127.0.0.1:{http}/", process)
+    return process, f"ws://127.0.0.1:{http}"
+
+
+@pytest.fixture(scope="session")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    names = ("LIVEKIT_URL", "SIP_API", "SIP_ADDRESS", "KEY", "SECRET")
+    given = [os.environ.get(f"OFFHOOK_TEST_{name}", "") for name in names]
+    if all(given):
+        host, _, port = given[2].rpartition(":")
+        yield Target(given[0], given[1], (host, int(port)), given[3], given[4], embedded=False)
+        return
+    if not livekit_server().exists():
+        pytest.skip(f"{livekit_server()} is not there: run `python -m offhook setup`")
+    folder = tmp_path_factory.mktemp("contract")
+    livekit, url = start_livekit(folder)
+    try:
+        plan = gateway_plan(url, folder, OFFHOOK_LOG_LEVEL="DEBUG")
+        gateway = plan.start(folder / "gateway.log")
+        try:
+            yield Target(url, plan.api, plan.sip, KEY, SECRET, embedded=True)
+        finally:
+            end(gateway)
+    finally:
+        end(livekit)
+
+
+@pytest.fixture
+async def lk(target: Target) -> AsyncIterator[api.LiveKitAPI]:
+    """LiveKit's own API: rooms, participants."""
+    client = api.LiveKitAPI(target.livekit_url, target.key, target.secret)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def sip(target: Target) -> AsyncIterator[api.SipService]:
+    """The SIP API under test."""
+    client = api.LiveKitAPI(target.sip_api, target.key, target.secret, failover=False)
+    yield client.sip
+    await client.aclose()
+
+
+@pytest.fixture
+async def phone() -> AsyncIterator[Phone]:
+    device = Phone()
+    await device.start()
+    yield device
+    await device.stop()
+
+
+@pytest.fixture
+def room_name() -> str:
+    return f"room-{secrets.token_hex(5)}"
+
+
+@pytest.fixture
+async def watcher(target: Target, room_name: str) -> AsyncIterator[Watcher]:
+    """Somebody in the room who notes all that happens; publishes nothing until told to."""
+    other = Watcher(target.livekit_url, target.key, target.secret, room_name)
+    await other.join()
+    yield other
+    await other.leave()
+
+
+@pytest.fixture
+async def trunk(sip: api.SipService, phone: Phone) -> AsyncIterator[str]:
+    """An outbound trunk to the phone."""
+    made = await sip.create_outbound_trunk(
+        api.CreateSIPOutboundTrunkRequest(
+            trunk=api.SIPOutboundTrunkInfo(
+                name="contract", address=phone.address, numbers=["+15550100"]
+            )
+        )
+    )
+    yield made.sip_trunk_id
+    await sip.delete_trunk(api.DeleteSIPTrunkRequest(sip_trunk_id=made.sip_trunk_id))
+
+
+@pytest.fixture
+async def tasks() -> AsyncIterator[list[asyncio.Task[object]]]:
+    """Tasks of a test, ended with it."""
+    started: list[asyncio.Task[object]] = []
+    yield started
+    for task in started:
+        task.cancel()
+    await asyncio.gather(*started, return_exceptions=True)
