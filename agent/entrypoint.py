@@ -63,14 +63,6 @@ async def run_call(context: JobContext, engines: Engines, internal_url: str) -> 
         raise
     finally:
         await _leave(context)
-        finished = await recorder.finish(RECORDING_LIMIT_S)
-        if finished is not None:
-            reporter.report(
-                RecordingFinished,
-                size_bytes=finished.size_bytes,
-                duration_ms=finished.duration_ms,
-                sha256=finished.sha256,
-            )
         await reporter.aclose(REPORT_LIMIT_S)
         await session_api.aclose()
 
@@ -113,9 +105,10 @@ async def _hold(
     finally:
         # The room goes first: it hangs up the person's side, which waits for nothing of ours.
         await _delete_room(context)
-        await session.aclose()
         await line_in.aclose()
         await line_out.aclose()
+        await _finish_recording(recorder, reporter)
+        await session.aclose()
 
 
 def _listen(room: rtc.Room, identity: str, line_in: LineIn) -> None:
@@ -132,6 +125,17 @@ def _listen(room: rtc.Room, identity: str, line_in: LineIn) -> None:
     for publication in person.track_publications.values():
         if publication.track is not None:
             on_track(publication.track, publication, person)
+
+
+async def _finish_recording(recorder: StereoRecorder, reporter: Reporter) -> None:
+    finished = await recorder.finish(RECORDING_LIMIT_S)
+    if finished is not None:
+        reporter.report(
+            RecordingFinished,
+            size_bytes=finished.size_bytes,
+            duration_ms=finished.duration_ms,
+            sha256=finished.sha256,
+        )
 
 
 def _report_failure(reporter: Reporter, reason: EndReason, detail: str) -> None:

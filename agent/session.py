@@ -75,5 +75,7 @@ def build_session(parts: Parts, engines: Engines) -> AgentSession[None]:
         },
         # Our own watch asks and hangs up; see agent/limits.py.
         user_away_timeout=None,
+        # Nobody waits for words that were begun when the call ended.
+        session_close_transcript_timeout=0.2,
         aec_warmup_duration=None,
     )

@@ -54,6 +54,8 @@ def configure(process: str, *, level: str = "INFO", show_pii: bool = False) -> N
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    for chatty in ("httpx", "aiohttp.access", "uvicorn.access", "apscheduler"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
     structlog.contextvars.bind_contextvars(process=process)
 
 

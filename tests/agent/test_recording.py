@@ -1,0 +1,134 @@
+"""The recording holds the caller left and the agent right, where they were heard."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+
+import av
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from agent.internal_api import Unreachable
+from agent.line import HEARD_RATE, SAID_RATE
+from agent.recording import RATE, Channel, StereoRecorder
+from control_plane.domain.events import EventBatch, EventReceipt
+
+pytestmark = pytest.mark.unit
+
+
+class Spool:
+    """A control plane that keeps a recording, and may fail some posts first."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.failures = failures
+        self.data = bytearray()
+
+    async def post_events(self, session_id: str, batch: EventBatch) -> EventReceipt:
+        raise AssertionError("no events here")
+
+    async def post_recording(self, session_id: str, offset: int, page: bytes) -> int:
+        if self.failures:
+            self.failures -= 1
+            raise Unreachable("down")
+        assert offset == len(self.data)
+        self.data += page
+        return len(self.data)
+
+
+class Clock:
+    """Seconds, moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def _tone(rate: int, seconds: float, hz: float) -> npt.NDArray[np.int16]:
+    at = np.arange(int(rate * seconds)) / rate
+    return np.asarray(8_000 * np.sin(2 * np.pi * hz * at), dtype=np.int16)
+
+
+def _decode(data: bytes) -> npt.NDArray[np.float32]:
+    with av.open(io.BytesIO(data)) as container:
+        frames = [frame.to_ndarray() for frame in container.decode(audio=0)]
+    return np.concatenate(frames, axis=1)
+
+
+def _level(samples: npt.NDArray[np.float32], start_s: float, end_s: float) -> float:
+    part = samples[int(start_s * 48_000) : int(end_s * 48_000)]
+    return float(np.sqrt(np.mean(part**2)))
+
+
+async def _record(spool: Spool, *, cut_at: float | None = None) -> bytes:
+    """Two seconds: the caller in the first, the agent in the second."""
+    clock = Clock()
+    recorder = StereoRecorder(spool, "session", clock=clock)
+    recorder.start()
+    tone = _tone(HEARD_RATE, 1.0, 440)
+    for start in range(0, len(tone), 320):
+        clock.now += 0.02
+        recorder.heard(tone[start : start + 320].tobytes())
+    spoken = _tone(SAID_RATE, 1.0, 880)
+    for index, start in enumerate(range(0, len(spoken), 480)):
+        recorder.said(spoken[start : start + 480].tobytes(), 1_001.0 + index * 0.02)
+    if cut_at is not None:
+        recorder.cut(cut_at)
+    clock.now = 1_002.0
+    finished = await recorder.finish(limit_s=5.0)
+    assert finished is not None
+    assert finished.duration_ms == 2_000
+    assert finished.size_bytes == len(spool.data)
+    assert finished.sha256 == hashlib.sha256(spool.data).hexdigest()
+    return bytes(spool.data)
+
+
+async def test_caller_left_agent_right() -> None:
+    left, right = _decode(await _record(Spool()))
+    assert _level(left, 0.1, 0.9) > 0.1 > 10 * _level(left, 1.1, 1.9)
+    assert _level(right, 1.1, 1.9) > 0.1 > 10 * _level(right, 0.1, 0.9)
+
+
+async def test_what_was_cut_was_not_heard() -> None:
+    _, right = _decode(await _record(Spool(), cut_at=1_001.5))
+    assert _level(right, 1.1, 1.4) > 0.1 > 10 * _level(right, 1.6, 1.9)
+
+
+async def test_a_passing_failure_loses_nothing() -> None:
+    failing = await _record(Spool(failures=1))
+    assert _decode(failing).shape == _decode(await _record(Spool())).shape
+
+
+async def test_a_recording_that_was_not_begun_is_none() -> None:
+    spool = Spool()
+    assert await StereoRecorder(spool, "session").finish(limit_s=1.0) is None
+    assert not spool.data
+
+
+def test_jitter_does_not_tear_a_channel() -> None:
+    channel = Channel()
+    ones = np.ones(320, dtype=np.int16)
+    for index, jitter in enumerate((0, 200, -150, 90)):
+        channel.place(ones, index * 320 + jitter)
+    assert channel.take(4 * 320).tolist() == [1] * (4 * 320)
+
+
+def test_a_gap_longer_than_jitter_stays_a_gap() -> None:
+    channel = Channel()
+    ones = np.ones(10, dtype=np.int16)
+    channel.place(ones, 0)
+    channel.place(ones, RATE)
+    taken = channel.take(RATE + 10)
+    assert taken[:10].sum() == 10
+    assert taken[10:RATE].sum() == 0
+    assert taken[RATE:].sum() == 10
+
+
+def test_what_comes_too_late_is_dropped_not_misplaced() -> None:
+    channel = Channel()
+    channel.take(100)
+    channel.place(np.arange(1, 21, dtype=np.int16), 90)
+    assert channel.take(110).tolist() == list(range(11, 21))
