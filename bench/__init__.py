@@ -1,0 +1,1 @@
+"""Measurements against the promises of the design; figures live here, never in timed tests."""
