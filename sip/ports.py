@@ -1,6 +1,11 @@
-"""The error of an address that is taken."""
+"""What the rest of Offhook asks of SIP, as protocols with frozen requests."""
 
 from __future__ import annotations
+
+from enum import StrEnum
+from typing import Protocol
+
+from msgspec import Struct
 
 
 class PortBusy(OSError):
@@ -10,3 +15,137 @@ class PortBusy(OSError):
         super().__init__(cause.errno, f"UDP {host}:{port} cannot be bound: {cause.strerror}")
         self.host = host
         self.port = port
+
+
+class DialRequest(Struct, frozen=True, kw_only=True):
+    """One INVITE.
+
+    Attributes:
+        sip_trunk_id: the SIP service's own id of the outbound trunk.
+        ringing_timeout_s: whole seconds from the INVITE to our CANCEL.
+        max_call_duration_s: whole seconds from the answer to our BYE.
+    """
+
+    sip_trunk_id: str
+    to_number: str
+    from_number: str
+    room_name: str
+    participant_identity: str
+    ringing_timeout_s: int
+    max_call_duration_s: int
+
+
+class Answered(Struct, frozen=True):
+    """The call was answered; the SIP service's id of it (`SCL_…`)."""
+
+    sip_call_id: str
+
+
+class DialFailureKind(StrEnum):
+    """A dial that failed, by where it failed; the words are those of the domain."""
+
+    RING_TIMEOUT = "ring_timeout"
+    AUTHENTICATION = "authentication"
+    TRUNK_MISSING = "trunk_missing"
+    BAD_REQUEST = "bad_request"
+    UNREACHABLE = "unreachable"
+    SERVICE_UNAVAILABLE = "service_unavailable"
+    OUTCOME_UNKNOWN = "outcome_unknown"
+    MEDIA = "media"
+
+
+class DialFailure(Struct, frozen=True, kw_only=True):
+    """The call was not answered.
+
+    Attributes:
+        sip_status: the far end's final status (RFC 3261 section 21), when it sent one.
+        sip_reason: its reason phrase, or the SIP service's explanation.
+    """
+
+    kind: DialFailureKind
+    sip_status: int | None = None
+    sip_reason: str = ""
+
+    @property
+    def unknown(self) -> bool:
+        """Return whether the call may be live all the same: look before doing anything."""
+        return self.kind is DialFailureKind.OUTCOME_UNKNOWN
+
+
+class OutboundTrunk(Struct, frozen=True, kw_only=True):
+    """A trunk to call through."""
+
+    name: str
+    address: str
+    transport: str
+    numbers: tuple[str, ...]
+    username: str = ""
+    password: str = ""
+
+
+class InboundTrunk(Struct, frozen=True, kw_only=True):
+    """A trunk to be called through; empty `numbers` take any."""
+
+    name: str
+    numbers: tuple[str, ...] = ()
+    allowed_addresses: tuple[str, ...] = ()
+    username: str = ""
+    password: str = ""
+
+
+class AgentRule(Struct, frozen=True, kw_only=True):
+    """Every call of the trunk gets a room of its own and an agent with `metadata`."""
+
+    name: str
+    sip_trunk_id: str
+    room_prefix: str
+    agent_name: str
+    metadata: str
+
+
+class SipTrouble(Exception):
+    """The SIP service did not do what it was asked; the text says why."""
+
+
+class Dialer(Protocol):
+    """Places calls."""
+
+    async def dial(self, request: DialRequest) -> Answered | DialFailure:
+        """Return once the call is answered or has failed."""
+        ...
+
+
+class Transferrer(Protocol):
+    """Sends the person on a line to somebody else (RFC 3515)."""
+
+    async def transfer(self, *, room_name: str, participant_identity: str, to: str) -> None:
+        """Return once the far end has taken the transfer over.
+
+        Raises:
+            SipTrouble: it has not.
+        """
+        ...
+
+
+class Trunks(Protocol):
+    """Keeps the SIP service's trunks and rules; every method raises `SipTrouble`."""
+
+    async def known(self) -> frozenset[str]:
+        """Return the ids of every trunk and rule that the service has."""
+        ...
+
+    async def apply_outbound(self, trunk: OutboundTrunk, sip_trunk_id: str | None) -> str:
+        """Return the id of `trunk`, which replaces the one with that id, or is new."""
+        ...
+
+    async def apply_inbound(self, trunk: InboundTrunk, sip_trunk_id: str | None) -> str:
+        """Return the id of `trunk`, which replaces the one with that id, or is new."""
+        ...
+
+    async def apply_rule(self, rule: AgentRule, rule_id: str | None) -> str:
+        """Return the id of `rule`, which replaces the one with that id, or is new."""
+        ...
+
+    async def remove(self, *, sip_trunk_id: str | None, rule_id: str | None) -> None:
+        """Remove a trunk and its rule; what is not there is removed already."""
+        ...

@@ -1,0 +1,51 @@
+"""`python -m control_plane`: the public and the internal listener."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import uvloop
+
+from control_plane.app import create_internal_app, create_public_app, open_resources
+from control_plane.db.migrate import SchemaTooNew
+from control_plane.server import serve
+from control_plane.settings import ApiSettings, Settings, StorageSettings
+from process import logs
+from process.settings import SettingsError, load
+from sip.settings import LiveKitSettings
+
+
+def main() -> int:
+    """Run until told to stop; 2 when it cannot start."""
+    try:
+        settings = Settings(
+            storage=load(StorageSettings, os.environ),
+            api=load(ApiSettings, os.environ),
+            livekit=load(LiveKitSettings, os.environ),
+        )
+    except SettingsError as exc:
+        print(exc, file=sys.stderr)
+        return 2
+    logs.configure("control_plane", level=settings.api.log_level, show_pii=settings.api.log_pii)
+    try:
+        uvloop.run(_run(settings))
+    except SchemaTooNew as exc:
+        print(exc, file=sys.stderr)
+        return 2
+    return 0
+
+
+async def _run(settings: Settings) -> None:
+    api = settings.api
+    async with open_resources(settings) as resources:
+        await serve(
+            [
+                (create_public_app(resources), api.host, api.port),
+                (create_internal_app(resources), api.internal_host, api.internal_port),
+            ]
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

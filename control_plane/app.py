@@ -1,0 +1,184 @@
+"""The composition root of the API: two applications on the same rows."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from litestar import Litestar, Router
+from litestar.config.app import AppConfig
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import ScalarRenderPlugin, YamlRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.types import ControllerRouterHandler
+from livekit import api
+from msgspec import Struct
+
+from control_plane import first_start
+from control_plane.assistants.controller import AssistantController
+from control_plane.auth import authenticated, provide_principal
+from control_plane.db.crypto import Vault
+from control_plane.db.engine import Database
+from control_plane.db.migrate import migrate
+from control_plane.health import HealthController, Probes
+from control_plane.internal.controller import InternalController
+from control_plane.keys.controller import KeyController
+from control_plane.livekit_hooks import LiveKitHookController
+from control_plane.metrics import MetricsController
+from control_plane.orders.controller import OrderController
+from control_plane.orders.views import CallViews
+from control_plane.problems import HANDLERS
+from control_plane.providers.controller import ProviderController
+from control_plane.recordings.controller import RecordingController
+from control_plane.recordings.spool import RecordingFiles
+from control_plane.requests import StrictRequest
+from control_plane.settings import Settings
+from control_plane.tokens import TokenSigner
+from control_plane.trunks.controller import TrunkController
+from control_plane.trunks.numbers import NumberController
+from sip.api import SipApi
+
+VERSION = "0.1.0"
+BODY_LIMIT = 256 * 1024
+INTERNAL_BODY_LIMIT = 1024 * 1024
+
+
+class Resources(Struct, frozen=True, kw_only=True):
+    """What both applications work with."""
+
+    database: Database
+    vault: Vault
+    signer: TokenSigner
+    recordings: RecordingFiles
+    views: CallViews
+    probes: Probes
+    hooks: api.WebhookReceiver
+
+
+@contextlib.asynccontextmanager
+async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
+    """Yield the resources, with the schema up to date and the first rows there.
+
+    Raises:
+        SchemaTooNew: the database belongs to a newer release.
+    """
+    storage, livekit = settings.storage, settings.livekit
+    database = Database(storage.url, wake_folder=storage.wake_folder)
+    client = api.LiveKitAPI(livekit.http_url, livekit.api_key, livekit.api_secret, failover=False)
+    try:
+        await migrate(database)
+        vault = Vault.open(storage.folder / "secret.key")
+        await first_start.prepare(database, vault, storage.folder, settings.api)
+        async with database.listening(), SipApi(livekit) as sip:
+            yield Resources(
+                database=database,
+                vault=vault,
+                signer=TokenSigner.open(storage.folder / "internal.key"),
+                recordings=RecordingFiles(storage.folder),
+                views=CallViews(settings.api.url),
+                probes=Probes(database, client, sip.trunks, settings.api.worker_health_url),
+                hooks=api.WebhookReceiver(api.TokenVerifier(livekit.api_key, livekit.api_secret)),
+            )
+    finally:
+        await client.aclose()
+        await database.close()
+
+
+def create_public_app(resources: Resources) -> Litestar:
+    """Return the application for clients."""
+    guarded: list[ControllerRouterHandler] = [
+        OrderController,
+        AssistantController,
+        TrunkController,
+        NumberController,
+        ProviderController,
+        KeyController,
+        RecordingController,
+    ]
+    return _application(
+        resources,
+        [
+            _guarded("/", guarded),
+            _guarded("/api", [AliasedOrderController]),
+            HealthController,
+            LiveKitHookController,
+        ],
+        body_limit=BODY_LIMIT,
+        openapi=OpenAPIConfig(
+            title="Offhook",
+            version=VERSION,
+            description="Voice agents on the phone: orders, assistants, trunks, recordings.",
+            path="/schema",
+            components=Components(
+                security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}
+            ),
+            security=[{"key": []}],
+            render_plugins=[ScalarRenderPlugin(), YamlRenderPlugin()],
+        ),
+    )
+
+
+def create_internal_app(resources: Resources) -> Litestar:
+    """Return the application for our own agents; bind it to loopback."""
+    return _application(
+        resources,
+        [InternalController, MetricsController],
+        body_limit=INTERNAL_BODY_LIMIT,
+        openapi=None,
+    )
+
+
+class AliasedOrderController(OrderController):
+    """The same orders below `/api`, as the Revox contract has them; left out of the schema."""
+
+    include_in_schema = False
+
+
+def _guarded(path: str, handlers: list[ControllerRouterHandler]) -> Router:
+    return Router(
+        path=path,
+        route_handlers=handlers,
+        guards=[authenticated],
+        dependencies={"principal": Provide(provide_principal)},
+    )
+
+
+def _application(
+    resources: Resources,
+    handlers: list[ControllerRouterHandler],
+    *,
+    body_limit: int,
+    openapi: OpenAPIConfig | None,
+) -> Litestar:
+    def set_state(config: AppConfig) -> AppConfig:
+        config.state["database"] = resources.database
+        return config
+
+    given: dict[str, Any] = {
+        "database": resources.database,
+        "vault": resources.vault,
+        "signer": resources.signer,
+        "recordings": resources.recordings,
+        "views": resources.views,
+        "probes": resources.probes,
+        "livekit_hooks": resources.hooks,
+    }
+    return Litestar(
+        handlers,
+        dependencies={name: Provide(_constant(value)) for name, value in given.items()},
+        exception_handlers=HANDLERS,
+        request_class=StrictRequest,
+        request_max_body_size=body_limit,
+        openapi_config=openapi,
+        on_app_init=[set_state],
+        logging_config=None,
+    )
+
+
+def _constant(value: Any) -> Any:
+    async def provide() -> Any:
+        return value
+
+    return provide

@@ -1,0 +1,119 @@
+"""Assistants: create, get, list, patch, delete."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from litestar import Controller, delete, get, patch, post
+from sqlalchemy import select
+
+from control_plane.assistants import repository, specs
+from control_plane.assistants.schemas import (
+    AssistantCreate,
+    AssistantEnvelope,
+    AssistantList,
+    AssistantPatch,
+    merge,
+)
+from control_plane.assistants.views import view
+from control_plane.auth import Principal
+from control_plane.db.crypto import Vault
+from control_plane.db.engine import Database
+from control_plane.db.models.assistant import Assistant
+from control_plane.db.models.trunk import Number
+from control_plane.domain.errors import BadInput, Conflict
+from control_plane.domain.ids import new_id, parse_id
+
+
+class AssistantController(Controller):
+    """What speaks, with its settings."""
+
+    path = "/assistant"
+    tags = ("assistants",)
+    opt = {"scope": "admin"}  # noqa: RUF012 - Litestar's own protocol
+
+    @post(operation_id="createAssistant", summary="Create an assistant", status_code=201)
+    async def create(
+        self, data: AssistantCreate, principal: Principal, database: Database, vault: Vault
+    ) -> AssistantEnvelope:
+        """Create an assistant; orders name it by its id."""
+        spec, now = merge(data), datetime.now(UTC)
+        async with database.transaction() as session:
+            if data.is_default:
+                await repository.clear_default(session, principal.organization_id)
+            row = Assistant(
+                id=new_id(),
+                organization_id=principal.organization_id,
+                name=spec.name,
+                version=1,
+                spec=await specs.store(session, vault, principal.organization_id, spec, now=now),
+                is_default=data.is_default,
+                created_at=now,
+                updated_at=now,
+            )
+            session.add(row)
+        return AssistantEnvelope(view(row))
+
+    @get(operation_id="listAssistants", summary="List assistants", opt={"scope": "calls"})
+    async def list_all(self, principal: Principal, database: Database) -> AssistantList:
+        """List every assistant, newest first."""
+        async with database.reading() as session:
+            rows = await repository.list_assistants(session, principal.organization_id)
+        return AssistantList([view(row) for row in rows])
+
+    @get(
+        "/{assistant_id:str}",
+        operation_id="getAssistant",
+        summary="Get an assistant",
+        opt={"scope": "calls"},
+    )
+    async def get_one(
+        self, assistant_id: str, principal: Principal, database: Database
+    ) -> AssistantEnvelope:
+        """Return one assistant, its secrets masked."""
+        key = parse_id(assistant_id, what="assistant")
+        async with database.reading() as session:
+            row = await repository.get_assistant(session, principal.organization_id, key)
+        return AssistantEnvelope(view(row))
+
+    @patch("/{assistant_id:str}", operation_id="updateAssistant", summary="Change an assistant")
+    async def change(
+        self,
+        assistant_id: str,
+        data: AssistantPatch,
+        principal: Principal,
+        database: Database,
+        vault: Vault,
+    ) -> AssistantEnvelope:
+        """Change what is given; orders that exist keep the version they were placed with."""
+        key, now = parse_id(assistant_id, what="assistant"), datetime.now(UTC)
+        async with database.transaction() as session:
+            row = await repository.get_assistant(session, principal.organization_id, key)
+            before = specs.load(row.spec)
+            spec = merge(data, before)
+            row.spec = await specs.store(
+                session, vault, principal.organization_id, spec, now=now, previous=before
+            )
+            if data.is_default is True and not row.is_default:
+                await repository.clear_default(session, principal.organization_id)
+                row.is_default = True
+            if data.is_default is False and row.is_default:
+                raise BadInput(
+                    "make another assistant the default instead; there is always one",
+                    field="is_default",
+                )
+            row.name, row.version, row.updated_at = spec.name, row.version + 1, now
+        return AssistantEnvelope(view(row))
+
+    @delete("/{assistant_id:str}", operation_id="deleteAssistant", summary="Delete an assistant")
+    async def remove(self, assistant_id: str, principal: Principal, database: Database) -> None:
+        """Delete an assistant; orders that exist are carried out with it all the same."""
+        key = parse_id(assistant_id, what="assistant")
+        async with database.transaction() as session:
+            row = await repository.get_assistant(session, principal.organization_id, key)
+            if row.is_default:
+                raise Conflict("the default assistant cannot be deleted: make another the default")
+            number = await session.scalar(select(Number).where(Number.assistant_id == key).limit(1))
+            if number is not None:
+                raise Conflict("a number is answered by this assistant: give it another first")
+            row.deleted_at = datetime.now(UTC)

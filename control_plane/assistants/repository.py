@@ -1,0 +1,75 @@
+"""Queries on assistants."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.db.models.assistant import Assistant
+from control_plane.domain.errors import NotFound
+
+
+async def get_assistant(
+    session: AsyncSession, organization_id: str, assistant_id: str, *, field: str = "id"
+) -> Assistant:
+    """Return the assistant.
+
+    Raises:
+        NotFound: this organization has none with that id.
+    """
+    found = await session.scalar(
+        select(Assistant).where(
+            Assistant.id == assistant_id,
+            Assistant.organization_id == organization_id,
+            Assistant.deleted_at.is_(None),
+        )
+    )
+    if found is None:
+        raise NotFound(
+            f"there is no assistant with the id {assistant_id}; GET /assistant lists them",
+            field=field,
+        )
+    return found
+
+
+async def get_default(session: AsyncSession, organization_id: str) -> Assistant:
+    """Return the organization's default assistant.
+
+    Raises:
+        NotFound: it has none.
+    """
+    found = await session.scalar(
+        select(Assistant).where(
+            Assistant.organization_id == organization_id,
+            Assistant.is_default,
+            Assistant.deleted_at.is_(None),
+        )
+    )
+    if found is None:
+        raise NotFound(
+            "the organization has no default assistant: give assistant_id or assistant, "
+            "or PATCH an assistant with is_default",
+            field="assistant_id",
+        )
+    return found
+
+
+async def list_assistants(session: AsyncSession, organization_id: str) -> Sequence[Assistant]:
+    """Return every assistant, newest first."""
+    rows = await session.scalars(
+        select(Assistant)
+        .where(Assistant.organization_id == organization_id, Assistant.deleted_at.is_(None))
+        .order_by(Assistant.id.desc())
+    )
+    return rows.all()
+
+
+async def clear_default(session: AsyncSession, organization_id: str) -> None:
+    """Leave the organization without a default assistant."""
+    await session.execute(
+        update(Assistant)
+        .where(Assistant.organization_id == organization_id, Assistant.is_default)
+        .values(is_default=False)
+    )

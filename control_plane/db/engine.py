@@ -1,0 +1,112 @@
+"""The database: one engine, transactions that wake the others, reads that block nobody."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event, text
+from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+from control_plane.db.wake import (
+    CHANNEL,
+    Bell,
+    SocketWaker,
+    listen_on_postgresql,
+    listen_on_socket,
+)
+
+_WAKE = "wake"
+_READ_ONLY = "offhook_read_only"
+_BUSY_TIMEOUT_MS = 10_000
+
+
+class Database:
+    """Sessions on one database, and the bell that rings when any process changed it."""
+
+    def __init__(self, url: str, *, wake_folder: Path, pool_size: int = 10):
+        self.url = url
+        self.engine = _create(url, pool_size=pool_size)
+        self.bell = Bell()
+        self.is_sqlite = self.engine.dialect.name == "sqlite"
+        self._wake_folder = wake_folder
+        self._waker = SocketWaker(wake_folder) if self.is_sqlite else None
+        self._reader = self.engine.execution_options(**{_READ_ONLY: True})
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """Yield a session that is committed at the end, or rolled back by an exception.
+
+        After the commit the other processes are woken if `wake(session)` was called.
+        """
+        async with AsyncSession(self.engine, expire_on_commit=False) as session:
+            async with session.begin():
+                yield session
+                woken = session.info.get(_WAKE, False)
+                if woken and self._waker is None:
+                    await session.execute(
+                        text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL}
+                    )
+            if woken and self._waker is not None:
+                self._waker.wake()
+
+    @contextlib.asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncSession]:
+        """Yield a session for reading; it never waits for writers on SQLite."""
+        async with AsyncSession(self._reader, expire_on_commit=False) as session:
+            yield session
+
+    @contextlib.asynccontextmanager
+    async def listening(self) -> AsyncIterator[Bell]:
+        """Yield the bell, ringing for as long as the context is open."""
+        if self.is_sqlite:
+            listener = listen_on_socket(self._wake_folder, self.bell)
+        else:
+            plain = make_url(self.url).set(drivername="postgresql")
+            listener = listen_on_postgresql(plain.render_as_string(hide_password=False), self.bell)
+        async with listener:
+            yield self.bell
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+        if self._waker is not None:
+            self._waker.close()
+
+
+def wake(session: AsyncSession) -> None:
+    """Wake the other processes once this session's transaction is committed."""
+    session.info[_WAKE] = True
+
+
+def _create(url: str, *, pool_size: int) -> AsyncEngine:
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return create_async_engine(parsed, pool_size=pool_size, pool_pre_ping=True)
+    engine = create_async_engine(parsed, pool_size=pool_size)
+    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # Python's sqlite3 would begin late and never IMMEDIATE; we begin ourselves.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        f"busy_timeout={_BUSY_TIMEOUT_MS}",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A writer takes the lock at once: upgrading a read lock later fails instead of waiting.
+    deferred = connection.get_execution_options().get(_READ_ONLY, False)
+    connection.exec_driver_sql("BEGIN" if deferred else "BEGIN IMMEDIATE")

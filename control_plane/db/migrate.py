@@ -1,0 +1,87 @@
+"""Bringing the schema up to date on start; an older copy is kept, a newer schema is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.engine import make_url
+
+from control_plane.db.engine import Database
+from process.logs import get_logger
+
+_SCRIPTS = Path(__file__).parent / "migrations"
+_ADVISORY_LOCK = 7_236_114
+log = get_logger(__name__)
+
+
+class SchemaTooNew(Exception):
+    """The database belongs to a newer release; start that release, or restore a backup."""
+
+    def __init__(self, revision: str):
+        super().__init__(
+            f"the database has schema {revision}, which this release does not know: "
+            "start the newer release again, or restore the .bak file beside the database"
+        )
+        self.revision = revision
+
+
+async def migrate(database: Database) -> None:
+    """Apply every missing migration.
+
+    Raises:
+        SchemaTooNew: the schema is from a newer release.
+    """
+    path = _file_of(database)
+    if path is not None:
+        await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS))
+    scripts = ScriptDirectory.from_config(config)
+    head = scripts.get_current_head()
+    async with database.engine.connect() as connection:
+        current = await connection.run_sync(_revision)
+    if current == head:
+        return
+    known = {script.revision for script in scripts.walk_revisions()}
+    if current is not None and current not in known:
+        raise SchemaTooNew(current)
+    if path is not None and current is not None:
+        await asyncio.to_thread(_back_up, path, path.with_name(f"{path.name}.before-{head}.bak"))
+    async with database.engine.begin() as connection:
+        await connection.run_sync(_upgrade, config)
+    log.info("the database schema is up to date", revision=head, before=current)
+
+
+def _file_of(database: Database) -> Path | None:
+    name = make_url(database.url).database
+    return Path(name) if database.is_sqlite and name else None
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _upgrade(connection: Connection, config: Config) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _back_up(path: Path, target: Path) -> None:
+    """Copy a database that others may be using (SQLite's online backup)."""
+    with (
+        contextlib.closing(sqlite3.connect(path)) as source,
+        contextlib.closing(sqlite3.connect(target)) as copy,
+    ):
+        source.backup(copy)
+    target.chmod(0o600)
+    log.info("the database was copied before the migration", copy=str(target))

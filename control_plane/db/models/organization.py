@@ -1,0 +1,61 @@
+"""Organizations, their API keys, and the secrets they entrust to us."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from control_plane.db.base import Base, id_column
+
+
+class Organization(Base):
+    """Owner of everything else."""
+
+    __tablename__ = "organization"
+
+    id: Mapped[str] = id_column()
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    created_at: Mapped[datetime]
+
+
+class ApiKey(Base):
+    """A key for the API: found by its public prefix, proven by its hash, never stored whole."""
+
+    __tablename__ = "api_key"
+
+    id: Mapped[str] = id_column()
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organization.id"), index=True)
+    name: Mapped[str] = mapped_column(String(200))
+    prefix: Mapped[str] = mapped_column(String(16), unique=True)
+    sha256: Mapped[str] = mapped_column(String(64))
+    scopes: Mapped[list[str]]
+    created_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+
+class Secret(Base):
+    """A value encrypted at rest; others refer to it by id, so that a rotation reaches them all."""
+
+    __tablename__ = "secret"
+
+    id: Mapped[str] = id_column()
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organization.id"), index=True)
+    ciphertext: Mapped[str] = mapped_column(Text)
+    hint: Mapped[str] = mapped_column(String(4))  # shown after the mask, to tell secrets apart
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class ProviderKey(Base):
+    """How an organization reaches a cloud provider of models or voices."""
+
+    __tablename__ = "provider_key"
+
+    id: Mapped[str] = id_column()
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organization.id"), index=True)
+    name: Mapped[str] = mapped_column(String(50))
+    secret_id: Mapped[str] = mapped_column(ForeignKey("secret.id"))
+    api_url: Mapped[str | None] = mapped_column(Text)
+    updated_at: Mapped[datetime]

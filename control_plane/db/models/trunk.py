@@ -1,0 +1,51 @@
+"""Trunks and the numbers that belong to them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from control_plane.db.base import Base, id_column
+
+
+class Trunk(Base):
+    """A way into or out of the telephone network, and how far it is applied at the SIP service."""
+
+    __tablename__ = "trunk"
+
+    id: Mapped[str] = id_column()
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organization.id"), index=True)
+    direction: Mapped[str] = mapped_column(String(10))
+    name: Mapped[str] = mapped_column(String(200))
+    address: Mapped[str | None] = mapped_column(String(300))
+    transport: Mapped[str] = mapped_column(String(5), default="udp")
+    username: Mapped[str | None] = mapped_column(String(200))
+    secret_id: Mapped[str | None] = mapped_column(ForeignKey("secret.id"))
+    numbers: Mapped[list[str]]
+    allowed_addresses: Mapped[list[str]]
+    is_default: Mapped[bool] = mapped_column(default=False)
+    sip_trunk_id: Mapped[str | None] = mapped_column(String(100))
+    sip_rule_id: Mapped[str | None] = mapped_column(String(100))
+    applied_hash: Mapped[str | None] = mapped_column(String(64))
+    applied_at: Mapped[datetime | None]
+    apply_error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    deleted_at: Mapped[datetime | None]
+
+
+class Number(Base):
+    """A phone number of the organization: what it is called from, and who answers it."""
+
+    __tablename__ = "number"
+
+    id: Mapped[str] = id_column()
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organization.id"), index=True)
+    phone_number: Mapped[str] = mapped_column(String(20), unique=True)
+    trunk_id: Mapped[str | None] = mapped_column(ForeignKey("trunk.id"))
+    assistant_id: Mapped[str | None] = mapped_column(ForeignKey("assistant.id"))
+    is_default: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]

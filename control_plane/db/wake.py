@@ -1,0 +1,164 @@
+"""Waking other processes after a commit, so that nobody polls faster than once a second.
+
+SQLite: a byte to every Unix datagram socket in the data folder. PostgreSQL: NOTIFY. A wake-up
+is a hint; who misses one finds the work in the next sweep.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import asyncpg  # type: ignore[import-untyped]
+
+from process.logs import get_logger
+
+CHANNEL = "offhook_wake"
+log = get_logger(__name__)
+
+
+class Bell:
+    """Rings for every task of this process that waits for something to change."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._rung = asyncio.Event()
+
+    @property
+    def count(self) -> int:
+        """How often it rang; read it before looking, so that no ring between is missed."""
+        return self._count
+
+    def ring(self) -> None:
+        """Wake every waiter."""
+        self._count += 1
+        self._rung.set()
+        self._rung = asyncio.Event()
+
+    async def wait(self, *, since: int, timeout_s: float) -> bool:
+        """Return True once it rang after `since`, False when `timeout_s` passed without."""
+        if self._count != since:
+            return True
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._rung.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+class Waker(Protocol):
+    """Tells the other processes that rows have changed."""
+
+    def wake(self) -> None:
+        """Do it; never raises and never blocks."""
+        ...
+
+
+class SocketWaker:
+    """A byte to each socket in `folder`; sockets that nobody reads any more are removed."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+
+    def wake(self) -> None:
+        """Wake every listener of this installation."""
+        for path in self._folder.glob("*.sock"):
+            try:
+                with _short_path(path) as name:
+                    self._socket.sendto(b"!", name)
+            except (ConnectionRefusedError, FileNotFoundError):
+                path.unlink(missing_ok=True)
+            except OSError as exc:
+                # A full queue already holds the wake-up.
+                if not isinstance(exc, BlockingIOError):
+                    log.debug("a wake-up was not taken", error=str(exc))
+
+    def close(self) -> None:
+        """Release the socket."""
+        self._socket.close()
+
+
+@contextlib.contextmanager
+def _short_path(path: Path) -> Iterator[str]:
+    """Yield a name of `path` within the 108 bytes of a Unix address, however deep it lies."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
+def _bind(folder: Path) -> tuple[socket.socket, Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{os.getpid()}-{secrets.token_hex(4)}.sock"
+    receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    receiver.setblocking(False)
+    with _short_path(path) as name:
+        receiver.bind(name)
+    return receiver, path
+
+
+@contextlib.asynccontextmanager
+async def listen_on_socket(folder: Path, bell: Bell) -> AsyncIterator[None]:
+    """Ring `bell` for every wake-up sent to `folder` while the context is open."""
+    receiver, path = _bind(folder)
+
+    def drain() -> None:
+        with contextlib.suppress(BlockingIOError):
+            while receiver.recv(64):
+                pass
+        bell.ring()
+
+    loop = asyncio.get_running_loop()
+    loop.add_reader(receiver, drain)
+    try:
+        yield
+    finally:
+        loop.remove_reader(receiver)
+        receiver.close()
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+@contextlib.asynccontextmanager
+async def listen_on_postgresql(dsn: str, bell: Bell) -> AsyncIterator[None]:
+    """Ring `bell` for every NOTIFY while the context is open; a lost connection is made again."""
+    task = asyncio.create_task(_keep_listening(dsn, bell))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _keep_listening(dsn: str, bell: Bell) -> None:
+    def rung(_connection: Any, _pid: int, _channel: str, _payload: object) -> None:
+        bell.ring()
+
+    while True:
+        lost = asyncio.Event()
+        try:
+            connection = await asyncpg.connect(dsn, timeout=5)
+        except (OSError, TimeoutError, asyncpg.PostgresError) as exc:
+            log.warning("cannot listen for wake-ups", error=str(exc))
+            await asyncio.sleep(1.0)  # the pace of reconnection; the sweep covers the gap
+            continue
+        try:
+            connection.add_termination_listener(lambda _c, gone=lost: gone.set())
+            await connection.add_listener(CHANNEL, rung)
+            await lost.wait()
+        finally:
+            await connection.close(timeout=2)

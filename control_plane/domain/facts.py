@@ -1,0 +1,89 @@
+"""What happened to an order, as its lifecycle is told: past tense, one struct per happening."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from control_plane.domain.dial_errors import DialFailureKind
+from control_plane.domain.events import AttemptResult, EndedBy, EndReason
+from control_plane.domain.gate import Rule
+
+
+class Fact(Struct, frozen=True, kw_only=True):
+    """Something that happened at `at`, UTC."""
+
+    at: datetime
+
+
+class OrderPlaced(Fact, frozen=True, kw_only=True):
+    """The order was accepted."""
+
+    scheduled_at: datetime | None = None
+
+
+class HeldBack(Fact, frozen=True, kw_only=True):
+    """The gate said not yet."""
+
+    until: datetime
+    rule: Rule
+
+
+class AttemptStarted(Fact, frozen=True, kw_only=True):
+    """An attempt was claimed for the order; the agent is being prepared."""
+
+
+class CallArrived(Fact, frozen=True, kw_only=True):
+    """Somebody called us, and an agent asked who answers."""
+
+
+class DialStarted(Fact, frozen=True, kw_only=True):
+    """The last gate was passed; from here on an INVITE may be on the wire."""
+
+
+class AttemptAbandoned(Fact, frozen=True, kw_only=True):
+    """The attempt was given up before any INVITE, for a reason of our own."""
+
+    reason: str
+
+
+class DialFailed(Fact, frozen=True, kw_only=True):
+    """The INVITE reached nobody."""
+
+    kind: DialFailureKind
+    sip_status: int | None = None
+    sip_reason: str = ""
+
+
+class DialAnswered(Fact, frozen=True, kw_only=True):
+    """The person's side became active."""
+
+    sip_call_id: str = ""
+
+
+class ConversationEnded(Fact, frozen=True, kw_only=True):
+    """The conversation is over; `end_reason` is null when the person hung up."""
+
+    ended_by: EndedBy
+    end_reason: EndReason | None
+    result: AttemptResult
+    detail: str = ""
+
+
+class CancelRequested(Fact, frozen=True, kw_only=True):
+    """The owner withdrew the order."""
+
+
+AnyFact = (
+    OrderPlaced
+    | HeldBack
+    | AttemptStarted
+    | CallArrived
+    | DialStarted
+    | AttemptAbandoned
+    | DialFailed
+    | DialAnswered
+    | ConversationEnded
+    | CancelRequested
+)

@@ -1,0 +1,26 @@
+"""Identifiers: UUIDv7, so that new rows stay at the end of their index."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import uuid_utils
+
+from control_plane.domain.errors import NotFound
+
+
+def new_id() -> str:
+    """Return a fresh UUIDv7 in its 36-character form."""
+    return str(uuid_utils.uuid7())
+
+
+def parse_id(text: str, *, what: str) -> str:
+    """Return `text` as a lower-case UUID.
+
+    Raises:
+        NotFound: it is not a UUID, so nothing can have it.
+    """
+    try:
+        return str(UUID(text))
+    except ValueError as exc:
+        raise NotFound(f"there is no {what} with the id {text[:64]!r}", field="id") from exc

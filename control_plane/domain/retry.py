@@ -1,0 +1,48 @@
+"""What an order does after an attempt that reached nobody."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+from control_plane.domain.call_order import OrderStatus
+from control_plane.domain.dial_errors import Policy
+
+FIRST_BACK_OFF_SECS = 5
+LONGEST_BACK_OFF_SECS = 300
+
+
+class TryAgain(Struct, frozen=True):
+    """Another attempt, at `at` at the earliest."""
+
+    at: datetime
+
+
+class Finish(Struct, frozen=True):
+    """No other attempt; the order ends in `status`."""
+
+    status: OrderStatus
+
+
+RetryDecision = TryAgain | Finish
+
+
+def back_off(failures: int) -> timedelta:
+    """Return the wait after `failures` (1, 2, …) in a row: 5, 10, 20 … 300 seconds."""
+    doublings = min(max(failures, 1) - 1, 10)
+    return timedelta(seconds=min(FIRST_BACK_OFF_SECS * 2**doublings, LONGEST_BACK_OFF_SECS))
+
+
+def after_failure(policy: Policy, *, uncounted_in_a_row: int, now: datetime) -> RetryDecision:
+    """Return what follows a failed dial.
+
+    Args:
+        uncounted_in_a_row: failures of our own or the trunk's since the last counted attempt,
+            this one included.
+    """
+    if policy is Policy.BACK_OFF:
+        return TryAgain(now + back_off(uncounted_in_a_row))
+    if policy is Policy.RETRY:
+        return Finish(OrderStatus.COMPLETED)
+    return Finish(OrderStatus.ERRORED)

@@ -1,0 +1,113 @@
+"""Briefs: what an agent needs for one conversation, handed out once per dispatch."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.assistants import specs
+from control_plane.db.crypto import Vault
+from control_plane.db.models.attempt import Attempt
+from control_plane.db.models.call_order import CallOrder
+from control_plane.db.models.organization import ProviderKey
+from control_plane.domain.assistant import (
+    AssistantSpec,
+    DedicatedModel,
+    OpenRouterModel,
+    Provider,
+)
+from control_plane.domain.brief import CallBrief, ProviderAccess
+from control_plane.domain.errors import NotFound, StaleEpoch, TokenUsed
+from control_plane.orders import leases
+from control_plane.sealed import unseal
+from control_plane.tokens import Claims, Scope, TokenSigner
+
+_DEDICATED = {"gpt-4.1": Provider.OPENAI, "ministral-3-8b-instruct": Provider.MISTRAL}
+_SLACK = timedelta(hours=1)
+
+
+async def take(
+    session: AsyncSession, vault: Vault, signer: TokenSigner, claims: Claims, *, now: datetime
+) -> CallBrief:
+    """Return the brief that a dispatch token opens, once.
+
+    Raises:
+        TokenUsed: it was opened before.
+        StaleEpoch: the attempt was taken over or is closed.
+    """
+    order, attempt = await leases.hold(session, claims.subject, epoch=claims.epoch)
+    if attempt.closed_at is not None:
+        raise StaleEpoch("the attempt is closed; there is nothing to talk about")
+    if attempt.brief_taken_at is not None:
+        raise TokenUsed("this brief was taken before; a token opens it once")
+    attempt.brief_taken_at = now
+    return await build(session, vault, signer, order, attempt)
+
+
+async def build(
+    session: AsyncSession, vault: Vault, signer: TokenSigner, order: CallOrder, attempt: Attempt
+) -> CallBrief:
+    """Return the brief of an attempt, secrets in clear."""
+    spec = await specs.opened(session, vault, order.spec)
+    lifetime = timedelta(seconds=spec.max_call_duration_secs) + _SLACK
+    return CallBrief(
+        session_id=attempt.id,
+        epoch=attempt.epoch,
+        token=signer.issue(Scope.SESSION, attempt.id, epoch=attempt.epoch, ttl=lifetime),
+        organization_id=order.organization_id,
+        direction=order.direction,
+        room_name=attempt.room_name,
+        participant_identity=attempt.participant_identity,
+        to_phone_number=attempt.to_phone_number,
+        from_phone_number=attempt.from_phone_number,
+        assistant=spec,
+        prompt_variables=order.prompt_variables,
+        heartbeat_secs=leases.HEARTBEAT_SECS,
+        providers=await _access(session, vault, order.organization_id, spec),
+    )
+
+
+def providers_of(spec: AssistantSpec) -> set[Provider]:
+    """Return the providers whose keys the assistant's agent needs, and no others."""
+    needed: set[Provider] = set()
+    if spec.voice is not None:
+        needed.add(Provider(spec.voice.provider))
+    if spec.ears.provider != "offline":
+        needed.add(Provider(spec.ears.provider))
+    match spec.llm_model:
+        case DedicatedModel(name=name):
+            needed.add(_DEDICATED[name])
+        case OpenRouterModel():
+            needed.add(Provider.OPENROUTER)
+    return needed
+
+
+async def _access(
+    session: AsyncSession, vault: Vault, organization_id: str, spec: AssistantSpec
+) -> dict[Provider, ProviderAccess]:
+    needed = providers_of(spec)
+    if not needed:
+        return {}
+    rows = await session.scalars(
+        select(ProviderKey).where(
+            ProviderKey.organization_id == organization_id, ProviderKey.name.in_(needed)
+        )
+    )
+    return {
+        Provider(row.name): ProviderAccess(await unseal(session, vault, row.secret_id), row.api_url)
+        for row in rows.all()
+    }
+
+
+async def order_of(session: AsyncSession, attempt: Attempt) -> CallOrder:
+    """Return the order of an attempt.
+
+    Raises:
+        NotFound: it has gone.
+    """
+    order = await session.get(CallOrder, attempt.order_id)
+    if order is None:
+        raise NotFound("there is no such order")
+    return order

@@ -1,0 +1,130 @@
+"""The internal API: briefs out, events and recordings in. Never published."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from litestar import Controller, Request, get, post
+from litestar.params import Parameter
+from msgspec import Struct
+from sqlalchemy import select
+
+from control_plane.auth import bearer
+from control_plane.db.crypto import Vault
+from control_plane.db.engine import Database
+from control_plane.db.models.attempt import Attempt
+from control_plane.domain.attempt import RecordingState
+from control_plane.domain.brief import CallBrief, InboundCall
+from control_plane.domain.errors import BadInput, Conflict, NotAllowed, NotFound, StaleEpoch
+from control_plane.domain.events import EventBatch, EventReceipt
+from control_plane.internal import briefs, inbound, reports
+from control_plane.recordings.spool import PAGE_LIMIT, RecordingFiles
+from control_plane.tokens import Claims, Scope, TokenSigner
+
+
+class SpoolSize(Struct, frozen=True):
+    """How many bytes of the recording are stored."""
+
+    size: int
+
+
+class InternalController(Controller):
+    """What agents need; each request proves its session by a token."""
+
+    path = "/internal"
+    tags = ("internal",)
+
+    @get("/brief", operation_id="takeBrief", summary="Take a brief")
+    async def brief(
+        self,
+        request: Request[Any, Any, Any],
+        database: Database,
+        vault: Vault,
+        signer: TokenSigner,
+    ) -> CallBrief:
+        """Return the brief that the dispatch's token opens; a second time is a conflict."""
+        claims = _claims(request, signer, Scope.BRIEF)
+        async with database.transaction() as session:
+            return await briefs.take(session, vault, signer, claims, now=datetime.now(UTC))
+
+    @post("/inbound", operation_id="receiveCall", summary="Ask who answers", status_code=200)
+    async def receive(
+        self,
+        data: InboundCall,
+        request: Request[Any, Any, Any],
+        database: Database,
+        vault: Vault,
+        signer: TokenSigner,
+    ) -> CallBrief:
+        """Return the brief of a call that came in; asking again gives the same session."""
+        claims = _claims(request, signer, Scope.INBOUND)
+        async with database.transaction() as session:
+            order, attempt = await inbound.receive(
+                session, claims.subject, data, now=datetime.now(UTC)
+            )
+            return await briefs.build(session, vault, signer, order, attempt)
+
+    @post(
+        "/sessions/{session_id:str}/events",
+        operation_id="reportEvents",
+        summary="Report events",
+        status_code=200,
+    )
+    async def events(
+        self,
+        session_id: str,
+        data: EventBatch,
+        request: Request[Any, Any, Any],
+        database: Database,
+        signer: TokenSigner,
+    ) -> EventReceipt:
+        """Store events; a repeated one is the same event, an older epoch a conflict."""
+        _own_session(_claims(request, signer, Scope.SESSION), session_id)
+        async with database.transaction() as session:
+            return await reports.store(session, session_id, data)
+
+    @post(
+        "/recordings/{session_id:str}",
+        operation_id="appendRecording",
+        summary="Append to a recording",
+        status_code=200,
+        request_max_body_size=PAGE_LIMIT,
+    )
+    async def recording(
+        self,
+        session_id: str,
+        request: Request[Any, Any, Any],
+        database: Database,
+        signer: TokenSigner,
+        recordings: RecordingFiles,
+        offset: Annotated[int, Parameter(ge=0, description="Where the bytes begin")],
+    ) -> SpoolSize:
+        """Append raw bytes; those already there are skipped, a gap is a conflict."""
+        claims = _claims(request, signer, Scope.SESSION)
+        _own_session(claims, session_id)
+        async with database.reading() as session:
+            row = await session.scalar(select(Attempt).where(Attempt.id == session_id))
+        if row is None:
+            raise NotFound("there is no such session", field="id")
+        if row.epoch != claims.epoch:
+            raise StaleEpoch("the session was taken over", field="epoch")
+        if row.recording_state is not RecordingState.SPOOLING:
+            raise Conflict("this session takes no recording, or it was put away already")
+        content = await request.body()
+        if not content:
+            raise BadInput("the request has no bytes to append", field="body")
+        size = await asyncio.to_thread(
+            recordings.append, session_id, offset=offset, content=content
+        )
+        return SpoolSize(size)
+
+
+def _claims(request: Request[Any, Any, Any], signer: TokenSigner, scope: Scope) -> Claims:
+    return signer.verify(bearer(request.headers.get("authorization")), scope)
+
+
+def _own_session(claims: Claims, session_id: str) -> None:
+    if claims.subject != session_id:
+        raise NotAllowed("this token belongs to another session")

@@ -1,0 +1,126 @@
+"""What agents report of their sessions, stored once each and in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.db.base import read_clock
+from control_plane.db.models.attempt import Attempt
+from control_plane.db.models.call_order import CallOrder
+from control_plane.domain import events
+from control_plane.domain.errors import Conflict
+from control_plane.domain.facts import ConversationEnded, DialAnswered
+from control_plane.orders import leases, lifecycle
+from control_plane.orders.history import record
+
+
+async def store(
+    session: AsyncSession, attempt_id: str, batch: events.EventBatch
+) -> events.EventReceipt:
+    """Return how far the session's stream is stored, after storing what is new of `batch`.
+
+    Every event renews the call's lease. A closed attempt still takes events: the recording
+    and the last words come after the end.
+
+    Raises:
+        StaleEpoch: the session was taken over.
+        Conflict: a number is missing between what is stored and the batch.
+    """
+    order, attempt = await leases.hold(session, attempt_id, epoch=batch.epoch)
+    now = await read_clock(session)
+    if attempt.closed_at is None:
+        attempt.call_lease_until = now + leases.LEASE
+    for event in sorted(batch.events, key=lambda each: each.seq):
+        if event.seq <= attempt.last_event_seq:
+            continue
+        if event.seq != attempt.last_event_seq + 1:
+            raise Conflict(
+                f"the next event of this session is number {attempt.last_event_seq + 1}",
+                field="events",
+            )
+        attempt.last_event_seq = event.seq
+        await _take(session, order, attempt, event, now=now)
+    return events.EventReceipt(through=attempt.last_event_seq)
+
+
+async def _take(
+    session: AsyncSession,
+    order: CallOrder,
+    attempt: Attempt,
+    event: events.CallEvent,
+    *,
+    now: datetime,
+) -> None:
+    at = _instant(event.at, now)
+    match event:
+        case events.CallAnswered(sip_call_id=sip_call_id):
+            await lifecycle.apply(
+                session, order, attempt, DialAnswered(at=now, sip_call_id=sip_call_id)
+            )
+        case events.CallEnded():
+            _keep(session, order, attempt, event, at=at, now=now)
+            await lifecycle.apply(
+                session,
+                order,
+                attempt,
+                ConversationEnded(
+                    at=now,
+                    ended_by=event.ended_by,
+                    end_reason=event.end_reason,
+                    result=event.result,
+                    detail=event.detail,
+                ),
+            )
+        case events.AgentAlive():
+            pass
+        case _:
+            _NOTES.get(type(event), _nothing)(attempt, event, now)
+            _keep(session, order, attempt, event, at=at, now=now)
+
+
+def _keep(
+    session: AsyncSession,
+    order: CallOrder,
+    attempt: Attempt,
+    event: events.CallEvent,
+    *,
+    at: datetime,
+    now: datetime,
+) -> None:
+    facts: dict[str, Any] = msgspec.to_builtins(event)
+    kind = facts.pop("type")
+    del facts["at"], facts["seq"]
+    record(session, order, attempt, kind, at=at, stored_at=now, **facts)
+
+
+def _ready(attempt: Attempt, _event: Any, now: datetime) -> None:
+    attempt.agent_ready_at = attempt.agent_ready_at or now
+
+
+def _recorded(attempt: Attempt, event: events.RecordingFinished, now: datetime) -> None:
+    attempt.recording_finished_at = now
+    attempt.recording_duration_ms = event.duration_ms
+    attempt.recording_sha256 = event.sha256[:64]
+
+
+def _nothing(_attempt: Attempt, _event: Any, _now: datetime) -> None:
+    """Nothing on the attempt changes."""
+
+
+_NOTES: dict[type, Callable[[Attempt, Any, datetime], None]] = {
+    events.AgentReady: _ready,
+    events.RecordingFinished: _recorded,
+}
+
+
+def _instant(seconds: float, now: datetime) -> datetime:
+    """Return the agent's time, or ours where its clock cannot be a time."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError, OSError):
+        return now

@@ -1,0 +1,45 @@
+"""LiveKit's webhooks, taken as hints: they wake who looks at the rooms, and change nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Controller, Request, post
+from livekit import api
+
+from control_plane.auth import bearer
+from control_plane.db.engine import Database, wake
+from control_plane.domain.errors import BadInput, NotAuthenticated
+from process.logs import get_logger
+
+_TELLING = frozenset({"participant_left", "room_finished", "participant_connection_aborted"})
+log = get_logger(__name__)
+
+
+class LiveKitHookController(Controller):
+    """Where livekit-server posts what it saw."""
+
+    path = "/livekit/webhook"
+    tags = ("livekit",)
+
+    @post(operation_id="receiveLiveKitEvent", summary="Take a LiveKit webhook", status_code=200)
+    async def receive(
+        self,
+        request: Request[Any, Any, Any],
+        database: Database,
+        livekit_hooks: api.WebhookReceiver,
+    ) -> None:
+        """Wake the schedulers when somebody left a room; verified by LiveKit's signature."""
+        header = request.headers.get("authorization", "")
+        token = bearer(header) if header.lower().startswith("bearer ") else header
+        body = await request.body()
+        try:
+            event = livekit_hooks.receive(body.decode(), token)
+        except UnicodeDecodeError as exc:
+            raise BadInput("the body is not text") from exc
+        except Exception as exc:  # livekit-api raises plain Exception for a wrong hash
+            raise NotAuthenticated("the webhook's signature is not LiveKit's") from exc
+        if event.event in _TELLING:
+            log.debug("a hint from LiveKit", hint=event.event, room=event.room.name)
+            async with database.transaction() as session:
+                wake(session)

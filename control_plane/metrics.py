@@ -1,0 +1,48 @@
+"""Figures for Prometheus, read from the rows when they are asked for."""
+
+from __future__ import annotations
+
+from litestar import Controller, Response, get
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from sqlalchemy import func, select
+
+from control_plane.db.engine import Database
+from control_plane.db.models.attempt import Attempt
+from control_plane.db.models.call_order import CallOrder
+from control_plane.domain.call_order import OrderStatus
+
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class MetricsController(Controller):
+    """On the internal listener only."""
+
+    path = "/metrics"
+    tags = ("internal",)
+
+    @get(operation_id="metrics", summary="Prometheus metrics")
+    async def metrics(self, database: Database) -> Response[bytes]:
+        """Return orders by status and live attempts, in Prometheus' text format."""
+        registry = CollectorRegistry()
+        orders = Gauge(
+            "offhook_call_orders", "Call orders by status", ["status"], registry=registry
+        )
+        live = Gauge("offhook_live_attempts", "Attempts that are not over", registry=registry)
+        async with database.reading() as session:
+            counts = await session.execute(
+                select(CallOrder.status, func.count()).group_by(CallOrder.status)
+            )
+            for status in OrderStatus:
+                orders.labels(status).set(0)
+            for status, count in counts:
+                orders.labels(status).set(count)
+            live.set(
+                (
+                    await session.execute(
+                        select(func.count())
+                        .select_from(Attempt)
+                        .where(Attempt.room_deleted_at.is_(None), Attempt.closed_at.is_(None))
+                    )
+                ).scalar_one()
+            )
+        return Response(generate_latest(registry), media_type=TEXT)

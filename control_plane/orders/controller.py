@@ -1,0 +1,130 @@
+"""Call orders: place, get, list, cancel, follow."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from litestar import Controller, Request, Response, get, post
+from litestar.params import Parameter
+from litestar.response import Stream
+
+from control_plane.auth import Principal
+from control_plane.db.crypto import Vault
+from control_plane.db.engine import Database
+from control_plane.domain.call_order import OrderStatus
+from control_plane.domain.errors import BadInput
+from control_plane.domain.ids import parse_id
+from control_plane.domain.phone import e164
+from control_plane.orders import repository, service
+from control_plane.orders.schemas import CallEnvelope, CallPage, EventPage, PlaceCall
+from control_plane.orders.stream import stream
+from control_plane.orders.views import CallViews, event_view
+
+EVENT_STREAM = "text/event-stream"
+Limit = Annotated[int, Parameter(ge=1, le=200, description="How many at most")]
+Cursor = Annotated[str | None, Parameter(description="next_cursor of the page before")]
+
+
+class OrderController(Controller):
+    """Wishes to reach a number."""
+
+    path = "/call"
+    tags = ("calls",)
+
+    @post(operation_id="placeCall", summary="Place a call", status_code=200)
+    async def place_call(
+        self,
+        data: PlaceCall,
+        principal: Principal,
+        database: Database,
+        vault: Vault,
+        views: CallViews,
+    ) -> CallEnvelope:
+        """Accept an order for one number; it survives every restart once this has answered."""
+        order = await service.place(database, vault, principal.organization_id, data)
+        return CallEnvelope(views.build(order))
+
+    @get("/{call_id:str}", operation_id="getCall", summary="Get a call")
+    async def get_call(
+        self, call_id: str, principal: Principal, database: Database, views: CallViews
+    ) -> CallEnvelope:
+        """Return the order with its attempts, most recent first, and their transcripts."""
+        key = parse_id(call_id, what="call")
+        async with database.reading() as session:
+            order = await repository.get_order(session, principal.organization_id, key)
+            [view] = await views.load(session, [order])
+        return CallEnvelope(view)
+
+    @get(operation_id="listCalls", summary="List calls")
+    async def list_calls(
+        self,
+        principal: Principal,
+        database: Database,
+        views: CallViews,
+        status: Annotated[list[str] | None, Parameter(description="Any of these")] = None,
+        number: Annotated[str | None, Parameter(description="Either side's, in E.164")] = None,
+        cursor: Cursor = None,
+        limit: Limit = 50,
+    ) -> CallPage:
+        """Return orders, newest first."""
+        query = repository.page_of_orders(
+            principal.organization_id,
+            statuses=[_status(word) for word in status or []],
+            number=e164(number, field="number") if number is not None else None,
+            before=parse_id(cursor, what="call") if cursor is not None else None,
+            limit=limit + 1,
+        )
+        async with database.reading() as session:
+            orders = (await session.scalars(query)).all()
+            calls = await views.load(session, orders[:limit])
+        return CallPage(calls, calls[-1].id if len(orders) > limit else None)
+
+    @post(
+        "/{call_id:str}/cancel", operation_id="cancelCall", summary="Cancel a call", status_code=202
+    )
+    async def cancel_call(
+        self, call_id: str, principal: Principal, database: Database, views: CallViews
+    ) -> CallEnvelope:
+        """Withdraw the order: at once before the dial, else its room is ended; `status` tells."""
+        order = await service.cancel(database, principal.organization_id, call_id)
+        async with database.reading() as session:
+            [view] = await views.load(session, [order])
+        return CallEnvelope(view)
+
+    @get(
+        "/{call_id:str}/events",
+        operation_id="listCallEvents",
+        summary="Follow a call",
+        description="The order's history as JSON, or as server-sent events until its final state "
+        "when the request accepts text/event-stream.",
+    )
+    async def events(
+        self,
+        call_id: str,
+        request: Request[Any, Any, Any],
+        principal: Principal,
+        database: Database,
+        after: Annotated[int, Parameter(ge=0, description="Only later sequences")] = 0,
+    ) -> Response[EventPage] | Stream:
+        """Return what happened so far, or everything as it happens."""
+        key = parse_id(call_id, what="call")
+        async with database.reading() as session:
+            await repository.get_order(session, principal.organization_id, key)
+            rows = await repository.events_of(session, key, after=after, limit=10_000)
+        if EVENT_STREAM not in request.headers.get("accept", ""):
+            return Response(EventPage([event_view(row) for row in rows]))
+        seen = request.headers.get("last-event-id", "")
+        start = max(after, int(seen)) if seen.isascii() and seen.isdigit() else after
+        return Stream(
+            stream(database, principal.organization_id, key, after=start),
+            media_type=EVENT_STREAM,
+            headers={"Cache-Control": "no-store"},
+        )
+
+
+def _status(word: str) -> OrderStatus:
+    try:
+        return OrderStatus(word)
+    except ValueError as exc:
+        known = ", ".join(OrderStatus)
+        raise BadInput(f"status is one of {known}", field="status") from exc

@@ -1,0 +1,133 @@
+"""What clients say and see of a call order, in the shape of the Revox contract."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from control_plane.assistants.schemas import AssistantView, InlineAssistant
+from control_plane.domain.assistant import CustomModel, DedicatedModel, OpenRouterModel
+from control_plane.domain.attempt import AttemptStatus, RecordingState
+from control_plane.domain.brief import Direction
+from control_plane.domain.call_order import OrderStatus
+from control_plane.domain.dial_errors import DialError
+from control_plane.domain.events import AttemptResult, EndedBy, Role
+
+Value = Annotated[str, Meta(max_length=10_000)]
+Key = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class PlaceCall(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An order for a call; without an assistant, the organization's default one speaks."""
+
+    phone_number: Annotated[str, Meta(max_length=100, examples=["+12025550123"])]
+    assistant_id: Annotated[str, Meta(max_length=36)] | None = None
+    assistant: InlineAssistant | None = None
+    force_now: bool | None = None
+    scheduled_at: Annotated[datetime, Meta(tz=True)] | None = None
+    from_phone_number: Annotated[str, Meta(max_length=100)] | None = None
+    metadata: Annotated[dict[Key, Value], Meta(max_length=100)] | None = None
+    prompt_variables: Annotated[dict[Key, Value], Meta(max_length=500)] | None = None
+
+
+class TranscriptItem(Struct, frozen=True, kw_only=True):
+    """What somebody said, or a tool that ran."""
+
+    role: Role
+    content: str
+    at: float
+    interrupted: bool = False
+    tool_name: str | None = None
+    tool_arguments: str | None = None
+    tool_output: str | None = None
+    tool_is_error: bool | None = None
+    delays_ms: dict[str, float] = {}
+
+
+class AttemptView(Struct, frozen=True, kw_only=True):
+    """One try to reach the number."""
+
+    id: str
+    status: AttemptStatus
+    phone_number: str
+    from_phone_number: str
+    started_at: datetime
+    answered_at: datetime | None
+    ended_at: datetime | None
+    dial_error: DialError | None
+    sip_status: int | None
+    sip_reason: str | None
+    result: AttemptResult | None
+    ended_by: EndedBy | None
+    end_reason: str | None
+    detail: str | None
+    counted: bool
+    recording_url: str | None
+    recording_state: RecordingState
+    transcript: list[TranscriptItem]
+
+
+class CallView(Struct, frozen=True, kw_only=True):
+    """A call order and how far it got.
+
+    `waiting_for` names the rule that holds it back, `next_at` the instant of the next try.
+    """
+
+    id: str
+    organization_id: str
+    status: OrderStatus
+    direction: Direction
+    to_phone_number: str
+    from_phone_number: str | None
+    assistant: AssistantView
+    first_sentence_delay_ms: int
+    llm_model: DedicatedModel | OpenRouterModel | CustomModel | None
+    prompt_variables: dict[str, str]
+    metadata: dict[str, str]
+    force_now: bool
+    scheduled_at: datetime | None
+    waiting_for: str | None
+    next_at: datetime | None
+    cancel_requested: bool
+    calls_count: int
+    call_attempts: list[AttemptView]
+    last_call_attempt: AttemptView | None
+    campaign: None = None
+    outcome: None = None
+    outcome_summary: None = None
+    is_cancelled: bool
+    is_completed: bool
+    not_yet_acted_on: list[str] = []
+    created_at: datetime
+    updated_at: datetime
+
+
+class CallEnvelope(Struct, frozen=True):
+    """One call order."""
+
+    call: CallView
+
+
+class CallPage(Struct, frozen=True):
+    """Call orders, newest first; `next_cursor` is null on the last page."""
+
+    calls: list[CallView]
+    next_cursor: str | None
+
+
+class EventView(Struct, frozen=True, kw_only=True):
+    """One entry of an order's history; `sequence` rises by one per order."""
+
+    sequence: int
+    type: str
+    at: datetime
+    attempt_id: str | None
+    data: dict[str, Any]
+
+
+class EventPage(Struct, frozen=True):
+    """An order's history, oldest first."""
+
+    events: list[EventView]

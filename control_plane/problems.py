@@ -1,0 +1,115 @@
+"""Errors as problem documents (RFC 9457): the one place where an error gets its HTTP status."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+
+from control_plane.domain import errors
+from process.logs import get_logger
+
+PROBLEM_JSON = "application/problem+json"
+log = get_logger(__name__)
+
+STATUS: dict[type[errors.Refused], HTTPStatus] = {
+    errors.Refused: HTTPStatus.BAD_REQUEST,
+    errors.BadInput: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.NotAuthenticated: HTTPStatus.UNAUTHORIZED,
+    errors.NotAllowed: HTTPStatus.FORBIDDEN,
+    errors.NotFound: HTTPStatus.NOT_FOUND,
+    errors.Conflict: HTTPStatus.CONFLICT,
+    errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+}
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A problem document; `field` names the part of the request, `detail` the remedy."""
+
+    title: str
+    status: int
+    code: str
+    detail: str
+    type: str = "about:blank"
+    field: str | None = None
+    size: int | None = None
+
+
+def status_of(error: type[errors.Refused]) -> HTTPStatus:
+    """Return the HTTP status of an error class: its own, or its nearest ancestor's."""
+    return next(STATUS[kind] for kind in error.__mro__ if kind in STATUS)
+
+
+def refused(_request: Request[Any, Any, Any], exc: errors.Refused) -> Response[bytes]:
+    """Render an error of the domain."""
+    status = status_of(type(exc))
+    size = exc.size if isinstance(exc, errors.SpoolGap) else None
+    headers = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else {}
+    return _render(
+        Problem(
+            title=status.phrase,
+            status=status,
+            code=exc.code,
+            detail=exc.detail,
+            field=exc.field,
+            size=size,
+        ),
+        headers,
+    )
+
+
+def framework(_request: Request[Any, Any, Any], exc: HTTPException) -> Response[bytes]:
+    """Render an error that Litestar raised: no such path, a body that is too large."""
+    status = HTTPStatus(exc.status_code)
+    extra = exc.extra if isinstance(exc.extra, list) else []
+    first = extra[0] if extra and isinstance(extra[0], dict) else {}
+    field = first.get("key")
+    detail = str(first.get("message") or exc.detail or status.phrase)
+    if field == "data":  # Litestar's name for a body that is not there
+        field, detail = None, "the request has no body; this endpoint takes a JSON object"
+    if status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        detail = "the body is larger than 262144 bytes, the most this endpoint takes"
+    return _render(
+        Problem(
+            title=status.phrase,
+            status=status,
+            code=status.phrase.lower().replace(" ", "_"),
+            detail=detail,
+            field=field,
+        ),
+        exc.headers or {},
+    )
+
+
+def unexpected(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
+    """Render a defect of ours: logged whole, told without any of it."""
+    log.error("a request failed", path=request.url.path, exc_info=exc)
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    return _render(
+        Problem(
+            title=status.phrase,
+            status=status,
+            code="internal_error",
+            detail="the request failed through a fault of the server; its log says why",
+        ),
+        {},
+    )
+
+
+def _render(problem: Problem, headers: dict[str, str]) -> Response[bytes]:
+    return Response(
+        content=msgspec.json.encode(problem),
+        status_code=problem.status,
+        media_type=PROBLEM_JSON,
+        headers=headers,
+    )
+
+
+HANDLERS: dict[Any, Any] = {
+    errors.Refused: refused,
+    HTTPException: framework,
+    Exception: unexpected,
+}

@@ -1,0 +1,198 @@
+"""Trunks: rows here; the scheduler applies them to the SIP service."""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import UTC, datetime
+
+from litestar import Controller, delete, get, patch, post
+from msgspec import UNSET
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.auth import Principal
+from control_plane.db.crypto import Vault
+from control_plane.db.engine import Database, wake
+from control_plane.db.models.trunk import Number, Trunk
+from control_plane.domain.brief import Direction
+from control_plane.domain.errors import BadInput, Conflict
+from control_plane.domain.ids import new_id, parse_id
+from control_plane.domain.phone import e164
+from control_plane.sealed import masked, seal
+from control_plane.trunks import repository
+from control_plane.trunks.schemas import TrunkCreate, TrunkList, TrunkPatch, TrunkView
+
+
+class TrunkController(Controller):
+    """Ways into and out of the telephone network."""
+
+    path = "/trunk"
+    tags = ("trunks",)
+    opt = {"scope": "admin"}  # noqa: RUF012 - Litestar's own protocol
+
+    @post(operation_id="createTrunk", summary="Create a trunk", status_code=201)
+    async def create(
+        self, data: TrunkCreate, principal: Principal, database: Database, vault: Vault
+    ) -> TrunkView:
+        """Create a trunk; `applied` turns true once the SIP service has it."""
+        now, owner = datetime.now(UTC), principal.organization_id
+        row = Trunk(
+            id=new_id(),
+            organization_id=owner,
+            direction=data.direction,
+            name=data.name,
+            address=data.address,
+            transport=data.transport,
+            username=data.username,
+            numbers=[e164(number, field="numbers") for number in data.numbers],
+            allowed_addresses=data.allowed_addresses,
+            is_default=data.is_default,
+            created_at=now,
+            updated_at=now,
+        )
+        async with database.transaction() as session:
+            if data.password is not None:
+                secret = await seal(session, vault, owner, data.password, now=now)
+                row.secret_id = secret.id
+            await _check(session, row)
+            if data.is_default:
+                await repository.clear_default_trunk(session, owner, data.direction)
+            session.add(row)
+            wake(session)
+            return await _view(session, row)
+
+    @get(operation_id="listTrunks", summary="List trunks")
+    async def list_all(self, principal: Principal, database: Database) -> TrunkList:
+        """List every trunk, newest first."""
+        async with database.reading() as session:
+            rows = await repository.list_trunks(session, principal.organization_id)
+            return TrunkList([await _view(session, row) for row in rows])
+
+    @get("/{trunk_id:str}", operation_id="getTrunk", summary="Get a trunk")
+    async def get_one(self, trunk_id: str, principal: Principal, database: Database) -> TrunkView:
+        """Return one trunk, its password masked."""
+        key = parse_id(trunk_id, what="trunk")
+        async with database.reading() as session:
+            row = await repository.get_trunk(session, principal.organization_id, key)
+            return await _view(session, row)
+
+    @patch("/{trunk_id:str}", operation_id="updateTrunk", summary="Change a trunk")
+    async def change(
+        self,
+        trunk_id: str,
+        data: TrunkPatch,
+        principal: Principal,
+        database: Database,
+        vault: Vault,
+    ) -> TrunkView:
+        """Change what is given; the scheduler applies it again."""
+        key, now = parse_id(trunk_id, what="trunk"), datetime.now(UTC)
+        async with database.transaction() as session:
+            row = await repository.get_trunk(session, principal.organization_id, key)
+            await _apply_patch(session, vault, row, data, now=now)
+            await _check(session, row)
+            wake(session)
+            return await _view(session, row)
+
+    @delete("/{trunk_id:str}", operation_id="deleteTrunk", summary="Delete a trunk")
+    async def remove(self, trunk_id: str, principal: Principal, database: Database) -> None:
+        """Delete a trunk; the scheduler takes it from the SIP service."""
+        key = parse_id(trunk_id, what="trunk")
+        async with database.transaction() as session:
+            row = await repository.get_trunk(session, principal.organization_id, key)
+            used = await session.scalar(
+                select(Number.phone_number).where(Number.trunk_id == key).limit(1)
+            )
+            if used is not None:
+                raise Conflict("a number uses this trunk: give the number another one first")
+            row.deleted_at = datetime.now(UTC)
+            row.is_default = False
+            wake(session)
+
+
+async def _apply_patch(
+    session: AsyncSession, vault: Vault, row: Trunk, data: TrunkPatch, *, now: datetime
+) -> None:
+    for field in ("name", "address", "transport", "username", "allowed_addresses"):
+        given = getattr(data, field)
+        if given is not UNSET:
+            setattr(row, field, given)
+    if data.numbers is not UNSET:
+        row.numbers = [e164(number, field="numbers") for number in data.numbers]
+    if data.password is None:
+        row.secret_id = None
+    elif data.password is not UNSET:
+        secret = await seal(
+            session, vault, row.organization_id, data.password, now=now, replaces=row.secret_id
+        )
+        row.secret_id = secret.id
+    if data.is_default is True:
+        await repository.clear_default_trunk(session, row.organization_id, row.direction)
+        row.is_default = True
+    elif data.is_default is False:
+        row.is_default = False
+    row.updated_at = now
+
+
+async def _check(session: AsyncSession, row: Trunk) -> None:
+    """Refuse what the SIP service would refuse, with a remedy (observed in LiveKit SIP)."""
+    if (row.username is None) != (row.secret_id is None):
+        raise BadInput("username and password belong together: give both or none", field="username")
+    if row.direction == Direction.OUTBOUND:
+        if row.address is None:
+            raise BadInput("an outbound trunk needs an address, host[:port]", field="address")
+        if not row.numbers:
+            raise BadInput("an outbound trunk needs a number to call from", field="numbers")
+        return
+    if not row.numbers and not row.allowed_addresses and row.username is None:
+        raise BadInput(
+            "an inbound trunk needs numbers, allowed_addresses or a username with a password, "
+            "or anybody could call in",
+            field="numbers",
+        )
+    _check_addresses(row.allowed_addresses)
+    for other in await repository.list_trunks(session, row.organization_id):
+        if other.direction == Direction.INBOUND and other.id != row.id:
+            _check_conflict(row, other)
+
+
+def _check_addresses(addresses: list[str]) -> None:
+    for address in addresses:
+        try:
+            ipaddress.ip_network(address, strict=False)
+        except ValueError as exc:
+            raise BadInput(
+                f"{address} is not an address or a network such as 192.0.2.0/24",
+                field="allowed_addresses",
+            ) from exc
+
+
+def _check_conflict(row: Trunk, other: Trunk) -> None:
+    shared = set(other.numbers) & set(row.numbers)
+    if shared or not (other.numbers or row.numbers):
+        raise Conflict(
+            f"the inbound trunk {other.name!r} already takes "
+            f"{', '.join(sorted(shared)) or 'every number'}: change that one",
+            field="numbers",
+        )
+
+
+async def _view(session: AsyncSession, row: Trunk) -> TrunkView:
+    return TrunkView(
+        id=row.id,
+        direction=row.direction,
+        name=row.name,
+        address=row.address,
+        transport=row.transport,
+        username=row.username,
+        password=await masked(session, row.secret_id),
+        numbers=row.numbers,
+        allowed_addresses=row.allowed_addresses,
+        is_default=row.is_default,
+        register=False,
+        applied=row.applied_at is not None and row.applied_at >= row.updated_at,
+        apply_error=row.apply_error,
+        sip_trunk_id=row.sip_trunk_id,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )

@@ -1,0 +1,129 @@
+"""Queries on trunks and numbers, and which of them an outbound call uses."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.db.models.trunk import Number, Trunk
+from control_plane.domain.brief import Direction
+from control_plane.domain.errors import NotFound
+
+
+class Route(Struct, frozen=True):
+    """The trunk that an outbound call takes and the number it shows."""
+
+    trunk: Trunk
+    from_phone_number: str
+
+
+async def get_trunk(session: AsyncSession, organization_id: str, trunk_id: str) -> Trunk:
+    """Return the trunk.
+
+    Raises:
+        NotFound: this organization has none with that id.
+    """
+    row = await session.scalar(
+        select(Trunk).where(
+            Trunk.id == trunk_id,
+            Trunk.organization_id == organization_id,
+            Trunk.deleted_at.is_(None),
+        )
+    )
+    if row is None:
+        raise NotFound(f"there is no trunk with the id {trunk_id}", field="trunk_id")
+    return row
+
+
+async def list_trunks(
+    session: AsyncSession, organization_id: str | None = None, *, with_deleted: bool = False
+) -> Sequence[Trunk]:
+    """Return trunks, newest first; of every organization when none is named."""
+    query = select(Trunk).order_by(Trunk.id.desc())
+    if organization_id is not None:
+        query = query.where(Trunk.organization_id == organization_id)
+    if not with_deleted:
+        query = query.where(Trunk.deleted_at.is_(None))
+    return (await session.scalars(query)).all()
+
+
+async def clear_default_trunk(session: AsyncSession, organization_id: str, direction: str) -> None:
+    """Leave the organization without a default trunk of that direction."""
+    await session.execute(
+        update(Trunk)
+        .where(Trunk.organization_id == organization_id, Trunk.direction == direction)
+        .values(is_default=False)
+    )
+
+
+async def clear_default_number(session: AsyncSession, organization_id: str) -> None:
+    """Leave the organization without a default number."""
+    await session.execute(
+        update(Number).where(Number.organization_id == organization_id).values(is_default=False)
+    )
+
+
+async def list_numbers(session: AsyncSession, organization_id: str) -> Sequence[Number]:
+    """Return the organization's numbers."""
+    return (
+        await session.scalars(
+            select(Number)
+            .where(Number.organization_id == organization_id)
+            .order_by(Number.phone_number)
+        )
+    ).all()
+
+
+async def get_number(session: AsyncSession, organization_id: str, number_id: str) -> Number:
+    """Return the number.
+
+    Raises:
+        NotFound: this organization has none with that id.
+    """
+    row = await session.scalar(
+        select(Number).where(Number.id == number_id, Number.organization_id == organization_id)
+    )
+    if row is None:
+        raise NotFound(f"there is no number with the id {number_id}", field="id")
+    return row
+
+
+async def route(session: AsyncSession, organization_id: str, wanted: str | None) -> Route | None:
+    """Return how to call from `wanted`, or from the default number; None without a trunk."""
+    trunks = [
+        trunk
+        for trunk in await list_trunks(session, organization_id)
+        if trunk.direction == Direction.OUTBOUND
+    ]
+    if not trunks:
+        return None
+    by_id = {trunk.id: trunk for trunk in trunks}
+    default = next((trunk for trunk in trunks if trunk.is_default), trunks[0])
+    numbers = await list_numbers(session, organization_id)
+    for number in numbers:
+        if number.phone_number == wanted or (wanted is None and number.is_default):
+            return Route(by_id.get(number.trunk_id or "", default), number.phone_number)
+    if wanted is None:
+        return Route(default, default.numbers[0]) if default.numbers else None
+    return next((Route(trunk, wanted) for trunk in trunks if wanted in trunk.numbers), None)
+
+
+def wanted_hash(trunk: Trunk, *, secret_version: str, agent_token_period: str) -> str:
+    """Return a digest of everything that the SIP service is told of `trunk`."""
+    told = (
+        trunk.direction,
+        trunk.name,
+        trunk.address,
+        trunk.transport,
+        trunk.username,
+        secret_version,
+        trunk.numbers,
+        trunk.allowed_addresses,
+        agent_token_period if trunk.direction == Direction.INBOUND else "",
+    )
+    return hashlib.sha256(msgspec.json.encode(told)).hexdigest()

@@ -1,0 +1,108 @@
+"""What clients say and see of trunks and numbers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+# LiveKit refuses a SIP URI here; a CR or LF would end up in SIP headers.
+Address = Annotated[str, Meta(min_length=1, max_length=300, pattern=r"^[A-Za-z0-9.\-_\[\]:]+$")]
+Word = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Numbers = Annotated[list[Annotated[str, Meta(max_length=100)]], Meta(max_length=1_000)]
+Addresses = Annotated[
+    list[Annotated[str, Meta(max_length=100, pattern=r"^[0-9A-Fa-f.:/]+$")]], Meta(max_length=200)
+]
+
+
+class TrunkCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A new trunk. Outbound ones need an address and numbers; inbound ones a way to be known by:
+    numbers, allowed addresses (CIDR) or a digest user."""
+
+    direction: Literal["inbound", "outbound"] = "outbound"
+    name: Name
+    address: Address | None = None
+    transport: Literal["udp", "tcp"] = "udp"
+    username: Word | None = None
+    password: Word | None = None
+    numbers: Numbers = []
+    allowed_addresses: Addresses = []
+    is_default: bool = False
+    register: Literal[False] = False
+
+
+class TrunkPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Changes to a trunk; what is absent stays."""
+
+    name: Name | UnsetType = UNSET
+    address: Address | UnsetType = UNSET
+    transport: Literal["udp", "tcp"] | UnsetType = UNSET
+    username: Word | UnsetType | None = UNSET
+    password: Word | UnsetType | None = UNSET
+    numbers: Numbers | UnsetType = UNSET
+    allowed_addresses: Addresses | UnsetType = UNSET
+    is_default: bool | UnsetType = UNSET
+
+
+class TrunkView(Struct, frozen=True, kw_only=True):
+    """A trunk, its password masked; `applied` tells whether the SIP service has it as it is."""
+
+    id: str
+    direction: str
+    name: str
+    address: str | None
+    transport: str
+    username: str | None
+    password: str | None
+    numbers: list[str]
+    allowed_addresses: list[str]
+    is_default: bool
+    register: bool
+    applied: bool
+    apply_error: str | None
+    sip_trunk_id: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class TrunkList(Struct, frozen=True):
+    """Every trunk, newest first."""
+
+    trunks: list[TrunkView]
+
+
+class NumberCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A number of the organization: called from through a trunk, answered by an assistant."""
+
+    phone_number: Annotated[str, Meta(max_length=100)]
+    trunk_id: Annotated[str, Meta(max_length=36)] | None = None
+    assistant_id: Annotated[str, Meta(max_length=36)] | None = None
+    is_default: bool = False
+
+
+class NumberPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Changes to a number; what is absent stays."""
+
+    trunk_id: Annotated[str, Meta(max_length=36)] | UnsetType | None = UNSET
+    assistant_id: Annotated[str, Meta(max_length=36)] | UnsetType | None = UNSET
+    is_default: bool | UnsetType = UNSET
+
+
+class NumberView(Struct, frozen=True, kw_only=True):
+    """A number."""
+
+    id: str
+    phone_number: str
+    trunk_id: str | None
+    assistant_id: str | None
+    is_default: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+class NumberList(Struct, frozen=True):
+    """Every number."""
+
+    numbers: list[NumberView]
