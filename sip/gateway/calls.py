@@ -127,6 +127,7 @@ class Leg:
         self._media_timeout = media_timeout
         self._digits: DigitSender | None = None
         self._watch: asyncio.Task[None] | None = None
+        self._timers: list[asyncio.TimerHandle] = []
 
     # -- the end ------------------------------------------------------------------
 
@@ -136,6 +137,11 @@ class Leg:
             self.log.info("call ends", cause=end.cause, status=end.status)
             self.ended.set_result(end)
 
+    def end_after(self, seconds: float, end: End) -> None:
+        """End the call for this cause when so much time has passed."""
+        loop = asyncio.get_running_loop()
+        self._timers.append(loop.call_later(seconds, self.end, end))
+
     async def first(self, wanted: asyncio.Future[None], timeout: float | None = None) -> None:
         """Wait for this or for the end of the call, whichever is first."""
         waiting: set[asyncio.Future[Any]] = {wanted, self.ended}
@@ -143,6 +149,8 @@ class Leg:
 
     async def close(self, end: End) -> None:
         """Hang up, show how it ended, leave the room, free the sound."""
+        for timer in self._timers:
+            timer.cancel()
         phone = self.phone
         if phone is not None:
             self.parts.endpoint.release(phone)

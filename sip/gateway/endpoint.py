@@ -113,6 +113,7 @@ class Endpoint:
         """Give a call's events to `listener`, those that already came first."""
         self._listeners[call.handle] = listener
         for event in self._backlog.pop(call.handle, []):
+            call._on_stack_event(event)  # the library missed it, too, and would never know
             listener(event)
 
     def release(self, call: Call) -> None:

@@ -53,7 +53,7 @@ class InboundCall(Leg):
         loop = asyncio.get_running_loop()
         longest = self._admitted.trunk.max_call_duration.ToTimedelta().total_seconds()
         if longest > 0:
-            loop.call_later(longest, self.end, End("the longest duration", show_hangup=True))
+            self.end_after(longest, End("the longest duration", show_hangup=True))
         declined = End("nobody answered in the room", show_hangup=True)
         timer = loop.call_later(self._answer_timeout, self._not_answered, declined)
         try:

@@ -135,9 +135,8 @@ class OutboundCall(Leg):
         await self.room.join()
         self.participant_id = self.room.participant_id
         longest = self._plan.request.max_call_duration.ToTimedelta().total_seconds()
-        loop = asyncio.get_running_loop()
         if longest > 0:
-            loop.call_later(longest, self.end, End("the longest duration", show_hangup=True))
+            self.end_after(longest, End("the longest duration", show_hangup=True))
         if self.ended.done():
             return
         try:
@@ -152,6 +151,8 @@ class OutboundCall(Leg):
         publishing = self.parts.calls.spawn(self.room.publish(self.bridge.source))
         await self._ring()
         await self.first(publishing)
+        if publishing.done():
+            publishing.result()
 
     async def _ring(self) -> None:
         """Wait for the answer as long as it may ring."""
@@ -182,12 +183,12 @@ class OutboundCall(Leg):
     async def _talk(self) -> None:
         if self.ended.done() or self.phone is None:
             return
-        await self._show_answer()
-        self.connected(self.phone)
         digits = self._plan.request.dtmf
+        self.bridge.hold_room(bool(digits))
+        self.connected(self.phone)
+        await self._show_answer()
         if digits:
             self.room.show({"sip.callStatus": Status.AUTOMATION})
-            self.bridge.hold_room(True)
             sending = self.parts.calls.spawn(self._automate(digits))
             await self.first(sending)
             sending.cancel()

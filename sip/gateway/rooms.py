@@ -101,8 +101,9 @@ class RoomSide:
         track = rtc.LocalAudioTrack.create_audio_track(self._member.identity, source)
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, dtx=False)
         try:
-            await self._room.local_participant.publish_track(track, options)
-        except rtc.participant.PublishTrackError as error:
+            async with asyncio.timeout(_JOIN_LIMIT_S):
+                await self._room.local_participant.publish_track(track, options)
+        except (rtc.participant.PublishTrackError, TimeoutError) as error:
             raise TwirpError("unavailable", f"the track was not published: {error}") from error
 
     def show(self, attributes: dict[str, str]) -> None:

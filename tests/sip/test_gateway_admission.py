@@ -1,0 +1,87 @@
+"""Who may call in, and what the refused are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from livekit.protocol import sip as proto
+
+from sip.front import Forward, Reply, Silent, Verdict
+from sip.gateway.admission import Admission
+from sip.gateway.store import Store
+from sip.message import Request, parse
+from tests.sip.wire import PHONE, invite
+
+pytestmark = pytest.mark.unit
+AGENT = ("127.0.0.1", 5070)
+
+
+def admission(
+    tmp_path: Path, *, full: bool = False, silent: bool = False
+) -> tuple[Admission, Store]:
+    store = Store(tmp_path / "s.json")
+    return Admission(store, AGENT, lambda: full, silent), store
+
+
+def ask(admitting: Admission, **fields: str) -> Verdict:
+    request = parse(invite(**fields), PHONE)  # type: ignore[arg-type]
+    assert isinstance(request, Request)
+    return admitting.decide(request)
+
+
+def trunk(store: Store, **fields: object) -> proto.SIPInboundTrunkInfo:
+    return store.put_inbound(proto.SIPInboundTrunkInfo(**{"numbers": ["100"], **fields}))  # type: ignore[arg-type]
+
+
+def rule(store: Store, room: str = "r", **fields: object) -> proto.SIPDispatchRuleInfo:
+    direct = proto.SIPDispatchRuleDirect(room_name=room)
+    chosen = proto.SIPDispatchRule(dispatch_rule_direct=direct)
+    return store.put_rule(proto.SIPDispatchRuleInfo(rule=chosen, **fields))  # type: ignore[arg-type]
+
+
+def test_an_admitted_call_is_handed_over_once(tmp_path: Path) -> None:
+    admitting, store = admission(tmp_path)
+    trunk(store)
+    rule(store, "any")
+    special = rule(store, "special", inbound_numbers=["alice"])
+    assert ask(admitting, call_id="c") == Forward(AGENT)
+    admitted = admitting.take("c")
+    assert admitted is not None
+    assert (admitted.caller, admitted.called) == ("alice", "100")
+    assert admitted.rule == special
+    assert admitting.take("c") is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"numbers": ["200"]}, 404),
+        ({"allowed_addresses": ["192.0.2.8", "10.0.0.0/8", "nonsense"]}, 403),
+        ({"allowed_numbers": ["bob"]}, 403),
+        ({"auth_username": "u", "auth_password": "p"}, 407),
+    ],
+)
+def test_the_refused_are_told_why(tmp_path: Path, fields: dict[str, object], status: int) -> None:
+    admitting, store = admission(tmp_path)
+    trunk(store, **fields)
+    rule(store)
+    verdict = ask(admitting)
+    assert isinstance(verdict, Reply)
+    assert verdict.status == status
+
+
+def test_no_rule_full_silent_and_other_methods(tmp_path: Path) -> None:
+    admitting, store = admission(tmp_path)
+    trunk(store, allowed_addresses=["192.0.2.0/24"])
+    assert ask(admitting) == Reply(404, "Not Found")
+    rule(store)
+    crowded, _ = admission(tmp_path, full=True)
+    verdict = ask(crowded)
+    assert isinstance(verdict, Reply)
+    assert verdict.status == 503
+    quiet, _ = admission(tmp_path, silent=True)
+    assert ask(quiet, user="999") == Silent()
+    verdict = ask(admitting, method="REGISTER")
+    assert isinstance(verdict, Reply)
+    assert verdict.status == 405

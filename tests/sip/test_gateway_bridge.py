@@ -1,0 +1,159 @@
+"""A call's sound, frame by frame, with a phone and a room that only keep what they get."""
+
+from __future__ import annotations
+
+import array
+
+import pytest
+from baresip.audio import AudioInfo
+from baresip.errors import AudioNotActive
+
+from sip.gateway.bridge import CHUNK, FRAME, SILENCE, Bridge
+from sip.gateway.tones import DIAL_TONE, mixed
+
+pytestmark = pytest.mark.unit
+
+
+class FakePhone:
+    """The port CallAudio offers: `incoming` is read, what is written lies in `written`."""
+
+    def __init__(self) -> None:
+        self.incoming = b""
+        self.written: list[bytes] = []
+        self.fill = FRAME
+        self.active = True
+
+    def read(self, size: int) -> bytes:
+        if not self.active:
+            raise AudioNotActive("gone")
+        out, self.incoming = self.incoming[:size], self.incoming[size:]
+        return out
+
+    def write(self, pcm: bytes) -> int:
+        self.written.append(pcm)
+        return len(pcm)
+
+    def info(self) -> AudioInfo:
+        if not self.active:
+            raise AudioNotActive("gone")
+        return AudioInfo(True, True, 8000, 1, 20, 8000, 1, self.fill, 0, 32768, 32768)
+
+
+class Owner:
+    """A stream's handle."""
+
+    disposed = False
+
+    def dispose(self) -> None:
+        self.disposed = True
+
+
+def bridge() -> tuple[Bridge, FakePhone, list[bytes]]:
+    captured: list[bytes] = []
+    made = Bridge(None, captured.append)  # type: ignore[arg-type]
+    phone = FakePhone()
+    made.connect(phone, 0.0)  # type: ignore[arg-type]
+    return made, phone, captured
+
+
+def frame(value: int) -> bytes:
+    return array.array("h", [value] * (FRAME // 2)).tobytes()
+
+
+def test_the_phones_sound_is_cut_into_ten_milliseconds() -> None:
+    made, phone, captured = bridge()
+    phone.incoming = bytes(range(256))[: CHUNK + 40]
+    made.tick(1.0)
+    assert [len(c) for c in captured] == [CHUNK]
+    phone.incoming = bytes(CHUNK - 40)
+    made.tick(1.01)
+    assert len(captured) == 2
+    assert made.quiet_for(1.51) == (True, 0.5)
+
+
+def test_silence_and_dial_tone_fill_the_gap() -> None:
+    captured: list[bytes] = []
+    made = Bridge(None, captured.append)  # type: ignore[arg-type]
+    made.tick(1.0)
+    assert captured == [SILENCE]
+    made.room_tone(True)
+    made.tick(1.1)
+    assert captured[-1] == DIAL_TONE.at(0, CHUNK)
+    made.connect(FakePhone(), 1.2)  # type: ignore[arg-type]
+    made.tick(1.3)
+    assert captured[-1] == SILENCE
+    assert made.quiet_for(11.2) == (False, 10.0)
+
+
+def test_one_track_goes_straight_to_the_phone() -> None:
+    made, phone, _ = bridge()
+    made.add_track("TR_1", 7, Owner())
+    made.heard(7, frame(5))
+    made.heard(8, frame(6))  # a stream nobody added
+    assert phone.written == [frame(5)]
+
+
+def test_an_empty_buffer_gets_a_cushion_and_a_full_one_drops() -> None:
+    made, phone, _ = bridge()
+    made.add_track("TR_1", 7, Owner())
+    phone.fill = 0
+    made.heard(7, frame(5))
+    assert phone.written == [bytes(FRAME), frame(5)]
+    phone.fill = 5 * FRAME
+    made.heard(7, frame(6))
+    assert made.dropped_frames == 1
+    assert phone.written[-1] == frame(5)
+
+
+def test_a_lasting_excess_is_cut_by_one_frame_a_second() -> None:
+    made, phone, _ = bridge()
+    made.add_track("TR_1", 7, Owner())
+    phone.fill = 3 * FRAME
+    for _ in range(100):
+        made.heard(7, frame(5))
+    assert made.dropped_frames == 2
+
+
+def test_two_tracks_are_added_up_and_clipped() -> None:
+    made, phone, _ = bridge()
+    owners = [Owner(), Owner()]
+    made.add_track("TR_1", 7, owners[0])
+    made.add_track("TR_2", 8, owners[1])
+    made.heard(7, frame(20000))
+    assert phone.written == []
+    made.heard(8, frame(20000))
+    assert phone.written == [frame(32767)]
+    assert made.remove_track("TR_2") == 8
+    assert owners[1].disposed
+    assert made.remove_track("TR_2") is None
+    assert mixed([frame(-30000), frame(-30000)]) == frame(-32768)
+
+
+def test_a_muted_track_does_not_stop_the_other() -> None:
+    made, phone, _ = bridge()
+    made.add_track("TR_1", 7, Owner())
+    made.add_track("TR_2", 8, Owner())
+    for _ in range(10):
+        made.heard(7, frame(1))
+    assert len(phone.written) >= 9
+
+
+def test_a_tone_or_a_hold_keeps_the_room_from_the_phone() -> None:
+    made, phone, _ = bridge()
+    made.add_track("TR_1", 7, Owner())
+    made.hold_room(True)
+    made.heard(7, frame(1))
+    made.hold_room(False)
+    made.phone_tone(True)
+    made.heard(7, frame(1))
+    made.tick(1.0)
+    assert phone.written == [DIAL_TONE.at(0, CHUNK)]
+
+
+def test_a_phone_without_sound_is_no_error() -> None:
+    made, phone, captured = bridge()
+    made.add_track("TR_1", 7, Owner())
+    phone.active = False
+    made.heard(7, frame(1))
+    made.tick(1.0)
+    assert captured == [SILENCE]
