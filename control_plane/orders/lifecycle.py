@@ -170,10 +170,11 @@ def _failed(
 def _cancelled(
     session: AsyncSession, order: CallOrder, attempt: Attempt | None, fact: facts.CancelRequested
 ) -> None:
-    if order.cancel_requested_at is not None or orders.is_final(order.status):
+    if orders.is_final(order.status):
         return
-    order.cancel_requested_at = fact.at
-    record(session, order, attempt, "cancel_requested", at=fact.at, stored_at=fact.at)
+    if order.cancel_requested_at is None:
+        order.cancel_requested_at = fact.at
+        record(session, order, attempt, "cancel_requested", at=fact.at, stored_at=fact.at)
     if order.status in orders.WAITING:
         _finish(session, order, None, OrderStatus.CANCELLED, fact)
 

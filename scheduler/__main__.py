@@ -1,0 +1,74 @@
+"""`python -m scheduler`: acts on rows; any number may run side by side."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+
+import uvloop
+from livekit import api
+
+from control_plane.db.crypto import Vault
+from control_plane.db.engine import Database
+from control_plane.db.migrate import SchemaTooNew, migrate
+from control_plane.recordings.spool import RecordingFiles
+from control_plane.settings import StorageSettings
+from control_plane.tokens import TokenSigner
+from process import logs
+from process.settings import SettingsError, load
+from scheduler.rooms import LiveKitRooms
+from scheduler.service import World, run
+from scheduler.settings import SchedulerSettings
+from sip.api import SipApi
+from sip.settings import LiveKitSettings
+
+
+def main() -> int:
+    """Run until told to stop; 2 when it cannot start."""
+    try:
+        storage = load(StorageSettings, os.environ)
+        livekit = load(LiveKitSettings, os.environ)
+        settings = load(SchedulerSettings, os.environ)
+    except SettingsError as exc:
+        print(exc, file=sys.stderr)
+        return 2
+    logs.configure("scheduler", level=settings.log_level, show_pii=settings.log_pii)
+    try:
+        uvloop.run(_run(storage, livekit, settings))
+    except SchemaTooNew as exc:
+        print(exc, file=sys.stderr)
+        return 2
+    return 0
+
+
+async def _run(
+    storage: StorageSettings, livekit: LiveKitSettings, settings: SchedulerSettings
+) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    database = Database(storage.url, wake_folder=storage.wake_folder)
+    client = api.LiveKitAPI(livekit.http_url, livekit.api_key, livekit.api_secret, failover=False)
+    try:
+        await migrate(database)
+        async with database.listening(), SipApi(livekit) as sip:
+            world = World(
+                database=database,
+                vault=Vault.open(storage.folder / "secret.key"),
+                signer=TokenSigner.open(storage.folder / "internal.key"),
+                recordings=RecordingFiles(storage.folder),
+                rooms=LiveKitRooms(client),
+                dialer=sip.dialer,
+                trunks=sip.trunks,
+            )
+            await run(world, settings, stopped)
+    finally:
+        await client.aclose()
+        await database.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

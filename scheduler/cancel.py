@@ -1,0 +1,59 @@
+"""Cancelled orders whose call is live: the room ends, and with it the call."""
+
+from __future__ import annotations
+
+from control_plane.db.base import read_clock
+from control_plane.db.engine import Database
+from control_plane.domain.attempt import AttemptStatus
+from control_plane.domain.errors import StaleEpoch
+from control_plane.domain.events import AttemptResult, EndedBy, EndReason
+from control_plane.domain.facts import ConversationEnded
+from control_plane.orders import leases, lifecycle, repository
+from process.logs import get_logger
+from scheduler.rooms import Rooms, RoomTrouble
+
+log = get_logger(__name__)
+
+
+class Canceller:
+    """Ends the rooms of cancelled orders."""
+
+    def __init__(self, database: Database, rooms: Rooms):
+        self._database = database
+        self._rooms = rooms
+        self._ended: set[str] = set()
+
+    async def end_cancelled(self) -> None:
+        """End every live call whose order was cancelled; CANCEL or BYE follows at once."""
+        async with self._database.reading() as session:
+            live = await repository.open_attempts(session)
+        cancelled = [a for a, order in live if order.cancel_requested_at is not None]
+        self._ended &= {attempt.id for attempt in cancelled}
+        for attempt in cancelled:
+            # A dial under way reports its own end once its room is gone; asking again is useless.
+            if attempt.status is AttemptStatus.QUEUED or attempt.id in self._ended:
+                continue
+            try:
+                await self._rooms.close(attempt.room_name)
+                self._ended.add(attempt.id)
+                if attempt.status is AttemptStatus.ONGOING:
+                    await self._close(attempt.id, attempt.epoch)
+            except RoomTrouble as exc:
+                log.warning("a cancelled call goes on", attempt_id=attempt.id, error=str(exc))
+            except StaleEpoch:
+                log.debug("another process was faster", attempt_id=attempt.id)
+
+    async def _close(self, attempt_id: str, epoch: int) -> None:
+        async with self._database.transaction() as session:
+            order, row = await leases.hold(session, attempt_id, epoch=epoch)
+            await lifecycle.apply(
+                session,
+                order,
+                row,
+                ConversationEnded(
+                    at=await read_clock(session),
+                    ended_by=EndedBy.SYSTEM,
+                    end_reason=EndReason.CANCELLED,
+                    result=AttemptResult.UNKNOWN,
+                ),
+            )

@@ -1,0 +1,196 @@
+"""From a due order to an answered call: claim, prepare, the last gate, the dial, its result."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+
+from control_plane.assistants import specs
+from control_plane.db.base import read_clock
+from control_plane.db.engine import Database
+from control_plane.db.models.attempt import Attempt
+from control_plane.db.models.call_order import CallOrder
+from control_plane.db.models.trunk import Trunk
+from control_plane.domain.dial_errors import DialFailureKind as Kind
+from control_plane.domain.errors import StaleEpoch
+from control_plane.domain.facts import (
+    AnyFact,
+    AttemptAbandoned,
+    DialAnswered,
+    DialFailed,
+    DialStarted,
+)
+from control_plane.domain.gate import Go, gate
+from control_plane.orders import leases, lifecycle
+from process.logs import get_logger
+from scheduler.claim import claim, view
+from scheduler.prepare import NotReady, Preparer
+from scheduler.rooms import Rooms, RoomTrouble
+from scheduler.trunks import TrunkKeeper
+from sip.ports import Answered, Dialer, DialFailure, DialFailureKind, DialRequest
+
+log = get_logger(__name__)
+
+FactAt = Callable[[datetime], AnyFact]
+
+
+class Dispatcher:
+    """Carries attempts out, each in a task of its own; `held` are those of this process."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        rooms: Rooms,
+        dialer: Dialer,
+        preparer: Preparer,
+        trunks: TrunkKeeper,
+        tasks: asyncio.TaskGroup,
+        ringing_timeout_s: int,
+        max_dispatching: int,
+    ):
+        self._database = database
+        self._rooms = rooms
+        self._dialer = dialer
+        self._preparer = preparer
+        self._trunks = trunks
+        self._tasks = tasks
+        self._ringing_timeout_s = ringing_timeout_s
+        self._max_dispatching = max_dispatching
+        self._running: dict[str, asyncio.Task[None]] = {}
+
+    @property
+    def held(self) -> frozenset[str]:
+        """Return the attempts whose dispatch lease this process must keep."""
+        return frozenset(self._running)
+
+    async def dispatch_due(self) -> None:
+        """Claim what is due, as far as there is room for it, and set out on each."""
+        while True:
+            free = self._max_dispatching - len(self._running)
+            attempts = await claim(self._database, limit=min(free, 20))
+            for attempt in attempts:
+                task = self._tasks.create_task(self._guarded(attempt), name=attempt.room_name)
+                self._running[attempt.id] = task
+                task.add_done_callback(partial(self._release, attempt.id))
+            if not attempts:
+                return
+
+    def _release(self, attempt_id: str, _task: asyncio.Task[None]) -> None:
+        del self._running[attempt_id]
+        self._database.bell.ring()  # there is room for another
+
+    async def finish(self, limit_s: float) -> None:
+        """Let dials that are under way end; what outlasts `limit_s` the reconciler takes over."""
+        if self._running:
+            _done, late = await asyncio.wait(self._running.values(), timeout=limit_s)
+            for task in late:
+                task.cancel()
+
+    async def _guarded(self, attempt: Attempt) -> None:
+        try:
+            await self.carry_out(attempt)
+        except StaleEpoch:
+            log.warning("an attempt was taken over by another process", attempt_id=attempt.id)
+        except Exception:  # the one handler of this task; the lease lapses and is looked into
+            log.exception("an attempt broke down", attempt_id=attempt.id)
+
+    async def carry_out(self, attempt: Attempt) -> None:
+        """Take one attempt from its room to the dial's result.
+
+        Raises:
+            StaleEpoch: somebody else has taken it over; nothing was written since.
+        """
+        try:
+            sip_trunk_id = await self._trunk_id(attempt)
+            await self._preparer.prepare(attempt)
+            request = await self._pass_last_gate(attempt, sip_trunk_id)
+        except NotReady as exc:
+            reason = exc.reason
+            await self._tell(attempt, lambda now: AttemptAbandoned(at=now, reason=reason))
+            return
+        if request is None:
+            return
+        result = await self._dialer.dial(request)
+        match result:
+            case Answered(sip_call_id):
+                await self._tell(attempt, lambda now: DialAnswered(at=now, sip_call_id=sip_call_id))
+            case DialFailure():
+                await self._failed(attempt, result)
+
+    async def _trunk_id(self, attempt: Attempt) -> str:
+        for applied_now in (False, True):
+            async with self._database.reading() as session:
+                trunk = await session.get_one(Trunk, attempt.trunk_id)
+            if trunk.sip_trunk_id is not None:
+                return trunk.sip_trunk_id
+            if not applied_now:
+                await self._trunks.apply()
+        raise NotReady("trunk_not_applied")
+
+    async def _pass_last_gate(self, attempt: Attempt, sip_trunk_id: str) -> DialRequest | None:
+        """Return the dial, marked as begun; None when the order may not be dialled after all."""
+        async with self._database.transaction() as session:
+            order, row = await leases.hold(session, attempt.id, epoch=attempt.epoch)
+            now = await read_clock(session)
+            decision = gate(view(order), now)
+            if not isinstance(decision, Go):
+                await lifecycle.apply(
+                    session, order, row, AttemptAbandoned(at=now, reason=decision.rule)
+                )
+                return None
+            if row.agent_ended_at is not None:
+                await lifecycle.apply(
+                    session, order, row, AttemptAbandoned(at=now, reason="agent_gave_up")
+                )
+                return None
+            row.dispatch_lease_until = now + leases.LEASE
+            await lifecycle.apply(session, order, row, DialStarted(at=now))
+            return self._request(order, row, sip_trunk_id)
+
+    def _request(self, order: CallOrder, row: Attempt, sip_trunk_id: str) -> DialRequest:
+        return DialRequest(
+            sip_trunk_id=sip_trunk_id,
+            to_number=row.to_phone_number,
+            from_number=row.from_phone_number,
+            room_name=row.room_name,
+            participant_identity=row.participant_identity,
+            ringing_timeout_s=self._ringing_timeout_s,
+            max_call_duration_s=specs.load(order.spec).max_call_duration_secs,
+        )
+
+    async def _failed(self, attempt: Attempt, failure: DialFailure) -> None:
+        log.info(
+            "a dial failed",
+            attempt_id=attempt.id,
+            kind=failure.kind,
+            sip_status=failure.sip_status,
+            reason=failure.sip_reason,
+        )
+        if failure.kind is DialFailureKind.TRUNK_MISSING:
+            await self._trunks.apply(check_all=True)
+        if failure.unknown and await self._still_there(attempt):
+            return  # it may yet be answered: its lease lapses, and the reconciler looks again
+        await self._tell(
+            attempt,
+            lambda now: DialFailed(
+                at=now,
+                kind=Kind(failure.kind.value),
+                sip_status=failure.sip_status,
+                sip_reason=failure.sip_reason,
+            ),
+        )
+
+    async def _still_there(self, attempt: Attempt) -> bool:
+        try:
+            present = await self._rooms.who(attempt.room_name)
+        except RoomTrouble:
+            return True  # not known, so nothing may be concluded
+        return any(each.identity == attempt.participant_identity for each in present)
+
+    async def _tell(self, attempt: Attempt, fact: FactAt) -> None:
+        async with self._database.transaction() as session:
+            order, row = await leases.hold(session, attempt.id, epoch=attempt.epoch)
+            await lifecycle.apply(session, order, row, fact(await read_clock(session)))

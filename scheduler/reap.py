@@ -1,0 +1,145 @@
+"""The reconciler: what the rows say of live attempts against what the rooms show."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from control_plane.assistants import specs
+from control_plane.db.base import read_clock
+from control_plane.db.engine import Database
+from control_plane.db.models.attempt import Attempt
+from control_plane.db.models.call_order import CallOrder
+from control_plane.domain import attempt as attempts
+from control_plane.domain.brief import Direction
+from control_plane.domain.dial_errors import DialFailureKind
+from control_plane.domain.errors import StaleEpoch
+from control_plane.domain.events import AttemptResult, EndedBy, EndReason
+from control_plane.domain.facts import (
+    AnyFact,
+    AttemptAbandoned,
+    ConversationEnded,
+    DialAnswered,
+    DialFailed,
+)
+from control_plane.domain.reconcile import (
+    Abandon,
+    Answer,
+    End,
+    Fail,
+    Leave,
+    Renew,
+    Seen,
+    Verdict,
+    judge,
+)
+from control_plane.orders import leases, lifecycle, repository
+from process.logs import get_logger
+from scheduler.rooms import Present, Rooms, RoomTrouble
+
+OVERTIME = timedelta(seconds=10)
+"""How far past its own limit an agent may be before its call is ended for it."""
+
+log = get_logger(__name__)
+
+
+class Reconciler:
+    """Looks into attempts whose owner fell silent, and closes what is over."""
+
+    def __init__(self, database: Database, rooms: Rooms):
+        self._database = database
+        self._rooms = rooms
+        self._phone_missing: set[str] = set()
+
+    async def look(self) -> None:
+        """Judge every live attempt once."""
+        async with self._database.reading() as session:
+            now = await read_clock(session)
+            live = await repository.open_attempts(session)
+        self._phone_missing &= {attempt.id for attempt, _order in live}
+        for attempt, order in live:
+            try:
+                await self._look_at(attempt, order, now)
+            except RoomTrouble as exc:
+                log.warning("a room cannot be looked into", attempt_id=attempt.id, error=str(exc))
+            except StaleEpoch:
+                log.debug("another process was faster", attempt_id=attempt.id)
+
+    async def _look_at(self, attempt: Attempt, order: CallOrder, now: datetime) -> None:
+        if attempt.dispatch_lease_until is not None and attempt.dispatch_lease_until > now:
+            return
+        present = await self._rooms.who(attempt.room_name)
+        seen = _seen(attempt, order, present, now, self._missing_before(attempt, present))
+        verdict = judge(seen)
+        if isinstance(verdict, Leave):
+            return
+        await self._act(attempt, verdict)
+
+    def _missing_before(self, attempt: Attempt, present: list[Present]) -> bool:
+        """Return whether the person's participant was absent at the last look too."""
+        if any(each.identity == attempt.participant_identity for each in present):
+            self._phone_missing.discard(attempt.id)
+            return False
+        before = attempt.id in self._phone_missing
+        self._phone_missing.add(attempt.id)
+        return before
+
+    async def _act(self, attempt: Attempt, verdict: Verdict) -> None:
+        async with self._database.transaction() as session:
+            order, row = await leases.hold(session, attempt.id, epoch=attempt.epoch)
+            now = await read_clock(session)
+            if row.closed_at is not None:
+                return
+            if isinstance(verdict, Renew):
+                row.call_lease_until = now + leases.LEASE
+                return
+            fact = _fact(verdict, now)
+            if not isinstance(fact, DialAnswered):
+                leases.take_over(row)
+                log.warning(
+                    "an attempt was closed for its owner",
+                    attempt_id=row.id,
+                    verdict=type(verdict).__name__,
+                    reason=getattr(verdict, "reason", None),
+                )
+            await lifecycle.apply(session, order, row, fact)
+
+
+def _seen(
+    attempt: Attempt,
+    order: CallOrder,
+    present: list[Present],
+    now: datetime,
+    missing_before: bool,
+) -> Seen:
+    phone = next((p for p in present if p.identity == attempt.participant_identity), None)
+    limit = timedelta(seconds=specs.load(order.spec).max_call_duration_secs) + OVERTIME
+    lease = attempt.call_lease_until
+    return Seen(
+        status=attempts.AttemptStatus(attempt.status),
+        inbound=order.direction is Direction.INBOUND,
+        agent_in_room=any(each.is_agent for each in present),
+        agent_silent=lease is None or lease <= now,
+        agent_ended=attempt.agent_ended_at is not None,
+        phone_status=phone.call_status if phone is not None else None,
+        phone_missing_before=missing_before,
+        overdue=attempt.answered_at is not None and attempt.answered_at + limit < now,
+    )
+
+
+def _fact(verdict: Verdict, now: datetime) -> AnyFact:
+    match verdict:
+        case Answer():
+            return DialAnswered(at=now)
+        case Abandon(reason):
+            return AttemptAbandoned(at=now, reason=reason)
+        case Fail(kind):
+            return DialFailed(at=now, kind=DialFailureKind(kind))
+        case End(reason):
+            return ConversationEnded(
+                at=now,
+                ended_by=EndedBy.SYSTEM,
+                end_reason=EndReason(reason),
+                result=AttemptResult.UNKNOWN,
+            )
+        case _:
+            raise TypeError(f"{verdict} asks for nothing")

@@ -1,0 +1,105 @@
+"""Rooms: what the scheduler asks of livekit-server."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Protocol
+
+import aiohttp
+from livekit import api
+from livekit.protocol.models import ParticipantInfo
+from msgspec import Struct
+
+EMPTY_TIMEOUT_S = 60
+DEPARTURE_TIMEOUT_S = 20
+
+
+class RoomTrouble(Exception):
+    """livekit-server did not do what it was asked; the text says why."""
+
+
+class Present(Struct, frozen=True, kw_only=True):
+    """Somebody in a room; `call_status` is the SIP service's word (`active`, `ringing` …)."""
+
+    identity: str
+    is_agent: bool
+    is_phone: bool
+    call_status: str = ""
+
+
+class Rooms(Protocol):
+    """Keeps rooms; every method raises `RoomTrouble`."""
+
+    async def open(self, room_name: str, *, agent_name: str, metadata: str) -> None:
+        """Make the room and ask for an agent in it."""
+        ...
+
+    async def who(self, room_name: str) -> list[Present]:
+        """Return who is in the room; nobody when there is no such room."""
+        ...
+
+    async def close(self, room_name: str) -> None:
+        """End the room and every call in it; one that is gone is closed already."""
+        ...
+
+
+class LiveKitRooms:
+    """Keeps rooms through livekit-server's API."""
+
+    def __init__(self, client: api.LiveKitAPI):
+        self._client = client
+
+    async def open(self, room_name: str, *, agent_name: str, metadata: str) -> None:
+        """Make the room and ask for an agent in it."""
+        with _trouble():
+            await self._client.room.create_room(
+                api.CreateRoomRequest(
+                    name=room_name,
+                    empty_timeout=EMPTY_TIMEOUT_S,
+                    departure_timeout=DEPARTURE_TIMEOUT_S,
+                )
+            )
+            await self._client.agent_dispatch.create_dispatch(
+                api.CreateAgentDispatchRequest(
+                    agent_name=agent_name, room=room_name, metadata=metadata
+                )
+            )
+
+    async def who(self, room_name: str) -> list[Present]:
+        """Return who is in the room; nobody when there is no such room."""
+        with _trouble():
+            try:
+                answer = await self._client.room.list_participants(
+                    api.ListParticipantsRequest(room=room_name)
+                )
+            except api.ServerError as exc:
+                if exc.code == api.TwirpErrorCode.NOT_FOUND:
+                    return []
+                raise
+        return [
+            Present(
+                identity=each.identity,
+                is_agent=each.kind == ParticipantInfo.Kind.AGENT,
+                is_phone=each.kind == ParticipantInfo.Kind.SIP,
+                call_status=each.attributes.get("sip.callStatus", ""),
+            )
+            for each in answer.participants
+        ]
+
+    async def close(self, room_name: str) -> None:
+        """End the room and every call in it; one that is gone is closed already."""
+        with _trouble():
+            try:
+                await self._client.room.delete_room(api.DeleteRoomRequest(room=room_name))
+            except api.ServerError as exc:
+                if exc.code != api.TwirpErrorCode.NOT_FOUND:
+                    raise
+
+
+@contextlib.contextmanager
+def _trouble() -> Iterator[None]:
+    try:
+        yield
+    except (api.ServerError, aiohttp.ClientError, TimeoutError, OSError) as exc:
+        raise RoomTrouble(str(exc) or type(exc).__name__) from exc

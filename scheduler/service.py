@@ -1,0 +1,112 @@
+"""The scheduler at work: every job wired to the timetable."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from datetime import UTC, datetime
+
+from msgspec import Struct
+
+from control_plane.db.base import read_clock
+from control_plane.db.crypto import Vault
+from control_plane.db.engine import Database
+from control_plane.orders import repository
+from control_plane.recordings.spool import RecordingFiles
+from control_plane.tokens import TokenSigner
+from process.logs import get_logger
+from scheduler.cancel import Canceller
+from scheduler.dispatch import Dispatcher
+from scheduler.heartbeat import beat
+from scheduler.prepare import Preparer
+from scheduler.reap import Reconciler
+from scheduler.rooms import Rooms
+from scheduler.settings import SchedulerSettings
+from scheduler.tidy import Tidier
+from scheduler.timetable import Timetable
+from scheduler.trunks import TrunkKeeper
+from sip.ports import Dialer, Trunks
+
+SWEEP_S = 1.0
+REAP_S = 5.0
+TRUNKS_S = 30.0
+HEARTBEAT_S = 3.0
+GRACE_S = 5.0
+
+log = get_logger(__name__)
+
+
+class World(Struct, frozen=True, kw_only=True):
+    """What the scheduler acts on."""
+
+    database: Database
+    vault: Vault
+    signer: TokenSigner
+    recordings: RecordingFiles
+    rooms: Rooms
+    dialer: Dialer
+    trunks: Trunks
+
+
+async def run(world: World, settings: SchedulerSettings, stopped: asyncio.Event) -> None:
+    """Act on rows until `stopped`; calls that are live go on without us."""
+    database = world.database
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    async with asyncio.TaskGroup() as tasks:
+        keeper = TrunkKeeper(database, world.trunks, world.vault, world.signer)
+        dispatcher = Dispatcher(
+            database,
+            rooms=world.rooms,
+            dialer=world.dialer,
+            preparer=Preparer(
+                database,
+                world.rooms,
+                world.signer,
+                ready_timeout_s=settings.agent_ready_timeout_s,
+            ),
+            trunks=keeper,
+            tasks=tasks,
+            ringing_timeout_s=settings.ringing_timeout_s,
+            max_dispatching=settings.max_dispatching,
+        )
+        timetable = Timetable(database.bell, tasks)
+        canceller = Canceller(database, world.rooms)
+        tidier = Tidier(database, world.rooms, world.recordings)
+        reconciler = Reconciler(database, world.rooms)
+
+        async def dispatch() -> None:
+            await dispatcher.dispatch_due()
+            await _rearm(database, timetable)
+
+        async def check_trunks() -> None:
+            await keeper.apply(check_all=True)
+
+        timetable.every(HEARTBEAT_S, "heartbeat", lambda: beat(database, name, dispatcher))
+        timetable.every(REAP_S, "reconcile", reconciler.look)
+        timetable.every(TRUNKS_S, "check trunks", check_trunks)
+        timetable.on_change("dispatch", dispatch, sweep_s=SWEEP_S)
+        timetable.on_change("cancel", canceller.end_cancelled, sweep_s=SWEEP_S)
+        timetable.on_change("delete rooms", tidier.delete_rooms, sweep_s=SWEEP_S)
+        timetable.on_change("recordings", tidier.put_recordings_away, sweep_s=SWEEP_S)
+        timetable.on_change("apply trunks", keeper.apply, sweep_s=TRUNKS_S)
+        timetable.start()
+        log.info("the scheduler runs", name=name)
+        await stopped.wait()
+        timetable.stop()
+        await dispatcher.finish(GRACE_S)
+    log.info("the scheduler has stopped", name=name)
+
+
+async def _rearm(database: Database, timetable: Timetable) -> None:
+    """Ring at the next due instant, by this machine's clock."""
+    async with database.reading() as session:
+        due = await repository.next_due(session)
+        now = await read_clock(session)
+    if due is None or due <= now:  # what is due and not taken waits for room, not for time
+        return
+
+    async def ring() -> None:
+        database.bell.ring()
+
+    timetable.at(datetime.now(UTC) + (due - now), "next due order", ring)

@@ -1,0 +1,80 @@
+"""When things happen: APScheduler only wakes; the rows are the schedule."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.date import DateTrigger
+from apscheduler.triggers.interval import IntervalTrigger
+
+from control_plane.db.wake import Bell
+from process.logs import get_logger
+
+Job = Callable[[], Awaitable[None]]
+log = get_logger(__name__)
+
+
+class Timetable:
+    """Runs jobs at intervals, at an instant that may move, and when the bell rings."""
+
+    def __init__(self, bell: Bell, tasks: asyncio.TaskGroup):
+        self._bell = bell
+        self._tasks = tasks
+        self._listeners: list[asyncio.Task[None]] = []
+        self._scheduler = AsyncIOScheduler(
+            timezone=UTC,
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+
+    def every(self, seconds: float, name: str, job: Job) -> None:
+        """Run `job` at once and then every `seconds`, never twice at the same time."""
+        self._scheduler.add_job(
+            _guarded(name, job),
+            IntervalTrigger(seconds=seconds, timezone=UTC),
+            id=name,
+            next_run_time=datetime.now(UTC),
+        )
+
+    def on_change(self, name: str, job: Job, *, sweep_s: float) -> None:
+        """Run `job` whenever rows may have changed, and every `sweep_s` as a net."""
+        guarded = _guarded(name, job)
+
+        async def listen() -> None:
+            while True:
+                heard = self._bell.count
+                await guarded()
+                await self._bell.wait(since=heard, timeout_s=sweep_s)
+
+        self._listeners.append(self._tasks.create_task(listen(), name=name))
+
+    def at(self, instant: datetime, name: str, job: Job) -> None:
+        """Run `job` at `instant`; a later call moves it."""
+        self._scheduler.add_job(
+            _guarded(name, job),
+            DateTrigger(run_date=instant, timezone=UTC),
+            id=name,
+            replace_existing=True,
+        )
+
+    def start(self) -> None:
+        """Begin."""
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        self._scheduler.shutdown(wait=False)
+        for task in self._listeners:
+            task.cancel()
+
+
+def _guarded(name: str, job: Job) -> Job:
+    async def run() -> None:
+        try:
+            await job()
+        except Exception:  # the one handler of a job: the next run finds the same rows
+            log.exception("a job failed and will run again", job=name)
+
+    return run

@@ -1,0 +1,171 @@
+"""Trunks at the SIP service: made like the rows, and made again when the service lost them."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.db.crypto import Vault
+from control_plane.db.engine import Database, wake
+from control_plane.db.models.organization import Secret
+from control_plane.db.models.trunk import Trunk
+from control_plane.domain.brief import AGENT_NAME, Direction, DispatchMetadata
+from control_plane.tokens import Scope, TokenSigner
+from control_plane.trunks.repository import list_trunks, wanted_hash
+from process.logs import get_logger
+from sip.ports import AgentRule, InboundTrunk, OutboundTrunk, SipTrouble, Trunks
+
+ROOM_PREFIX = "inbound"
+_TOKEN_LIFETIME = timedelta(days=400)
+log = get_logger(__name__)
+
+
+class _Wanted(Struct, frozen=True):
+    """A trunk row with what must be told of it."""
+
+    trunk: Trunk
+    password: str
+    digest: str
+
+
+class TrunkKeeper:
+    """Brings the SIP service in line with the rows."""
+
+    def __init__(self, database: Database, trunks: Trunks, vault: Vault, signer: TokenSigner):
+        self._database = database
+        self._trunks = trunks
+        self._vault = vault
+        self._signer = signer
+        self._lock = asyncio.Lock()
+
+    async def apply(self, *, check_all: bool = False) -> None:
+        """Apply every trunk that changed.
+
+        Args:
+            check_all: also ask the service what it has, and make again what it lost.
+        """
+        async with self._lock:
+            wanted = await self._wanted()
+            known: frozenset[str] | None = None
+            if check_all and wanted:
+                try:
+                    known = await self._trunks.known()
+                except SipTrouble as exc:
+                    log.warning("the SIP service does not list its trunks", error=str(exc))
+                    return
+            for each in wanted:
+                if _is_due(each, known):
+                    await self._apply_one(each, known)
+
+    async def _wanted(self) -> list[_Wanted]:
+        period = datetime.now(UTC).strftime("%Y-%m")  # the inbound token is renewed monthly
+        found = []
+        async with self._database.reading() as session:
+            for trunk in await list_trunks(session, with_deleted=True):
+                if trunk.deleted_at is not None and trunk.sip_trunk_id is None:
+                    continue
+                secret = await self._secret(session, trunk)
+                digest = wanted_hash(
+                    trunk,
+                    secret_version=f"{secret.id}{secret.updated_at}" if secret else "",
+                    agent_token_period=period,
+                )
+                password = self._vault.unseal(secret.ciphertext) if secret else ""
+                found.append(_Wanted(trunk, password, digest))
+        return found
+
+    async def _secret(self, session: AsyncSession, trunk: Trunk) -> Secret | None:
+        if trunk.secret_id is None:
+            return None
+        return await session.get(Secret, trunk.secret_id)
+
+    async def _apply_one(self, wanted: _Wanted, known: frozenset[str] | None) -> None:
+        trunk = wanted.trunk
+        try:
+            if trunk.deleted_at is not None:
+                await self._trunks.remove(
+                    sip_trunk_id=trunk.sip_trunk_id, rule_id=trunk.sip_rule_id
+                )
+                await self._store(trunk.id, None, None, wanted.digest, None)
+                return
+            trunk_id, rule_id = await self._tell(wanted, known)
+        except SipTrouble as exc:
+            log.warning("a trunk could not be applied", trunk_id=trunk.id, error=str(exc))
+            await self._store(trunk.id, trunk.sip_trunk_id, trunk.sip_rule_id, None, str(exc))
+            return
+        await self._store(trunk.id, trunk_id, rule_id, wanted.digest, None)
+        log.info("a trunk was applied", trunk_id=trunk.id, sip_trunk_id=trunk_id)
+
+    async def _tell(self, wanted: _Wanted, known: frozenset[str] | None) -> tuple[str, str | None]:
+        trunk = wanted.trunk
+        if known is None:
+            known = await self._trunks.known()
+        before = trunk.sip_trunk_id if trunk.sip_trunk_id in known else None
+        if trunk.direction == Direction.OUTBOUND:
+            sip_trunk_id = await self._trunks.apply_outbound(
+                OutboundTrunk(
+                    name=trunk.name,
+                    address=trunk.address or "",
+                    transport=trunk.transport,
+                    numbers=tuple(trunk.numbers),
+                    username=trunk.username or "",
+                    password=wanted.password,
+                ),
+                before,
+            )
+            return sip_trunk_id, None
+        sip_trunk_id = await self._trunks.apply_inbound(
+            InboundTrunk(
+                name=trunk.name,
+                numbers=tuple(trunk.numbers),
+                allowed_addresses=tuple(trunk.allowed_addresses),
+                username=trunk.username or "",
+                password=wanted.password,
+            ),
+            before,
+        )
+        rule_id = await self._trunks.apply_rule(
+            AgentRule(
+                name=f"{trunk.name} to agents",
+                sip_trunk_id=sip_trunk_id,
+                room_prefix=ROOM_PREFIX,
+                agent_name=AGENT_NAME,
+                metadata=self._metadata(trunk.organization_id),
+            ),
+            trunk.sip_rule_id if trunk.sip_rule_id in known else None,
+        )
+        return sip_trunk_id, rule_id
+
+    def _metadata(self, organization_id: str) -> str:
+        token = self._signer.issue(Scope.INBOUND, organization_id, ttl=_TOKEN_LIFETIME)
+        return msgspec.json.encode(DispatchMetadata(token=token)).decode()
+
+    async def _store(
+        self,
+        trunk_id: str,
+        sip_trunk_id: str | None,
+        rule_id: str | None,
+        digest: str | None,
+        error: str | None,
+    ) -> None:
+        async with self._database.transaction() as session:
+            row = await session.get_one(Trunk, trunk_id)
+            row.sip_trunk_id, row.sip_rule_id = sip_trunk_id, rule_id
+            row.applied_hash, row.apply_error = digest, error
+            if digest is not None:
+                row.applied_at = datetime.now(UTC)
+                wake(session)
+
+
+def _is_due(wanted: _Wanted, known: frozenset[str] | None) -> bool:
+    trunk = wanted.trunk
+    if trunk.deleted_at is not None or trunk.applied_hash != wanted.digest:
+        return True
+    if known is None:
+        return False
+    lost_rule = trunk.sip_rule_id is not None and trunk.sip_rule_id not in known
+    return trunk.sip_trunk_id not in known or lost_rule
