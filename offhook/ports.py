@@ -31,7 +31,7 @@ PORTS = (
     Port("OFFHOOK_SIP_UA_PORT", 5070, "udp", "SIP user agents behind it"),
     Port("OFFHOOK_CARRIER_PORT", 5090, "udp", "carrier simulator's SIP"),
     Port("OFFHOOK_CARRIER_UA_PORT", 5091, "udp", "carrier simulator's phones behind it"),
-    Port("OFFHOOK_CARRIER_HEALTH_PORT", 5092, "tcp", "carrier simulator's health"),
+    Port("OFFHOOK_CARRIER_HEALTH_PORT", 5099, "tcp", "carrier simulator's health"),
 )
 RANGES = (
     ("OFFHOOK_RTP_PORT_MIN", "OFFHOOK_RTP_PORT_MAX", 20000, 20399, "RTP of the SIP gateway"),

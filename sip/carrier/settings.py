@@ -26,7 +26,7 @@ class CarrierSettings(Struct, frozen=True, kw_only=True):
     rtp_port_min: int = msgspec.field(name="OFFHOOK_CARRIER_RTP_PORT_MIN", default=21_000)
     rtp_port_max: int = msgspec.field(name="OFFHOOK_CARRIER_RTP_PORT_MAX", default=21_399)
     log: str | None = msgspec.field(name="OFFHOOK_CARRIER_LOG", default=None)
-    health_port: int = msgspec.field(name="OFFHOOK_CARRIER_HEALTH_PORT", default=5092)
+    health_port: int = msgspec.field(name="OFFHOOK_CARRIER_HEALTH_PORT", default=5099)
     data: str = msgspec.field(name="OFFHOOK_DATA", default="./data")
     log_level: str = msgspec.field(name="OFFHOOK_LOG_LEVEL", default="INFO")
     show_pii: bool = msgspec.field(name="OFFHOOK_LOG_PII", default=False)
