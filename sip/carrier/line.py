@@ -21,8 +21,8 @@ log = get_logger(__name__)
 T = TypeVar("T")
 
 _TICK_S = 0.02
-_AHEAD_BYTES = int(0.08 * RATE) * 2
-"""Sound kept in the stack's buffer: enough for a late tick, too little to be in the way."""
+_AHEAD_BYTES = int(0.3 * RATE) * 2
+"""Sound kept in the stack's buffer: a tick may be that late, on a busy machine, unheard."""
 
 
 class HungUp(Exception):

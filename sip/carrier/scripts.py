@@ -45,11 +45,12 @@ async def echoes(line: Line, fate: Fate) -> None:
 
 async def voicemail(line: Line, fate: Fate) -> None:
     """A greeting, a beep, and a recording of up to 30 s; silence ends it sooner."""
+    del fate
     await line.pause(0.5)
     await line.say(VOICEMAIL)
-    await line.pause(0.3)
+    await line.pause(0.7)
     await line.play(beep(), "[beep]")
-    line.note("recording", fate=fate.name)
+    line.note("recording")
     while await line.hear(_RECORDS_S / 3, end_within_s=_RECORDS_S) is not None:
         continue
     await line.hang_up()

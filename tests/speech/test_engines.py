@@ -55,6 +55,7 @@ def test_a_long_turn_is_heard_to_its_end(engines: OfflineEngines) -> None:
     text = (
         "We are open from Monday to Friday, from nine in the morning to five in the afternoon. "
         "A cleaning costs eighty dollars and takes about forty five minutes. "
+        "There is a garage around the corner, and the first hour is free for our patients. "
         "Please call us again if you would like to make an appointment next week."
     )
     samples = said(engines, text)
