@@ -11,7 +11,6 @@ from __future__ import annotations
 import ctypes
 import threading
 import time
-from typing import Any
 
 from livekit import rtc
 from livekit.rtc._ffi_client import FfiClient, FfiHandle
@@ -19,6 +18,7 @@ from livekit.rtc._proto import audio_frame_pb2, ffi_pb2
 
 from process.logs import get_logger
 from sip.gateway.bridge import Bridge
+from sip.gateway.tap import AudioTap
 
 log = get_logger("sip.gateway.media")
 
@@ -35,13 +35,12 @@ class MediaEngine:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="offhook-media", daemon=True)
-        self._queue: Any = None
+        self._tap: AudioTap | None = None
         self.late_ticks = 0
 
     def start(self) -> None:
         """Start the thread and listen to the SDK's audio events."""
-        # The filter does the work on the SDK's thread and refuses the event, so nothing queues.
-        self._queue = FfiClient.instance.queue.subscribe(None, self._on_event)
+        self._tap = AudioTap(self._on_frame)
         self._thread.start()
 
     def stop(self) -> None:
@@ -49,8 +48,8 @@ class MediaEngine:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(1.0)
-        if self._queue is not None:
-            FfiClient.instance.queue.unsubscribe(self._queue)
+        if self._tap is not None:
+            self._tap.close()
 
     @property
     def alive(self) -> bool:
@@ -105,21 +104,11 @@ class MediaEngine:
             for bridge in bridges:
                 bridge.tick(now)
 
-    def _on_event(self, event: Any) -> bool:
-        """On the SDK's thread: take a frame's sound and give its buffer back."""
-        if event.WhichOneof("message") != "audio_stream_event":
-            return False
-        heard = event.audio_stream_event
-        if heard.WhichOneof("message") != "frame_received":
-            return False
-        frame = heard.frame_received.frame
-        bridge = self._streams.get(heard.stream_handle)
+    def _on_frame(self, handle: int, pcm: bytes) -> None:
+        """On the SDK's thread."""
+        bridge = self._streams.get(handle)
         if bridge is not None:
-            size = frame.info.samples_per_channel * frame.info.num_channels * 2
-            bridge.heard(heard.stream_handle, ctypes.string_at(frame.info.data_ptr, size))
-        # Every stream of this process is ours, so every frame is ours to give back.
-        FfiClient.instance._ffi_lib.livekit_ffi_drop_handle(ctypes.c_uint64(frame.handle.id))
-        return False
+            bridge.heard(handle, pcm)
 
 
 class Capture:
