@@ -26,6 +26,10 @@ class ApiClient:
             trust_env=False,
         )
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
     def get(self, path: str, **query: str) -> Any:
         """Return the decoded answer."""
         return self._send("GET", path, params=query)

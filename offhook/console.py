@@ -29,8 +29,6 @@ def local_time(iso: str) -> str:
 class CallPrinter:
     """Prints an order's events as a conversation, as they come."""
 
-    _STATUS = ("status", "order_status")
-
     def __init__(self) -> None:
         self.items: list[dict[str, Any]] = []
 
@@ -61,11 +59,15 @@ class CallPrinter:
     def _on_call_ringing(self, _data: dict[str, Any]) -> None:
         out.print("  [dim]· ringing[/]")
 
-    def _on_call_answered(self, _data: dict[str, Any]) -> None:
+    def _on_call_in_progress(self, _data: dict[str, Any]) -> None:
         out.print("  [dim]· answered[/]")
 
     def _on_key_pressed(self, data: dict[str, Any]) -> None:
         out.print(f"  [green]callee[/]  [dim]pressed {_escape(str(data.get('digit')))}[/]")
+
+    def _on_attempt_closed(self, data: dict[str, Any]) -> None:
+        if data.get("dial_error"):
+            out.print(f"  [dim]· not answered: {data['dial_error']} (SIP {data['sip_status']})[/]")
 
     def _on_call_ended(self, data: dict[str, Any]) -> None:
         why = data.get("end_reason")

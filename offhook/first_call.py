@@ -76,14 +76,14 @@ def misunderstood(transcript: list[dict[str, Any]], phone: list[dict[str, Any]])
 
     Args:
         transcript: the agent's side: items with `role` and `content`.
-        phone: the far end's own log: lines with `event` (`said` or `heard`) and `text`.
+        phone: the far end's own log: lines with `event`; `said` and `heard` have `pii_text`.
     """
     ours = {
         role: " ".join(i["content"] for i in transcript if i["role"] == role)
         for role in ("user", "assistant")
     }
     theirs = {
-        event: [str(i["text"]) for i in phone if i.get("event") == event]
+        event: [str(i["pii_text"]) for i in phone if i["event"] == event]
         for event in ("said", "heard")
     }
     problems = [
@@ -136,8 +136,16 @@ def _alike(said: str, heard: str) -> float:
     return float(fuzz.partial_ratio(_plain(said), _plain(heard)))
 
 
+_ONES = "zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
+_TENS = "|ten|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
+_NUMBERS = {word: str(10 * n) for n, word in enumerate(_TENS.split("|"))}
+_NUMBERS |= {word: str(n) for n, word in enumerate(_ONES.split("|"))}
+
+
 def _plain(text: str) -> str:
-    return " ".join(re.findall(r"[a-z0-9']+", text.lower()))
+    """Return the words in lower case, numbers as the recogniser writes them, without currency."""
+    words = re.findall(r"[a-z0-9']+", text.lower())
+    return " ".join(_NUMBERS.get(word, word) for word in words if word != "dollars")
 
 
 def _log_size(path: Path) -> int:
@@ -149,4 +157,5 @@ def _phone_side(path: Path, start: int) -> list[dict[str, Any]]:
         raise ApiProblem(f"the carrier simulator left no log at {path}")
     with path.open("rb") as file:
         file.seek(start)
-        return [json.loads(line) for line in file if line.strip()]
+        lines = [json.loads(line) for line in file if line.strip()]
+    return [line for line in lines if line.get("to") == TALKS]

@@ -23,8 +23,17 @@ def configure(process: str, *, level: str = "INFO", show_pii: bool = False) -> N
         level: the lowest level shown.
         show_pii: show personal data; off by default.
     """
+
+    def name_process(
+        _logger: Any, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        # Not a context variable: threads of libraries start with an empty context.
+        event["process"] = process
+        return event
+
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
+        name_process,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(),
@@ -56,7 +65,6 @@ def configure(process: str, *, level: str = "INFO", show_pii: bool = False) -> N
     root.setLevel(level.upper())
     for chatty in ("httpx", "aiohttp.access", "uvicorn.access", "apscheduler"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
-    structlog.contextvars.bind_contextvars(process=process)
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

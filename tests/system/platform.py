@@ -1,0 +1,136 @@
+"""A whole Offhook on free ports, for tests: the supervisor of `offhook up`, in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from offhook import ports
+from offhook.api_client import ApiClient, connect
+from offhook.installation import Installation
+from offhook.livekit_server import obtain
+from offhook.parts import parts
+from offhook.supervisor import Supervisor
+
+START_LIMIT_S = 180.0
+POLL_S = 0.02
+
+
+class Platform:
+    """A running Offhook: its API, its data folder, its processes."""
+
+    def __init__(self, home: Installation, supervisor: Supervisor) -> None:
+        self.home = home
+        self.supervisor = supervisor
+        self.api: ApiClient = connect(home)
+
+    def order(self, number: str, **fields: Any) -> dict[str, Any]:
+        """Place an order now; returns the call object."""
+        body = {"phone_number": number, "force_now": True, **fields}
+        call: dict[str, Any] = self.api.post("/call", body)["call"]
+        return call
+
+    def call(self, order_id: str) -> dict[str, Any]:
+        """Return the call object as it is."""
+        call: dict[str, Any] = self.api.get(f"/call/{order_id}")["call"]
+        return call
+
+    def wait_call(
+        self, order_id: str, done: Callable[[dict[str, Any]], bool], limit_s: float
+    ) -> dict[str, Any]:
+        """Return the call object once `done` says so.
+
+        Raises:
+            AssertionError: it did not within `limit_s`; with the last object.
+        """
+        return wait_for(lambda: self.call(order_id), done, limit_s)
+
+    def finished(self, order_id: str, limit_s: float = 90.0) -> dict[str, Any]:
+        """Return the call object in its final state."""
+        final = ("completed", "cancelled", "errored")
+        return self.wait_call(order_id, lambda call: call["status"] in final, limit_s)
+
+    def witness(self, **facts: Any) -> list[dict[str, Any]]:
+        """Return the simulator's log lines that have these facts."""
+        path = self.home.carrier_log
+        lines = path.read_text().splitlines() if path.exists() else []
+        rows = [json.loads(line) for line in lines if line]
+        return [row for row in rows if facts.items() <= row.items()]
+
+
+def wait_for(look: Callable[[], Any], done: Callable[[Any], bool], limit_s: float) -> Any:
+    """Return what `look` sees once `done` accepts it; what another process does has no event here.
+
+    Raises:
+        AssertionError: nothing acceptable was seen within `limit_s`.
+    """
+    deadline = time.monotonic() + limit_s
+    while True:
+        seen = look()
+        if done(seen):
+            return seen
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {limit_s} s; last seen: {seen}")
+        time.sleep(POLL_S)
+
+
+def free_port(kind: int = socket.SOCK_DGRAM) -> int:
+    """Return a port that was free a moment ago."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def settings(data: Path) -> dict[str, str]:
+    """Return an environment with free ports and `data` as data folder."""
+    chosen = {
+        port.setting: str(
+            free_port(socket.SOCK_STREAM if port.protocol == "tcp" else socket.SOCK_DGRAM)
+        )
+        for port in ports.PORTS
+    }
+    # Below the ephemeral ports, so that nothing else is given one of them meanwhile.
+    base = random.randrange(10_000, 30_000, 800)
+    for index, (low, high, *_) in enumerate(ports.RANGES):
+        chosen |= {low: str(base + index * 400), high: str(base + index * 400 + 399)}
+    return {**os.environ, **chosen, "OFFHOOK_DATA": str(data), "OFFHOOK_LOG_PII": "true"}
+
+
+@contextmanager
+def running(data: Path) -> Iterator[Platform]:
+    """Run Offhook with its data in `data`; everything is stopped afterwards."""
+    home = Installation(settings(data))
+    home.prepare()
+    livekit = obtain(os.environ, print)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="supervisor", daemon=True)
+    thread.start()
+    supervisor = asyncio.run_coroutine_threadsafe(_build(home, livekit), loop).result(5)
+
+    def run(work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, loop).result(START_LIMIT_S)
+
+    try:
+        run(supervisor.start(f"{home.api_url}/health/ready"))
+        platform = Platform(home, supervisor)
+        yield platform
+        platform.api.close()
+    finally:
+        run(supervisor.stop())
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+async def _build(home: Installation, livekit: Any) -> Supervisor:
+    return Supervisor(parts(home, livekit), home.environment(), home.logs, print)

@@ -1,0 +1,41 @@
+"""Recordings of a running Offhook, as samples."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import av
+import httpx
+import numpy as np
+import numpy.typing as npt
+
+from tests.system.far_end import RATE
+from tests.system.platform import Platform
+
+Samples = npt.NDArray[np.int16]
+
+
+def channels(platform: Platform, attempt: dict[str, Any]) -> tuple[Samples, Samples]:
+    """Return the recording's left and right channel at 8 kHz, downloaded over the API."""
+    key = platform.home.credentials()["api_key"]
+    answer = httpx.get(
+        attempt["recording_url"], headers={"Authorization": f"Bearer {key}"}, trust_env=False
+    )
+    assert answer.status_code == httpx.codes.OK, answer.text
+    assert answer.headers["content-type"] == "audio/ogg"
+    resampler = av.AudioResampler(format="s16p", layout="stereo", rate=RATE)
+    with av.open(io.BytesIO(answer.content)) as container:
+        frames = [
+            part.to_ndarray()
+            for frame in container.decode(audio=0)
+            for part in resampler.resample(frame)
+        ]
+    left, right = np.concatenate(frames, axis=1)
+    return left, right
+
+
+def level_where(samples: Samples, *, until_s: float | None = None) -> float:
+    """Return the level (root mean square, of 1) of the first `until_s` seconds, or of all."""
+    part = samples[: int(until_s * RATE)] if until_s else samples
+    return float(np.sqrt(np.mean((part / 32_768.0) ** 2)))

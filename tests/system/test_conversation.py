@@ -1,0 +1,129 @@
+"""A conversation over SIP and RTP, heard from the wire by an ear that shares nothing with ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from rapidfuzz import fuzz
+
+from speech.offline.voice import Speaker
+from tests.ears.phrase_bank import ACCEPT, PhraseBank
+from tests.system.far_end import RATE, phone, render
+from tests.system.platform import Platform
+from tests.system.sound import channels, level_where
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+
+OUR_NUMBER = "+12025550190"
+CALLEE = "+12025550177"
+GREETING = "Hello, this is the Bright Smile dental clinic. How can I help you today?"
+HOURS = "We are open Monday to Friday from nine to five."
+PRICE = "A cleaning costs eighty dollars."
+CLOSING = "Thank you for calling. Goodbye."
+NEVER_SAID = "Please enter your account number followed by the pound key."
+ASKED = (
+    "What are your opening hours?",
+    "How much does a cleaning cost?",
+    "That is all, goodbye.",
+)
+
+
+@pytest.fixture(scope="module")
+def bank(speaker: Speaker) -> PhraseBank:
+    return PhraseBank([GREETING, HOURS, PRICE, CLOSING, NEVER_SAID])
+
+
+def missing(bank: PhraseBank, heard: npt.NDArray[np.int16], phrases: list[str]) -> list[str]:
+    """Return the phrases that the independent ear does not find in what was heard."""
+    return [phrase for phrase in phrases if bank.best_in(heard, RATE, phrase) < ACCEPT]
+
+
+def number_at(platform: Platform, name: str, port: int) -> str:
+    """Give the installation a trunk to a phone at `port`; returns the number that selects it."""
+    number = f"+1202555{port % 100 + 100:04d}"
+    trunk = platform.api.post(
+        "/trunk",
+        {
+            "name": f"{name}-{port}",
+            "address": f"127.0.0.1:{port}",
+            "numbers": [number],
+            "is_default": False,
+        },
+    )
+    platform.api.post(
+        "/number", {"phone_number": number, "trunk_id": trunk["id"], "is_default": False}
+    )
+    return number
+
+
+def conversation(
+    platform: Platform, speaker: Speaker, folder: Path, **order: Any
+) -> tuple[dict[str, Any], npt.NDArray[np.int16], list[dict[str, Any]]]:
+    """Call a phone that asks three things; returns the call, what it heard, its events."""
+    script: list[dict[str, Any]] = []
+    for line in ASKED:
+        script += [{"listen": 0.8}, {"say": render(speaker, folder, line)}]
+    with phone(folder, [*script, {"stay": 20}]) as far_end:
+        number = number_at(platform, "phone", far_end.port)
+        placed = platform.order(CALLEE, from_phone_number=number, **order)
+        far_end.wait("over", 100.0)
+        finished = platform.finished(placed["id"])
+        return finished, far_end.heard(), far_end.events
+
+
+def test_three_exchanges_are_understood_both_ways_and_recorded(
+    platform: Platform, speaker: Speaker, bank: PhraseBank, folder: Path
+) -> None:
+    call, heard, _ = conversation(platform, speaker, folder)
+    attempt = call["last_call_attempt"]
+    said = [item for item in attempt["transcript"] if item["role"] != "tool"]
+
+    assert call["status"] == "completed"
+    assert (attempt["ended_by"], attempt["end_reason"]) == ("agent", "tool_end_call")
+    assert attempt["result"] == "human"
+    ours = [item["content"] for item in said if item["role"] == "assistant"]
+    theirs = " ".join(item["content"] for item in said if item["role"] == "user")
+    assert ours[0] == GREETING
+    assert ours[-1] == CLOSING
+    for line in ASKED:
+        assert fuzz.partial_ratio(line.lower(), theirs.lower()) >= 80, theirs
+    assert said[0]["role"] == "assistant"
+
+    # What the transcript says was said is what the wire carried, by the independent ear …
+    assert missing(bank, heard, [GREETING, HOURS, PRICE, CLOSING]) == []
+    # … which does not find what nobody said.
+    assert missing(bank, heard, [NEVER_SAID]) == [NEVER_SAID]
+
+    recorded = platform.wait_call(
+        call["id"], lambda c: c["last_call_attempt"]["recording_url"] is not None, 5.0
+    )
+    left, right = channels(platform, recorded["last_call_attempt"])
+    # The agent greets alone, then the caller speaks alone: each on its own channel.
+    assert level_where(right, until_s=3.0) > 10 * level_where(left, until_s=3.0)
+    assert bank.best_in(right, RATE, PRICE) >= ACCEPT
+    assert bank.best_in(left, RATE, PRICE) < ACCEPT
+    assert level_where(left) > 0.005
+
+
+def test_the_ear_notices_a_wrong_sentence(
+    platform: Platform, speaker: Speaker, bank: PhraseBank, folder: Path
+) -> None:
+    """The control: the same call by an assistant that says another price."""
+    default = next(
+        a for a in platform.api.get("/assistant")["assistants"] if a["name"].startswith("Bright")
+    )
+    wrong = {
+        "name": "Wrong price",
+        "prompt": "You are the receptionist. We are open Monday to Friday from nine to five. "
+        "A cleaning costs two hundred dollars.",
+        "first_sentence": GREETING,
+        "first_sentence_mode": "static",
+        "end_of_call_sentence": CLOSING,
+    }
+    assert default["first_sentence"] == GREETING
+    _, heard, _ = conversation(platform, speaker, folder, assistant=wrong)
+    assert missing(bank, heard, [GREETING, PRICE]) == [PRICE]
