@@ -22,7 +22,8 @@ from control_plane.auth import authenticated, provide_principal
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.db.migrate import migrate
-from control_plane.health import HealthController, Probes
+from control_plane.health import Probes
+from control_plane.health_controller import HealthController
 from control_plane.internal.controller import InternalController
 from control_plane.keys.controller import KeyController
 from control_plane.livekit_hooks import LiveKitHookController

@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether a call could be placed now."""
+"""Whether a call could be placed now: every part, what is missing and its remedy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from datetime import timedelta
 
 import aiohttp
 import httpx
-from litestar import Controller, Response, get
 from livekit import api
 from msgspec import Struct
 from sqlalchemy import func, select, text
@@ -44,12 +43,6 @@ class Readiness(Struct, frozen=True):
 
     ready: bool
     parts: list[PartHealth]
-
-
-class Liveness(Struct, frozen=True):
-    """The process answers."""
-
-    live: bool
 
 
 class Probes:
@@ -133,21 +126,3 @@ async def _probe(name: str, check: Check, remedy: str) -> PartHealth:
         detail = str(exc) or f"no answer within {LIMIT_SECS:g} s"
         return PartHealth(name=name, ok=False, detail=detail, remedy=remedy)
     return PartHealth(name=name, ok=True)
-
-
-class HealthController(Controller):
-    """For supervisors and people; needs no key."""
-
-    path = "/health"
-    tags = ("health",)
-
-    @get("/live", operation_id="live", summary="Is the process alive")
-    async def live(self) -> Liveness:
-        """Answer."""
-        return Liveness(live=True)
-
-    @get("/ready", operation_id="ready", summary="Could a call be placed now")
-    async def ready(self, probes: Probes) -> Response[Readiness]:
-        """Return every part, what is missing and its remedy; 503 unless all are there."""
-        readiness = await probes.look()
-        return Response(readiness, status_code=200 if readiness.ready else 503)

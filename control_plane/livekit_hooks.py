@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Controller, Request, post
-from livekit import api
 
 from control_plane.auth import bearer
-from control_plane.db.engine import Database, wake
+from control_plane.db.engine import wake
 from control_plane.domain.errors import BadInput, NotAuthenticated
+from control_plane.given import GivenDatabase, GivenHooks
 from process.logs import get_logger
 
 _TELLING = frozenset({"participant_left", "room_finished", "participant_connection_aborted"})
@@ -26,8 +26,8 @@ class LiveKitHookController(Controller):
     async def receive(
         self,
         request: Request[Any, Any, Any],
-        database: Database,
-        livekit_hooks: api.WebhookReceiver,
+        database: GivenDatabase,
+        livekit_hooks: GivenHooks,
     ) -> None:
         """Wake the schedulers when somebody left a room; verified by LiveKit's signature."""
         header = request.headers.get("authorization", "")

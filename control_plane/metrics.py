@@ -6,10 +6,10 @@ from litestar import Controller, Response, get
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from sqlalchemy import func, select
 
-from control_plane.db.engine import Database
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.domain.call_order import OrderStatus
+from control_plane.given import GivenDatabase
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -21,7 +21,7 @@ class MetricsController(Controller):
     tags = ("internal",)
 
     @get(operation_id="metrics", summary="Prometheus metrics")
-    async def metrics(self, database: Database) -> Response[bytes]:
+    async def metrics(self, database: GivenDatabase) -> Response[bytes]:
         """Return orders by status and live attempts, in Prometheus' text format."""
         registry = CollectorRegistry()
         orders = Gauge(

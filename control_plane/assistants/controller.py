@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from litestar import Controller, delete, get, patch, post
+from litestar.params import FromPath, JSONBody
 from sqlalchemy import select
 
 from control_plane.assistants import repository, specs
@@ -16,13 +17,11 @@ from control_plane.assistants.schemas import (
     merge,
 )
 from control_plane.assistants.views import view
-from control_plane.auth import Principal
-from control_plane.db.crypto import Vault
-from control_plane.db.engine import Database
 from control_plane.db.models.assistant import Assistant
 from control_plane.db.models.trunk import Number
 from control_plane.domain.errors import BadInput, Conflict
 from control_plane.domain.ids import new_id, parse_id
+from control_plane.given import GivenDatabase, GivenPrincipal, GivenVault
 
 
 class AssistantController(Controller):
@@ -34,7 +33,11 @@ class AssistantController(Controller):
 
     @post(operation_id="createAssistant", summary="Create an assistant", status_code=201)
     async def create(
-        self, data: AssistantCreate, principal: Principal, database: Database, vault: Vault
+        self,
+        data: JSONBody[AssistantCreate],
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        vault: GivenVault,
     ) -> AssistantEnvelope:
         """Create an assistant; orders name it by its id."""
         spec, now = merge(data), datetime.now(UTC)
@@ -55,7 +58,7 @@ class AssistantController(Controller):
         return AssistantEnvelope(view(row))
 
     @get(operation_id="listAssistants", summary="List assistants", opt={"scope": "calls"})
-    async def list_all(self, principal: Principal, database: Database) -> AssistantList:
+    async def list_all(self, principal: GivenPrincipal, database: GivenDatabase) -> AssistantList:
         """List every assistant, newest first."""
         async with database.reading() as session:
             rows = await repository.list_assistants(session, principal.organization_id)
@@ -68,7 +71,7 @@ class AssistantController(Controller):
         opt={"scope": "calls"},
     )
     async def get_one(
-        self, assistant_id: str, principal: Principal, database: Database
+        self, assistant_id: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
     ) -> AssistantEnvelope:
         """Return one assistant, its secrets masked."""
         key = parse_id(assistant_id, what="assistant")
@@ -79,11 +82,11 @@ class AssistantController(Controller):
     @patch("/{assistant_id:str}", operation_id="updateAssistant", summary="Change an assistant")
     async def change(
         self,
-        assistant_id: str,
-        data: AssistantPatch,
-        principal: Principal,
-        database: Database,
-        vault: Vault,
+        assistant_id: FromPath[str],
+        data: JSONBody[AssistantPatch],
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        vault: GivenVault,
     ) -> AssistantEnvelope:
         """Change what is given; orders that exist keep the version they were placed with."""
         key, now = parse_id(assistant_id, what="assistant"), datetime.now(UTC)
@@ -106,7 +109,9 @@ class AssistantController(Controller):
         return AssistantEnvelope(view(row))
 
     @delete("/{assistant_id:str}", operation_id="deleteAssistant", summary="Delete an assistant")
-    async def remove(self, assistant_id: str, principal: Principal, database: Database) -> None:
+    async def remove(
+        self, assistant_id: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
+    ) -> None:
         """Delete an assistant; orders that exist are carried out with it all the same."""
         key = parse_id(assistant_id, what="assistant")
         async with database.transaction() as session:

@@ -54,7 +54,7 @@ async def migrate(database: Database) -> None:
     if current is not None and current not in known:
         raise SchemaTooNew(current)
     if path is not None and current is not None:
-        await asyncio.to_thread(_back_up, path, path.with_name(f"{path.name}.before-{head}.bak"))
+        await asyncio.to_thread(back_up, path, path.with_name(f"{path.name}.before-{head}.bak"))
     async with database.engine.begin() as connection:
         await connection.run_sync(_upgrade, config)
     log.info("the database schema is up to date", revision=head, before=current)
@@ -76,7 +76,7 @@ def _upgrade(connection: Connection, config: Config) -> None:
     command.upgrade(config, "head")
 
 
-def _back_up(path: Path, target: Path) -> None:
+def back_up(path: Path, target: Path) -> None:
     """Copy a database that others may be using (SQLite's online backup)."""
     with (
         contextlib.closing(sqlite3.connect(path)) as source,

@@ -7,20 +7,19 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from litestar import Controller, Request, get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Struct
 from sqlalchemy import select
 
 from control_plane.auth import bearer
-from control_plane.db.crypto import Vault
-from control_plane.db.engine import Database
 from control_plane.db.models.attempt import Attempt
 from control_plane.domain.attempt import RecordingState
 from control_plane.domain.brief import CallBrief, InboundCall
 from control_plane.domain.errors import BadInput, Conflict, NotAllowed, NotFound, StaleEpoch
 from control_plane.domain.events import EventBatch, EventReceipt
+from control_plane.given import GivenDatabase, GivenRecordings, GivenSigner, GivenVault
 from control_plane.internal import briefs, inbound, reports
-from control_plane.recordings.spool import PAGE_LIMIT, RecordingFiles
+from control_plane.recordings.spool import PAGE_LIMIT
 from control_plane.tokens import Claims, Scope, TokenSigner
 
 
@@ -40,9 +39,9 @@ class InternalController(Controller):
     async def brief(
         self,
         request: Request[Any, Any, Any],
-        database: Database,
-        vault: Vault,
-        signer: TokenSigner,
+        database: GivenDatabase,
+        vault: GivenVault,
+        signer: GivenSigner,
     ) -> CallBrief:
         """Return the brief that the dispatch's token opens; a second time is a conflict."""
         claims = _claims(request, signer, Scope.BRIEF)
@@ -52,11 +51,11 @@ class InternalController(Controller):
     @post("/inbound", operation_id="receiveCall", summary="Ask who answers", status_code=200)
     async def receive(
         self,
-        data: InboundCall,
+        data: JSONBody[InboundCall],
         request: Request[Any, Any, Any],
-        database: Database,
-        vault: Vault,
-        signer: TokenSigner,
+        database: GivenDatabase,
+        vault: GivenVault,
+        signer: GivenSigner,
     ) -> CallBrief:
         """Return the brief of a call that came in; asking again gives the same session."""
         claims = _claims(request, signer, Scope.INBOUND)
@@ -74,11 +73,11 @@ class InternalController(Controller):
     )
     async def events(
         self,
-        session_id: str,
-        data: EventBatch,
+        session_id: FromPath[str],
+        data: JSONBody[EventBatch],
         request: Request[Any, Any, Any],
-        database: Database,
-        signer: TokenSigner,
+        database: GivenDatabase,
+        signer: GivenSigner,
     ) -> EventReceipt:
         """Store events; a repeated one is the same event, an older epoch a conflict."""
         _own_session(_claims(request, signer, Scope.SESSION), session_id)
@@ -94,12 +93,12 @@ class InternalController(Controller):
     )
     async def recording(
         self,
-        session_id: str,
+        session_id: FromPath[str],
         request: Request[Any, Any, Any],
-        database: Database,
-        signer: TokenSigner,
-        recordings: RecordingFiles,
-        offset: Annotated[int, Parameter(ge=0, description="Where the bytes begin")],
+        database: GivenDatabase,
+        signer: GivenSigner,
+        recordings: GivenRecordings,
+        offset: Annotated[int, QueryParameter(ge=0, description="Where the bytes begin")],
     ) -> SpoolSize:
         """Append raw bytes; those already there are skipped, a gap is a conflict."""
         claims = _claims(request, signer, Scope.SESSION)

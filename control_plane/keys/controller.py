@@ -6,14 +6,15 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from litestar import Controller, delete, get, post
+from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 from sqlalchemy import select
 
-from control_plane.auth import Principal, make_key
-from control_plane.db.engine import Database
+from control_plane.auth import make_key
 from control_plane.db.models.organization import ApiKey
 from control_plane.domain.errors import Conflict, NotFound
 from control_plane.domain.ids import parse_id
+from control_plane.given import GivenDatabase, GivenPrincipal
 
 
 class KeyCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,7 +53,9 @@ class KeyController(Controller):
     opt = {"scope": "admin"}  # noqa: RUF012 - Litestar's own protocol
 
     @post(operation_id="createKey", summary="Create an API key", status_code=201)
-    async def create(self, data: KeyCreate, principal: Principal, database: Database) -> KeyView:
+    async def create(
+        self, data: JSONBody[KeyCreate], principal: GivenPrincipal, database: GivenDatabase
+    ) -> KeyView:
         """Return a new key; it cannot be read again."""
         row, whole = make_key(
             principal.organization_id,
@@ -65,7 +68,7 @@ class KeyController(Controller):
         return _view(row, whole)
 
     @get(operation_id="listKeys", summary="List API keys")
-    async def list_all(self, principal: Principal, database: Database) -> KeyList:
+    async def list_all(self, principal: GivenPrincipal, database: GivenDatabase) -> KeyList:
         """List every key."""
         async with database.reading() as session:
             rows = await session.scalars(
@@ -76,7 +79,9 @@ class KeyController(Controller):
             return KeyList([_view(row) for row in rows])
 
     @delete("/{key_id:str}", operation_id="revokeKey", summary="Revoke an API key")
-    async def revoke(self, key_id: str, principal: Principal, database: Database) -> None:
+    async def revoke(
+        self, key_id: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
+    ) -> None:
         """Make a key useless at once; the key of this very request cannot revoke itself."""
         if key_id == principal.key_id:
             raise Conflict("a key cannot revoke itself: use another, so that nobody is locked out")

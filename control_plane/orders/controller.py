@@ -5,24 +5,22 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from litestar import Controller, Request, Response, get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.response import Stream
 
-from control_plane.auth import Principal
-from control_plane.db.crypto import Vault
-from control_plane.db.engine import Database
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.errors import BadInput
 from control_plane.domain.ids import parse_id
 from control_plane.domain.phone import e164
+from control_plane.given import GivenDatabase, GivenPrincipal, GivenVault, GivenViews
 from control_plane.orders import repository, service
 from control_plane.orders.schemas import CallEnvelope, CallPage, EventPage, PlaceCall
 from control_plane.orders.stream import stream
-from control_plane.orders.views import CallViews, event_view
+from control_plane.orders.views import event_view
 
 EVENT_STREAM = "text/event-stream"
-Limit = Annotated[int, Parameter(ge=1, le=200, description="How many at most")]
-Cursor = Annotated[str | None, Parameter(description="next_cursor of the page before")]
+Limit = Annotated[int, QueryParameter(ge=1, le=200, description="How many at most")]
+Cursor = Annotated[str | None, QueryParameter(description="next_cursor of the page before")]
 
 
 class OrderController(Controller):
@@ -34,11 +32,11 @@ class OrderController(Controller):
     @post(operation_id="placeCall", summary="Place a call", status_code=200)
     async def place_call(
         self,
-        data: PlaceCall,
-        principal: Principal,
-        database: Database,
-        vault: Vault,
-        views: CallViews,
+        data: JSONBody[PlaceCall],
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        vault: GivenVault,
+        views: GivenViews,
     ) -> CallEnvelope:
         """Accept an order for one number; it survives every restart once this has answered."""
         order = await service.place(database, vault, principal.organization_id, data)
@@ -46,7 +44,11 @@ class OrderController(Controller):
 
     @get("/{call_id:str}", operation_id="getCall", summary="Get a call")
     async def get_call(
-        self, call_id: str, principal: Principal, database: Database, views: CallViews
+        self,
+        call_id: FromPath[str],
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        views: GivenViews,
     ) -> CallEnvelope:
         """Return the order with its attempts, most recent first, and their transcripts."""
         key = parse_id(call_id, what="call")
@@ -58,11 +60,11 @@ class OrderController(Controller):
     @get(operation_id="listCalls", summary="List calls")
     async def list_calls(
         self,
-        principal: Principal,
-        database: Database,
-        views: CallViews,
-        status: Annotated[list[str] | None, Parameter(description="Any of these")] = None,
-        number: Annotated[str | None, Parameter(description="Either side's, in E.164")] = None,
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        views: GivenViews,
+        status: Annotated[list[str] | None, QueryParameter(description="Any of these")] = None,
+        number: Annotated[str | None, QueryParameter(description="Either side's, in E.164")] = None,
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> CallPage:
@@ -83,7 +85,11 @@ class OrderController(Controller):
         "/{call_id:str}/cancel", operation_id="cancelCall", summary="Cancel a call", status_code=202
     )
     async def cancel_call(
-        self, call_id: str, principal: Principal, database: Database, views: CallViews
+        self,
+        call_id: FromPath[str],
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        views: GivenViews,
     ) -> CallEnvelope:
         """Withdraw the order: at once before the dial, else its room is ended; `status` tells."""
         order = await service.cancel(database, principal.organization_id, call_id)
@@ -100,11 +106,11 @@ class OrderController(Controller):
     )
     async def events(
         self,
-        call_id: str,
+        call_id: FromPath[str],
         request: Request[Any, Any, Any],
-        principal: Principal,
-        database: Database,
-        after: Annotated[int, Parameter(ge=0, description="Only later sequences")] = 0,
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        after: Annotated[int, QueryParameter(ge=0, description="Only later sequences")] = 0,
     ) -> Response[EventPage] | Stream:
         """Return what happened so far, or everything as it happens."""
         key = parse_id(call_id, what="call")

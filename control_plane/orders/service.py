@@ -43,6 +43,7 @@ async def place(
             "force_now calls at once and scheduled_at later: give one of the two",
             field="scheduled_at",
         )
+    later = request.scheduled_at.astimezone(UTC) if request.scheduled_at is not None else None
     async with database.transaction() as session:
         assistant_id, version, stored = await _choose_assistant(
             session, vault, organization_id, request, now=now
@@ -62,7 +63,7 @@ async def place(
             prompt_variables=variables,
             call_metadata=request.metadata or {},
             force_now=bool(request.force_now),
-            scheduled_at=request.scheduled_at,
+            scheduled_at=later,
             calls_count=0,
             epoch=0,
             event_count=0,
@@ -72,9 +73,7 @@ async def place(
         )
         session.add(order)
         await session.flush()
-        await lifecycle.apply(
-            session, order, None, OrderPlaced(at=now, scheduled_at=request.scheduled_at)
-        )
+        await lifecycle.apply(session, order, None, OrderPlaced(at=now, scheduled_at=later))
     return order
 
 

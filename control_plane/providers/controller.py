@@ -6,17 +6,17 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from litestar import Controller, delete, get, put
+from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.auth import Principal
-from control_plane.db.crypto import Vault
-from control_plane.db.engine import Database
 from control_plane.db.models.organization import ProviderKey
 from control_plane.domain.assistant import Provider
 from control_plane.domain.errors import NotFound
 from control_plane.domain.ids import new_id
+from control_plane.given import GivenDatabase, GivenPrincipal, GivenVault
 from control_plane.sealed import masked, seal
 
 
@@ -51,7 +51,12 @@ class ProviderController(Controller):
 
     @put("/{name:str}", operation_id="putProvider", summary="Set a provider's key")
     async def put_one(
-        self, name: str, data: ProviderPut, principal: Principal, database: Database, vault: Vault
+        self,
+        name: FromPath[str],
+        data: JSONBody[ProviderPut],
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        vault: GivenVault,
     ) -> ProviderView:
         """Set the key; a masked value sent back leaves it as it is."""
         provider, now = _known(name), datetime.now(UTC)
@@ -77,7 +82,7 @@ class ProviderController(Controller):
             return await _view(session, row)
 
     @get(operation_id="listProviders", summary="List providers")
-    async def list_all(self, principal: Principal, database: Database) -> ProviderList:
+    async def list_all(self, principal: GivenPrincipal, database: GivenDatabase) -> ProviderList:
         """List the providers that have a key."""
         async with database.reading() as session:
             rows = await session.scalars(
@@ -88,13 +93,17 @@ class ProviderController(Controller):
             return ProviderList([await _view(session, row) for row in rows.all()])
 
     @get("/{name:str}", operation_id="getProvider", summary="Get a provider")
-    async def get_one(self, name: str, principal: Principal, database: Database) -> ProviderView:
+    async def get_one(
+        self, name: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
+    ) -> ProviderView:
         """Return the provider, its key masked."""
         async with database.reading() as session:
             return await _view(session, await _required(session, principal, name))
 
     @delete("/{name:str}", operation_id="deleteProvider", summary="Forget a provider's key")
-    async def remove(self, name: str, principal: Principal, database: Database) -> None:
+    async def remove(
+        self, name: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
+    ) -> None:
         """Forget the key."""
         async with database.transaction() as session:
             await session.delete(await _required(session, principal, name))

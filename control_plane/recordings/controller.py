@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from litestar import Controller, Request, Response, get
+from litestar.params import FromPath
 from sqlalchemy import select
 
-from control_plane.auth import Principal
-from control_plane.db.engine import Database
 from control_plane.db.models.attempt import Attempt
 from control_plane.domain.attempt import RecordingState
 from control_plane.domain.errors import NotFound
 from control_plane.domain.ids import parse_id
-from control_plane.recordings.spool import RecordingFiles
+from control_plane.given import GivenDatabase, GivenPrincipal, GivenRecordings
 
 AUDIO = "audio/ogg"
 _RANGE = re.compile(r"^bytes=(\d{0,18})-(\d{0,18})$")
@@ -37,11 +36,11 @@ class RecordingController(Controller):
     )
     async def download(
         self,
-        attempt_id: str,
+        attempt_id: FromPath[str],
         request: Request[Any, Any, Any],
-        principal: Principal,
-        database: Database,
-        recordings: RecordingFiles,
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        recordings: GivenRecordings,
     ) -> Response[bytes]:
         """Return the recording or the part of it that the Range header asks for."""
         key = parse_id(attempt_id, what="recording")
@@ -63,10 +62,15 @@ class RecordingController(Controller):
         start, stop = span
         content = await asyncio.to_thread(_read, path, start, stop)
         headers = {"Accept-Ranges": "bytes", "Cache-Control": "private, no-store"}
-        if (start, stop) == (0, size) and "range" not in request.headers:
+        if not _asks_for_part(request.headers.get("range")):
             return Response(content, media_type=AUDIO, headers=headers)
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
         return Response(content, status_code=206, media_type=AUDIO, headers=headers)
+
+
+def _asks_for_part(header: str | None) -> bool:
+    match = _RANGE.match(header) if header is not None else None
+    return match is not None and match.groups() != ("", "")
 
 
 def _span(header: str | None, size: int) -> tuple[int, int] | None:
@@ -74,8 +78,8 @@ def _span(header: str | None, size: int) -> tuple[int, int] | None:
 
     A header that is not one range of bytes is ignored (RFC 9110 section 14.2).
     """
-    match = _RANGE.match(header) if header is not None else None
-    if match is None or match.groups() == ("", ""):
+    match = _RANGE.match(header or "")
+    if match is None or not _asks_for_part(header):
         return 0, size
     first, last = match.groups()
     if first == "":

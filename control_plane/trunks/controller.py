@@ -6,18 +6,19 @@ import ipaddress
 from datetime import UTC, datetime
 
 from litestar import Controller, delete, get, patch, post
+from litestar.params import FromPath, JSONBody
 from msgspec import UNSET
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from control_plane.auth import Principal
 from control_plane.db.crypto import Vault
-from control_plane.db.engine import Database, wake
+from control_plane.db.engine import wake
 from control_plane.db.models.trunk import Number, Trunk
 from control_plane.domain.brief import Direction
 from control_plane.domain.errors import BadInput, Conflict
 from control_plane.domain.ids import new_id, parse_id
 from control_plane.domain.phone import e164
+from control_plane.given import GivenDatabase, GivenPrincipal, GivenVault
 from control_plane.sealed import masked, seal
 from control_plane.trunks import repository
 from control_plane.trunks.schemas import TrunkCreate, TrunkList, TrunkPatch, TrunkView
@@ -32,7 +33,11 @@ class TrunkController(Controller):
 
     @post(operation_id="createTrunk", summary="Create a trunk", status_code=201)
     async def create(
-        self, data: TrunkCreate, principal: Principal, database: Database, vault: Vault
+        self,
+        data: JSONBody[TrunkCreate],
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        vault: GivenVault,
     ) -> TrunkView:
         """Create a trunk; `applied` turns true once the SIP service has it."""
         now, owner = datetime.now(UTC), principal.organization_id
@@ -62,14 +67,16 @@ class TrunkController(Controller):
             return await _view(session, row)
 
     @get(operation_id="listTrunks", summary="List trunks")
-    async def list_all(self, principal: Principal, database: Database) -> TrunkList:
+    async def list_all(self, principal: GivenPrincipal, database: GivenDatabase) -> TrunkList:
         """List every trunk, newest first."""
         async with database.reading() as session:
             rows = await repository.list_trunks(session, principal.organization_id)
             return TrunkList([await _view(session, row) for row in rows])
 
     @get("/{trunk_id:str}", operation_id="getTrunk", summary="Get a trunk")
-    async def get_one(self, trunk_id: str, principal: Principal, database: Database) -> TrunkView:
+    async def get_one(
+        self, trunk_id: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
+    ) -> TrunkView:
         """Return one trunk, its password masked."""
         key = parse_id(trunk_id, what="trunk")
         async with database.reading() as session:
@@ -79,11 +86,11 @@ class TrunkController(Controller):
     @patch("/{trunk_id:str}", operation_id="updateTrunk", summary="Change a trunk")
     async def change(
         self,
-        trunk_id: str,
-        data: TrunkPatch,
-        principal: Principal,
-        database: Database,
-        vault: Vault,
+        trunk_id: FromPath[str],
+        data: JSONBody[TrunkPatch],
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        vault: GivenVault,
     ) -> TrunkView:
         """Change what is given; the scheduler applies it again."""
         key, now = parse_id(trunk_id, what="trunk"), datetime.now(UTC)
@@ -95,7 +102,9 @@ class TrunkController(Controller):
             return await _view(session, row)
 
     @delete("/{trunk_id:str}", operation_id="deleteTrunk", summary="Delete a trunk")
-    async def remove(self, trunk_id: str, principal: Principal, database: Database) -> None:
+    async def remove(
+        self, trunk_id: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
+    ) -> None:
         """Delete a trunk; the scheduler takes it from the SIP service."""
         key = parse_id(trunk_id, what="trunk")
         async with database.transaction() as session:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from litestar import Controller, delete, get, patch, post
+from litestar.params import FromPath, JSONBody
 from msgspec import UNSET
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.assistants.repository import get_assistant
-from control_plane.auth import Principal
-from control_plane.db.engine import Database
 from control_plane.db.models.trunk import Number
 from control_plane.domain.errors import Conflict
 from control_plane.domain.ids import new_id, parse_id
 from control_plane.domain.phone import e164
+from control_plane.given import GivenDatabase, GivenPrincipal
 from control_plane.trunks import repository
 from control_plane.trunks.schemas import NumberCreate, NumberList, NumberPatch, NumberView
 
@@ -29,7 +29,7 @@ class NumberController(Controller):
 
     @post(operation_id="createNumber", summary="Add a number", status_code=201)
     async def create(
-        self, data: NumberCreate, principal: Principal, database: Database
+        self, data: JSONBody[NumberCreate], principal: GivenPrincipal, database: GivenDatabase
     ) -> NumberView:
         """Add a number."""
         number, now = e164(data.phone_number), datetime.now(UTC)
@@ -54,14 +54,16 @@ class NumberController(Controller):
         return _view(row)
 
     @get(operation_id="listNumbers", summary="List numbers")
-    async def list_all(self, principal: Principal, database: Database) -> NumberList:
+    async def list_all(self, principal: GivenPrincipal, database: GivenDatabase) -> NumberList:
         """List every number."""
         async with database.reading() as session:
             rows = await repository.list_numbers(session, principal.organization_id)
         return NumberList([_view(row) for row in rows])
 
     @get("/{number_id:str}", operation_id="getNumber", summary="Get a number")
-    async def get_one(self, number_id: str, principal: Principal, database: Database) -> NumberView:
+    async def get_one(
+        self, number_id: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
+    ) -> NumberView:
         """Return one number."""
         key = parse_id(number_id, what="number")
         async with database.reading() as session:
@@ -69,7 +71,11 @@ class NumberController(Controller):
 
     @patch("/{number_id:str}", operation_id="updateNumber", summary="Change a number")
     async def change(
-        self, number_id: str, data: NumberPatch, principal: Principal, database: Database
+        self,
+        number_id: FromPath[str],
+        data: JSONBody[NumberPatch],
+        principal: GivenPrincipal,
+        database: GivenDatabase,
     ) -> NumberView:
         """Change what is given."""
         key, owner = parse_id(number_id, what="number"), principal.organization_id
@@ -87,7 +93,9 @@ class NumberController(Controller):
         return _view(row)
 
     @delete("/{number_id:str}", operation_id="deleteNumber", summary="Remove a number")
-    async def remove(self, number_id: str, principal: Principal, database: Database) -> None:
+    async def remove(
+        self, number_id: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
+    ) -> None:
         """Remove a number."""
         key = parse_id(number_id, what="number")
         async with database.transaction() as session:

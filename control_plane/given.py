@@ -1,0 +1,23 @@
+"""What handlers are given by name: the application's resources and who is asking."""
+
+from __future__ import annotations
+
+from litestar.di import NamedDependency
+from livekit import api
+
+from control_plane.auth import Principal
+from control_plane.db.crypto import Vault
+from control_plane.db.engine import Database
+from control_plane.health import Probes
+from control_plane.orders.views import CallViews
+from control_plane.recordings.spool import RecordingFiles
+from control_plane.tokens import TokenSigner
+
+GivenDatabase = NamedDependency[Database]
+GivenVault = NamedDependency[Vault]
+GivenSigner = NamedDependency[TokenSigner]
+GivenRecordings = NamedDependency[RecordingFiles]
+GivenViews = NamedDependency[CallViews]
+GivenProbes = NamedDependency[Probes]
+GivenPrincipal = NamedDependency[Principal]
+GivenHooks = NamedDependency[api.WebhookReceiver]

@@ -1,0 +1,59 @@
+"""Both applications over real SQLite files, with clients."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+
+from control_plane.app import Resources, create_internal_app, create_public_app, open_resources
+from control_plane.settings import ApiSettings, Settings, StorageSettings
+from sip.settings import LiveKitSettings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of a first start; nothing listens at LiveKit's address."""
+    return Settings(
+        storage=StorageSettings(data=str(tmp_path / "data")),
+        api=ApiSettings(embedded=True, worker_health_url="http://127.0.0.1:1/worker"),
+        livekit=LiveKitSettings(url="ws://127.0.0.1:1", api_key="key", api_secret="s" * 32),
+    )
+
+
+@pytest.fixture
+async def resources(settings: Settings) -> AsyncIterator[Resources]:
+    """What the applications work with, after a first start."""
+    async with open_resources(settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+def credentials(resources: Resources, settings: Settings) -> dict[str, str]:
+    """The content of credentials.toml."""
+    content = (settings.storage.folder / "credentials.toml").read_bytes()
+    return msgspec.toml.decode(content, type=dict[str, str])
+
+
+@pytest.fixture
+async def api(
+    resources: Resources, credentials: dict[str, str]
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client with the first key."""
+    transport = httpx.ASGITransport(create_public_app(resources))
+    headers = {"Authorization": f"Bearer {credentials['api_key']}"}
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://api", headers=headers
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+async def internal(resources: Resources) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the internal listener; each request brings its own token."""
+    transport = httpx.ASGITransport(create_internal_app(resources))
+    async with httpx.AsyncClient(transport=transport, base_url="http://internal") as client:
+        yield client

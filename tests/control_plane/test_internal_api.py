@@ -1,0 +1,249 @@
+"""Briefs, inbound calls, events and recordings: one use, fenced, idempotent."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from control_plane.app import Resources
+from control_plane.db.models.attempt import Attempt
+from control_plane.domain.facts import DialStarted
+from control_plane.domain.ids import new_id
+from control_plane.orders import leases, lifecycle
+from control_plane.tokens import Scope
+from scheduler.claim import claim
+from tests.factories import ago, reload_attempt
+
+pytestmark = pytest.mark.db
+
+TTL = timedelta(minutes=1)
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.fixture
+async def attempt(api: httpx.AsyncClient, resources: Resources) -> Attempt:
+    """An attempt on its way, as the scheduler makes it."""
+    await api.put("/provider/openai", json={"api_key": "sk-0123456789abcdef"})
+    await api.put("/provider/mistral", json={"api_key": "not for this call"})
+    body = {
+        "phone_number": "+12025550123",
+        "assistant": {
+            "prompt": "Be kind, {{name}}.",
+            "llm_model": {"type": "dedicated-instance", "name": "gpt-4.1"},
+        },
+        "prompt_variables": {"name": "Ann"},
+    }
+    assert (await api.post("/call", json=body)).status_code == 200
+    [made] = await claim(resources.database, limit=1)
+    return made
+
+
+@pytest.fixture
+def session_token(resources: Resources, attempt: Attempt) -> dict[str, str]:
+    token = resources.signer.issue(Scope.SESSION, attempt.id, epoch=attempt.epoch, ttl=TTL)
+    return bearer(token)
+
+
+def event(seq: int, kind: str = "agent_alive", **facts: Any) -> dict[str, Any]:
+    return {"type": kind, "seq": seq, "at": 1_700_000_000.0 + seq, **facts}
+
+
+async def test_a_brief_is_whole_and_opens_once(
+    internal: httpx.AsyncClient, resources: Resources, attempt: Attempt
+) -> None:
+    token = resources.signer.issue(Scope.BRIEF, attempt.id, epoch=attempt.epoch, ttl=TTL)
+    answer = await internal.get("/internal/brief", headers=bearer(token))
+    brief = answer.json()
+    assert answer.status_code == 200, answer.text
+    assert brief["session_id"] == attempt.id
+    assert brief["room_name"] == f"call-{attempt.id}"
+    assert brief["assistant"]["prompt"] == "Be kind, {{name}}."
+    assert brief["prompt_variables"] == {"name": "Ann"}
+    assert brief["providers"] == {"openai": {"api_key": "sk-0123456789abcdef", "api_url": None}}
+    again = await internal.get("/internal/brief", headers=bearer(token))
+    assert again.status_code == 409
+    assert again.json()["code"] == "token_used"
+
+
+async def test_tokens_are_checked(
+    internal: httpx.AsyncClient, resources: Resources, attempt: Attempt
+) -> None:
+    signer = resources.signer
+    expired = signer.issue(Scope.BRIEF, attempt.id, epoch=1, ttl=timedelta(seconds=-1))
+    wrong_scope = signer.issue(Scope.SESSION, attempt.id, epoch=1, ttl=TTL)
+    for token in (expired, wrong_scope, "forged", ""):
+        answer = await internal.get("/internal/brief", headers=bearer(token))
+        assert answer.status_code == 401
+    stale = signer.issue(Scope.BRIEF, attempt.id, epoch=attempt.epoch - 1, ttl=TTL)
+    answer = await internal.get("/internal/brief", headers=bearer(stale))
+    assert answer.json()["code"] == "stale_epoch"
+
+
+async def test_events_are_stored_once_and_in_order(
+    internal: httpx.AsyncClient,
+    api: httpx.AsyncClient,
+    attempt: Attempt,
+    session_token: dict[str, str],
+) -> None:
+    path = f"/internal/sessions/{attempt.id}/events"
+    said = event(2, "item_said", role="assistant", content="Hello")
+
+    async def post(*events: dict[str, Any]) -> httpx.Response:
+        body = {"epoch": attempt.epoch, "events": list(events)}
+        return await internal.post(path, json=body, headers=session_token)
+
+    assert (await post(event(1, "agent_ready"), said)).json() == {"through": 2}
+    assert (await post(said, event(3))).json() == {"through": 3}
+    gap = await post(event(5))
+    assert gap.status_code == 409
+    listed = (await api.get(f"/call/{attempt.order_id}")).json()["call"]
+    [item] = listed["last_call_attempt"]["transcript"]
+    assert (item["role"], item["content"]) == ("assistant", "Hello")
+
+
+async def test_events_are_fenced(
+    internal: httpx.AsyncClient,
+    resources: Resources,
+    attempt: Attempt,
+    session_token: dict[str, str],
+) -> None:
+    path = f"/internal/sessions/{attempt.id}/events"
+    old = {"epoch": attempt.epoch - 1, "events": [event(1)]}
+    assert (await internal.post(path, json=old, headers=session_token)).status_code == 409
+    other = {"epoch": 1, "events": [event(1)]}
+    answer = await internal.post(
+        f"/internal/sessions/{new_id()}/events", json=other, headers=session_token
+    )
+    assert answer.status_code == 403
+    assert (await reload_attempt(resources.database, attempt.id)).last_event_seq == 0
+
+
+async def test_a_call_from_answer_to_end(
+    internal: httpx.AsyncClient,
+    api: httpx.AsyncClient,
+    resources: Resources,
+    attempt: Attempt,
+    session_token: dict[str, str],
+) -> None:
+    async with resources.database.transaction() as session:
+        order, row = await leases.hold(session, attempt.id, epoch=attempt.epoch)
+        await lifecycle.apply(session, order, row, DialStarted(at=ago(seconds=1)))
+    body = {
+        "epoch": attempt.epoch,
+        "events": [
+            event(1, "agent_ready"),
+            event(2, "call_answered", sip_call_id="SCL_1"),
+            event(3, "call_ended", ended_by="user", end_reason=None, result="human"),
+        ],
+    }
+    path = f"/internal/sessions/{attempt.id}/events"
+    answer = await internal.post(path, json=body, headers=session_token)
+    assert answer.json() == {"through": 3}
+    call = (await api.get(f"/call/{attempt.order_id}")).json()["call"]
+    last = call["last_call_attempt"]
+    assert (call["status"], call["calls_count"]) == ("completed", 1)
+    assert (last["status"], last["ended_by"], last["end_reason"]) == ("completed", "user", None)
+    late = {
+        "epoch": attempt.epoch,
+        "events": [event(4, "recording_finished", size_bytes=3, duration_ms=5, sha256="ab")],
+    }
+    assert (await internal.post(path, json=late, headers=session_token)).json() == {"through": 4}
+
+
+async def test_an_inbound_call_gets_one_session(
+    internal: httpx.AsyncClient,
+    api: httpx.AsyncClient,
+    resources: Resources,
+    credentials: dict[str, str],
+) -> None:
+    token = resources.signer.issue(Scope.INBOUND, credentials["organization_id"], ttl=TTL)
+    body = {
+        "room_name": "inbound_+1_abc",
+        "participant_identity": "sip_+1",
+        "called_number": "agent",
+        "calling_number": "+12025550111",
+        "sip_call_id": "SCL_2",
+        "sip_trunk_id": "ST_2",
+    }
+    first = await internal.post("/internal/inbound", json=body, headers=bearer(token))
+    again = await internal.post("/internal/inbound", json=body, headers=bearer(token))
+    assert first.status_code == 200, first.text
+    assert first.json()["session_id"] == again.json()["session_id"]
+    assert first.json()["assistant"]["name"] == "Bright Smile Dental"
+    assert first.json()["direction"] == "inbound"
+    [call] = (await api.get("/call")).json()["calls"]
+    assert (call["direction"], call["status"]) == ("inbound", "calling")
+    session = first.json()
+    ended = {
+        "epoch": session["epoch"],
+        "events": [
+            event(1, "agent_ready"),
+            event(2, "call_answered"),
+            event(3, "call_ended", ended_by="user", end_reason=None, result="human"),
+        ],
+    }
+    await internal.post(
+        f"/internal/sessions/{session['session_id']}/events",
+        json=ended,
+        headers=bearer(session["token"]),
+    )
+    [call] = (await api.get("/call")).json()["calls"]
+    assert call["status"] == "completed"
+
+
+async def test_a_recording_is_appended_without_gaps_or_doubles(
+    internal: httpx.AsyncClient,
+    resources: Resources,
+    attempt: Attempt,
+    session_token: dict[str, str],
+) -> None:
+    path = f"/internal/recordings/{attempt.id}"
+
+    async def append(offset: int, content: bytes) -> httpx.Response:
+        return await internal.post(
+            path, params={"offset": offset}, content=content, headers=session_token
+        )
+
+    assert (await append(0, b"abc")).json() == {"size": 3}
+    assert (await append(0, b"abcd")).json() == {"size": 4}
+    gap = await append(9, b"x")
+    assert (gap.status_code, gap.json()["size"]) == (409, 4)
+    assert (await append(4, b"")).status_code == 422
+    assert resources.recordings.size(attempt.id) == 4
+
+
+async def test_recordings_are_downloaded_in_ranges(
+    api: httpx.AsyncClient, resources: Resources, attempt: Attempt
+) -> None:
+    path = f"/recording/{attempt.id}"
+    assert (await api.get(path)).status_code == 404
+    resources.recordings.append(attempt.id, offset=0, content=b"0123456789")
+    found = resources.recordings.put_away(attempt.id, attempt.created_at)
+    assert found is not None
+    async with resources.database.transaction() as session:
+        _, row = await leases.hold(session, attempt.id, epoch=attempt.epoch)
+        row.recording_state, (row.recording_path, row.recording_size) = "stored", found
+    whole = await api.get(path)
+    assert (whole.status_code, whole.content) == (200, b"0123456789")
+    assert whole.headers["content-type"] == "audio/ogg"
+    for asked, status, content in (
+        ("bytes=2-4", 206, b"234"),
+        ("bytes=7-", 206, b"789"),
+        ("bytes=-2", 206, b"89"),
+        ("bytes=0-99", 206, b"0123456789"),
+        ("bytes=10-", 416, b""),
+        ("bytes=1-2,4-5", 200, b"0123456789"),
+    ):
+        part = await api.get(path, headers={"Range": asked})
+        assert (part.status_code, part.content) == (status, content), asked
+
+
+async def test_metrics_are_internal(internal: httpx.AsyncClient, api: httpx.AsyncClient) -> None:
+    assert "offhook_call_orders" in (await internal.get("/metrics")).text
+    assert (await api.get("/metrics")).status_code == 404

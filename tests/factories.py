@@ -1,0 +1,81 @@
+"""Builders of rows and values, each with working defaults and keyword overrides."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from control_plane.assistants.schemas import InlineAssistant
+from control_plane.db.crypto import Vault
+from control_plane.db.engine import Database
+from control_plane.db.models.attempt import Attempt
+from control_plane.db.models.call_order import CallOrder
+from control_plane.db.models.organization import Organization
+from control_plane.db.models.trunk import Trunk
+from control_plane.domain.assistant import AssistantSpec
+from control_plane.domain.brief import Direction
+from control_plane.domain.ids import new_id
+from control_plane.orders.schemas import PlaceCall
+from control_plane.orders.service import place
+
+NUMBER = "+12025550123"
+OURS = "+12025550199"
+
+
+def spec(**changes: Any) -> AssistantSpec:
+    """Return an assistant's spec."""
+    return msgspec.structs.replace(AssistantSpec(name="Ann", prompt="Be kind."), **changes)
+
+
+async def organization(database: Database, *, with_trunk: bool = True) -> str:
+    """Return the id of a new organization, with an applied trunk to call through."""
+    now = datetime.now(UTC)
+    owner = new_id()
+    async with database.transaction() as session:
+        session.add(Organization(id=owner, name=owner, created_at=now))
+        await session.flush()
+        if with_trunk:
+            session.add(
+                Trunk(
+                    id=new_id(),
+                    organization_id=owner,
+                    direction=Direction.OUTBOUND,
+                    name="carrier",
+                    address="127.0.0.1:5090",
+                    transport="udp",
+                    numbers=[OURS],
+                    allowed_addresses=[],
+                    is_default=True,
+                    sip_trunk_id="ST_1",
+                    created_at=now,
+                    updated_at=now,
+                )
+            )
+    return owner
+
+
+async def order(
+    database: Database, vault: Vault, owner: str, *, number: str = NUMBER, **fields: Any
+) -> CallOrder:
+    """Return a stored order with an assistant of its own."""
+    given: dict[str, Any] = {"assistant": InlineAssistant(prompt="Be kind."), **fields}
+    return await place(database, vault, owner, PlaceCall(phone_number=number, **given))
+
+
+async def reload_order(database: Database, order_id: str) -> CallOrder:
+    """Return the order as it is stored now."""
+    async with database.reading() as session:
+        return await session.get_one(CallOrder, order_id)
+
+
+async def reload_attempt(database: Database, attempt_id: str) -> Attempt:
+    """Return the attempt as it is stored now."""
+    async with database.reading() as session:
+        return await session.get_one(Attempt, attempt_id)
+
+
+def ago(**parts: float) -> datetime:
+    """Return an instant that far in the past."""
+    return datetime.now(UTC) - timedelta(**parts)

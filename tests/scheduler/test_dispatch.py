@@ -1,0 +1,225 @@
+"""From a due order to the dial's result."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from sqlalchemy import func, select
+
+from control_plane.db.models.attempt import Attempt
+from control_plane.db.models.call_order import CallOrder
+from control_plane.db.models.history import OutboxRow
+from control_plane.domain.attempt import AttemptStatus
+from control_plane.domain.call_order import OrderStatus
+from control_plane.domain.events import AttemptResult, CallEnded, EndedBy, EndReason
+from control_plane.orders.service import cancel
+from scheduler.cancel import Canceller
+from scheduler.claim import claim
+from scheduler.rooms import Present
+from scheduler.tidy import Tidier
+from sip.ports import DialFailure, DialFailureKind
+from tests import factories
+from tests.scheduler.conftest import Desk
+from tests.scheduler.fakes import report
+
+pytestmark = pytest.mark.db
+
+K = DialFailureKind
+
+
+async def run(desk: Desk, order: CallOrder) -> tuple[CallOrder, Attempt]:
+    """Dispatch what is due, wait until it is done, and return order and last attempt."""
+    await desk.dispatcher.dispatch_due()
+    await desk.dispatcher.finish(10)
+    return await last(desk, order)
+
+
+async def last(desk: Desk, order: CallOrder) -> tuple[CallOrder, Attempt]:
+    async with desk.database.reading() as session:
+        attempt = await session.scalar(
+            select(Attempt).where(Attempt.order_id == order.id).order_by(Attempt.ordinal.desc())
+        )
+    assert attempt is not None
+    return await factories.reload_order(desk.database, order.id), attempt
+
+
+async def test_the_agent_is_ready_before_the_dial(desk: Desk) -> None:
+    order = await factories.order(desk.database, desk.vault, desk.owner)
+    stored, attempt = await run(desk, order)
+    assert desk.journal == ["room opened", "agent ready", "dialled"]
+    assert (stored.status, attempt.status) == (OrderStatus.CALLING, AttemptStatus.ONGOING)
+    assert attempt.sip_call_id == "SCL_1"
+    [request] = desk.sip.dialled
+    assert (request.to_number, request.from_number) == (factories.NUMBER, factories.OURS)
+    assert request.room_name == f"call-{attempt.id}"
+    assert request.sip_trunk_id == "ST_1"
+
+
+async def test_nobody_is_called_without_a_ready_agent(desk: Desk) -> None:
+    desk.rooms.agent = None
+    order = await factories.order(desk.database, desk.vault, desk.owner)
+    stored, attempt = await run(desk, order)
+    assert desk.sip.dialled == []
+    assert (attempt.end_reason, attempt.counted) == ("agent_not_ready", False)
+    assert stored.status is OrderStatus.QUEUED_FOR_CALLING
+    assert (stored.waiting_rule, stored.calls_count) == ("back_off", 0)
+    assert attempt.ended_at is not None
+    assert stored.due_at is not None
+    assert (stored.due_at - attempt.ended_at).total_seconds() == 5
+    await Tidier(desk.database, desk.rooms, desk.recordings).delete_rooms()
+    assert desk.journal[-1] == "room closed"
+
+
+@pytest.mark.parametrize("trouble", ["rooms", "trunk"])
+async def test_our_own_trouble_burns_no_attempt(desk: Desk, trouble: str) -> None:
+    order = await factories.order(desk.database, desk.vault, desk.owner)
+    if trouble == "rooms":
+        desk.rooms.broken = True
+    else:
+        desk.sip.answer = DialFailure(kind=K.TRUNK_MISSING, sip_reason="does not exist")
+    stored, attempt = await run(desk, order)
+    assert stored.status is OrderStatus.QUEUED_FOR_CALLING
+    assert not attempt.counted
+    assert stored.uncounted_in_a_row == 1
+
+
+@pytest.mark.parametrize(
+    ("sip_status", "kind", "dial_error", "status", "count"),
+    [
+        (486, K.BAD_REQUEST, "busy", OrderStatus.COMPLETED, 1),
+        (480, K.BAD_REQUEST, "temporarily_unavailable", OrderStatus.COMPLETED, 1),
+        (None, K.RING_TIMEOUT, "no_answer", OrderStatus.COMPLETED, 1),
+        (404, K.BAD_REQUEST, "number_non_attributed", OrderStatus.ERRORED, 1),
+        (603, K.BAD_REQUEST, "non_classified_error", OrderStatus.ERRORED, 1),
+        (403, K.BAD_REQUEST, "no_international_permission", OrderStatus.ERRORED, 0),
+        (None, K.AUTHENTICATION, "precondition_failed", OrderStatus.ERRORED, 0),
+        (503, K.BAD_REQUEST, "too_many_calls", OrderStatus.QUEUED_FOR_CALLING, 0),
+        (500, K.BAD_REQUEST, "non_classified_error", OrderStatus.QUEUED_FOR_CALLING, 0),
+        (None, K.SERVICE_UNAVAILABLE, "non_classified_error", OrderStatus.QUEUED_FOR_CALLING, 0),
+        (None, K.OUTCOME_UNKNOWN, "non_classified_error", OrderStatus.COMPLETED, 1),
+    ],
+)
+async def test_a_failed_dial(
+    desk: Desk,
+    sip_status: int | None,
+    kind: DialFailureKind,
+    dial_error: str,
+    status: OrderStatus,
+    count: int,
+) -> None:
+    desk.sip.answer = DialFailure(kind=kind, sip_status=sip_status, sip_reason="why")
+    order = await factories.order(desk.database, desk.vault, desk.owner)
+    stored, attempt = await run(desk, order)
+    assert (attempt.status, attempt.dial_error) == (AttemptStatus.ERROR, dial_error)
+    assert (attempt.sip_status, attempt.sip_reason) == (sip_status, "why")
+    assert (stored.status, stored.calls_count) == (status, count)
+
+
+async def test_after_an_unknown_answer_nobody_is_called_twice(desk: Desk) -> None:
+    desk.sip.answer = DialFailure(kind=K.OUTCOME_UNKNOWN)
+    desk.sip.hold = asyncio.Event()
+    order = await factories.order(desk.database, desk.vault, desk.owner)
+    await desk.dispatcher.dispatch_due()
+    await desk.sip.ringing.wait()
+    [request] = desk.sip.dialled
+    desk.rooms.present[request.room_name] = [
+        Present(identity=request.participant_identity, is_agent=False, is_phone=True)
+    ]
+    desk.sip.hold.set()
+    await desk.dispatcher.finish(10)
+    stored, attempt = await last(desk, order)
+    assert (stored.status, attempt.status) == (OrderStatus.CALLING, AttemptStatus.RINGING)
+    assert await claim(desk.database, limit=5) == []
+
+
+async def test_a_cancel_before_the_dial_means_no_invite(desk: Desk) -> None:
+    order = await factories.order(desk.database, desk.vault, desk.owner)
+    arrive = desk.rooms.agent
+    assert arrive is not None
+
+    async def cancelled_meanwhile(metadata: object) -> None:
+        await cancel(desk.database, desk.owner, order.id)
+        await arrive(metadata)  # type: ignore[arg-type]
+
+    desk.rooms.agent = cancelled_meanwhile
+    stored, attempt = await run(desk, order)
+    assert desk.sip.dialled == []
+    assert (stored.status, attempt.end_reason) == (OrderStatus.CANCELLED, "cancelled")
+
+
+async def test_a_cancel_while_it_rings_ends_the_room(desk: Desk) -> None:
+    desk.sip.hold = asyncio.Event()
+    desk.sip.answer = DialFailure(kind=K.BAD_REQUEST, sip_status=487)
+    order = await factories.order(desk.database, desk.vault, desk.owner)
+    await desk.dispatcher.dispatch_due()
+    await desk.sip.ringing.wait()
+    await cancel(desk.database, desk.owner, order.id)
+    await Canceller(desk.database, desk.rooms).end_cancelled()
+    assert desk.journal[-1] == "room closed"
+    desk.sip.hold.set()
+    await desk.dispatcher.finish(10)
+    stored, attempt = await last(desk, order)
+    assert stored.status is OrderStatus.CANCELLED
+    assert (attempt.end_reason, attempt.dial_error) == (EndReason.CANCELLED, None)
+
+
+async def test_a_cancel_of_a_live_call_ends_it(desk: Desk) -> None:
+    order = await factories.order(desk.database, desk.vault, desk.owner)
+    await run(desk, order)
+    noted = await cancel(desk.database, desk.owner, order.id)
+    assert noted.status is OrderStatus.CALLING
+    canceller = Canceller(desk.database, desk.rooms)
+    await canceller.end_cancelled()
+    await canceller.end_cancelled()
+    stored, attempt = await last(desk, order)
+    assert (stored.status, attempt.status) == (OrderStatus.CANCELLED, AttemptStatus.COMPLETED)
+    assert (attempt.ended_by, attempt.end_reason) == (EndedBy.SYSTEM, EndReason.CANCELLED)
+    assert desk.journal.count("room closed") == 1
+
+
+async def test_the_dial_result_wins_over_the_agents_guess(desk: Desk) -> None:
+    desk.sip.hold = asyncio.Event()
+    desk.sip.answer = DialFailure(kind=K.BAD_REQUEST, sip_status=486)
+    order = await factories.order(desk.database, desk.vault, desk.owner)
+    await desk.dispatcher.dispatch_due()
+    await desk.sip.ringing.wait()
+    _, attempt = await last(desk, order)
+    ended = CallEnded(
+        seq=2,
+        at=0.0,
+        ended_by=EndedBy.SYSTEM,
+        end_reason=EndReason.NOT_ANSWERED,
+        result=AttemptResult.UNKNOWN,
+    )
+    await report(desk.database, attempt.id, attempt.epoch, ended)
+    desk.sip.hold.set()
+    await desk.dispatcher.finish(10)
+    stored, attempt = await last(desk, order)
+    assert (attempt.dial_error, stored.status) == ("busy", OrderStatus.COMPLETED)
+
+
+async def test_due_orders_are_claimed_once_by_rivals(desk: Desk) -> None:
+    orders = [await factories.order(desk.database, desk.vault, desk.owner) for _ in range(12)]
+    later = await factories.order(
+        desk.database, desk.vault, desk.owner, scheduled_at=factories.ago(hours=-1)
+    )
+    claimed = await asyncio.gather(*[claim(desk.database, limit=3) for _ in range(8)])
+    ids = [attempt.order_id for part in claimed for attempt in part]
+    assert sorted(ids) == sorted(order.id for order in orders)
+    assert later.id not in ids
+    async with desk.database.reading() as session:
+        count = await session.scalar(select(func.count()).select_from(Attempt))
+        announced = await session.scalar(
+            select(func.count()).select_from(OutboxRow).where(OutboxRow.type == "call.initiating")
+        )
+    assert (count, announced) == (12, 12)
+
+
+async def test_an_order_without_a_trunk_ends_in_error(desk: Desk) -> None:
+    order = await factories.order(desk.database, desk.vault, desk.owner)
+    async with desk.database.transaction() as session:
+        stored = await session.get_one(CallOrder, order.id)
+        stored.from_phone_number = "+12025550142"
+    stored, attempt = await run(desk, order)
+    assert (stored.status, attempt.dial_error) == (OrderStatus.ERRORED, "precondition_failed")

@@ -1,0 +1,108 @@
+"""Trunks at the SIP service follow the rows, and come back when the service lost them."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from sqlalchemy import select
+
+from control_plane.db.models.trunk import Trunk
+from control_plane.domain.brief import AGENT_NAME, Direction, decode_metadata
+from control_plane.domain.ids import new_id
+from control_plane.tokens import Scope, TokenSigner
+from sip.ports import AgentRule, InboundTrunk, OutboundTrunk
+from tests import factories
+from tests.scheduler.conftest import Desk
+
+pytestmark = pytest.mark.db
+
+
+async def add_inbound(desk: Desk) -> None:
+    now = factories.ago()
+    async with desk.database.transaction() as session:
+        session.add(
+            Trunk(
+                id=new_id(),
+                organization_id=desk.owner,
+                direction=Direction.INBOUND,
+                name="inbound",
+                transport="udp",
+                numbers=[],
+                allowed_addresses=["127.0.0.0/8"],
+                created_at=now,
+                updated_at=now,
+            )
+        )
+
+
+async def trunks(desk: Desk) -> dict[str, Trunk]:
+    async with desk.database.reading() as session:
+        return {row.direction: row for row in (await session.scalars(select(Trunk))).all()}
+
+
+async def test_trunks_are_applied_once(desk: Desk, signer: TokenSigner) -> None:
+    await add_inbound(desk)
+    await desk.keeper.apply()
+    kinds = sorted(type(thing).__name__ for thing in desk.sip.kept.values())
+    assert kinds == ["AgentRule", "InboundTrunk", "OutboundTrunk"]
+    [rule] = [thing for thing in desk.sip.kept.values() if isinstance(thing, AgentRule)]
+    metadata = decode_metadata(rule.metadata)
+    assert (rule.agent_name, metadata.attempt_id) == (AGENT_NAME, None)
+    assert signer.verify(metadata.token, Scope.INBOUND).subject == desk.owner
+    before = dict(desk.sip.kept)
+    await desk.keeper.apply(check_all=True)
+    assert desk.sip.kept == before
+    rows = await trunks(desk)
+    assert all(row.applied_at is not None for row in rows.values())
+
+
+async def test_lost_trunks_are_made_again(desk: Desk) -> None:
+    await add_inbound(desk)
+    await desk.keeper.apply()
+    desk.sip.kept.clear()
+    await desk.keeper.apply()
+    assert desk.sip.kept == {}  # nobody asked the service
+    await desk.keeper.apply(check_all=True)
+    assert len(desk.sip.kept) == 3
+    rows = await trunks(desk)
+    assert {row.sip_trunk_id for row in rows.values()} <= set(desk.sip.kept)
+
+
+async def test_a_change_replaces_the_trunk_in_place(desk: Desk) -> None:
+    await desk.keeper.apply()
+    [key] = desk.sip.kept
+    async with desk.database.transaction() as session:
+        row = (await session.scalars(select(Trunk))).one()
+        row.address = "192.0.2.1:5060"
+    await desk.keeper.apply()
+    [(same, trunk)] = desk.sip.kept.items()
+    assert same == key
+    assert isinstance(trunk, OutboundTrunk)
+    assert trunk.address == "192.0.2.1:5060"
+
+
+async def test_a_deleted_trunk_is_removed(desk: Desk) -> None:
+    await add_inbound(desk)
+    await desk.keeper.apply()
+    async with desk.database.transaction() as session:
+        for row in (await session.scalars(select(Trunk))).all():
+            row.deleted_at = factories.ago()
+    await desk.keeper.apply()
+    assert desk.sip.kept == {}
+    await desk.keeper.apply()
+
+
+async def test_trouble_is_kept_for_people_and_tried_again(desk: Desk) -> None:
+    desk.sip.down = True
+    await desk.keeper.apply()
+    assert (await trunks(desk))["outbound"].apply_error == "connection refused"
+    desk.sip.down = False
+    await desk.keeper.apply()
+    row = (await trunks(desk))["outbound"]
+    assert row.apply_error is None
+    assert row.applied_hash is not None
+
+
+def test_requests_are_plain_values() -> None:
+    trunk = InboundTrunk(name="x", allowed_addresses=("127.0.0.0/8",))
+    assert msgspec.json.decode(msgspec.json.encode(trunk), type=InboundTrunk) == trunk
