@@ -17,7 +17,6 @@ from sip.carrier.persona import PERSONAS
 from sip.carrier.senses import Senses
 from sip.carrier.settings import CarrierSettings
 from sip.carrier.witness import Witness
-from sip.ports import PortBusy
 from speech.offline.extra import EmbeddedSpeechMissing, WeightsChanged
 
 log = logs.get_logger("sip.carrier")
@@ -97,7 +96,8 @@ def main() -> int:
         if args.command == "call":
             return asyncio.run(place(config, args))
         asyncio.run(serve(config))
-    except (settings.SettingsError, PortBusy, EmbeddedSpeechMissing, WeightsChanged) as exc:
+    except (settings.SettingsError, OSError, EmbeddedSpeechMissing, WeightsChanged) as exc:
+        # An OSError is a port that is taken (PortBusy is one) or a folder that cannot be written.
         print(exc, file=sys.stderr)
         return 1
     return 0

@@ -58,17 +58,17 @@ async def call(
     try:
         agent = await UserAgent.create(runtime, account(host, caller))
         placed = await agent.dial(uri)
-        line = Line(placed, senses, tally, {"call_id": placed.call_id, "to": uri})
+        line = Line(placed, senses, tally, {"to": uri})
         try:
             await placed.wait_established(ANSWER_WITHIN_S)
         except BaresipError as exc:
-            tally.note("not_answered", reason=str(exc))
+            line.note("not_answered", reason=str(exc))
             return False
         try:
             async with asyncio.timeout(max_seconds):
                 await talk(line, converse(line, persona))
         except TimeoutError:
-            tally.note("out_of_time", max_seconds=max_seconds)
+            line.note("out_of_time", max_seconds=max_seconds)
         return tally.heard > 0
     finally:
         await runtime.close()

@@ -62,7 +62,8 @@ class Line:
 
     def note(self, event: str, **facts: Any) -> None:
         """Write to the witness, with the call's number and Call-ID."""
-        self._witness.note(event, **self._facts, **facts)
+        # The Call-ID of a call that we place is known only once the stack has sent it.
+        self._witness.note(event, call_id=self._call.call_id, **self._facts, **facts)
 
     @property
     def busy(self) -> bool:
@@ -103,6 +104,15 @@ class Line:
         text = await self._senses.understand(utterance.pcm)
         self.note("heard", pii_text=text, start=utterance.start, end=utterance.end)
         return Heard(text, utterance.start, utterance.end)
+
+    async def last_words(self) -> None:
+        """Write down what nobody listened to: what the end of the call cut off, and before."""
+        left = [self._utterances.get_nowait() for _ in range(self._utterances.qsize())]
+        if (cut := self._listener.flush()) is not None:
+            left.append(cut)
+        for utterance in left:
+            text = await self._senses.understand(utterance.pcm)
+            self.note("heard", pii_text=text, start=utterance.start, end=utterance.end)
 
     async def pause(self, seconds: float) -> None:
         """Let time pass on the line; raises HungUp as soon as the far end has gone."""

@@ -36,6 +36,7 @@ def config(host: str, port: int, rtp_ports: range) -> Config:
         expose_headers=(NONCE_HEADER, FATE_HEADER),
         extra_config_text=(
             f"sip_listen {host}:{port}\nrtp_ports {rtp_ports.start}-{rtp_ports.stop - 1}\n"
+            "sip_transports udp\n"  # otherwise it takes the next port too, for TLS
         ),
     )
 
@@ -103,7 +104,7 @@ class Phones:
         if fate is None or not self._admits(call.headers):
             await call.reject()
             return
-        facts = {"call_id": call.call_id, "to": fate.number, "fate": fate.name}
+        facts = {"to": fate.number, "fate": fate.name}
         line = Line(call, self._senses, self._witness, facts)
         try:
             await line.pause(fate.ring_s)
@@ -118,11 +119,14 @@ class Phones:
 async def talk(line: Line, script: Awaitable[T]) -> T | None:
     """Run `script` on an established line; return its result, or null when the far end hung up."""
     moving = asyncio.create_task(line.run(), name="line")
+    result: T | None = None
     try:
-        return await script
+        result = await script
     except HungUp:
-        return None
+        log.debug("the far end hung up")
     finally:
         await line.hang_up()
         moving.cancel()
         await asyncio.gather(moving, return_exceptions=True)
+    await line.last_words()
+    return result
