@@ -6,12 +6,14 @@ numbers back, and offers a call back for everything else.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
 from speech.offline import phrases
+from speech.offline.answering import SAVE_PREDICTION, answerer
 from speech.offline.answers import best_answer, is_question
 from speech.offline.first import opening
 from speech.offline.intents import Intent, intent_of
@@ -20,6 +22,8 @@ from speech.offline.numbers import readback
 from speech.offline.prompt import Knowledge, read
 
 END_CALL = "end_call"
+_SAYS_GOODBYE = re.compile(r"\bsay goodbye and call the tool end_call\b", re.IGNORECASE)
+"""Otherwise the tool is taken to speak the closing sentence itself."""
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -32,13 +36,14 @@ class Turn(msgspec.Struct, frozen=True):
 
 
 class ToolCall(msgspec.Struct, frozen=True):
-    """A tool to call; its arguments are the caller's of `reply` to fill."""
+    """A tool to call; arguments that it requires and that are not here, the caller fills."""
 
     name: str
+    arguments: dict[str, str] = {}
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """What to say and which tools to call; with `end_call`, nothing is said: that tool speaks."""
+    """What to say, and which tools to call after it."""
 
     text: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
@@ -52,6 +57,7 @@ class _Scene(msgspec.Struct, frozen=True):
     spoken: tuple[str, ...]
     known: Knowledge
     tools: frozenset[str]
+    says_goodbye: bool
     meaning: Meaning
 
 
@@ -78,8 +84,11 @@ def reply(
         spoken=spoken,
         known=read(instructions),
         tools=frozenset(tools),
+        says_goodbye=_SAYS_GOODBYE.search(instructions) is not None,
         meaning=meaning,
     )
+    if SAVE_PREDICTION in scene.tools:
+        return Reply("", (ToolCall(SAVE_PREDICTION, {"label": answerer(scene.said)}),))
     if aside is not None and (led := opening(aside, scene.known, begun=bool(spoken))) is not None:
         return _say(scene, led)
     if history and history[-1].role == "tool":
@@ -163,7 +172,8 @@ def _end(scene: _Scene, intent: Intent | None) -> Reply:
         call = (ToolCall(END_CALL),) if END_CALL in scene.tools else ()
         return Reply(phrases.OPTED_OUT, call)
     if END_CALL in scene.tools:
-        return Reply("", (ToolCall(END_CALL),))
+        closing = phrases.CLOSINGS[0] if scene.says_goodbye else ""
+        return Reply(closing, (ToolCall(END_CALL),))
     return _say(scene, *phrases.CLOSINGS)
 
 

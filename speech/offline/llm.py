@@ -136,7 +136,9 @@ def _deltas(decided: Reply, schemas: dict[str, dict[str, Any]], said: str) -> li
             tool_calls=[
                 llm.FunctionToolCall(
                     name=call.name,
-                    arguments=json.dumps(_arguments(schemas.get(call.name, {}), said)),
+                    arguments=json.dumps(
+                        _arguments(schemas.get(call.name, {}), said) | call.arguments
+                    ),
                     call_id=utils.shortuuid("call_"),
                 )
             ],

@@ -11,6 +11,7 @@ _DIGIT = {
 _SPOKEN = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _TIMES = {"double": 2, "triple": 3}
 
+_KEYS = re.compile(r"\bpressed\b[^:]*\bkeys?\b[^:]*:\s*([0-9*# ,]+)", re.IGNORECASE)
 _WEEKDAY = r"(?:mon|tues|wednes|thurs|fri|satur|sun)day"
 _MONTH = (
     r"(?:january|february|march|april|may|june|july|august|september|october|november|december)"
@@ -83,8 +84,21 @@ def heard_moment(text: str) -> str | None:
     return " at ".join(parts[:2]) if _TIME.fullmatch(parts[-1]) else ", ".join(parts[:2])
 
 
+def pressed_keys(text: str) -> str | None:
+    """Return the telephone keys that a message says were pressed, to be spoken; or null."""
+    found = _KEYS.search(text)
+    if found is None:
+        return None
+    names = {"*": "star", "#": "pound"}
+    return ", ".join(
+        names.get(key) or _SPOKEN[int(key)] for key in found[1] if key in "0123456789*#"
+    )
+
+
 def readback(text: str) -> str | None:
     """Return what to confirm of `text`: digits one by one, a date, a time; or null."""
+    if (keys := pressed_keys(text)) is not None:
+        return keys
     number = heard_number(text)
     moment = heard_moment(text)
     if number is not None and moment is not None:

@@ -87,7 +87,7 @@ def _split_faq(text: str) -> tuple[list[tuple[str, str]], list[str]]:
 
 def _sentences(line: str) -> list[str]:
     bare = _BULLET.sub("", line).strip()
-    if bare.endswith(":"):
+    if line.lstrip().startswith("#") or bare.endswith(":"):
         return []  # a heading
     return [part.strip() for part in _SENTENCE_END.split(bare) if len(part.split()) > 2]
 

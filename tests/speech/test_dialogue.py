@@ -115,6 +115,28 @@ def test_goodbye_calls_the_tool_and_lets_it_speak(meaning: Meaning) -> None:
         assert ended.text == ""
 
 
+def test_goodbye_is_said_before_the_tool_where_the_instructions_want_it(meaning: Meaning) -> None:
+    prompt = CLINIC + "\nWhen it is over, say goodbye and call the tool end_call."
+    ended = talk(meaning, "Goodbye.", tools=(END_CALL,), prompt=prompt)
+    assert "Goodbye" in ended.text
+    assert [call.name for call in ended.tool_calls] == [END_CALL]
+
+
+@pytest.mark.parametrize(("keys", "said"), [("1", "one"), ("4 2 #", "four, two, pound")])
+def test_pressed_keys_are_read_back(meaning: Meaning, keys: str, said: str) -> None:
+    pressed = f"(The person pressed these telephone keys: {keys})"
+    assert talk(meaning, pressed).text == f"I heard {said}. Is that right?"
+
+
+def test_headings_are_no_facts(meaning: Meaning) -> None:
+    asked = talk(
+        meaning,
+        "What are the most frequently asked questions?",
+        prompt="# Frequently asked questions",
+    )
+    assert "do not know" in asked.text
+
+
 def test_goodbye_without_the_tool_is_spoken(meaning: Meaning) -> None:
     assert talk(meaning, "Goodbye.").text.endswith("Goodbye.")
 
@@ -199,6 +221,30 @@ def test_says_goodbye_when_told_to(meaning: Meaning) -> None:
 
 def test_greets_without_any_identity(meaning: Meaning) -> None:
     assert reply([], "", (), meaning=meaning).text.startswith("Hello")
+
+
+@pytest.mark.parametrize(
+    ("greeting", "label"),
+    [
+        ("Hello?", "human"),
+        ("Hello, this is Lisa.", "human"),
+        ("Miller residence, who is this?", "human"),
+        ("You have reached Dana. Please leave a message after the tone.", "machine-vm"),
+        ("I'm away from my desk. If you leave a message, I will get back to you.", "machine-vm"),
+        ("Welcome to Example Bank. For sales, press one.", "machine-ivr"),
+        ("Please state your name and why you're calling.", "machine-ivr"),
+        ("If you record your name and reason for calling, I will see.", "machine-ivr"),
+        ("The voice mailbox hasn't been set up yet. Goodbye.", "machine-unavailable"),
+    ],
+)
+def test_tells_who_answered_when_asked_by_the_tool(
+    meaning: Meaning, greeting: str, label: str
+) -> None:
+    tools = ("save_prediction", "postpone_termination")
+    asked = reply([Turn("caller", greeting)], "Classify.", tools, meaning=meaning)
+    assert [(call.name, call.arguments) for call in asked.tool_calls] == [
+        ("save_prediction", {"label": label})
+    ]
 
 
 def test_placeholders_and_orders_are_never_spoken(meaning: Meaning) -> None:
