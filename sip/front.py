@@ -23,7 +23,8 @@ from sip.verdict import Address, Forward, Reply, Silent, Verdict, challenge
 from sip.via import mark_source, reply_address
 
 __all__ = [
-    "NONCE_HEADER", "Decide", "Forward", "Front", "PortBusy", "Reply", "Silent", "Verdict", "challenge",
+    "NONCE_HEADER", "Decide", "Forward", "Front", "PortBusy", "Reply", "Silent", "Verdict",
+    "challenge",
 ]  # fmt: skip
 
 log = get_logger("sip.front")
