@@ -7,7 +7,7 @@ the VAD, later, calls the turn over. Without one it is a batch recogniser for `s
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 
 import numpy as np
 from livekit import rtc
@@ -40,7 +40,7 @@ class OfflineSTT(lk_stt.STT[str]):
         self._ears = ears
         self._executor = executor
         self._vad = vad
-        self._decoding = 0
+        self._jobs: set[Future[str]] = set()
 
     @property
     def model(self) -> str:
@@ -52,16 +52,14 @@ class OfflineSTT(lk_stt.STT[str]):
 
     async def decode(self, samples: Samples) -> str:
         """Return the text of one utterance (16 kHz), decoded on the process's decode thread."""
-        self._decoding += 1
-        try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._executor, self._ears.transcribe, samples)
-        finally:
-            self._decoding -= 1
+        job = self._executor.submit(self._ears.transcribe, samples)
+        # Not a counter around the await: a decode that was begun runs on when nobody waits for it.
+        self._jobs = {*(one for one in self._jobs if not one.done()), job}
+        return await asyncio.wrap_future(job)
 
     def idle(self) -> bool:
         """Whether nothing of this recogniser's is being decoded."""
-        return self._decoding == 0
+        return all(job.done() for job in self._jobs)
 
     async def _recognize_impl(
         self,
