@@ -63,6 +63,7 @@ async def _run(
                 rooms=LiveKitRooms(client),
                 dialer=sip.dialer,
                 trunks=sip.trunks,
+                sip_presence=sip if sip.separate else None,
             )
             await run(world, settings, stopped)
     finally:

@@ -39,6 +39,9 @@ from scheduler.rooms import Present, Rooms, RoomTrouble
 OVERTIME = timedelta(seconds=10)
 """How far past its own limit an agent may be before its call is ended for it."""
 
+SECOND_LOOK = timedelta(seconds=1)
+"""How soon a silent agent is looked for again: LiveKit shows a dead one for some fifteen seconds."""
+
 log = get_logger(__name__)
 
 
@@ -50,19 +53,39 @@ class Reconciler:
         self._rooms = rooms
         self._phone_missing: set[str] = set()
 
+    async def look_at_silent(self) -> None:
+        """Judge the attempts whose lease has lapsed."""
+        await self._look(silent_only=True)
+
     async def look(self) -> None:
         """Judge every live attempt once."""
+        await self._look(silent_only=False)
+
+    async def _look(self, *, silent_only: bool) -> None:
         async with self._database.reading() as session:
             now = await read_clock(session)
             live = await repository.open_attempts(session)
         self._phone_missing &= {attempt.id for attempt, _order in live}
         for attempt, order in live:
+            if silent_only and not _is_silent(attempt, now):
+                continue
             try:
                 await self._look_at(attempt, order, now)
             except RoomTrouble as exc:
                 log.warning("a room cannot be looked into", attempt_id=attempt.id, error=str(exc))
             except StaleEpoch:
                 log.debug("another process was faster", attempt_id=attempt.id)
+
+    async def end_ongoing(self) -> None:
+        """Close every answered call: the SIP service is gone, and with it every far end."""
+        async with self._database.reading() as session:
+            live = await repository.open_attempts(session)
+        for attempt, _order in live:
+            if attempt.status is attempts.AttemptStatus.ONGOING:
+                try:
+                    await self._act(attempt, End(EndReason.SIP_SERVICE_LOST))
+                except StaleEpoch:
+                    log.debug("another process was faster", attempt_id=attempt.id)
 
     async def _look_at(self, attempt: Attempt, order: CallOrder, now: datetime) -> None:
         if attempt.dispatch_lease_until is not None and attempt.dispatch_lease_until > now:
@@ -90,11 +113,12 @@ class Reconciler:
             if row.closed_at is not None:
                 return
             if isinstance(verdict, Renew):
-                row.call_lease_until = now + leases.LEASE
+                row.call_lease_until = now + SECOND_LOOK
                 return
             fact = _fact(verdict, now)
-            if not isinstance(fact, DialAnswered):
-                leases.take_over(row)
+            if not isinstance(verdict, Answer):
+                if _owner_is_dead(verdict):
+                    leases.take_over(row)
                 log.warning(
                     "an attempt was closed for its owner",
                     attempt_id=row.id,
@@ -102,6 +126,16 @@ class Reconciler:
                     reason=getattr(verdict, "reason", None),
                 )
             await lifecycle.apply(session, order, row, fact)
+
+
+def _is_silent(attempt: Attempt, now: datetime) -> bool:
+    """Return whether the agent had a lease and let it lapse."""
+    return attempt.call_lease_until is not None and attempt.call_lease_until <= now
+
+
+def _owner_is_dead(verdict: Verdict) -> bool:
+    """Return whether the owner must be shut out; a living agent may still send its last words."""
+    return not isinstance(verdict, End) or verdict.reason is EndReason.AGENT_LOST
 
 
 def _seen(
@@ -113,12 +147,11 @@ def _seen(
 ) -> Seen:
     phone = next((p for p in present if p.identity == attempt.participant_identity), None)
     limit = timedelta(seconds=specs.load(order.spec).max_call_duration_secs) + OVERTIME
-    lease = attempt.call_lease_until
     return Seen(
         status=attempts.AttemptStatus(attempt.status),
         inbound=order.direction is Direction.INBOUND,
         agent_in_room=any(each.is_agent for each in present),
-        agent_silent=lease is None or lease <= now,
+        agent_silent=attempt.call_lease_until is None or _is_silent(attempt, now),
         agent_ended=attempt.agent_ended_at is not None,
         phone_status=phone.call_status if phone is not None else None,
         phone_missing_before=missing_before,

@@ -23,14 +23,16 @@ from scheduler.prepare import Preparer
 from scheduler.reap import Reconciler
 from scheduler.rooms import Rooms
 from scheduler.settings import SchedulerSettings
+from scheduler.sip_watch import SipWatch
 from scheduler.tidy import Tidier
 from scheduler.timetable import Timetable
 from scheduler.trunks import TrunkKeeper
-from sip.ports import Dialer, Trunks
+from sip.ports import Dialer, Presence, Trunks
 
 SWEEP_S = 1.0
 REAP_S = 5.0
 TRUNKS_S = 30.0
+SIP_WATCH_S = 1.0
 HEARTBEAT_S = 3.0
 GRACE_S = 5.0
 
@@ -47,6 +49,8 @@ class World(Struct, frozen=True, kw_only=True):
     rooms: Rooms
     dialer: Dialer
     trunks: Trunks
+    sip_presence: Presence | None = None
+    """Null where livekit-server itself serves SIP: it ends the calls of a lost bridge."""
 
 
 async def run(world: World, settings: SchedulerSettings, stopped: asyncio.Event) -> None:
@@ -84,6 +88,10 @@ async def run(world: World, settings: SchedulerSettings, stopped: asyncio.Event)
 
         timetable.every(HEARTBEAT_S, "heartbeat", lambda: beat(database, name, dispatcher))
         timetable.every(REAP_S, "reconcile", reconciler.look)
+        timetable.every(SWEEP_S, "look for silent agents", reconciler.look_at_silent)
+        if world.sip_presence is not None:
+            watch = SipWatch(world.sip_presence, reconciler)
+            timetable.every(SIP_WATCH_S, "watch the SIP service", watch.look)
         timetable.every(TRUNKS_S, "check trunks", check_trunks)
         timetable.on_change("dispatch", dispatch, sweep_s=SWEEP_S)
         timetable.on_change("cancel", canceller.end_cancelled, sweep_s=SWEEP_S)

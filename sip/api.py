@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import TracebackType
+from urllib.parse import urlsplit
 
 from livekit import api
 
@@ -21,6 +23,23 @@ class SipApi:
         )
         self.dialer = LiveKitDialer(self._client.sip)
         self.trunks = LiveKitTrunks(self._client.sip)
+
+        self._address = urlsplit(settings.sip_http_url)
+        self.separate = settings.sip_http_url != settings.http_url
+        """The service is a process of its own, not livekit-server: its absence ends calls."""
+
+    async def listening(self) -> bool:
+        """Return False only when nothing listens at its address: a busy service is there."""
+        port = self._address.port or (443 if self._address.scheme == "https" else 80)
+        try:
+            async with asyncio.timeout(2):
+                _, writer = await asyncio.open_connection(self._address.hostname, port)
+        except ConnectionRefusedError:
+            return False
+        except (OSError, TimeoutError):
+            return True
+        writer.close()
+        return True
 
     async def __aenter__(self) -> SipApi:
         return self

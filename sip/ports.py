@@ -115,6 +115,14 @@ class Dialer(Protocol):
         ...
 
 
+class Presence(Protocol):
+    """Whether the SIP service's process is there at all."""
+
+    async def listening(self) -> bool:
+        """Return False only when nothing listens at its address: a busy service is there."""
+        ...
+
+
 class Transferrer(Protocol):
     """Sends the person on a line to somebody else (RFC 3515)."""
 

@@ -22,6 +22,7 @@ from control_plane.domain.events import (
 from scheduler.claim import claim
 from scheduler.reap import Reconciler
 from scheduler.rooms import Present
+from scheduler.sip_watch import SipWatch
 from scheduler.tidy import Tidier
 from tests import factories
 from tests.scheduler.conftest import Desk
@@ -191,3 +192,19 @@ async def test_a_recording_that_never_came_is_absent(desk: Desk) -> None:
     await Tidier(desk.database, desk.rooms, desk.recordings).put_recordings_away()
     after = await factories.reload_attempt(desk.database, attempt.id)
     assert after.recording_state is RecordingState.ABSENT
+
+
+async def test_the_calls_of_a_dead_sip_service_end_at_the_second_refusal(desk: Desk) -> None:
+    class Gone:
+        async def listening(self) -> bool:
+            return False
+
+    _, attempt = await answered(desk)
+    watch = SipWatch(Gone(), Reconciler(desk.database, desk.rooms))
+    await watch.look()
+    once = await factories.reload_attempt(desk.database, attempt.id)
+    assert once.status is AttemptStatus.ONGOING
+    await watch.look()
+    after = await factories.reload_attempt(desk.database, attempt.id)
+    assert (after.status, after.end_reason) == (AttemptStatus.COMPLETED, "sip_service_lost")
+    await report(desk.database, attempt.id, attempt.epoch, AgentAlive(seq=2, at=0.0))
