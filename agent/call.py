@@ -20,7 +20,7 @@ from agent.limits import SilenceWatch, hold_max_duration
 from agent.persona import Persona
 from agent.reporter import Reporter
 from agent.transcript import Transcriber
-from control_plane.domain.brief import CallBrief
+from control_plane.domain.brief import LOST_ATTRIBUTE, CallBrief
 from control_plane.domain.events import (
     AttemptResult,
     CallAnswered,
@@ -187,6 +187,8 @@ class Call:
         reason = person.disconnect_reason
         if not self._answered.is_set():
             self.ending.end(EndedBy.USER, EndReason.NOT_ANSWERED)
+        elif person.attributes.get(LOST_ATTRIBUTE):
+            self.ending.end(EndedBy.SYSTEM, EndReason.SIP_SERVICE_LOST, "the gateway died")
         elif reason in HANG_UPS:
             self.ending.end(EndedBy.USER)
         else:

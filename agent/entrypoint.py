@@ -15,6 +15,7 @@ from agent.briefing import NobodyThere, get_brief
 from agent.call import Call
 from agent.ending import Verdict
 from agent.first_sentence import prepare
+from agent.heartbeat import beat
 from agent.internal_api import InternalApi, Refused, Unreachable
 from agent.line import LineIn, LineOut
 from agent.persona import Persona
@@ -85,6 +86,7 @@ async def _hold(
     first, _ = await asyncio.gather(
         prepare(brief, parts.llm, parts.tts), line_out.publish(context.room)
     )
+    heart = asyncio.create_task(beat(context.room, brief.heartbeat_secs), name="heartbeat")
     call = Call(brief, context.room, session, reporter)
     persona = Persona(brief, first=first, on_end_call=call.end_politely)
     try:
@@ -103,6 +105,7 @@ async def _hold(
             await call.converse(persona)
         call.report_end(await call.ending.wait())
     finally:
+        heart.cancel()
         # The room goes first: it hangs up the person's side, which waits for nothing of ours.
         await _delete_room(context)
         await line_in.aclose()

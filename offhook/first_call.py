@@ -18,6 +18,7 @@ TALKS = "+12025550100"
 """The simulator's number that answers and asks about a dental clinic."""
 EVENT_LIMIT_S = 90.0
 RECORDING_LIMIT_S = 10.0
+LAST_WORDS_LIMIT_S = 5.0
 ALIKE = 80.0
 """Of 100, how alike what was said and what was heard must be: two engines, a telephone between."""
 FINAL = ("completed", "cancelled", "errored")
@@ -63,9 +64,7 @@ def first_call(home: Installation, api: ApiClient) -> Outcome:
     if not attempt.get("answered_at"):
         problems.append(f"the call was not answered ({attempt.get('dial_error') or 'no attempt'})")
     else:
-        phone = _phone_side(home.carrier_log, heard_before)
-        transcript = attempt.get("transcript") or []
-        problems += misunderstood(transcript, phone)
+        problems += _compare(attempt.get("transcript") or [], home.carrier_log, heard_before)
         if not attempt.get("recording_url"):
             problems.append("the call was not recorded")
     return Outcome(call, tuple(problems))
@@ -116,6 +115,16 @@ def recording_path(home: Installation, attempt: dict[str, Any]) -> Path | None:
     """Return the file of an attempt's recording on this machine."""
     found = sorted((home.data / "recordings").rglob(f"{attempt.get('id')}.ogg"))
     return found[0] if found else None
+
+
+def _compare(transcript: list[dict[str, Any]], log: Path, start: int) -> list[str]:
+    """Return what was misunderstood; the phone writes its last words after the hang-up."""
+    deadline = time.monotonic() + LAST_WORDS_LIMIT_S
+    while True:
+        problems = misunderstood(transcript, _phone_side(log, start))
+        if not problems or time.monotonic() > deadline:
+            return problems
+        time.sleep(0.1)
 
 
 def _with_recording(api: ApiClient, call: dict[str, Any]) -> dict[str, Any]:

@@ -103,7 +103,8 @@ def settings(data: Path) -> dict[str, str]:
     base = random.randrange(10_000, 30_000, 800)
     for index, (low, high, *_) in enumerate(ports.RANGES):
         chosen |= {low: str(base + index * 400), high: str(base + index * 400 + 399)}
-    return {**os.environ, **chosen, "OFFHOOK_DATA": str(data), "OFFHOOK_LOG_PII": "true"}
+    chosen |= {"OFFHOOK_DATA": str(data), "OFFHOOK_LOG_PII": "true", "OFFHOOK_RINGING_TIMEOUT": "8"}
+    return {**os.environ, **chosen}
 
 
 @contextmanager

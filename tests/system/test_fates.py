@@ -47,20 +47,26 @@ def test_the_callee_hangs_up_in_the_middle_of_a_sentence(platform: Platform) -> 
 
 
 def test_a_cancel_while_it_rings_reaches_the_phone_and_nobody_speaks(platform: Platform) -> None:
+    rung_before = len(invites(platform, NO_ANSWER, "invite"))
     before = len(invites(platform, NO_ANSWER, "cancel"))
     order = platform.order(NO_ANSWER)
-    platform.wait_call(
-        order["id"],
-        lambda c: (c["last_call_attempt"] or {}).get("status") in ("ringing", "ongoing"),
-        30.0,
+    rung = wait_for(
+        lambda: len(invites(platform, NO_ANSWER, "invite")), lambda n: n > rung_before, 30.0
     )
-    rung = len(invites(platform, NO_ANSWER, "invite"))
-    assert rung > 0
     platform.api.post(f"/call/{order['id']}/cancel")
     call = platform.finished(order["id"], limit_s=20.0)
     assert call["status"] == "cancelled"
-    wait_for(lambda: len(invites(platform, NO_ANSWER, "cancel")), lambda seen: seen > before, 5.0)
+    wait_for(lambda: len(invites(platform, NO_ANSWER, "cancel")), lambda n: n > before, 5.0)
     assert call["last_call_attempt"]["transcript"] == []
+    assert len(invites(platform, NO_ANSWER, "invite")) == rung
+
+
+def test_a_cancel_before_the_dial_means_no_invite(platform: Platform) -> None:
+    rung = len(invites(platform, NO_ANSWER, "invite"))
+    order = platform.order(NO_ANSWER)
+    platform.api.post(f"/call/{order['id']}/cancel")
+    assert platform.finished(order["id"], limit_s=20.0)["status"] == "cancelled"
+    platform.finished(platform.order(BUSY)["id"])  # a later order has been dialled by now
     assert len(invites(platform, NO_ANSWER, "invite")) == rung
 
 

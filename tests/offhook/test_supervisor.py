@@ -1,0 +1,104 @@
+"""Parts are started, restarted, given up on, and stopped; real processes, tiny ones."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from aiohttp import web
+
+from offhook.parts import Part
+from offhook.supervisor import PartFailed, Supervisor
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
+
+NOBODY = "http://127.0.0.1:9/"  # discard: nothing listens
+SLEEPER = "import time; print('up', flush=True); time.sleep(600)"
+Make = Callable[..., Supervisor]
+
+
+def part(name: str, code: str, *, wave: int = 0) -> Part:
+    return Part(name, (sys.executable, "-c", code), None, wave)
+
+
+@pytest.fixture
+async def ready_url() -> AsyncIterator[str]:
+    async def ok(_request: web.Request) -> web.Response:
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_get("/ready", ok)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}/ready"
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def make(tmp_path: Path) -> AsyncIterator[Make]:
+    made: list[Supervisor] = []
+
+    def _make(*parts: Part, said: list[str] | None = None) -> Supervisor:
+        lines = said if said is not None else []
+        supervisor = Supervisor(parts, dict(os.environ), tmp_path, lines.append)
+        made.append(supervisor)
+        return supervisor
+
+    yield _make
+    for supervisor in made:
+        await supervisor.stop()
+
+
+async def test_a_part_that_does_not_start_is_named_with_its_last_words(
+    make: Make, ready_url: str
+) -> None:
+    broken = part("broken", "import sys; print('no disk'); sys.exit(3)")
+    with pytest.raises(PartFailed, match="broken stopped with exit status 3") as failed:
+        await make(msgspec.structs.replace(broken, health_url=NOBODY)).start(ready_url)
+    assert "no disk" in str(failed.value)
+
+
+async def test_a_killed_part_is_started_again(make: Make, ready_url: str) -> None:
+    said: list[str] = []
+    supervisor = make(part("sleeper", SLEEPER), said=said)
+    await supervisor.start(ready_url)
+    old = supervisor.pid("sleeper")
+    os.kill(old, signal.SIGKILL)
+    async with asyncio.timeout(10):
+        while supervisor.pid("sleeper") == old:
+            await asyncio.sleep(0)
+    assert said[-1] == "sleeper stopped with exit status -9; starting it again"
+
+
+async def test_a_part_that_keeps_dying_stops_everything(make: Make, ready_url: str) -> None:
+    flaky = part("flaky", "import time; time.sleep(0.3)")
+    supervisor = make(flaky, part("sleeper", SLEEPER))
+    await supervisor.start(ready_url)
+    failed = await asyncio.wait_for(supervisor.wait_failed(), 20)
+    assert "flaky stopped 6 times within 60 s" in str(failed)
+
+
+async def test_stopping_leaves_no_process(make: Make, ready_url: str) -> None:
+    supervisor = make(part("first", SLEEPER), part("second", SLEEPER, wave=1))
+    await supervisor.start(ready_url)
+    pids = [supervisor.pid("first"), supervisor.pid("second")]
+    await supervisor.stop()
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+async def test_each_part_has_its_own_log(make: Make, ready_url: str, tmp_path: Path) -> None:
+    supervisor = make(part("talker", SLEEPER))
+    await supervisor.start(ready_url)
+    async with asyncio.timeout(10):
+        while (tmp_path / "talker.log").read_text() != "up\n":
+            await asyncio.sleep(0)

@@ -1,0 +1,127 @@
+"""A softphone on another SIP stack calls the agent; keys pass both ways."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from livekit import api, rtc
+
+from speech.offline.voice import Speaker
+from tests.ears.phrase_bank import ACCEPT, PhraseBank
+from tests.system.far_end import RATE, phone, render
+from tests.system.platform import Platform, wait_for
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+
+GREETING = "Hello, this is the Bright Smile dental clinic. How can I help you today?"
+HOURS = "We are open Monday to Friday from nine to five."
+
+
+def softphone_uri(platform: Platform, user: str) -> str:
+    return f"sip:{user}@127.0.0.1:{platform.home.ports['OFFHOOK_SIP_PORT']}"
+
+
+def inbound_calls(platform: Platform) -> list[dict[str, Any]]:
+    calls: list[dict[str, Any]] = platform.api.get("/call", direction="inbound")["calls"]
+    return calls
+
+
+def newest(platform: Platform, known: int) -> dict[str, Any]:
+    """Return the call that came in after `known` others."""
+    calls = wait_for(lambda: inbound_calls(platform), lambda seen: len(seen) > known, 20.0)
+    return platform.call(max(calls, key=lambda call: str(call["created_at"]))["id"])
+
+
+def test_any_softphone_reaches_the_default_assistant(
+    platform: Platform, speaker: Speaker, folder: Path
+) -> None:
+    known = len(inbound_calls(platform))
+    script = [
+        {"listen": 0.8},
+        {"say": render(speaker, folder, "What are your opening hours?")},
+        {"listen": 0.8},
+        {"hangup": True},
+    ]
+    with phone(folder, script, call=softphone_uri(platform, "anything")) as far_end:
+        far_end.wait("over", 60.0)
+        heard = far_end.heard()
+    call = platform.finished(newest(platform, known)["id"], limit_s=20.0)
+
+    bank = PhraseBank([GREETING, HOURS])
+    assert bank.best_in(heard, RATE, GREETING) >= ACCEPT
+    assert bank.best_in(heard, RATE, HOURS) >= ACCEPT
+    assert call["direction"] == "inbound"
+    assert call["status"] == "completed"
+    attempt = call["last_call_attempt"]
+    assert attempt["ended_by"] == "user"
+    assert [item["role"] for item in attempt["transcript"]][:3] == [
+        "assistant",
+        "user",
+        "assistant",
+    ]
+
+
+def test_keys_pass_both_ways(platform: Platform, folder: Path) -> None:
+    known = len(inbound_calls(platform))
+    script = [{"listen": 0.8}, {"keys": "42#"}, {"wait_keys": 3}, {"hangup": True}]
+    with phone(folder, script, call=softphone_uri(platform, "keys")) as far_end:
+        far_end.wait("pressed", 40.0)
+        call = newest(platform, known)
+        pressed = wait_for(lambda: keys_of(platform, call["id"]), lambda k: len(k) >= 3, 15.0)
+        asyncio.run(press_in_room(platform, call["last_call_attempt"]["id"], "71*"))
+        over = far_end.wait("over", 40.0)
+    assert pressed == "42#"
+    assert over["keys"] == "71*"
+
+
+def test_sipp_is_answered_too(platform: Platform, folder: Path) -> None:
+    """A third stack, where it is installed."""
+    sipp = shutil.which("sipp")
+    if sipp is None:
+        pytest.skip("sipp is not installed")
+    target = f"127.0.0.1:{platform.home.ports['OFFHOOK_SIP_PORT']}"
+    command = [sipp, "-sn", "uac", target, "-s", "sipp", "-m", "1", "-d", "1500", "-i", "127.0.0.1"]
+    done = subprocess.run(
+        [*command, "-nostdin", "-timeout", "60"], cwd=folder, capture_output=True, timeout=90
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+def keys_of(platform: Platform, order_id: str) -> str:
+    events = platform.api.get(f"/call/{order_id}/events")["events"]
+    return "".join(e["data"]["digit"] for e in events if e["type"] == "key_pressed")
+
+
+async def press_in_room(platform: Platform, attempt_id: str, keys: str) -> None:
+    """Join the call's room as anybody may who has its keys, and press keys there."""
+    key, secret = platform.home.livekit_keys()
+    livekit = api.LiveKitAPI(platform.home.livekit_url, key, secret)
+    try:
+        rooms = await livekit.room.list_rooms(api.ListRoomsRequest())
+    finally:
+        await livekit.aclose()
+    (name,) = [room.name for room in rooms.rooms if room.num_participants >= 2]
+    token = (
+        api.AccessToken(key, secret)
+        .with_identity(f"keys-{attempt_id}")
+        .with_grants(api.VideoGrants(room_join=True, room=name, can_publish_data=True))
+        .to_jwt()
+    )
+    room = rtc.Room()
+    await room.connect(platform.home.livekit_url, token)
+    codes = {"*": 10, "#": 11}
+    for digit in keys:
+        await room.local_participant.publish_dtmf(code=codes.get(digit) or int(digit), digit=digit)
+    # Reliable data is sent in order, and leaving waits for nothing: a ping shows that it arrived.
+    await asyncio.wait_for(_flushed(room), 5.0)
+    await room.disconnect()
+
+
+async def _flushed(room: rtc.Room) -> None:
+    await room.local_participant.publish_data(b"", reliable=True, topic="flush")
+    await room.local_participant.set_metadata("flushed")
