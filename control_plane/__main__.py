@@ -9,7 +9,7 @@ import uvloop
 
 from control_plane.app import create_internal_app, create_public_app, open_resources
 from control_plane.db.migrate import SchemaTooNew
-from control_plane.server import serve
+from control_plane.server import beating, serve
 from control_plane.settings import ApiSettings, Settings, StorageSettings
 from process import logs
 from process.settings import SettingsError, load
@@ -38,7 +38,7 @@ def main() -> int:
 
 async def _run(settings: Settings) -> None:
     api = settings.api
-    async with open_resources(settings) as resources:
+    async with open_resources(settings) as resources, beating(resources.database):
         await serve(
             [
                 (create_public_app(resources), api.host, api.port),

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
-from collections.abc import Iterator
+import socket
+from collections.abc import AsyncIterator, Iterator
 
 import uvicorn
 from litestar import Litestar
+from sqlalchemy.exc import SQLAlchemyError
 
+from control_plane.db.base import read_clock
+from control_plane.db.engine import Database
+from control_plane.db.heartbeats import API, INTERVAL_SECS, beat
+from process.logs import get_logger
+
+log = get_logger(__name__)
 GRACE_SECS = 5
 
 
@@ -20,6 +29,29 @@ class _Listener(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Capture none."""
         yield
+
+
+@contextlib.asynccontextmanager
+async def beating(database: Database) -> AsyncIterator[None]:
+    """Give signs of life in the rows while the context is open."""
+    name = f"api:{socket.gethostname()}:{os.getpid()}"
+
+    async def keep_beating() -> None:
+        while True:
+            try:
+                async with database.transaction() as session:
+                    await beat(session, API, name, now=await read_clock(session))
+            except SQLAlchemyError as exc:
+                log.warning("a sign of life was not written", error=str(exc))
+            await asyncio.sleep(INTERVAL_SECS)
+
+    task = asyncio.create_task(keep_beating())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 async def serve(listeners: list[tuple[Litestar, str, int]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -34,6 +35,7 @@ def main() -> int:
     except SettingsError as exc:
         print(exc, file=sys.stderr)
         return 2
+    logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it tells of every run
     logs.configure("scheduler", level=settings.log_level, show_pii=settings.log_pii)
     try:
         uvloop.run(_run(storage, livekit, settings))

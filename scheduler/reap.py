@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from control_plane.assistants import specs
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
+from control_plane.db.heartbeats import API, alive
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.domain import attempt as attempts
@@ -40,7 +41,10 @@ OVERTIME = timedelta(seconds=10)
 """How far past its own limit an agent may be before its call is ended for it."""
 
 SECOND_LOOK = timedelta(seconds=1)
-"""How soon a silent agent is looked for again: LiveKit shows a dead one for some fifteen seconds."""
+"""How soon a silent agent is looked for again; LiveKit shows a dead one for a while."""
+
+MUTE = timedelta(seconds=5)
+"""How long past its lease an agent may be silent while the API takes everybody's events."""
 
 log = get_logger(__name__)
 
@@ -52,6 +56,7 @@ class Reconciler:
         self._database = database
         self._rooms = rooms
         self._phone_missing: set[str] = set()
+        self._silent: dict[str, tuple[int, datetime]] = {}
 
     async def look_at_silent(self) -> None:
         """Judge the attempts whose lease has lapsed."""
@@ -65,7 +70,9 @@ class Reconciler:
         async with self._database.reading() as session:
             now = await read_clock(session)
             live = await repository.open_attempts(session)
+            api_works = await alive(session, API, now=now)
         self._phone_missing &= {attempt.id for attempt, _order in live}
+        self._note_silence([attempt for attempt, _order in live], now, api_works=api_works)
         for attempt, order in live:
             if silent_only and not _is_silent(attempt, now):
                 continue
@@ -75,6 +82,21 @@ class Reconciler:
                 log.warning("a room cannot be looked into", attempt_id=attempt.id, error=str(exc))
             except StaleEpoch:
                 log.debug("another process was faster", attempt_id=attempt.id)
+
+    def _note_silence(self, live: list[Attempt], now: datetime, *, api_works: bool) -> None:
+        """Remember since when each agent has been silent for no fault of the API's."""
+        before, self._silent = self._silent, {}
+        for attempt in live:
+            # A second look lends a silent agent a moment, which is not a sign of life.
+            if not api_works or not _is_silent(attempt, now + SECOND_LOOK):
+                continue
+            seq, since = before.get(attempt.id, (attempt.last_event_seq, now))
+            since = since if seq == attempt.last_event_seq else now
+            self._silent[attempt.id] = (attempt.last_event_seq, since)
+
+    def _is_mute(self, attempt: Attempt, now: datetime) -> bool:
+        noted = self._silent.get(attempt.id)
+        return noted is not None and noted[1] + MUTE <= now
 
     async def end_ongoing(self) -> None:
         """Close every answered call: the SIP service is gone, and with it every far end."""
@@ -91,7 +113,14 @@ class Reconciler:
         if attempt.dispatch_lease_until is not None and attempt.dispatch_lease_until > now:
             return
         present = await self._rooms.who(attempt.room_name)
-        seen = _seen(attempt, order, present, now, self._missing_before(attempt, present))
+        seen = _seen(
+            attempt,
+            order,
+            present,
+            now,
+            missing_before=self._missing_before(attempt, present),
+            mute=self._is_mute(attempt, now),
+        )
         verdict = judge(seen)
         if isinstance(verdict, Leave):
             return
@@ -143,7 +172,9 @@ def _seen(
     order: CallOrder,
     present: list[Present],
     now: datetime,
+    *,
     missing_before: bool,
+    mute: bool,
 ) -> Seen:
     phone = next((p for p in present if p.identity == attempt.participant_identity), None)
     limit = timedelta(seconds=specs.load(order.spec).max_call_duration_secs) + OVERTIME
@@ -152,6 +183,7 @@ def _seen(
         inbound=order.direction is Direction.INBOUND,
         agent_in_room=any(each.is_agent for each in present),
         agent_silent=attempt.call_lease_until is None or _is_silent(attempt, now),
+        agent_mute=mute,
         agent_ended=attempt.agent_ended_at is not None,
         phone_status=phone.call_status if phone is not None else None,
         phone_missing_before=missing_before,

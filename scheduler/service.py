@@ -32,7 +32,7 @@ from sip.ports import Dialer, Presence, Trunks
 SWEEP_S = 1.0
 REAP_S = 5.0
 TRUNKS_S = 30.0
-SIP_WATCH_S = 1.0
+SIP_WATCH_S = 0.25
 HEARTBEAT_S = 3.0
 GRACE_S = 5.0
 

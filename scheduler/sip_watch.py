@@ -7,7 +7,7 @@ from scheduler.reap import Reconciler
 from sip.ports import Presence
 
 REFUSALS = 2
-"""Looks in a row, a second apart, at which nothing listened: sooner than it can be restarted."""
+"""Looks in a row at which nothing listened; they follow each other faster than a restart."""
 
 log = get_logger(__name__)
 

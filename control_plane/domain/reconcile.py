@@ -17,6 +17,8 @@ class Seen(Struct, frozen=True, kw_only=True):
 
     Attributes:
         agent_silent: the call's lease has lapsed.
+        agent_mute: it lapsed a while ago, and the API would have taken events all the time: only
+            livekit-server, which shows the dead for some twenty seconds, still sees the agent.
         agent_ended: the agent has said its last word.
         phone_status: the SIP service's word for the person's call, None when they are not there.
         phone_missing_before: they were not there at the look before this one either.
@@ -27,6 +29,7 @@ class Seen(Struct, frozen=True, kw_only=True):
     inbound: bool = False
     agent_in_room: bool = False
     agent_silent: bool = False
+    agent_mute: bool = False
     agent_ended: bool = False
     phone_status: str | None = None
     phone_missing_before: bool = False
@@ -83,7 +86,7 @@ def judge(seen: Seen) -> Verdict:
 def _ongoing(seen: Seen) -> Verdict:
     if seen.overdue:
         return End(EndReason.MAX_DURATION)
-    if seen.agent_silent and not seen.agent_in_room:
+    if _agent_is_dead(seen):
         return End(EndReason.AGENT_LOST)
     if seen.phone_status is None and seen.phone_missing_before:
         # An agent that lives reports a hang-up within moments, long before the second look.
@@ -92,6 +95,10 @@ def _ongoing(seen: Seen) -> Verdict:
 
 
 def _ringing_inbound(seen: Seen) -> Verdict:
-    if seen.agent_silent and not seen.agent_in_room:
+    if _agent_is_dead(seen):
         return End(EndReason.AGENT_LOST)
     return Renew() if seen.agent_silent else Leave()
+
+
+def _agent_is_dead(seen: Seen) -> bool:
+    return seen.agent_silent and (seen.agent_mute or not seen.agent_in_room)

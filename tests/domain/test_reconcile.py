@@ -36,6 +36,16 @@ Q, R, O = AttemptStatus.QUEUED, AttemptStatus.RINGING, AttemptStatus.ONGOING  # 
         (Seen(status=R, inbound=True), Leave()),
         (Seen(status=O, phone_status="active", agent_in_room=True), Leave()),
         (Seen(status=O, phone_status="active", agent_in_room=True, agent_silent=True), Renew()),
+        (
+            Seen(
+                status=O,
+                phone_status="active",
+                agent_in_room=True,
+                agent_silent=True,
+                agent_mute=True,
+            ),
+            End(EndReason.AGENT_LOST),
+        ),
         (Seen(status=O, phone_status="active", agent_silent=True), End(EndReason.AGENT_LOST)),
         (Seen(status=O, agent_in_room=True), Leave()),
         (
