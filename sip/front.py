@@ -1,7 +1,7 @@
 """A stateless SIP front on UDP: decides about requests, forwards the good ones (RFC 3261 16.11).
 
 It stands before user agents that cannot refuse in detail. It keeps no transaction: only the
-verdict per request, for 32 s, so that a retransmission gets the same answer.
+verdict per request, so that a retransmission, a CANCEL or an ACK meets the same one.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ import inspect
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import cast
 
 from process.logs import get_logger
 from sip.message import MalformedMessage, Request, Response, Via, canonical, parse
 from sip.ports import PortBusy
-from sip.verdict import Address, Forward, Reply, Silent, Verdict, challenge
+from sip.verdict import Address, Forward, Memory, Reply, Seen, Silent, Verdict, challenge
 from sip.via import mark_source, reply_address
 
 __all__ = [
@@ -31,23 +30,9 @@ log = get_logger("sip.front")
 
 NONCE_HEADER = "X-Offhook-Front"
 ALLOW = "INVITE, ACK, CANCEL, BYE, NOTIFY, REFER, OPTIONS"
-MEMORY_S = 32.0  # 64*T1: for how long a client may repeat a request (RFC 3261 17.1.1.2)
-_MAX_REMEMBERED = 20_000
 _COOKIE = "z9hG4bK"
 
 Decide = Callable[[Request], Verdict | Awaitable[Verdict]]
-
-
-@dataclass(slots=True)
-class _Seen:
-    """What was decided about one request; `verdict` None while the decision is under way."""
-
-    at: float
-    request: Request
-    reply_to: Address
-    verdict: Verdict | None = None
-    answer: bytes = b""
-    task: asyncio.Task[None] | None = field(default=None, repr=False)
 
 
 class Front(asyncio.DatagramProtocol):
@@ -65,13 +50,15 @@ class Front(asyncio.DatagramProtocol):
         *,
         dialogs: Address | None = None,
         decide_limit: float = 3.0,
+        clock: Callable[[], float] = time.monotonic,
     ):
         self._listen = listen
         self._decide = decide
         self._dialogs = dialogs
         self._decide_limit = decide_limit
         self._key = secrets.token_bytes(32)
-        self._seen: dict[tuple[str, ...], _Seen] = {}
+        self._clock = clock
+        self._seen = Memory()
         self._transport: asyncio.DatagramTransport | None = None
         self._closed: asyncio.Future[None] | None = None
         self.nonce = secrets.token_hex(16)
@@ -105,11 +92,10 @@ class Front(asyncio.DatagramProtocol):
 
     async def stop(self) -> None:
         """Close the socket and end decisions under way."""
-        tasks = [seen.task for seen in self._seen.values() if seen.task is not None]
+        tasks = [seen.task for seen in self._seen.clear() if seen.task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._seen.clear()
         if self._transport is not None and self._closed is not None:
             self._transport.close()
             await self._closed
@@ -143,7 +129,7 @@ class Front(asyncio.DatagramProtocol):
     # -- requests ------------------------------------------------------------
 
     def _request(self, request: Request) -> None:
-        self._forget()
+        self._seen.forget(self._clock())
         vias = request.vias
         vias[0] = mark_source(vias[0], request.source)
         request.replace("Via", [via.render() for via in vias])
@@ -156,10 +142,10 @@ class Front(asyncio.DatagramProtocol):
         elif (seen := self._seen.get((*key, request.method))) is not None:
             self._again(request, seen)
         elif (early := self._early(request)) is not None:
-            self._apply(_Seen(0.0, request, reply_to), early)
+            self._apply(Seen(0.0, request, reply_to), early)
         else:
-            seen = _Seen(time.monotonic(), request, reply_to)
-            self._seen[(*key, request.method)] = seen
+            seen = Seen(self._clock(), request, reply_to)
+            self._seen.add((*key, request.method), seen)
             seen.task = asyncio.ensure_future(self._ask(seen))
             seen.task.add_done_callback(lambda task: self._decided(task, seen))
 
@@ -176,7 +162,7 @@ class Front(asyncio.DatagramProtocol):
             return Reply(481, "Call/Transaction Does Not Exist")
         return None
 
-    async def _ask(self, seen: _Seen) -> None:
+    async def _ask(self, seen: Seen) -> None:
         try:
             async with asyncio.timeout(self._decide_limit):
                 asked = self._decide(seen.request)
@@ -186,7 +172,7 @@ class Front(asyncio.DatagramProtocol):
         if seen.verdict is None:  # a CANCEL may have settled it
             self._apply(seen, verdict)
 
-    def _decided(self, task: asyncio.Task[None], seen: _Seen) -> None:
+    def _decided(self, task: asyncio.Task[None], seen: Seen) -> None:
         seen.task = None
         if task.cancelled() or task.exception() is None:
             return
@@ -194,33 +180,35 @@ class Front(asyncio.DatagramProtocol):
         if seen.verdict is None and self.alive:
             self._apply(seen, Reply(500, "Server Internal Error"))
 
-    def _again(self, request: Request, seen: _Seen) -> None:
+    def _again(self, request: Request, seen: Seen) -> None:
         if isinstance(seen.verdict, Forward):
             self._forward(request, seen.verdict)
         elif seen.answer:
             self._send(seen.answer, seen.reply_to)
 
-    def _ack(self, request: Request, reply_to: Address, seen: _Seen | None) -> None:
+    def _ack(self, request: Request, reply_to: Address, seen: Seen | None) -> None:
         if seen is not None and isinstance(seen.verdict, Forward):
             self._forward(request, seen.verdict)
         elif seen is None and self._dialogs is not None and request.in_dialog:
             self._forward(request, Forward(self._dialogs))
         # An ACK to an answer of ours ends here.
 
-    def _cancel(self, request: Request, reply_to: Address, seen: _Seen | None) -> None:
+    def _cancel(self, request: Request, reply_to: Address, seen: Seen | None) -> None:
         if seen is None:
             answer = Reply(481, "Call/Transaction Does Not Exist")
-            self._apply(_Seen(0.0, request, reply_to), answer)
+            self._apply(Seen(0.0, request, reply_to), answer)
         elif isinstance(seen.verdict, Forward):
             self._forward(request, seen.verdict)
         elif not isinstance(seen.verdict, Silent):
-            self._apply(_Seen(0.0, request, reply_to), Reply(200, "OK"))
+            self._apply(Seen(0.0, request, reply_to), Reply(200, "OK"))
             if seen.verdict is None:
                 self._apply(seen, Reply(487, "Request Terminated"))
 
-    def _apply(self, seen: _Seen, verdict: Verdict) -> None:
+    def _apply(self, seen: Seen, verdict: Verdict) -> None:
         seen.verdict = verdict
         if isinstance(verdict, Forward):
+            if seen.request.method == "INVITE":
+                self._seen.lengthen((*_key(seen.request), "INVITE"))
             self._forward(seen.request, verdict)
         elif isinstance(verdict, Reply):
             seen.answer = self._answer(seen.request, verdict)
@@ -274,15 +262,6 @@ class Front(asyncio.DatagramProtocol):
     def _digest(self, *parts: str) -> str:
         text = _bytes("\0".join(parts))
         return hmac.new(self._key, text, hashlib.sha256).hexdigest()[:24]
-
-    def _forget(self) -> None:
-        """Drop what is older than 32 s; the dict is in order of arrival."""
-        limit = time.monotonic() - MEMORY_S
-        while self._seen:
-            key, first = next(iter(self._seen.items()))
-            if first.at > limit and len(self._seen) < _MAX_REMEMBERED:
-                return
-            del self._seen[key]
 
     def _send(self, datagram: bytes, to: Address) -> None:
         if self._transport is not None and not self._transport.is_closing():

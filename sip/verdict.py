@@ -1,11 +1,20 @@
-"""What may be decided about a SIP request before any user agent sees it."""
+"""What may be decided about a SIP request before a user agent sees it, and how long it holds."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from sip.message import Request
 
 Address = tuple[str, int]
 Headers = tuple[tuple[str, str], ...]
+Key = tuple[str, ...]
+
+ANSWERED_S = 32.0  # 64*T1: for how long a client may repeat a request (RFC 3261 17.1.1.2)
+FORWARDED_S = 300.0  # the longest ringing is over: timer C is > 180 s (RFC 3261 16.6 step 11)
+_MAX_REMEMBERED = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +47,62 @@ def challenge(value: str, *, proxy: bool = True) -> Reply:
     if proxy:
         return Reply(407, "Proxy Authentication Required", (("Proxy-Authenticate", value),))
     return Reply(401, "Unauthorized", (("WWW-Authenticate", value),))
+
+
+@dataclass(slots=True)
+class Seen:
+    """What was decided about one request; `verdict` None while the decision is under way."""
+
+    at: float
+    request: Request
+    reply_to: Address
+    verdict: Verdict | None = None
+    answer: bytes = b""
+    task: asyncio.Task[None] | None = field(default=None, repr=False)
+
+
+class Memory:
+    """Requests seen lately, so that a repeat, a CANCEL or an ACK meets the same verdict.
+
+    Forwarded INVITEs are kept apart and longer, as their CANCEL comes whenever the caller loses
+    patience; a flood of refused requests does not push them out.
+    """
+
+    def __init__(self) -> None:
+        self._brief: dict[Key, Seen] = {}
+        self._ringing: dict[Key, Seen] = {}
+
+    def get(self, key: Key) -> Seen | None:
+        """What was decided about the request of this key."""
+        return self._brief.get(key) or self._ringing.get(key)
+
+    def add(self, key: Key, seen: Seen) -> None:
+        """Remember a new request for the short time."""
+        self._brief[key] = seen
+
+    def lengthen(self, key: Key) -> None:
+        """Remember a request for as long as it may ring."""
+        seen = self._brief.pop(key, None)
+        if seen is not None:
+            self._ringing[key] = seen
+
+    def forget(self, now: float) -> None:
+        """Drop what is too old, and the oldest of what is too much."""
+        _drop(self._brief, now - ANSWERED_S)
+        _drop(self._ringing, now - FORWARDED_S)
+
+    def clear(self) -> Iterable[Seen]:
+        """Forget everything; what was remembered."""
+        seen = [*self._brief.values(), *self._ringing.values()]
+        self._brief.clear()
+        self._ringing.clear()
+        return seen
+
+
+def _drop(table: dict[Key, Seen], limit: float) -> None:
+    """Both tables are nearly in order of arrival: a decision takes seconds at most."""
+    while table:
+        key, first = next(iter(table.items()))
+        if first.at > limit and len(table) < _MAX_REMEMBERED:
+            return
+        del table[key]

@@ -129,6 +129,49 @@ async def test_cancel_follows_the_invite() -> None:
     assert wire.take()[0].startswith("SIP/2.0 481 ")
 
 
+async def test_a_forwarded_call_may_be_cancelled_after_long_ringing() -> None:
+    now = [1000.0]
+    asked: list[str] = []
+
+    def decide(request: Request) -> Verdict:
+        asked.append(request.user)
+        return Forward(AGENT) if request.user == "1" else Reply(486, "Busy Here")
+
+    front, wire = front_with(decide, clock=lambda: now[0])
+    front.datagram_received(invite(user="1"), PHONE)
+    front.datagram_received(invite(user="2", call_id="refused"), PHONE)
+    await settle()
+    first = parse(wire.sent.pop(0)[0], AGENT)
+    wire.sent.clear()
+    now[0] += 181
+    front.datagram_received(invite(user="1", method="CANCEL"), PHONE)
+    data, to = wire.sent.pop(0)
+    assert to == AGENT
+    assert parse(data, AGENT).vias[0].branch == first.vias[0].branch
+    front.datagram_received(invite(user="2", call_id="refused"), PHONE)
+    await settle()
+    assert asked == ["1", "2", "2"]  # what the front answered itself is forgotten after 32 s
+    wire.sent.clear()
+    now[0] += 120
+    front.datagram_received(invite(user="1", method="CANCEL"), PHONE)
+    assert wire.take()[0].startswith("SIP/2.0 481 ")
+
+
+async def test_refused_requests_do_not_push_out_a_ringing_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sip.verdict._MAX_REMEMBERED", 10)
+    front, wire = front_with(lambda r: Forward(AGENT) if r.user == "1" else Reply(404, "No"))
+    front.datagram_received(invite(user="1"), PHONE)
+    await settle()
+    for number in range(50):
+        front.datagram_received(invite(user="2", call_id=f"flood-{number}"), PHONE)
+    await settle()
+    wire.sent.clear()
+    front.datagram_received(invite(user="1", method="CANCEL"), PHONE)
+    assert wire.take()[1] == AGENT
+
+
 async def test_cancel_during_a_decision_ends_it() -> None:
     gate = asyncio.Event()
 
