@@ -9,6 +9,7 @@ from control_plane.db.base import read_clock
 from control_plane.db.engine import Database, wake
 from control_plane.db.models.attempt import Attempt
 from control_plane.domain.attempt import RecordingState
+from control_plane.domain.events import EndReason
 from control_plane.orders import leases, repository
 from control_plane.orders.history import record
 from control_plane.recordings.spool import RecordingFiles
@@ -51,9 +52,9 @@ class Tidier:
         for attempt in spooled:
             ended_at = attempt.ended_at or now
             finished = attempt.recording_finished_at is not None
-            # Nothing was said before the answer, so nothing will come.
-            nothing = attempt.answered_at is None
-            if finished or nothing or ended_at + PATIENCE < now:
+            # Nothing was said before the answer, and an agent that was shut out sends no more.
+            over = attempt.answered_at is None or attempt.end_reason == EndReason.AGENT_LOST
+            if finished or over or ended_at + PATIENCE < now:
                 await self._put_away(attempt)
 
     async def _put_away(self, attempt: Attempt) -> None:
