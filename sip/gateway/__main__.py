@@ -21,6 +21,7 @@ from sip.gateway.calls import Calls, Parts
 from sip.gateway.directory import Directory
 from sip.gateway.endpoint import Endpoint, hang_up
 from sip.gateway.inbound import InboundCall
+from sip.gateway.ledger import Ledger, report_lost
 from sip.gateway.media import MediaEngine
 from sip.gateway.rooms import Server
 from sip.gateway.service import CallService
@@ -30,6 +31,7 @@ from sip.gateway.twirp import application
 
 log = get_logger("sip.gateway")
 _FAREWELL_S = 2.0
+_REPORT_S = 2.0
 
 
 class StartError(Exception):
@@ -42,7 +44,8 @@ class Gateway:
     def __init__(self, settings: Settings):
         self._settings = settings
         self._store = Store(Path(settings.data) / "run" / "sip-gateway.json")
-        self._calls = Calls(settings.max_calls)
+        self._ledger = Ledger(Path(settings.data) / "run" / "sip-calls.json")
+        self._calls = Calls(settings.max_calls, self._ledger)
         self._endpoint = Endpoint(settings, self._incoming)
         self._media = MediaEngine()
         server = Server(settings.livekit_url, settings.livekit_api_key, settings.livekit_api_secret)
@@ -71,6 +74,9 @@ class Gateway:
         try:
             await self._endpoint.start()
             self._media.start()
+            reporting = self._calls.spawn(report_lost(self._ledger, self._parts.server))
+            # New calls wait a moment for this, so that none takes the place of one that is lost.
+            await asyncio.wait({reporting}, timeout=_REPORT_S)
             await self._front.start()
             await self._listen()
         except PortBusy as error:

@@ -18,6 +18,7 @@ from process.logs import get_logger
 from sip.gateway.dtmf import DigitSender, code_and_digit
 from sip.gateway.endpoint import Endpoint, hang_up
 from sip.gateway.errors import TwirpError
+from sip.gateway.ledger import Entry, Ledger
 from sip.gateway.media import MediaEngine
 from sip.gateway.rooms import Hears, Member, RoomSide, Server
 
@@ -64,6 +65,7 @@ class Calls:
     """All calls of this process, by room and identity, and the tasks that carry them."""
 
     limit: int
+    ledger: Ledger
     active: set[Leg] = field(default_factory=set)
     closing: bool = False
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -83,7 +85,8 @@ class Calls:
     def start(self, leg: Leg, work: Coroutine[Any, Any, None]) -> None:
         """Carry a call in a task of its own until it has ended."""
         self.active.add(leg)
-        self.spawn(work).add_done_callback(lambda _: self.active.discard(leg))
+        self.ledger.started(leg.call_id, Entry(leg.member.room, leg.member.identity))
+        self.spawn(work).add_done_callback(lambda _: self._over(leg))
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something small, its handle kept and its failure logged."""
@@ -99,6 +102,10 @@ class Calls:
             leg.end(End("the gateway stops", show_hangup=True))
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=limit_s)
+
+    def _over(self, leg: Leg) -> None:
+        self.active.discard(leg)
+        self.ledger.ended(leg.call_id)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -18,6 +18,7 @@ from livekit.protocol import sip as proto
 
 from tests.contract.sip.conftest import ROOT, GatewayPlan, Target, end, free_ports, gateway_plan
 from tests.contract.sip.peer import Phone
+from tests.contract.sip.watcher import Watcher
 
 pytestmark = pytest.mark.system
 
@@ -79,6 +80,41 @@ async def test_sigterm_hangs_up_within_three_seconds_and_the_cap_holds(
     await phone.request("BYE")
     assert await asyncio.to_thread(process.wait, 5) == 0
     assert time.monotonic() - started < 3
+
+
+async def test_a_call_lost_by_a_kill_is_told_after_the_restart(
+    plan: GatewayPlan, own: api.SipService, target: Target, phone: Phone, tmp_path: Path
+) -> None:
+    watcher = Watcher(target.livekit_url, target.key, target.secret, "own")
+    await watcher.join()
+    process = await asyncio.to_thread(plan.start, tmp_path / "log")
+    calling = asyncio.create_task(own.create_sip_participant(request(phone)))
+    phone.answer(await phone.request("INVITE"))
+    await calling
+    await watcher.status("sip_1", "active")
+    kept = tmp_path / "run" / "sip-calls.json"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert "sip_1" in kept.read_text()
+    process.kill()
+    await asyncio.to_thread(process.wait)
+    process = await asyncio.to_thread(plan.start, tmp_path / "log")
+    try:
+        left = await watcher.gone("sip_1", 5)
+        lost = next(n for n in watcher.notes if n.detail.get("sip.lost") == "true")
+        assert lost.at <= left.at
+        assert watcher.statuses("sip_1")[-1] == "hangup"
+        await asyncio.sleep(0.2)  # the file is written after the room has heard
+        assert kept.read_text() == "{}"
+        again = asyncio.create_task(own.create_sip_participant(request(phone)))
+        talk = phone.answer(await phone.request("INVITE"))
+        await again
+        assert "sip_1" in kept.read_text()
+        talk.send("BYE")
+        await watcher.until(lambda: sum(n.what == "left" for n in watcher.notes) == 2)
+    finally:
+        await asyncio.to_thread(end, process)
+        await watcher.leave()
+    assert kept.read_text() == "{}"
 
 
 @pytest.mark.parametrize(
