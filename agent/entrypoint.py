@@ -15,7 +15,6 @@ from agent.briefing import NobodyThere, get_brief
 from agent.call import Call
 from agent.ending import Verdict
 from agent.first_sentence import prepare
-from agent.heartbeat import beat
 from agent.internal_api import InternalApi, Refused, Unreachable
 from agent.line import LineIn, LineOut
 from agent.persona import Persona
@@ -81,12 +80,9 @@ async def _hold(
     line_in = LineIn(recorder.heard)
     line_out = LineOut(recorder.said, recorder.cut)
     session.input.audio, session.output.audio = line_in, line_out
-    await context.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY)
-    _listen(context.room, brief.participant_identity, line_in)
     first, _ = await asyncio.gather(
-        prepare(brief, parts.llm, parts.tts), line_out.publish(context.room)
+        prepare(brief, parts.llm, parts.tts), _join(context, brief, line_in, line_out)
     )
-    heart = asyncio.create_task(beat(context.room, brief.heartbeat_secs), name="heartbeat")
     call = Call(brief, context.room, session, reporter)
     persona = Persona(brief, first=first, on_end_call=call.end_politely)
     try:
@@ -105,13 +101,18 @@ async def _hold(
             await call.converse(persona)
         call.report_end(await call.ending.wait())
     finally:
-        heart.cancel()
         # The room goes first: it hangs up the person's side, which waits for nothing of ours.
         await _delete_room(context)
         await line_in.aclose()
         await line_out.aclose()
         await _finish_recording(recorder, reporter)
         await session.aclose()
+
+
+async def _join(context: JobContext, brief: CallBrief, line_in: LineIn, line_out: LineOut) -> None:
+    await context.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY)
+    _listen(context.room, brief.participant_identity, line_in)
+    await line_out.publish(context.room)
 
 
 def _listen(room: rtc.Room, identity: str, line_in: LineIn) -> None:

@@ -10,8 +10,13 @@ from livekit.agents import llm, tts
 from msgspec import Struct
 
 from agent import prompt
-from control_plane.domain.assistant import FirstSentenceMode
+from control_plane.domain.assistant import FirstSentenceMode, Voice
 from control_plane.domain.brief import CallBrief
+
+SPOKEN_KEPT = 64
+"""First sentences kept per worker, at about 50 kB a second of speech."""
+
+_spoken: dict[tuple[str, Voice | None, str], tuple[rtc.AudioFrame, ...]] = {}
 
 
 class FirstSentence(Struct, frozen=True):
@@ -44,9 +49,20 @@ async def prepare(
         text = await _generate(brief, model, wanted or None)
     if not text.strip():
         return None
-    async with voice.synthesize(text) as stream:
-        frames = [chunk.frame async for chunk in stream]
-    return FirstSentence(text, tuple(frames))
+    return FirstSentence(text, await _speak(text, brief, voice))
+
+
+async def _speak(text: str, brief: CallBrief, voice: tts.TTS[Any]) -> tuple[rtc.AudioFrame, ...]:
+    """Return the sound of `text`; what every call of an assistant says first is spoken once."""
+    key = (brief.organization_id, brief.assistant.voice, text)
+    known = _spoken.get(key)
+    if known is None:
+        async with voice.synthesize(text) as stream:
+            known = tuple([chunk.frame async for chunk in stream])
+        _spoken[key] = known
+        while len(_spoken) > SPOKEN_KEPT:
+            _spoken.pop(next(iter(_spoken)))
+    return known
 
 
 async def _generate(brief: CallBrief, model: llm.LLM[Any], wanted: str | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Protocol
 
 import httpx
@@ -11,6 +12,8 @@ from control_plane.domain.brief import CallBrief, InboundCall
 from control_plane.domain.events import EventBatch, EventReceipt
 
 REQUEST_LIMIT_S = 10.0
+_TLS = ssl.create_default_context()
+"""Made once: reading the certificates takes longer than the whole request for a brief."""
 
 
 class Unreachable(Exception):
@@ -43,6 +46,7 @@ class InternalApi:
             headers={"Authorization": f"Bearer {token}"},
             timeout=REQUEST_LIMIT_S,
             trust_env=False,
+            verify=_TLS,
         )
 
     async def fetch_brief(self) -> CallBrief:

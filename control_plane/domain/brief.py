@@ -16,8 +16,6 @@ from control_plane.domain.assistant import AssistantSpec, Provider
 BRIEF_VERSION = 1
 AGENT_NAME = "offhook"
 """The name that our worker registers under; LiveKit dispatches to it explicitly."""
-BEAT_ATTRIBUTE = "offhook.beat"
-"""The attribute of the agent's participant that changes with every heartbeat."""
 LOST_ATTRIBUTE = "sip.lost"
 """Set by a restarted embedded gateway on the participants that its death left behind."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ GREETING = "Hello, this is the Bright Smile dental clinic. How can I help you to
 HOURS = "We are open Monday to Friday from nine to five."
 PRICE = "A cleaning costs eighty dollars."
 CLOSING = "Thank you for calling. Goodbye."
+_numbers = itertools.count(130)  # above the simulator's
 NEVER_SAID = "Please enter your account number followed by the pound key."
 ASKED = (
     "What are your opening hours?",
@@ -44,7 +46,7 @@ def missing(bank: PhraseBank, heard: npt.NDArray[np.int16], phrases: list[str]) 
 
 def number_at(platform: Platform, name: str, port: int) -> str:
     """Give the installation a trunk to a phone at `port`; returns the number that selects it."""
-    number = f"+1202555{port % 100 + 100:04d}"
+    number = f"+1202555{next(_numbers):04d}"
     trunk = platform.api.post(
         "/trunk",
         {
