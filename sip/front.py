@@ -220,7 +220,8 @@ class Front(asyncio.DatagramProtocol):
         via = Via("UDP", host, port, {"branch": self._branch(request, vias[0])})
         hops = int(request.header("max-forwards") or "70") - 1
         kept = [(n, v) for n, v in request.headers if n.lower() != NONCE_HEADER.lower()]
-        out = Request(kept, request.body, request.method, request.uri, request.source)
+        uri = verdict.uri or request.uri
+        out = Request(kept, request.body, request.method, uri, request.source)
         out.replace("Via", [via.render(), *(v.render() for v in vias)])
         out.replace("Max-Forwards", [str(max(hops, 0))])
         out.headers += [(NONCE_HEADER, self.nonce), *verdict.add_headers]

@@ -19,10 +19,11 @@ _MAX_REMEMBERED = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """Send the request on to this address, with these headers added."""
+    """Send the request on to this address, with these headers added, and to this URI if given."""
 
     to: Address
     add_headers: Headers = ()
+    uri: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from livekit.protocol import sip as proto
 from process.logs import get_logger
 from sip.digest import Authority, Outcome
 from sip.front import Forward, Reply, Silent, Verdict, challenge
+from sip.gateway.codecs import AGENTS, chosen
 from sip.gateway.store import Store
 from sip.message import Request
 
@@ -70,7 +71,8 @@ class Admission:
         self._admitted[request.call_id] = Admitted(request, trunk, rule, caller, called)
         while len(self._admitted) > _REMEMBERED:
             self._admitted.popitem(last=False)
-        return Forward(self._to)
+        agent = AGENTS[chosen(trunk.media, rule.media)]
+        return Forward(self._to, uri=f"sip:{agent}@{self._to[0]}:{self._to[1]}")
 
     def _refuse(self, status: int, reason: str, request: Request) -> Verdict:
         log.info("inbound call refused", status=status, source=request.source[0])

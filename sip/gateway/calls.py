@@ -12,6 +12,7 @@ from typing import Any
 from baresip.call import Call
 from baresip.events import Event, StackEvent
 from livekit import rtc
+from livekit.protocol import sip as proto
 from livekit.rtc import DisconnectReason
 
 from process.logs import get_logger
@@ -111,6 +112,12 @@ class Calls:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("a call's task failed", exc_info=task.exception())
+
+
+def media_timeout(*configs: proto.SIPMediaConfig) -> float:
+    """The last limit on a silent line that is given, in seconds; 0 when none is."""
+    given = [config.media_timeout.ToTimedelta().total_seconds() for config in configs]
+    return next((seconds for seconds in reversed(given) if seconds > 0), 0.0)
 
 
 class Leg:

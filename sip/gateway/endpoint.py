@@ -16,6 +16,7 @@ from baresip.ua import UserAgent
 
 from process.logs import get_logger
 from sip.front import NONCE_HEADER
+from sip.gateway.codecs import AGENTS, DEFAULT, Codecs
 from sip.gateway.settings import Settings
 from sip.gateway.trace import SipTrace
 
@@ -37,6 +38,7 @@ class Identity:
     display: str | None
     username: str
     password: str
+    codecs: Codecs = DEFAULT
 
     def account(self) -> str:
         """The account line for baresip; its parts were checked by validate.calling_identity."""
@@ -46,7 +48,7 @@ class Identity:
             auth = f';auth_user={self.username or self.user};auth_pass="{self.password}"'
         return (
             f"{name}<sip:{self.user}@{self.host};transport=udp>{auth};regint=0;answermode=manual"
-            ";audio_codecs=pcmu,pcma;dtmfmode=rtpevent"
+            f";audio_codecs={','.join(self.codecs)};dtmfmode=rtpevent"
         )
 
 
@@ -83,10 +85,13 @@ class Endpoint:
         logging.getLogger("baresip.native").setLevel(logging.WARNING)
         self.trace.start()
         self._runtime.subscribe(self._event)
-        account = f"<sip:offhook@{settings.sip_host};transport=udp>"
-        params = ";regint=0;answermode=manual;catchall=yes;audio_codecs=pcmu,pcma;dtmfmode=rtpevent"
-        agent = await UserAgent.create(self._runtime, account + params)
-        agent.on_incoming(self._on_incoming)
+        for order, user in AGENTS.items():
+            account = f"<sip:{user}@{settings.sip_host};transport=udp>"
+            params = f";regint=0;answermode=manual;audio_codecs={','.join(order)};dtmfmode=rtpevent"
+            if order == DEFAULT:
+                params += ";catchall=yes"  # what bypassed the front arrives, to be declined
+            agent = await UserAgent.create(self._runtime, account + params)
+            agent.on_incoming(self._on_incoming)
 
     async def stop(self) -> None:
         """Stop the SIP thread."""

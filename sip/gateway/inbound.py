@@ -14,7 +14,7 @@ from livekit.protocol import sip as proto
 
 from sip.gateway.admission import Admitted
 from sip.gateway.attributes import header_attributes
-from sip.gateway.calls import End, Leg, Parts, Status
+from sip.gateway.calls import End, Leg, Parts, Status, media_timeout
 from sip.gateway.errors import TwirpError
 from sip.gateway.rooms import Member
 from sip.gateway.store import new_id
@@ -28,12 +28,11 @@ class InboundCall(Leg):
     def __init__(self, parts: Parts, admitted: Admitted, phone: Call, answer_timeout: float):
         call_id = new_id("SCL")
         trunk, rule = admitted.trunk, admitted.rule
-        media = rule.media if rule.HasField("media") else trunk.media
         super().__init__(
             parts,
             _member(admitted, phone, call_id),
             call_id,
-            media.media_timeout.ToTimedelta().total_seconds(),
+            media_timeout(trunk.media, rule.media),
         )
         loop = asyncio.get_running_loop()
         self._admitted = admitted
@@ -110,8 +109,14 @@ async def _create_room(parts: Parts, rule: proto.SIPDispatchRuleInfo, name: str)
         departure_timeout=config.departure_timeout,
         max_participants=config.max_participants,
         metadata=config.metadata,
+        min_playout_delay=config.min_playout_delay,
+        max_playout_delay=config.max_playout_delay,
+        sync_streams=config.sync_streams,
         agents=config.agents,
+        tags=config.tags,
     )
+    if config.HasField("egress"):
+        request.egress.CopyFrom(config.egress)
     server = parts.server
     timeout = aiohttp.ClientTimeout(total=_API_LIMIT_S)
     lk = api.LiveKitAPI(server.url, server.key, server.secret, timeout=timeout)

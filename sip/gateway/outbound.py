@@ -13,9 +13,9 @@ from baresip.events import Event, StackEvent
 from livekit.protocol import sip as proto
 from livekit.rtc import DisconnectReason
 
-from sip.gateway import dtmf, validate
+from sip.gateway import codecs, dtmf, validate
 from sip.gateway.attributes import header_attributes
-from sip.gateway.calls import End, Leg, Parts, Status
+from sip.gateway.calls import End, Leg, Parts, Status, media_timeout
 from sip.gateway.endpoint import Identity
 from sip.gateway.errors import TwirpError, dial_failed, leave_reason, relayed
 from sip.gateway.rooms import Member
@@ -67,7 +67,8 @@ def plan(
         display = request.display_name or None
     validate.calling_identity(number, display or "", trunk.auth_username, trunk.auth_password)
     host = trunk.from_host or own_host
-    caller = Identity(number, host, display, trunk.auth_username, trunk.auth_password)
+    order = codecs.chosen(trunk.media, request.media)
+    caller = Identity(number, host, display, trunk.auth_username, trunk.auth_password, order)
     headers = {**trunk.headers, **request.headers}
     return Plan(request, trunk, caller, f"sip:{request.sip_call_to}@{trunk.address}", headers)
 
@@ -100,7 +101,7 @@ class OutboundCall(Leg):
             parts,
             _member(chosen, call_id),
             call_id,
-            chosen.request.media.media_timeout.ToTimedelta().total_seconds(),
+            media_timeout(chosen.trunk.media, chosen.request.media),
         )
         loop = asyncio.get_running_loop()
         self._plan = chosen

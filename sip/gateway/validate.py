@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from livekit.protocol import sip as proto
 
+from sip.gateway import codecs, fields
 from sip.gateway.errors import TwirpError, invalid, unserved
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]")
@@ -19,7 +20,6 @@ _RESERVED = frozenset(
 )  # fmt: skip
 _UNSAFE_USER = re.compile(r"[\x00-\x20\x7f@:;<>\"?]")
 _UNSAFE_SECRET = re.compile(r"[\x00-\x1f\x7f\"\\]")
-_G711 = frozenset({"PCMU", "PCMA", "G711", "TELEPHONE-EVENT"})
 
 
 def headers(given: Mapping[str, str], field: str = "header") -> None:
@@ -39,14 +39,10 @@ def headers(given: Mapping[str, str], field: str = "header") -> None:
             )
 
 
-def _media(media: proto.SIPMediaConfig, encryption: int, *, krisp: bool = False) -> None:
+def _media(media: proto.SIPMediaConfig, encryption: int) -> None:
     if proto.SIP_MEDIA_ENCRYPT_REQUIRE in (encryption, media.encryption):
         raise unserved("media_encryption", "REQUIRE is not served: this gateway sends plain RTP")
-    if krisp:
-        raise unserved("krisp_enabled")
-    for codec in media.codecs:
-        if codec.name.upper() not in _G711 or codec.rate not in (0, 8000):
-            raise unserved(f"media.codecs {codec.name}", "is not served: PCMU and PCMA only")
+    codecs.chosen(media)
 
 
 def outbound_trunk(trunk: proto.SIPOutboundTrunkInfo) -> None:
@@ -61,10 +57,9 @@ def outbound_trunk(trunk: proto.SIPOutboundTrunkInfo) -> None:
     if "transport=" in address:
         raise invalid("trunk address should not contain transport parameter")
     headers(trunk.headers)
+    fields.refuse(trunk)
     _transport(trunk.transport)
     _media(trunk.media, trunk.media_encryption)
-    if trunk.attributes_to_headers:
-        raise unserved("attributes_to_headers", "needs headers in BYE, which is not served")
 
 
 def _transport(transport: int) -> None:
@@ -84,10 +79,10 @@ def inbound_trunk(
             "AuthUsername+AuthPassword, AllowedAddresses or Numbers"
         )
     headers(trunk.headers)
-    _media(trunk.media, trunk.media_encryption, krisp=trunk.krisp_enabled)
-    for field in ("headers", "attributes_to_headers"):
-        if getattr(trunk, field):
-            raise unserved(field, "of an inbound trunk needs response headers: not served")
+    fields.refuse(trunk)
+    _media(trunk.media, trunk.media_encryption)
+    if trunk.ringing_timeout_status not in (0, proto.SIP_STATUS_BUSY_HERE):
+        raise unserved("ringing_timeout_status", "other than 486 is not served by this gateway")
     new = trunk.sip_trunk_id or "<new>"
     for other in others:
         if other.sip_trunk_id != trunk.sip_trunk_id:
@@ -111,23 +106,14 @@ def _conflict(trunk: proto.SIPInboundTrunkInfo, other: proto.SIPInboundTrunkInfo
     )
 
 
-def pin_of(rule: proto.SIPDispatchRule) -> str:
-    """The PIN a rule asks for; empty when it asks for none."""
-    kind = rule.WhichOneof("rule")
-    return str(getattr(rule, kind).pin) if kind else ""
-
-
 def dispatch_rule(
     rule: proto.SIPDispatchRuleInfo, others: Iterable[proto.SIPDispatchRuleInfo]
 ) -> None:
     """A dispatch rule as it would be kept beside the others."""
     if not rule.rule.WhichOneof("rule"):
         raise invalid("missing rule")
-    if pin_of(rule.rule):
-        raise unserved("pin", "needs a spoken prompt, which this gateway does not serve")
-    if rule.room_preset:
-        raise unserved("room_preset")
-    _media(rule.media, rule.media_encryption, krisp=rule.krisp_enabled)
+    fields.refuse(rule)
+    _media(rule.media, rule.media_encryption)
     for other in others:
         if other.sip_dispatch_rule_id != rule.sip_dispatch_rule_id and _overlap(rule, other):
             raise invalid(
@@ -154,11 +140,7 @@ def participant(request: proto.CreateSIPParticipantRequest) -> None:
         raise invalid("missing room name")
     if not request.sip_trunk_id and not request.HasField("trunk") and not request.sip_number:
         raise invalid("missing sip trunk id and sip number")
-    for field in ("sip_request_uri", "sip_to_header", "sip_from_header", "destination"):
-        if request.HasField(field):
-            raise unserved(field)
-    if request.to_user_override:
-        raise unserved("to_user_override")
+    fields.refuse(request)
     if not request.sip_call_to:
         raise invalid("missing sip callee number")
     if "@" in request.sip_call_to:
@@ -166,7 +148,7 @@ def participant(request: proto.CreateSIPParticipantRequest) -> None:
     if re.search(r"[\x00-\x20\x7f<>\"]", request.sip_call_to):
         raise invalid("SipCallTo contains characters that cannot stand in a SIP URI")
     headers(request.headers)
-    _media(request.media, request.media_encryption, krisp=request.krisp_enabled)
+    _media(request.media, request.media_encryption)
 
 
 def outbound_config(config: proto.SIPOutboundConfig) -> None:
@@ -174,8 +156,6 @@ def outbound_config(config: proto.SIPOutboundConfig) -> None:
     if not config.hostname:
         raise invalid("no outbound hostname specified")
     _transport(config.transport)
-    if config.attributes_to_headers:
-        raise unserved("attributes_to_headers", "needs headers in BYE, which is not served")
 
 
 def calling_identity(user: str, display: str, username: str, password: str) -> None:
@@ -202,8 +182,7 @@ def transfer(request: proto.TransferSIPParticipantRequest) -> str:
     if not target.lower().startswith(("sip:", "sips:", "tel:")):
         raise invalid("transfer_to must be a valid SIP(s) or TEL URI (sip:, sips: or tel:)")
     headers(request.headers)
-    if request.headers:
-        raise unserved("headers", "of a transfer is not served by this gateway")
+    fields.refuse(request)
     if re.search(r"[\x00-\x20]", target):
         raise invalid("transfer_to contains a space or control character")
     return target

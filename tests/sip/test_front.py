@@ -49,6 +49,18 @@ async def test_forward_pushes_a_via_notes_the_source_and_adds_the_nonce() -> Non
     assert not front.admits({NONCE_HEADER: "forged"})
 
 
+async def test_a_forwarded_call_and_its_cancel_go_to_the_uri_of_the_verdict() -> None:
+    front, wire = front_with(lambda _: Forward(AGENT, uri="sip:agent@198.51.100.1:5070"))
+    front.datagram_received(invite(), PHONE)
+    await settle()
+    front.datagram_received(invite(method="CANCEL"), PHONE)
+    lines = [wire.take()[0].split("\r\n")[0] for _ in range(2)]
+    assert lines == [
+        "INVITE sip:agent@198.51.100.1:5070 SIP/2.0",
+        "CANCEL sip:agent@198.51.100.1:5070 SIP/2.0",
+    ]
+
+
 async def test_a_response_goes_back_without_our_via() -> None:
     front, wire = front_with(lambda _: Forward(AGENT))
     front.datagram_received(invite(), ("192.0.2.7", 4000))

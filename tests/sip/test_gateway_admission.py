@@ -45,12 +45,22 @@ def test_an_admitted_call_is_handed_over_once(tmp_path: Path) -> None:
     trunk(store)
     rule(store, "any")
     special = rule(store, "special", inbound_numbers=["alice"])
-    assert ask(admitting, call_id="c") == Forward(AGENT)
+    assert ask(admitting, call_id="c") == Forward(AGENT, uri="sip:offhook-pcmu-pcma@127.0.0.1:5070")
     admitted = admitting.take("c")
     assert admitted is not None
     assert (admitted.caller, admitted.called) == ("alice", "100")
     assert admitted.rule == special
     assert admitting.take("c") is None
+
+
+def test_the_codecs_choose_the_agent(tmp_path: Path) -> None:
+    admitting, store = admission(tmp_path)
+    codecs = [proto.SIPCodec(name="PCMA")]
+    trunk(store, media=proto.SIPMediaConfig(only_listed_codecs=True, codecs=codecs))
+    rule(store)
+    verdict = ask(admitting)
+    assert isinstance(verdict, Forward)
+    assert verdict.uri == "sip:offhook-pcma@127.0.0.1:5070"
 
 
 @pytest.mark.parametrize(

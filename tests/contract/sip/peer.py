@@ -240,6 +240,7 @@ class Phone(asyncio.DatagramProtocol):
         extra: tuple[tuple[str, str], ...] = (),
         call_id: str = "",
         cseq: int = 1,
+        codecs: str = "0 8 101",
     ) -> Request:
         """Send an INVITE; returns it, for CANCEL and ACK."""
         headers = [
@@ -253,7 +254,7 @@ class Phone(asyncio.DatagramProtocol):
             ("Content-Type", "application/sdp"),
             *extra,
         ]
-        request = Request(headers, self.sdp().encode(), "INVITE", f"sip:{number}@{to[0]}", to)
+        request = Request(headers, self.sdp(codecs).encode(), "INVITE", f"sip:{number}@{to[0]}", to)
         self.send(request.encode(), to)
         return request
 
@@ -352,6 +353,11 @@ def _label(message: Request | Response) -> str:
     if isinstance(message, Request):
         return message.method
     return f"{message.status} {message.cseq[1]}"
+
+
+def audio_formats(body: bytes) -> list[str]:
+    """The payload types of the audio line, in order."""
+    return body.split(b"m=audio ")[1].split(b"\r\n")[0].decode().split()[2:]
 
 
 def _rtp_port(body: bytes) -> int:

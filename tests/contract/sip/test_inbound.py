@@ -14,7 +14,7 @@ from livekit.protocol import sip as proto
 
 from sip.message import Response
 from tests.contract.sip.conftest import Target
-from tests.contract.sip.peer import Phone, digest_answer
+from tests.contract.sip.peer import Phone, audio_formats, digest_answer
 from tests.contract.sip.watcher import Watcher
 
 pytestmark = pytest.mark.system
@@ -124,6 +124,34 @@ async def test_cancel_while_ringing(
     left = await watcher.gone(IDENTITY)
     assert left.reason == 1
     assert watcher.statuses(IDENTITY) == ["ringing", "hangup"]
+
+
+@pytest.mark.parametrize(
+    ("listed", "offered", "taken"),
+    [((), "0 8 101", "0"), (("PCMA",), "0 8 101", "8"), (("PCMU",), "8 0 101", "0")],
+)
+async def test_codecs_of_the_answer(
+    target: Target,
+    phone: Phone,
+    admit: Admit,
+    watcher: Watcher,
+    listed: tuple[str, ...],
+    offered: str,
+    taken: str,
+) -> None:
+    codecs = [proto.SIPCodec(name=name) for name in listed]
+    config = proto.SIPMediaConfig(only_listed_codecs=bool(listed), codecs=codecs)
+    number, _, _ = await admit(media=config)
+    await watcher.publish()
+    invite = phone.invite(target.sip_address, number, codecs=offered)
+    answer = await phone.next("200 INVITE")
+    assert isinstance(answer, Response)
+    phone.establish(invite, answer).send("BYE")
+    await watcher.gone(IDENTITY)
+    formats = audio_formats(answer.body)
+    assert formats[0] == taken
+    if listed:
+        assert set(formats) <= {taken, "101"}
 
 
 @pytest.mark.parametrize("how", ["participant", "room"])

@@ -12,7 +12,8 @@ from livekit import api
 from livekit.protocol import sip as proto
 
 from sip.message import Request
-from tests.contract.sip.peer import Phone, Talk
+from tests.contract.sip.conftest import Target
+from tests.contract.sip.peer import Phone, Talk, audio_formats
 from tests.contract.sip.watcher import Watcher
 
 pytestmark = pytest.mark.system
@@ -392,6 +393,52 @@ async def test_headers_display_name_and_hidden_number(
     assert not {"sip.phoneNumber", "sip.trunkPhoneNumber", "sip.hostname"} & set(seen)
     talk.send("BYE")
     await watcher.gone("callee")
+
+
+@pytest.mark.parametrize(
+    ("listed", "wanted"), [(("PCMA",), ["8"]), (("PCMU",), ["0"])], ids=["a-law", "u-law"]
+)
+async def test_only_listed_codecs_are_offered(
+    sip: api.SipService,
+    phone: Phone,
+    trunk: str,
+    watcher: Watcher,
+    room_name: str,
+    listed: tuple[str, ...],
+    wanted: list[str],
+) -> None:
+    codecs = [proto.SIPCodec(name=name) for name in listed]
+    config = proto.SIPMediaConfig(only_listed_codecs=True, codecs=codecs)
+    calling = asyncio.create_task(sip.create_sip_participant(dial(room_name, trunk, media=config)))
+    invite = await phone.request("INVITE")
+    assert audio_formats(invite.body) == [*wanted, "101"]
+    talk = phone.answer(invite, codecs=f"{wanted[0]} 101")
+    await calling
+    await phone.rtp.until(lambda packets: len(packets) > 3)
+    assert {str(p.payload_type) for p in phone.rtp.packets} == set(wanted)
+    talk.send("BYE")
+    await watcher.gone(CALLER)
+
+
+async def test_listed_codecs_come_first(
+    target: Target,
+    sip: api.SipService,
+    phone: Phone,
+    trunk: str,
+    watcher: Watcher,
+    room_name: str,
+) -> None:
+    config = proto.SIPMediaConfig(codecs=[proto.SIPCodec(name="PCMA")])
+    calling = asyncio.create_task(sip.create_sip_participant(dial(room_name, trunk, media=config)))
+    invite = await phone.request("INVITE")
+    offered = audio_formats(invite.body)
+    assert {"0", "8", "101"} <= set(offered)
+    if target.embedded:  # livekit-sip keeps its own order
+        assert offered == ["8", "0", "101"]
+    talk = phone.answer(invite)
+    await calling
+    talk.send("BYE")
+    await watcher.gone(CALLER)
 
 
 async def test_dial_tone_is_heard_in_the_room_until_the_answer(
