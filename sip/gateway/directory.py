@@ -12,7 +12,7 @@ from livekit.protocol import sip as proto
 from sip.gateway import validate
 from sip.gateway.errors import invalid
 from sip.gateway.store import Store
-from sip.gateway.twirp import Method
+from sip.gateway.twirp import Method, needs
 
 M = TypeVar("M", bound=Message)
 Serve = Callable[[Any], Awaitable[Message]]
@@ -41,7 +41,7 @@ class Directory:
             "ListSIPDispatchRule": (proto.ListSIPDispatchRuleRequest, self.list_rules),
             "DeleteSIPDispatchRule": (proto.DeleteSIPDispatchRuleRequest, self.delete_rule),
         }
-        return {name: Method(kind, "admin", serve) for name, (kind, serve) in table.items()}
+        return {name: Method(kind, needs("admin"), serve) for name, (kind, serve) in table.items()}
 
     async def create_outbound(
         self, request: proto.CreateSIPOutboundTrunkRequest

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from google.protobuf import empty_pb2
+from livekit.api.access_token import Claims
 from livekit.protocol import sip as proto
 
-from sip.gateway import outbound
+from sip.gateway import outbound, validate
 from sip.gateway.calls import Parts
 from sip.gateway.errors import relayed
 from sip.gateway.store import Store
 from sip.gateway.transfer import transfer
-from sip.gateway.twirp import Method
+from sip.gateway.twirp import Method, denied, needs
 
 
 class CallService:
@@ -24,9 +25,11 @@ class CallService:
     def methods(self) -> dict[str, Method]:
         """The Twirp methods by name."""
         return {
-            "CreateSIPParticipant": Method(proto.CreateSIPParticipantRequest, "call", self.create),
+            "CreateSIPParticipant": Method(
+                proto.CreateSIPParticipantRequest, needs("call"), self.create
+            ),
             "TransferSIPParticipant": Method(
-                proto.TransferSIPParticipantRequest, "call", self.transfer
+                proto.TransferSIPParticipantRequest, _may_transfer, self.transfer
             ),
         }
 
@@ -52,3 +55,12 @@ class CallService:
         """Refer the phone elsewhere."""
         await transfer(self._parts.calls, request)
         return empty_pb2.Empty()
+
+
+def _may_transfer(claims: Claims, request: proto.TransferSIPParticipantRequest) -> None:
+    """Whoever may call and is admin of that very room; what is missing is told before."""
+    validate.transfer_subject(request)
+    needs("call")(claims, request)
+    video = claims.video
+    if video is None or not video.room_admin or video.room != request.room_name:
+        raise denied()

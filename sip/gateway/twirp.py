@@ -12,6 +12,7 @@ from aiohttp import web
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError, Message
 from livekit import api
+from livekit.api.access_token import Claims
 
 from process.logs import get_logger
 from sip.gateway.errors import TwirpError
@@ -21,13 +22,31 @@ _PREFIX = "/twirp/livekit.SIP/"
 _MAX_BODY = 1024 * 1024
 
 
+Allow = Callable[[Claims, Any], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One method: what it reads, which grant it needs, what it does."""
+    """One method: what it reads, who may call it (else it raises), what it does."""
 
     request: type[Message]
-    grant: str  # "admin" or "call" of the SIP grants
+    allow: Allow
     serve: Callable[[Any], Awaitable[Message]]
+
+
+def needs(grant: str) -> Allow:
+    """Allow whoever has this SIP grant: "admin" or "call"."""
+
+    def allow(claims: Claims, _: Message) -> None:
+        if claims.sip is None or not getattr(claims.sip, grant):
+            raise denied()
+
+    return allow
+
+
+def denied() -> TwirpError:
+    """The token does not allow this."""
+    return TwirpError("unauthenticated", "permissions denied")
 
 
 def application(
@@ -64,8 +83,9 @@ async def _serve(
     kind = request.content_type
     if kind not in ("application/protobuf", "application/json"):
         raise _bad_route(request, f"unexpected Content-Type: {json.dumps(kind)}")
-    _authorise(request, method.grant, verifier)
+    claims = _claims(request, verifier)
     message = _decode(method.request(), await request.read(), as_json=kind == "application/json")
+    method.allow(claims, message)
     answer = await method.serve(message)
     if kind == "application/json":
         return web.json_response(to_json(answer))
@@ -77,17 +97,14 @@ def _bad_route(request: web.Request, message: str) -> TwirpError:
     return TwirpError("bad_route", message, meta)
 
 
-def _authorise(request: web.Request, grant: str, verifier: api.TokenVerifier) -> None:
+def _claims(request: web.Request, verifier: api.TokenVerifier) -> Claims:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    refused = TwirpError("unauthenticated", "permissions denied")
     if scheme.lower() != "bearer":
-        raise refused
+        raise denied()
     try:
-        claims = verifier.verify(token)
+        return verifier.verify(token)
     except (jwt.PyJWTError, ValueError, TypeError) as error:
-        raise refused from error
-    if claims.sip is None or not getattr(claims.sip, grant):
-        raise refused
+        raise denied() from error
 
 
 def _decode(message: Message, body: bytes, *, as_json: bool) -> Message:

@@ -168,12 +168,17 @@ def calling_identity(user: str, display: str, username: str, password: str) -> N
         raise unserved("auth_username or auth_password", "contains quotes or control characters")
 
 
-def transfer(request: proto.TransferSIPParticipantRequest) -> str:
-    """A transfer request; returns the URI to refer to, brackets removed."""
+def transfer_subject(request: proto.TransferSIPParticipantRequest) -> None:
+    """Whom a transfer is about."""
     if not request.room_name:
         raise invalid("twirp error unknown: Missing room name")
     if not request.participant_identity:
         raise invalid("twirp error unknown: Missing participant identity")
+
+
+def transfer(request: proto.TransferSIPParticipantRequest) -> str:
+    """A transfer request; returns the URI to refer to, brackets removed."""
+    transfer_subject(request)
     if not request.transfer_to:
         raise invalid("missing transfer to")
     target = request.transfer_to.strip()

@@ -303,7 +303,8 @@ class Talk:
     ) -> None:
         """Send a request inside the dialog."""
         self.cseq += 1
-        host, _, port = self.target.rpartition("@")[2].partition(";")[0].partition(":")
+        place = self.target.removeprefix("sip:").rpartition("@")[2]  # a user may be absent
+        host, _, port = place.partition(";")[0].partition(":")
         branch = f"z9hG4bK{secrets.token_hex(8)}"
         headers = [
             ("Via", f"SIP/2.0/UDP {self.phone.address};branch={branch};rport"),
