@@ -87,7 +87,7 @@ class Calls:
         """Carry a call in a task of its own until it has ended."""
         self.active.add(leg)
         self.ledger.started(leg.call_id, Entry(leg.member.room, leg.member.identity))
-        self.spawn(work).add_done_callback(lambda _: self._over(leg))
+        self.spawn(work).add_done_callback(lambda task: self._over(leg, task))
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something small, its handle kept and its failure logged."""
@@ -104,9 +104,10 @@ class Calls:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=limit_s)
 
-    def _over(self, leg: Leg) -> None:
+    def _over(self, leg: Leg, task: asyncio.Task[None]) -> None:
         self.active.discard(leg)
-        self.ledger.ended(leg.call_id)
+        if not task.cancelled() and task.exception() is None:
+            self.ledger.ended(leg.call_id)  # else it may not have left: the next start sees to it
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
