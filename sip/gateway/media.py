@@ -9,6 +9,7 @@ cost a queue and a task per frame and call, and grow with the square of the call
 from __future__ import annotations
 
 import ctypes
+import itertools
 import threading
 import time
 
@@ -112,24 +113,38 @@ class MediaEngine:
 
 
 class Capture:
-    """Gives 10 ms frames to a room track without waiting for the SDK's confirmation."""
+    """Gives 10 ms frames to a room track without waiting for the SDK's confirmation.
+
+    The requests differ by the buffer alone, so each is encoded once; the SDK's own way of asking
+    encodes, decodes and wraps a handle for every frame of every call.
+    """
 
     def __init__(self, source: rtc.AudioSource):
-        self._source = source
-        self._request = ffi_pb2.FfiRequest()
-        self._request.capture_audio_frame.source_handle = source._ffi_handle.handle
-        info = self._request.capture_audio_frame.buffer
+        self._source = source  # its handle must outlive the requests
+        self._library = FfiClient.instance._ffi_lib
+        self._answer = ctypes.POINTER(ctypes.c_ubyte)()
+        self._size = ctypes.c_size_t()
+        # The SDK copies the samples while the request runs; a few buffers stay alive all the same.
+        buffers = [ctypes.create_string_buffer(RATE // 50) for _ in range(16)]
+        self._turns = itertools.cycle([(buffer, self._request(buffer)) for buffer in buffers])
+
+    def _request(self, buffer: ctypes.Array[ctypes.c_char]) -> ctypes.Array[ctypes.c_ubyte]:
+        request = ffi_pb2.FfiRequest()
+        request.capture_audio_frame.source_handle = self._source._ffi_handle.handle
+        info = request.capture_audio_frame.buffer
+        info.data_ptr = ctypes.addressof(buffer)
         info.sample_rate = RATE
         info.num_channels = 1
         info.samples_per_channel = RATE // 100
-        # The SDK copies the samples while the request runs; a few buffers stay alive all the same.
-        self._buffers = [ctypes.create_string_buffer(RATE // 50) for _ in range(16)]
-        self._next = 0
+        encoded = request.SerializeToString()
+        return (ctypes.c_ubyte * len(encoded)).from_buffer_copy(encoded)
 
     def __call__(self, pcm: bytes) -> None:
-        """Capture one frame of 160 bytes (10 ms, 16 bit, 8 kHz)."""
-        buffer = self._buffers[self._next]
-        self._next = (self._next + 1) % len(self._buffers)
+        """Capture one frame of 160 bytes (10 ms, 16 bit, 8 kHz); one thread at a time."""
+        buffer, request = next(self._turns)
         ctypes.memmove(buffer, pcm, len(pcm))
-        self._request.capture_audio_frame.buffer.data_ptr = ctypes.addressof(buffer)
-        FfiClient.instance.request(self._request)
+        handle = self._library.livekit_ffi_request(
+            request, len(request), ctypes.byref(self._answer), ctypes.byref(self._size)
+        )
+        if not self._library.livekit_ffi_drop_handle(handle):
+            raise RuntimeError("the SDK did not understand a request to capture a frame")
