@@ -1,7 +1,7 @@
 """The agent's ends of the telephone line: what it hears (`LineIn`), what it says (`LineOut`).
 
 They take the place of LiveKit's room audio so that the recording knows exactly what was heard and
-sent, and so that an interruption leaves no more than `QUEUE_MS` of speech in flight.
+sent, and so that an interruption takes back what WebRTC has not played yet.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ HEARD_RATE = 16_000
 SAID_RATE = 24_000
 """Hz of the agent's audio: what the voices speak at."""
 FRAME_MS = 20
-QUEUE_MS = 60
-"""Speech handed to WebRTC ahead of time; more only delays an interruption."""
+QUEUE_MS = 200
+"""Speech handed to WebRTC ahead of time: this process may be that late, on a busy machine, unheard.
+An interruption takes it back, so it costs no time there."""
 
 
 class LineIn(io.AudioInput):
@@ -106,6 +107,10 @@ class LineOut(io.AudioOutput):
             source=rtc.TrackSource.SOURCE_MICROPHONE, dtx=False, red=False
         )
         await room.local_participant.publish_track(track, options)
+        self.start()
+
+    def start(self) -> None:
+        """Begin to play what is said."""
         self._pump = asyncio.create_task(self._play(), name="line out")
 
     async def capture_frame(self, frame: rtc.AudioFrame) -> None:

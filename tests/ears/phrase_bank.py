@@ -31,6 +31,8 @@ FLOOR = 10**-3.5
 TRIM = 2.5
 """Powers of ten below the loudest. With these, of 30 phrases among 62 over mu-law, 3 % packet loss
 and 20 dB noise, the true one scores 0.97 or more and the best wrong one 0.81 or less."""
+SLIP = 5
+"""Steps (of 20 ms) that a jitter buffer may drop or insert within one sentence."""
 LOWEST_HZ, HIGHEST_HZ = 250.0, 3_300.0
 DECOYS = Path(__file__).with_name("decoys.txt")
 
@@ -149,13 +151,28 @@ def similarity(heard: Pattern, known: Pattern) -> float:
 
 
 def _best_place(bands: Floats, pattern: Pattern) -> float:
+    """Return the best correlation of `pattern` anywhere in `bands`, with at most one slip.
+
+    A receiver's jitter buffer may drop or insert up to `SLIP` steps once in a sentence; a person
+    does not notice, a rigid comparison would.
+    """
     size = len(pattern)
     if len(bands) < size:
         return similarity(_normal(bands), pattern)
-    return max(
-        float(np.vdot(_normal(bands[start : start + size]), pattern))
-        for start in range(len(bands) - size + 1)
-    )
+    windows = np.lib.stride_tricks.sliding_window_view(bands, size, axis=0).transpose(0, 2, 1)
+    centred = windows - windows.mean(axis=1, keepdims=True)
+    dots = np.cumsum(np.einsum("pib,ib->pi", centred, pattern), axis=1)
+    powers = np.cumsum(np.einsum("pib,pib->pi", centred, centred), axis=1)
+    best = float(np.max(dots[:, -1] / np.sqrt(powers[:, -1] + 1e-12)))
+    for slip in range(1, SLIP + 1):
+        for first, second in (
+            (slice(None, -slip), slice(slip, None)),
+            (slice(slip, None), slice(None, -slip)),
+        ):
+            dot = dots[first] + dots[second][:, -1:] - dots[second]
+            power = powers[first] + powers[second][:, -1:] - powers[second]
+            best = max(best, float(np.max(dot / np.sqrt(power + 1e-12))))
+    return best
 
 
 def _normal(bands: Floats) -> Pattern:

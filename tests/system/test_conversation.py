@@ -21,10 +21,11 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
 OUR_NUMBER = "+12025550190"
 CALLEE = "+12025550177"
-GREETING = "Hello, this is the Bright Smile dental clinic. How can I help you today?"
+# The independent ear hears sentence by sentence: the pause between two is the network's too.
+GREETING = ("Hello, this is the Bright Smile dental clinic.", "How can I help you today?")
 HOURS = "We are open Monday to Friday from nine to five."
 PRICE = "A cleaning costs eighty dollars."
-CLOSING = "Thank you for calling. Goodbye."
+CLOSING = ("Thank you for calling.", "Goodbye.")
 _numbers = itertools.count(130)  # above the simulator's
 NEVER_SAID = "Please enter your account number followed by the pound key."
 ASKED = (
@@ -36,7 +37,7 @@ ASKED = (
 
 @pytest.fixture(scope="module")
 def bank(speaker: Speaker) -> PhraseBank:
-    return PhraseBank([GREETING, HOURS, PRICE, CLOSING, NEVER_SAID])
+    return PhraseBank([*GREETING, HOURS, PRICE, *CLOSING, NEVER_SAID])
 
 
 def missing(bank: PhraseBank, heard: npt.NDArray[np.int16], phrases: list[str]) -> list[str]:
@@ -89,14 +90,14 @@ def test_three_exchanges_are_understood_both_ways_and_recorded(
     assert attempt["result"] == "human"
     ours = [item["content"] for item in said if item["role"] == "assistant"]
     theirs = " ".join(item["content"] for item in said if item["role"] == "user")
-    assert ours[0] == GREETING
-    assert ours[-1] == CLOSING
+    assert ours[0] == " ".join(GREETING)
+    assert ours[-1] == " ".join(CLOSING)
     for line in ASKED:
         assert fuzz.partial_ratio(line.lower(), theirs.lower()) >= 80, theirs
     assert said[0]["role"] == "assistant"
 
     # What the transcript says was said is what the wire carried, by the independent ear …
-    assert missing(bank, heard, [GREETING, HOURS, PRICE, CLOSING]) == []
+    assert missing(bank, heard, [*GREETING, HOURS, PRICE, *CLOSING]) == []
     # … which does not find what nobody said.
     assert missing(bank, heard, [NEVER_SAID]) == [NEVER_SAID]
 
@@ -122,10 +123,10 @@ def test_the_ear_notices_a_wrong_sentence(
         "name": "Wrong price",
         "prompt": "You are the receptionist. We are open Monday to Friday from nine to five. "
         "A cleaning costs two hundred dollars.",
-        "first_sentence": GREETING,
+        "first_sentence": " ".join(GREETING),
         "first_sentence_mode": "static",
-        "end_of_call_sentence": CLOSING,
+        "end_of_call_sentence": " ".join(CLOSING),
     }
-    assert default["first_sentence"] == GREETING
+    assert default["first_sentence"] == wrong["first_sentence"]
     _, heard, _ = conversation(platform, speaker, folder, assistant=wrong)
-    assert missing(bank, heard, [GREETING, PRICE]) == [PRICE]
+    assert missing(bank, heard, [*GREETING, PRICE]) == [PRICE]

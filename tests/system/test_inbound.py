@@ -13,12 +13,13 @@ from livekit import api, rtc
 
 from speech.offline.voice import Speaker
 from tests.ears.phrase_bank import ACCEPT, PhraseBank
-from tests.system.far_end import RATE, phone, render
+from tests.system.far_end import RATE, FarEnd, phone, render
 from tests.system.platform import Platform, wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
-GREETING = "Hello, this is the Bright Smile dental clinic. How can I help you today?"
+GREETING = ("Hello, this is the Bright Smile dental clinic.", "How can I help you today?")
+CODES = {**{str(n): n for n in range(10)}, "*": 10, "#": 11}
 HOURS = "We are open Monday to Friday from nine to five."
 
 
@@ -52,9 +53,9 @@ def test_any_softphone_reaches_the_default_assistant(
         heard = far_end.heard()
     call = platform.finished(newest(platform, known)["id"], limit_s=20.0)
 
-    bank = PhraseBank([GREETING, HOURS])
-    assert bank.best_in(heard, RATE, GREETING) >= ACCEPT
-    assert bank.best_in(heard, RATE, HOURS) >= ACCEPT
+    phrases = [*GREETING, HOURS]
+    bank = PhraseBank(phrases)
+    assert [phrase for phrase in phrases if bank.best_in(heard, RATE, phrase) < ACCEPT] == []
     assert call["direction"] == "inbound"
     assert call["status"] == "completed"
     attempt = call["last_call_attempt"]
@@ -73,7 +74,7 @@ def test_keys_pass_both_ways(platform: Platform, folder: Path) -> None:
         far_end.wait("pressed", 40.0)
         call = newest(platform, known)
         pressed = wait_for(lambda: keys_of(platform, call["id"]), lambda k: len(k) >= 3, 15.0)
-        asyncio.run(press_in_room(platform, call["last_call_attempt"]["id"], "71*"))
+        asyncio.run(press_in_room(platform, "71*", far_end))
         over = far_end.wait("over", 40.0)
     assert pressed == "42#"
     assert over["keys"] == "71*"
@@ -97,31 +98,23 @@ def keys_of(platform: Platform, order_id: str) -> str:
     return "".join(e["data"]["digit"] for e in events if e["type"] == "key_pressed")
 
 
-async def press_in_room(platform: Platform, attempt_id: str, keys: str) -> None:
-    """Join the call's room as anybody may who has its keys, and press keys there."""
+async def press_in_room(platform: Platform, keys: str, far_end: FarEnd) -> None:
+    """Join the only inbound room, as anybody may who has the keys, and press keys there."""
     key, secret = platform.home.livekit_keys()
     livekit = api.LiveKitAPI(platform.home.livekit_url, key, secret)
     try:
         rooms = await livekit.room.list_rooms(api.ListRoomsRequest())
     finally:
         await livekit.aclose()
-    (name,) = [room.name for room in rooms.rooms if room.num_participants >= 2]
-    token = (
-        api.AccessToken(key, secret)
-        .with_identity(f"keys-{attempt_id}")
-        .with_grants(api.VideoGrants(room_join=True, room=name, can_publish_data=True))
-        .to_jwt()
-    )
+    (name,) = [room.name for room in rooms.rooms if room.name.startswith("inbound")]
+    grants = api.VideoGrants(room_join=True, room=name, can_publish_data=True)
+    token = api.AccessToken(key, secret).with_identity("keys").with_grants(grants).to_jwt()
     room = rtc.Room()
     await room.connect(platform.home.livekit_url, token)
-    codes = {"*": 10, "#": 11}
+    # publish_dtmf does not wait for the data channel, and what comes too early is lost.
+    await room.local_participant.publish_data(b"open", reliable=True, topic="test")
     for digit in keys:
-        await room.local_participant.publish_dtmf(code=codes.get(digit) or int(digit), digit=digit)
-    # Reliable data is sent in order, and leaving waits for nothing: a ping shows that it arrived.
-    await asyncio.wait_for(_flushed(room), 5.0)
+        await room.local_participant.publish_dtmf(code=CODES.get(digit, 0), digit=digit)
+    # Leaving would drop what is still on its way.
+    await asyncio.to_thread(far_end.wait, "key", 15.0, digit=keys[-1])
     await room.disconnect()
-
-
-async def _flushed(room: rtc.Room) -> None:
-    await room.local_participant.publish_data(b"", reliable=True, topic="flush")
-    await room.local_participant.set_metadata("flushed")

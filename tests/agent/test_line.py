@@ -1,0 +1,100 @@
+"""The agent's mouth: segments end once, an interruption takes back what was not played."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from livekit import rtc
+from livekit.agents.voice.io import PlaybackFinishedEvent
+
+from agent.line import SAID_RATE, LineOut
+
+pytestmark = pytest.mark.unit
+
+
+class Mouth:
+    """A line without a room, and what it reported."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[int, float]] = []  # bytes, when they play
+        self.cuts: list[float] = []
+        self.finished: list[PlaybackFinishedEvent] = []
+        self.done = asyncio.Event()
+        self.began = asyncio.Event()
+        self.line = LineOut(lambda data, at: self.said.append((len(data), at)), self.cuts.append)
+        self.line.on("playback_finished", self._on_finished)
+        self.line.on("playback_started", lambda _: self.began.set())
+        self.line.start()
+
+    def _on_finished(self, event: PlaybackFinishedEvent) -> None:
+        self.finished.append(event)
+        self.done.set()
+
+    async def speak(self, seconds: float) -> None:
+        samples = int(seconds * SAID_RATE)
+        await self.line.capture_frame(rtc.AudioFrame(bytes(samples * 2), SAID_RATE, 1, samples))
+
+
+@pytest.fixture
+async def mouth() -> AsyncIterator[Mouth]:
+    made = Mouth()
+    yield made
+    await made.line.aclose()
+
+
+async def test_a_segment_that_was_heard_ends_once_with_its_length(mouth: Mouth) -> None:
+    await mouth.speak(0.3)
+    mouth.line.flush()
+    await asyncio.wait_for(mouth.done.wait(), 5.0)
+    assert [(event.interrupted, round(event.playback_position, 3)) for event in mouth.finished] == [
+        (False, 0.3)
+    ]
+    assert sum(size for size, _ in mouth.said) == int(0.3 * SAID_RATE) * 2
+    assert mouth.cuts == []
+
+
+async def test_what_is_said_follows_itself_without_a_gap(mouth: Mouth) -> None:
+    await mouth.speak(0.2)
+    mouth.line.flush()
+    await asyncio.wait_for(mouth.done.wait(), 5.0)
+    starts = [at for _, at in mouth.said]
+    assert starts == sorted(starts)
+
+
+async def test_an_interruption_takes_back_what_waits(mouth: Mouth) -> None:
+    await mouth.speak(3.0)
+    mouth.line.flush()
+    await asyncio.wait_for(mouth.began.wait(), 5.0)
+    mouth.line.clear_buffer()
+    (event,) = mouth.finished
+    assert event.interrupted
+    assert event.playback_position < 1.0
+    assert len(mouth.cuts) == 1
+
+
+async def test_every_segment_that_was_taken_back_is_reported(mouth: Mouth) -> None:
+    await mouth.speak(1.0)
+    mouth.line.flush()
+    await mouth.speak(1.0)
+    mouth.line.flush()
+    mouth.line.clear_buffer()
+    assert [event.interrupted for event in mouth.finished] == [True, True]
+
+
+async def test_silence_has_nothing_to_take_back(mouth: Mouth) -> None:
+    mouth.line.clear_buffer()
+    assert mouth.finished == []
+    assert mouth.cuts == []
+
+
+async def test_a_new_segment_follows_an_interrupted_one(mouth: Mouth) -> None:
+    await mouth.speak(2.0)
+    mouth.line.clear_buffer()
+    mouth.line.flush()  # as LiveKit does, whatever was taken back
+    mouth.done.clear()
+    await mouth.speak(0.1)
+    mouth.line.flush()
+    await asyncio.wait_for(mouth.done.wait(), 5.0)
+    assert [event.interrupted for event in mouth.finished] == [True, False]
