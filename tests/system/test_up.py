@@ -1,0 +1,94 @@
+"""`offhook up` as a newcomer types it: the first call, what is printed, what a second one says."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.system.platform import settings, wait_for
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "offhook", *words]
+
+
+def offhook(env: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*words), cwd=ROOT, env=env, capture_output=True, text=True, timeout=200, check=False
+    )
+
+
+@contextmanager
+def staying_up(env: dict[str, str], output: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `offhook up` until its line that it is up, and stop it afterwards."""
+    with output.open("wb") as out:
+        process = subprocess.Popen(command("up"), cwd=ROOT, env=env, stdout=out, stderr=out)
+        try:
+            wait_for(output.read_text, lambda text: "Offhook is up." in text, 150.0)
+            yield process
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+
+
+def test_once_is_answered_understood_and_recorded(tmp_path: Path) -> None:
+    env = settings(tmp_path / "data")
+    done = offhook(env, "up", "--once")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "agent   Hello, this is the Bright Smile dental clinic." in done.stdout
+    assert "callee  What are your opening hours?" in done.stdout
+    assert "answered, understood both ways, recorded" in done.stdout
+    recordings = list((tmp_path / "data" / "recordings").rglob("*.ogg"))
+    assert len(recordings) == 1
+    assert str(recordings[0]) in done.stdout
+
+    credentials = tmp_path / "data" / "credentials.toml"
+    assert credentials.stat().st_mode & 0o777 == 0o600
+    key = tomllib.loads(credentials.read_text())["api_key"]
+
+    # A later start reuses everything, skips the call and does not print the key again.
+    with staying_up(env, tmp_path / "later.txt"):
+        text = (tmp_path / "later.txt").read_text()
+        assert "The first phone call" not in text
+        assert key not in text
+        assert key[:8] in text
+        second = offhook(env, "up")
+        assert second.returncode == 0
+        assert "up already" in second.stdout
+        refused = offhook(env, "reset", "--yes")
+        assert refused.returncode == 1
+        assert "offhook down" in refused.stderr
+    assert list((tmp_path / "data" / "recordings").rglob("*.ogg")) == recordings
+    gone = json.loads((tmp_path / "data" / "run" / "up.json").read_text() or "{}")
+    assert gone == {}
+
+
+def test_a_busy_port_is_named_with_the_remedy(tmp_path: Path) -> None:
+    env = settings(tmp_path / "data")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as squatter:
+        squatter.bind(("127.0.0.1", int(env["OFFHOOK_SIP_PORT"])))
+        done = offhook(env, "up")
+    assert done.returncode == 1
+    assert f"port {env['OFFHOOK_SIP_PORT']}/udp" in done.stderr
+    assert "OFFHOOK_SIP_PORT=OTHER" in done.stderr
+    assert f"pid {os.getpid()}" in done.stderr
+
+
+def test_livekit_path_says_which_and_why(tmp_path: Path) -> None:
+    done = offhook(settings(tmp_path), "livekit", "path")
+    assert done.returncode == 0
+    assert "because" in done.stdout
