@@ -48,5 +48,5 @@ class Agent:
 
     async def _until(self, done: Callable[[], bool], seconds: float) -> None:
         async with asyncio.timeout(seconds):
-            while not done():  # noqa: ASYNC110  # sound has no event to wait for
+            while not done():  # sound has no event to wait for
                 await asyncio.sleep(0.25)
