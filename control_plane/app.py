@@ -28,13 +28,14 @@ from control_plane.internal.controller import InternalController
 from control_plane.keys.controller import KeyController
 from control_plane.livekit_hooks import LiveKitHookController
 from control_plane.metrics import MetricsController
+from control_plane.openapi import add_problems
 from control_plane.orders.controller import OrderController
 from control_plane.orders.views import CallViews
 from control_plane.problems import HANDLERS
 from control_plane.providers.controller import ProviderController
 from control_plane.recordings.controller import RecordingController
 from control_plane.recordings.spool import RecordingFiles
-from control_plane.requests import StrictRequest
+from control_plane.requests import StrictRequest, known_query
 from control_plane.settings import Settings
 from control_plane.tokens import TokenSigner
 from control_plane.trunks.controller import TrunkController
@@ -98,7 +99,7 @@ def create_public_app(resources: Resources) -> Litestar:
         KeyController,
         RecordingController,
     ]
-    return _application(
+    app = _application(
         resources,
         [
             _guarded("/", guarded),
@@ -119,6 +120,8 @@ def create_public_app(resources: Resources) -> Litestar:
             render_plugins=[ScalarRenderPlugin(), YamlRenderPlugin()],
         ),
     )
+    add_problems(app.openapi_schema)
+    return app
 
 
 def create_internal_app(resources: Resources) -> Litestar:
@@ -141,7 +144,7 @@ def _guarded(path: str, handlers: list[ControllerRouterHandler]) -> Router:
     return Router(
         path=path,
         route_handlers=handlers,
-        guards=[authenticated],
+        guards=[authenticated, known_query],
         dependencies={"principal": Provide(provide_principal)},
     )
 

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from control_plane.db.base import database_now
 from control_plane.db.engine import Database
 from control_plane.db.models.history import Heartbeat
+from control_plane.domain.waiting import PARTS, Cause
 from sip.ports import SipTrouble, Trunks
 
 LIMIT_SECS = 3.0
@@ -30,12 +31,16 @@ class Missing(Exception):
 
 
 class PartHealth(Struct, frozen=True, kw_only=True):
-    """One part; `remedy` says what to do about one that is not ok."""
+    """One part; `remedy` says what to do about one that is not ok.
+
+    `waiting_for` is the word that orders show in theirs while the part is missing.
+    """
 
     name: str
     ok: bool
     detail: str = ""
     remedy: str = ""
+    waiting_for: Cause | None = None
 
 
 class Readiness(Struct, frozen=True):
@@ -124,5 +129,7 @@ async def _probe(name: str, check: Check, remedy: str) -> PartHealth:
         api.ServerError,
     ) as exc:
         detail = str(exc) or f"no answer within {LIMIT_SECS:g} s"
-        return PartHealth(name=name, ok=False, detail=detail, remedy=remedy)
+        return PartHealth(
+            name=name, ok=False, detail=detail, remedy=remedy, waiting_for=PARTS.get(name)
+        )
     return PartHealth(name=name, ok=True)

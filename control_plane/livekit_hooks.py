@@ -22,7 +22,12 @@ class LiveKitHookController(Controller):
     path = "/livekit/webhook"
     tags = ("livekit",)
 
-    @post(operation_id="receiveLiveKitEvent", summary="Take a LiveKit webhook", status_code=200)
+    @post(
+        include_in_schema=False,
+        operation_id="receiveLiveKitEvent",
+        summary="Take a LiveKit webhook",
+        status_code=200,
+    )
     async def receive(
         self,
         request: Request[Any, Any, Any],

@@ -10,6 +10,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from control_plane.domain import errors
+from control_plane.requests import explain
 from process.logs import get_logger
 
 PROBLEM_JSON = "application/problem+json"
@@ -61,7 +62,7 @@ def refused(_request: Request[Any, Any, Any], exc: errors.Refused) -> Response[b
     )
 
 
-def framework(_request: Request[Any, Any, Any], exc: HTTPException) -> Response[bytes]:
+def framework(request: Request[Any, Any, Any], exc: HTTPException) -> Response[bytes]:
     """Render an error that Litestar raised: no such path, a body that is too large."""
     status = HTTPStatus(exc.status_code)
     extra = exc.extra if isinstance(exc.extra, list) else []
@@ -70,6 +71,12 @@ def framework(_request: Request[Any, Any, Any], exc: HTTPException) -> Response[
     detail = str(first.get("message") or exc.detail or status.phrase)
     if field == "data":  # Litestar's name for a body that is not there
         field, detail = None, "the request has no body; this endpoint takes a JSON object"
+    if field is not None and first.get("source") == "query":
+        return refused(request, _of_query(str(field), detail))
+    if status is HTTPStatus.NOT_FOUND:
+        detail = f"there is nothing at {request.url.path[:200]}; /schema lists what there is"
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        detail = f"{request.method} does not work here; /schema lists what does"
     if status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         detail = "the body is larger than 262144 bytes, the most this endpoint takes"
     return _render(
@@ -82,6 +89,11 @@ def framework(_request: Request[Any, Any, Any], exc: HTTPException) -> Response[
         ),
         exc.headers or {},
     )
+
+
+def _of_query(name: str, message: str) -> errors.BadInput:
+    explained = explain(message)
+    return errors.BadInput(explained.detail.replace("the body", name, 1), field=name)
 
 
 def unexpected(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:

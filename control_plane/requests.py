@@ -7,10 +7,32 @@ from typing import Any
 
 import msgspec
 from litestar import Request
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
 
+from control_plane.choices import choices
 from control_plane.domain.errors import BadInput, Refused, UnknownField
 
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_SURROGATE = re.compile(rb"(?<!\\)(?:\\\\)*\\u[dD][89a-fA-F]")
+_PAIR = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+_ANY_KEY = "[...]"
+_IN_WORDS = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+    "datetime": "a time such as 2026-01-31T12:00:00Z",
+}
+_INDEX = re.compile(r"\[[^\]]*\]")
+_FORMS = {
+    "address": "a host name or an address, with :port where it is not 5060, and no sip: before it",
+    "allowed_addresses": "addresses or networks such as 192.0.2.0/24",
+    "api_url": "a URL that begins with http:// or https://",
+}
+_TYPES = re.compile(rf"\b({'|'.join(_IN_WORDS)})\b")
 _PATH = re.compile(r" - at `\$\.?(.*)`$")
 _QUOTED = re.compile(r"`([^`]*)`")
 
@@ -46,6 +68,19 @@ NOT_BUILT_YET = frozenset(
 """Fields of the call-order contract that are refused until the code behind them exists."""
 
 
+async def known_query(
+    connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
+) -> None:
+    """Guard: every query parameter is one that the handler takes; a typo is not ignored."""
+    known = handler.parsed_fn_signature.parameters
+    for name in connection.query_params:
+        if name not in known:
+            raise UnknownField(
+                f"there is no query parameter {name[:100]} here; check its spelling",
+                field=name[:100],
+            )
+
+
 class StrictRequest(Request[Any, Any, Any]):
     """Decodes JSON straight into the type that the handler asks for."""
 
@@ -66,16 +101,29 @@ def decode(body: bytes, kind: Any) -> Any:
         raise Refused("the request has no body; this endpoint takes a JSON object")
     if _NUL.search(body):
         raise BadInput("text cannot hold the character NUL (\\u0000); remove it")
+    if _lone_surrogate(body):
+        raise BadInput(
+            "text cannot hold half of a surrogate pair (\\ud800 to \\udfff alone); remove it"
+        )
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as exc:
-        raise explain(str(exc)) from exc
+        raise explain(str(exc), kind) from exc
+    except RecursionError as exc:
+        raise Refused("the body is nested too deeply") from exc
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise Refused(f"the body is not valid JSON: {exc}") from exc
 
 
-def explain(message: str) -> BadInput:
-    """Return msgspec's complaint as an error that names the field and the remedy."""
+def _lone_surrogate(body: bytes) -> bool:
+    """Return whether an escape is half of a pair (RFC 8259 section 8.2); the decoder is vague."""
+    return (
+        _SURROGATE.search(body) is not None and _SURROGATE.search(_PAIR.sub(b"", body)) is not None
+    )
+
+
+def explain(message: str, kind: Any = Any) -> BadInput:
+    """Return msgspec's complaint about a `kind` as an error that names field and remedy."""
     path = _PATH.search(message)
     where = path.group(1) if path is not None else ""
     text = _PATH.sub("", message)
@@ -93,5 +141,15 @@ def explain(message: str) -> BadInput:
     if "missing required field" in text:
         field = f"{where}.{name}" if where else name
         return BadInput(f"{field} is missing; add it", field=field)
-    plain = text.replace("`", "")
-    return BadInput(f"{where or 'the body'}: {plain[:1].lower()}{plain[1:]}", field=where or None)
+    plain = _TYPES.sub(lambda match: _IN_WORDS[match.group(1)], text).replace("`", "")
+    plain = plain[:1].lower() + plain[1:]
+    allowed = choices(kind, where) if where and plain.startswith("invalid") else []
+    if allowed:
+        plain += f"; it is one of {', '.join(allowed)}"
+    if "matching regex" in plain:
+        leaf = _INDEX.sub("", where.rpartition(".")[2])
+        plain = f"expected {_FORMS.get(leaf, 'text without control characters')}"
+    if where.endswith(_ANY_KEY):
+        where = where.removesuffix(_ANY_KEY)
+        plain = f"one of its names or values is wrong: {plain}"
+    return BadInput(f"{where or 'the body'}: {plain}", field=where or None)

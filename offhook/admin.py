@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -11,6 +12,8 @@ import typer
 from offhook.api_client import ApiClient, ApiProblem, connect
 from offhook.console import fail, say
 from offhook.installation import Installation
+
+PROVIDERS = ("openai", "openrouter", "mistral", "cartesia", "elevenlabs")
 
 trunk_app = typer.Typer(
     help="Trunks: the carriers that calls go out through.", no_args_is_help=True
@@ -40,6 +43,9 @@ def add_trunk(
     default: Annotated[bool, typer.Option(help="Use it for every order")] = True,
 ) -> None:
     """Add a carrier; its password is asked for, never an argument."""
+    if transport not in ("udp", "tcp"):
+        fail(f"--transport is udp or tcp, not {transport!r}")
+        raise typer.Exit(1)
     body: dict[str, Any] = {
         "name": name,
         "address": address,
@@ -84,12 +90,15 @@ def list_numbers() -> None:
 
 @provider_app.command("set")
 def set_provider(
-    name: Annotated[str, typer.Argument(help="openai, openrouter, mistral, cartesia, elevenlabs")],
+    name: Annotated[str, typer.Argument(help=", ".join(PROVIDERS))],
     api_url: Annotated[
         str | None, typer.Option(help="Another endpoint that speaks the same API")
     ] = None,
 ) -> None:
     """Store a provider's key; it is asked for, or read from standard input."""
+    if name not in PROVIDERS:
+        fail(f"there is no provider {name!r}; known are {', '.join(PROVIDERS)}")
+        raise typer.Exit(1)
     body: dict[str, Any] = {"api_key": _secret(f"{name} API key")}
     if api_url:
         body["api_url"] = api_url
@@ -128,4 +137,11 @@ def _listed(answer: dict[str, Any], kind: str, columns: tuple[str, ...]) -> None
 
 
 def _secret(what: str) -> str:
-    return str(typer.prompt(what, hide_input=True))
+    """Ask for a secret, or take the first line of a pipe or a file."""
+    if sys.stdin.isatty():
+        return str(typer.prompt(what, hide_input=True))
+    secret = sys.stdin.readline().strip()
+    if not secret:
+        fail(f"{what}: standard input is empty; type it at the prompt or pipe it in")
+        raise typer.Exit(1)
+    return secret

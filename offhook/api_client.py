@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,18 +43,25 @@ class ApiClient:
         """Return the decoded answer."""
         return self._send("PUT", path, json=body)
 
-    def events(self, order_id: str, *, limit_s: float) -> Iterator[dict[str, Any]]:
+    def events(
+        self, order_id: str, *, silence_s: float, limit_s: float | None = None
+    ) -> Iterator[dict[str, Any]]:
         """Yield an order's events as they are stored, until it is over.
 
         Args:
-            limit_s: how long one event may take to come.
+            silence_s: how long the API may send nothing, not even a sign of life.
+            limit_s: how long all of it may take; looked at with every sign of life.
+
+        Raises:
+            ApiProblem: the API fell silent, or the order was not over in time.
         """
+        deadline = None if limit_s is None else time.monotonic() + limit_s
         try:
             with self._http.stream(
                 "GET",
                 f"/call/{order_id}/events",
                 headers={"Accept": "text/event-stream"},
-                timeout=httpx.Timeout(15.0, read=limit_s),
+                timeout=httpx.Timeout(15.0, read=silence_s),
             ) as answer:
                 if answer.is_error:
                     answer.read()
@@ -61,6 +69,8 @@ class ApiClient:
                 for line in answer.iter_lines():
                     if line.startswith("data:"):
                         yield json.loads(line.removeprefix("data:"))
+                    if deadline is not None and time.monotonic() > deadline:
+                        raise ApiProblem(f"the call was not over within {limit_s:.0f} s")
         except httpx.TransportError as exc:
             raise ApiProblem(f"the API stopped answering: {type(exc).__name__}") from exc
 

@@ -15,9 +15,9 @@ import typer
 
 from offhook import admin, livekit_server
 from offhook.api_client import ApiProblem, connect
-from offhook.console import fail, say
+from offhook.console import fail, say, why
 from offhook.doctor import diagnose
-from offhook.first_call import place, recording_path
+from offhook.first_call import place, recording_path, with_recording
 from offhook.installation import Installation
 from offhook.ports import PortRefused
 from offhook.up import up as run_up
@@ -45,7 +45,7 @@ def up(
     ] = False,
     lan: Annotated[
         str | None,
-        typer.Option("--lan", metavar="ADDRESS", help="Take SIP calls at this address too."),
+        typer.Option("--lan", metavar="ADDRESS", help="Take SIP calls at this address, by login."),
     ] = None,
 ) -> None:
     """Start everything on this machine; place a first phone call; stay up."""
@@ -76,16 +76,24 @@ def call(
         str | None, typer.Option("--assistant", help="An assistant's id; else the default one.")
     ] = None,
 ) -> None:
-    """Place a call now and print its transcript as it happens."""
+    """Place a call now and print its transcript as it happens; Ctrl-C hangs up."""
     home = _home()
+    order = {"phone_number": number, "force_now": True}
+    if assistant:
+        order["assistant_id"] = assistant
     try:
-        done, _ = place(connect(home), number, assistant_id=assistant)
+        api = connect(home)
+        done, _ = place(api, order)
+        done = with_recording(api, done)
     except ApiProblem as exc:
         fail(str(exc))
         raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        say("  cancelled")
+        raise typer.Exit(130) from None
     attempt = done.get("last_call_attempt") or {}
     answered = bool(attempt.get("answered_at"))
-    say(f"  {done['status']}" + ("" if answered else f": {attempt.get('dial_error')}"))
+    say(f"  {done['status']}" + ("" if answered else f": {why(attempt)}"))
     path = recording_path(home, attempt)
     if path is not None:
         say(f"  recording   {path}")
@@ -107,7 +115,8 @@ def logs(
     home = _home()
     found = sorted(home.logs.glob(f"{part or '*'}.log"))
     if not found:
-        fail(f"no log of {part!r} in {home.logs}" if part else f"no logs in {home.logs}")
+        there = ", ".join(sorted(path.stem for path in home.logs.glob("*.log")))
+        fail(f"no log of {part!r}; there are {there or 'none yet: start with `offhook up`'}")
         raise typer.Exit(1)
     command = ["tail", "-n", "100", *(["-F"] if follow else []), *map(str, found)]
     raise typer.Exit(subprocess.run(command, check=False).returncode)

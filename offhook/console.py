@@ -26,11 +26,22 @@ def local_time(iso: str) -> str:
     return datetime.fromisoformat(iso).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
+def why(attempt: dict[str, Any]) -> str:
+    """Return why an attempt was not answered, as a person wants to read it."""
+    words = str(attempt.get("dial_error") or "no attempt was made")
+    if attempt.get("end_reason") not in (None, "not_answered"):
+        words = str(attempt["end_reason"])  # our own reason says more than the contract's word
+    if attempt.get("sip_status"):
+        words += f" (SIP {attempt['sip_status']} {attempt.get('sip_reason') or ''})"
+    return f"{words}: {attempt['detail']}" if attempt.get("detail") else words
+
+
 class CallPrinter:
     """Prints an order's events as a conversation, as they come."""
 
     def __init__(self) -> None:
         self.items: list[dict[str, Any]] = []
+        self._answered = False
 
     def show(self, event: dict[str, Any]) -> None:
         """Print one event of `GET /call/{id}/events`."""
@@ -51,6 +62,7 @@ class CallPrinter:
         out.print(f"  [{colour}]{name}[/]  {_escape(content)}{cut}")
 
     def _on_call_initiating(self, _data: dict[str, Any]) -> None:
+        self._answered = False
         out.print("  [dim]· agent and room are being prepared[/]")
 
     def _on_agent_ready(self, _data: dict[str, Any]) -> None:
@@ -60,18 +72,30 @@ class CallPrinter:
         out.print("  [dim]· ringing[/]")
 
     def _on_call_in_progress(self, _data: dict[str, Any]) -> None:
+        self._answered = True
         out.print("  [dim]· answered[/]")
 
     def _on_key_pressed(self, data: dict[str, Any]) -> None:
         out.print(f"  [green]callee[/]  [dim]pressed {_escape(str(data.get('digit')))}[/]")
 
     def _on_attempt_closed(self, data: dict[str, Any]) -> None:
-        if data.get("dial_error"):
-            out.print(f"  [dim]· not answered: {data['dial_error']} (SIP {data['sip_status']})[/]")
+        if not data.get("dial_error"):
+            return
+        out.print(f"  [dim]· not answered: {_escape(why(data))}[/]")
+
+    def _on_held_back(self, data: dict[str, Any]) -> None:
+        detail = f" ({data['detail']})" if data.get("detail") else ""
+        what = f"{data.get('reason') or data.get('rule')}{detail}"
+        again = local_time(str(data["until"]))
+        out.print(f"  [dim]· waiting for {_escape(what)}; next try at {again}[/]")
 
     def _on_call_ended(self, data: dict[str, Any]) -> None:
-        why = data.get("end_reason")
-        out.print(f"  [dim]· ended by {data.get('ended_by')}{f' ({why})' if why else ''}[/]")
+        if not self._answered:  # the attempt's own line has said why already
+            return
+        reason = data.get("end_reason")
+        detail = f": {data['detail']}" if data.get("detail") else ""
+        said = f"ended by {data.get('ended_by')}{f' ({reason})' if reason else ''}{detail}"
+        out.print(f"  [dim]· {_escape(said)}[/]")
 
 
 def _escape(text: str) -> str:

@@ -7,6 +7,7 @@ import secrets
 import shutil
 import socket
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import httpx
 from msgspec import Struct
@@ -20,6 +21,7 @@ from offhook.ports import PortRefused, check_free
 
 DISK_GB = 2.0
 OPTIONS_LIMIT_S = 2.0
+CALL_LIMIT_S = 120.0
 
 
 class Finding(Struct, frozen=True):
@@ -36,7 +38,7 @@ def diagnose(home: Installation) -> bool:
     good = True
     for finding in _findings(home):
         mark = "[green]✓[/]" if finding.good else "[bold red]✗[/]"
-        out.print(f"{mark} {finding.check:<16}", end="")
+        out.print(f"{mark} {finding.check:<16} ", end="")
         out.print(finding.seen, markup=False)
         if not finding.good and finding.remedy:
             out.print(f"  → {finding.remedy}", markup=False)
@@ -56,10 +58,18 @@ def _findings(home: Installation) -> Iterator[Finding]:
     except ApiProblem as exc:
         yield Finding("credentials", False, str(exc), "`offhook reset --yes` and start again")
         return
-    yield from _ready(home)
-    yield from _trunks(api)
-    yield from _keys(api)
-    yield _audio(home, api)
+    ready = list(readiness(home))
+    yield from ready
+    try:
+        yield from _trunks(api)
+        yield from _keys(api)
+    except ApiProblem as exc:
+        yield Finding("api", False, str(exc), "see `offhook logs control-plane`")
+        return
+    if all(finding.good for finding in ready):
+        yield _audio(home, api)
+    else:
+        yield Finding("audio", False, "not tried: a part is missing", "see above")
 
 
 def _livekit_binary() -> Finding:
@@ -89,15 +99,21 @@ def _ports(home: Installation) -> Finding:
     return Finding("ports", True, "all free")
 
 
-def _ready(home: Installation) -> Iterator[Finding]:
+def readiness(home: Installation) -> Iterator[Finding]:
+    """Yield what the API says of each part that a call needs."""
     try:
         answer = httpx.get(f"{home.api_url}/health/ready", timeout=10.0, trust_env=False)
         parts = answer.json()["parts"]
     except (httpx.HTTPError, ValueError, KeyError) as exc:
         yield Finding("api", False, f"no answer: {type(exc).__name__}", "see `offhook logs`")
         return
-    for name, part in parts.items():
-        yield Finding(name, part["ok"], part.get("detail", "works"), part.get("remedy", ""))
+    for part in parts:
+        yield Finding(
+            str(part["name"]),
+            bool(part["ok"]),
+            part.get("detail") or "works",
+            part.get("remedy") or "",
+        )
 
 
 def _trunks(api: ApiClient) -> Iterator[Finding]:
@@ -105,7 +121,15 @@ def _trunks(api: ApiClient) -> Iterator[Finding]:
         if trunk.get("direction") == "inbound":
             continue
         address = str(trunk["address"])
-        answer = _options(address) if trunk.get("transport", "udp") == "udp" else None
+        answer = answers_options(address, tcp=trunk.get("transport") == "tcp")
+        if trunk.get("apply_error"):
+            yield Finding(
+                f"trunk {trunk['name']}",
+                False,
+                f"the SIP service refuses it: {trunk['apply_error']}",
+                f"change it: PATCH /trunk/{trunk['id']}",
+            )
+            continue
         yield Finding(
             f"trunk {trunk['name']}",
             answer is not None,
@@ -118,12 +142,21 @@ def _keys(api: ApiClient) -> Iterator[Finding]:
     names = [str(row["name"]) for row in api.get("/provider")["providers"]]
     seen = f"keys for {', '.join(names)}" if names else "no provider key: the embedded demo speaks"
     yield Finding("providers", True, seen)
+    for row in api.get("/assistant")["assistants"]:
+        lacking = sorted(set(row.get("needs_keys") or []) - set(names))
+        if lacking:
+            yield Finding(
+                f"assistant {row['name']}",
+                False,
+                f"needs a key for {', '.join(lacking)}",
+                " and ".join(f"`offhook provider set {name}`" for name in lacking),
+            )
 
 
 def _audio(home: Installation, api: ApiClient) -> Finding:
     out.print("  placing a test call to the carrier simulator …")
     try:
-        outcome = first_call(home, api)
+        outcome = first_call(home, api, limit_s=CALL_LIMIT_S)
     except ApiProblem as exc:
         return Finding("audio", False, str(exc), "see `offhook logs`")
     if outcome.problems:
@@ -131,26 +164,29 @@ def _audio(home: Installation, api: ApiClient) -> Finding:
     return Finding("audio", True, "a test call was answered, understood both ways and recorded")
 
 
-def _options(address: str) -> str | None:
+def answers_options(address: str, *, tcp: bool = False) -> str | None:
     """Return the status line with which a SIP address answers OPTIONS (RFC 3261, section 11)."""
-    host, _, port = address.partition(":")
-    target = (host, int(port) if port else 5060)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
-        link.settimeout(OPTIONS_LIMIT_S)
-        try:
-            link.connect(target)
-            ours = "{}:{}".format(*link.getsockname()[:2])
-            link.send(_options_request(address, ours))
+    parts = urlsplit(f"//{address}")
+    try:
+        target = (parts.hostname or "", parts.port or 5060)
+        kind = socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM
+        family, _, _, _, where = socket.getaddrinfo(*target, type=kind)[0]
+        with socket.socket(family, kind) as link:
+            link.settimeout(OPTIONS_LIMIT_S)
+            link.connect(where)
+            host, port = link.getsockname()[:2]
+            ours = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            link.send(_options_request(address, ours, "TCP" if tcp else "UDP"))
             first_line = link.recv(4096).split(b"\r\n", 1)[0].decode(errors="replace")
-        except OSError:
-            return None
+    except (OSError, ValueError):
+        return None
     return first_line.removeprefix("SIP/2.0 ") if first_line.startswith("SIP/2.0") else None
 
 
-def _options_request(address: str, ours: str) -> bytes:
+def _options_request(address: str, ours: str, transport: str) -> bytes:
     lines = (
         f"OPTIONS sip:{address} SIP/2.0",
-        f"Via: SIP/2.0/UDP {ours};rport;branch=z9hG4bK{secrets.token_hex(8)}",
+        f"Via: SIP/2.0/{transport} {ours};rport;branch=z9hG4bK{secrets.token_hex(8)}",
         f"From: <sip:doctor@{ours}>;tag={secrets.token_hex(4)}",
         f"To: <sip:{address}>",
         f"Call-ID: {secrets.token_hex(12)}",

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import re
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
 from offhook.api_client import ApiClient, ApiProblem
-from offhook.console import CallPrinter, say
+from offhook.console import CallPrinter, say, why
 from offhook.installation import Installation
 
 TALKS = "+12025550100"
 """The simulator's number that answers and asks about a dental clinic."""
+OURS = "+12025550199"
+"""The number that the first start gives the simulator's trunk."""
 EVENT_LIMIT_S = 90.0
 RECORDING_LIMIT_S = 10.0
 LAST_WORDS_LIMIT_S = 5.0
@@ -37,32 +40,42 @@ class Outcome(Struct, frozen=True):
 
 
 def place(
-    api: ApiClient, number: str, *, assistant_id: str | None = None, show: bool = True
+    api: ApiClient, order: dict[str, Any], *, limit_s: float | None = None
 ) -> tuple[dict[str, Any], CallPrinter]:
-    """Place an order now and print its conversation; returns the finished call object."""
-    body: dict[str, Any] = {"phone_number": number, "force_now": True}
-    if assistant_id:
-        body["assistant_id"] = assistant_id
-    order = api.post("/call", body)["call"]
+    """Place an order and print its conversation; returns the finished call object.
+
+    Args:
+        order: the body of `POST /call`.
+        limit_s: cancel the order when it is not over by then.
+
+    Raises:
+        ApiProblem: it was refused, or took too long.
+        KeyboardInterrupt: the user had enough; the order is cancelled.
+    """
+    order_id = api.post("/call", order)["call"]["id"]
     printer = CallPrinter()
-    for event in api.events(order["id"], limit_s=EVENT_LIMIT_S):
-        if show:
+    try:
+        for event in api.events(order_id, silence_s=EVENT_LIMIT_S, limit_s=limit_s):
             printer.show(event)
-        elif event.get("type") == "item_said":
-            printer.items.append(event["data"])
-    call: dict[str, Any] = api.get(f"/call/{order['id']}")["call"]
+    except (ApiProblem, KeyboardInterrupt):
+        with suppress(ApiProblem):  # it ended meanwhile, or the API is away
+            api.post(f"/call/{order_id}/cancel")
+        raise
+    call: dict[str, Any] = api.get(f"/call/{order_id}")["call"]
     return call, printer
 
 
-def first_call(home: Installation, api: ApiClient) -> Outcome:
+def first_call(home: Installation, api: ApiClient, *, limit_s: float | None = None) -> Outcome:
     """Call the simulator's talking number and check that both sides understood each other."""
     heard_before = _log_size(home.carrier_log)
-    call, _ = place(api, TALKS)
-    call = _with_recording(api, call)
+    # From the simulator's own number, so that no other trunk, a real one, is ever taken.
+    order = {"phone_number": TALKS, "from_phone_number": OURS, "force_now": True}
+    call, _ = place(api, order, limit_s=limit_s)
+    call = with_recording(api, call)
     attempt = call.get("last_call_attempt") or {}
     problems = []
     if not attempt.get("answered_at"):
-        problems.append(f"the call was not answered ({attempt.get('dial_error') or 'no attempt'})")
+        problems.append(f"the call was not answered ({why(attempt)})")
     else:
         problems += _compare(attempt.get("transcript") or [], home.carrier_log, heard_before)
         if not attempt.get("recording_url"):
@@ -127,7 +140,7 @@ def _compare(transcript: list[dict[str, Any]], log: Path, start: int) -> list[st
         time.sleep(0.1)
 
 
-def _with_recording(api: ApiClient, call: dict[str, Any]) -> dict[str, Any]:
+def with_recording(api: ApiClient, call: dict[str, Any]) -> dict[str, Any]:
     """Return the call once its recording is in; it comes within seconds of the hang-up."""
     deadline = time.monotonic() + RECORDING_LIMIT_S
     while time.monotonic() < deadline:

@@ -24,6 +24,8 @@ PROBE_S = 0.1
 STOP_LIMIT_S = 25.0
 RESTARTS, WITHIN_S = 5, 60.0
 """A part that dies more often than this is broken, and Offhook stops."""
+FIRST_PAUSE_S = 0.5
+"""Before the second restart; it doubles with each."""
 LOG_BYTES = 20 * 1024 * 1024
 LOG_CHECK_S = 30.0
 TAIL_LINES = 12
@@ -142,7 +144,7 @@ class Supervisor:
     def _check_alive(self, part: Part) -> None:
         code = self._running[part.name].returncode
         if code is not None:
-            raise PartFailed(f"{part.name} stopped with exit status {code}\n{self._last(part)}")
+            raise PartFailed(f"{part.name} stopped {_how(code)}\n{self._last(part)}")
 
     async def _watch(self, part: Part) -> None:
         deaths: deque[float] = deque(maxlen=RESTARTS)
@@ -150,20 +152,35 @@ class Supervisor:
             code = await self._running[part.name].wait()
             now = time.monotonic()
             if len(deaths) == RESTARTS and now - deaths[0] < WITHIN_S:
-                self._failed.set_result(
+                self._give_up(
                     PartFailed(
                         f"{part.name} stopped {RESTARTS + 1} times within {WITHIN_S:.0f} s, "
-                        f"the last time with exit status {code}\n{self._last(part)}"
+                        f"the last time {_how(code)}\n{self._last(part)}"
                     )
                 )
                 return
+            recent = sum(1 for death in deaths if now - death < WITHIN_S)
             deaths.append(now)
-            self._say(f"{part.name} stopped with exit status {code}; starting it again")
+            self._say(f"{part.name} stopped {_how(code)}; starting it again")
+            # The first time at once: calls wait. Then slower: what it needs may be coming back.
+            await asyncio.sleep(FIRST_PAUSE_S * 2 ** (recent - 1) if recent else 0)
             try:
                 await self._spawn(part)
             except PartFailed as exc:
-                self._failed.set_result(exc)
+                self._give_up(exc)
                 return
+            await self._see_healthy(part)
+
+    async def _see_healthy(self, part: Part) -> None:
+        """Say when a part is back; one that lives and never gets healthy is stopped."""
+        try:
+            await self._wait_healthy(part)
+        except PartFailed:
+            await self._end(part.name)
+
+    def _give_up(self, failure: PartFailed) -> None:
+        if not self._failed.done():
+            self._failed.set_result(failure)
 
     async def _end(self, name: str) -> None:
         process = self._running.get(name)
@@ -197,6 +214,13 @@ class Supervisor:
         text = path.read_text(errors="replace") if path.exists() else ""
         tail = "\n".join(f"  | {line[:400]}" for line in text.splitlines()[-TAIL_LINES:])
         return f"  its log is {path}\n{tail}"
+
+
+def _how(code: int) -> str:
+    """Return an exit status in words; a negative one is a signal."""
+    if code >= 0:
+        return f"with exit status {code}"
+    return f"by signal {signal.Signals(-code).name}"
 
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h

@@ -87,7 +87,7 @@ async def _call(home: Installation, supervisor: Supervisor, stop: asyncio.Event)
     )
     failed = asyncio.ensure_future(supervisor.wait_failed())
     try:
-        if not await _first_of(call, stop):
+        if not await _first_of(call, stop, failed):
             return None
         outcome = call.result()
     except ApiProblem as exc:
@@ -144,13 +144,24 @@ def _stop_signal() -> asyncio.Event:
     return stop
 
 
-async def _first_of(work: asyncio.Future[Any], stop: asyncio.Event) -> bool:
-    """Return whether `work` ended before `stop`; raises what it raised, cancels it otherwise."""
+async def _first_of(
+    work: asyncio.Future[Any],
+    stop: asyncio.Event,
+    failed: asyncio.Future[PartFailed] | None = None,
+) -> bool:
+    """Return whether `work` ended before `stop`; raises what it raised, cancels it otherwise.
+
+    Raises:
+        PartFailed: a part would not stay up, which ends the wait too.
+    """
     stopped = asyncio.ensure_future(stop.wait())
-    await asyncio.wait([work, stopped], return_when=asyncio.FIRST_COMPLETED)
+    waited = [work, stopped] if failed is None else [work, stopped, failed]
+    await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
     if not work.done():
         work.cancel()
+        if failed is not None and failed.done():
+            raise failed.result()
         return False
     work.result()
     return True

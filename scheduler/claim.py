@@ -7,10 +7,12 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control_plane.assistants import specs
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
+from control_plane.domain.assistant import Provider
 from control_plane.domain.attempt import (
     AttemptStatus,
     RecordingState,
@@ -18,10 +20,18 @@ from control_plane.domain.attempt import (
     room_name,
 )
 from control_plane.domain.dial_errors import DialFailureKind
-from control_plane.domain.facts import AttemptStarted, CancelRequested, DialFailed, HeldBack
+from control_plane.domain.facts import (
+    AttemptAbandoned,
+    AttemptStarted,
+    CancelRequested,
+    DialFailed,
+    HeldBack,
+)
 from control_plane.domain.gate import GateView, Go, Never, Wait, gate
 from control_plane.domain.ids import new_id
+from control_plane.domain.waiting import Cause
 from control_plane.orders import leases, lifecycle, repository
+from control_plane.providers.needed import missing_keys
 from control_plane.trunks.repository import Route, route
 
 
@@ -80,7 +90,22 @@ async def _start(session: AsyncSession, order: CallOrder, now: datetime) -> Atte
             ),
         )
         return None
+    missing = await missing_keys(session, order.organization_id, specs.load(order.spec))
+    if missing:
+        await lifecycle.apply(session, order, attempt, _no_key(missing, now))
+        return None
     return attempt
+
+
+def _no_key(missing: Sequence[Provider], now: datetime) -> AttemptAbandoned:
+    """Nobody is called by an agent that could not speak; waiting would bring no key."""
+    remedies = " and ".join(f"`offhook provider set {name}`" for name in missing)
+    return AttemptAbandoned(
+        at=now,
+        reason=Cause.PROVIDER_FAILED,
+        detail=f"no key for {', '.join(missing)}: run {remedies}, then order the call again",
+        hopeless=True,
+    )
 
 
 async def _attempt(

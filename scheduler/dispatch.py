@@ -23,6 +23,7 @@ from control_plane.domain.facts import (
     DialStarted,
 )
 from control_plane.domain.gate import Go, gate
+from control_plane.domain.waiting import Cause
 from control_plane.orders import leases, lifecycle
 from process.logs import get_logger
 from scheduler.claim import claim, view
@@ -128,7 +129,7 @@ class Dispatcher:
                 return trunk.sip_trunk_id
             if not applied_now:
                 await self._trunks.apply()
-        raise NotReady("trunk_not_applied")
+        raise NotReady(Cause.TRUNK_NOT_APPLIED)
 
     async def _pass_last_gate(self, attempt: Attempt, sip_trunk_id: str) -> DialRequest | None:
         """Return the dial, marked as begun; None when the order may not be dialled after all."""
@@ -143,7 +144,7 @@ class Dispatcher:
                 return None
             if row.agent_ended_at is not None:
                 await lifecycle.apply(
-                    session, order, row, AttemptAbandoned(at=now, reason="agent_gave_up")
+                    session, order, row, AttemptAbandoned(at=now, reason=Cause.AGENT_GAVE_UP)
                 )
                 return None
             row.dispatch_lease_until = now + leases.LEASE

@@ -10,6 +10,7 @@ import msgspec
 from control_plane.db.engine import Database
 from control_plane.db.models.attempt import Attempt
 from control_plane.domain.brief import AGENT_NAME, DispatchMetadata
+from control_plane.domain.waiting import Cause
 from control_plane.orders.leases import LEASE
 from control_plane.tokens import Scope, TokenSigner
 from scheduler.rooms import Rooms, RoomTrouble
@@ -20,7 +21,7 @@ _SWEEP_S = 1.0
 class NotReady(Exception):
     """No agent is ready for the call; `reason` is what the order's history says."""
 
-    def __init__(self, reason: str):
+    def __init__(self, reason: Cause):
         super().__init__(reason)
         self.reason = reason
 
@@ -55,12 +56,12 @@ class Preparer:
                 metadata=msgspec.json.encode(metadata).decode(),
             )
         except RoomTrouble as exc:
-            raise NotReady("livekit_unavailable") from exc
+            raise NotReady(Cause.LIVEKIT_UNAVAILABLE) from exc
         try:
             async with asyncio.timeout(self._ready_timeout_s):
                 await self._ready(attempt.id)
         except TimeoutError as exc:
-            raise NotReady("agent_not_ready") from exc
+            raise NotReady(Cause.AGENT_NOT_READY) from exc
 
     async def _ready(self, attempt_id: str) -> None:
         while True:
@@ -68,7 +69,7 @@ class Preparer:
             async with self._database.reading() as session:
                 row = await session.get_one(Attempt, attempt_id)
             if row.closed_at is not None or row.agent_ended_at is not None:
-                raise NotReady("agent_gave_up")
+                raise NotReady(Cause.AGENT_GAVE_UP)
             if row.agent_ready_at is not None:
                 return
             await self._database.bell.wait(since=heard, timeout_s=_SWEEP_S)

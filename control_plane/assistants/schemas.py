@@ -16,6 +16,7 @@ from control_plane.domain.assistant import (
     FaqItem,
     FirstSentenceMode,
     OpenRouterModel,
+    Provider,
     Voice,
 )
 from control_plane.domain.errors import BadInput
@@ -67,7 +68,10 @@ class AssistantPatch(AssistantFields, frozen=True, kw_only=True, forbid_unknown_
 
 
 class AssistantView(Struct, frozen=True, kw_only=True):
-    """An assistant as clients see it, secrets masked."""
+    """An assistant as clients see it, secrets masked.
+
+    `needs_keys` names the providers without whose key it cannot speak.
+    """
 
     id: str | None
     organization_id: str
@@ -89,6 +93,7 @@ class AssistantView(Struct, frozen=True, kw_only=True):
     voice: Voice | None
     ears: Ears
     recording_enabled: bool
+    needs_keys: list[Provider]
 
 
 class AssistantEnvelope(Struct, frozen=True):

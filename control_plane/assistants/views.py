@@ -8,6 +8,7 @@ from typing import Any
 from control_plane.assistants import specs
 from control_plane.assistants.schemas import AssistantView
 from control_plane.db.models.assistant import Assistant
+from control_plane.providers.needed import providers_of
 
 
 def view(row: Assistant) -> AssistantView:
@@ -56,4 +57,5 @@ def view_of_spec(
         voice=spec.voice,
         ears=spec.ears,
         recording_enabled=spec.recording_enabled,
+        needs_keys=sorted(providers_of(spec)),
     )

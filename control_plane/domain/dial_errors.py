@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from control_plane.domain.waiting import Cause
+
 
 class DialError(StrEnum):
     """Why a number was not reached, in the contract's words."""
@@ -24,11 +26,15 @@ class Policy(StrEnum):
     """What the order does next."""
 
     RETRY = "retry"  # by the order's own rules; completed when they are exhausted
-    END = "end"  # this order is over: the number's own answer
-    END_AND_BLOCK = "end_and_block"  # over, and the number goes to do-not-call
+    END = "end"  # the number cannot be reached: this order is over, errored
+    DECLINED = "declined"  # the callee said no: this order is over, completed
+    DECLINED_FOR_GOOD = "declined_for_good"  # and the number goes to do-not-call
     BACK_OFF = "back_off"  # the trunk's or our own trouble: try again soon, burn no attempt
     STOP_DESTINATION = "stop_destination"  # the trunk may not call there; burn no attempt
     STOP_TRUNK = "stop_trunk"  # the configuration is wrong; burn no attempt
+
+
+_COUNTED = frozenset({Policy.RETRY, Policy.END, Policy.DECLINED, Policy.DECLINED_FOR_GOOD})
 
 
 class DialFailureKind(StrEnum):
@@ -45,15 +51,19 @@ class DialFailureKind(StrEnum):
 
 
 class Meaning(Struct, frozen=True):
-    """A word for the caller of the API, and a policy for the scheduler."""
+    """A word for the caller of the API, a policy for the scheduler, and what a person is told.
+
+    `detail` is there where the word alone says too little.
+    """
 
     dial_error: DialError
     policy: Policy
+    detail: str = ""
 
     @property
     def counted(self) -> bool:
         """Return whether the attempt counts among the order's attempts."""
-        return self.policy in {Policy.RETRY, Policy.END, Policy.END_AND_BLOCK}
+        return self.policy in _COUNTED
 
 
 _E, _P = DialError, Policy
@@ -67,8 +77,17 @@ _BY_STATUS: dict[int, Meaning] = {
     **dict.fromkeys((500, 502, 504), Meaning(_E.NON_CLASSIFIED_ERROR, _P.BACK_OFF)),
     403: Meaning(_E.NO_INTERNATIONAL_PERMISSION, _P.STOP_DESTINATION),
     **dict.fromkeys((401, 407), Meaning(_E.PRECONDITION_FAILED, _P.STOP_TRUNK)),
-    603: Meaning(_E.NON_CLASSIFIED_ERROR, _P.END),
-    **dict.fromkeys((607, 608), Meaning(_E.NON_CLASSIFIED_ERROR, _P.END_AND_BLOCK)),
+    603: Meaning(_E.NON_CLASSIFIED_ERROR, _P.DECLINED, "the callee declined the call"),
+    607: Meaning(  # RFC 8197
+        _E.NON_CLASSIFIED_ERROR,
+        _P.DECLINED_FOR_GOOD,
+        "the callee marked the call as unwanted: do not call this number again",
+    ),
+    608: Meaning(  # RFC 8688
+        _E.NON_CLASSIFIED_ERROR,
+        _P.DECLINED_FOR_GOOD,
+        "a service on the way to the callee rejects calls from this number as unwanted",
+    ),
 }
 _BY_KIND: dict[DialFailureKind, Meaning] = {
     DialFailureKind.RING_TIMEOUT: Meaning(_E.NO_ANSWER, _P.RETRY),
@@ -81,6 +100,20 @@ _BY_KIND: dict[DialFailureKind, Meaning] = {
     DialFailureKind.OUTCOME_UNKNOWN: _REST,
     DialFailureKind.MEDIA: _REST,
 }
+
+
+_CAUSES = {
+    DialFailureKind.SERVICE_UNAVAILABLE: Cause.SIP_SERVICE_UNAVAILABLE,
+    DialFailureKind.TRUNK_MISSING: Cause.TRUNK_NOT_APPLIED,
+    DialFailureKind.UNREACHABLE: Cause.TRUNK_UNREACHABLE,
+}
+
+
+def cause_of(sip_status: int | None, kind: DialFailureKind) -> Cause:
+    """Return what an order waits for after a failure that is not its own."""
+    if sip_status is not None:
+        return Cause.TRUNK_BACKING_OFF
+    return _CAUSES.get(kind, Cause.TRUNK_BACKING_OFF)
 
 
 def of_status(sip_status: int) -> Meaning:

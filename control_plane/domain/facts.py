@@ -43,9 +43,15 @@ class DialStarted(Fact, frozen=True, kw_only=True):
 
 
 class AttemptAbandoned(Fact, frozen=True, kw_only=True):
-    """The attempt was given up before any INVITE, for a reason of our own."""
+    """The attempt was given up before any INVITE, for a reason of our own.
+
+    `reason` is a word of `waiting.Cause` or `gate.Rule`; `detail` tells a person what to do. With
+    `hopeless`, only a change of the configuration helps: the order is not tried again.
+    """
 
     reason: str
+    detail: str = ""
+    hopeless: bool = False
 
 
 class DialFailed(Fact, frozen=True, kw_only=True):

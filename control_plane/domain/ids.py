@@ -14,7 +14,7 @@ def new_id() -> str:
     return str(uuid_utils.uuid7())
 
 
-def parse_id(text: str, *, what: str) -> str:
+def parse_id(text: str, *, what: str, field: str = "id") -> str:
     """Return `text` as a lower-case UUID.
 
     Raises:
@@ -23,4 +23,4 @@ def parse_id(text: str, *, what: str) -> str:
     try:
         return str(UUID(text))
     except ValueError as exc:
-        raise NotFound(f"there is no {what} with the id {text[:64]!r}", field="id") from exc
+        raise NotFound(f"there is no {what} with the id {text[:64]!r}", field=field) from exc

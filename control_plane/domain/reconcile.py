@@ -7,6 +7,7 @@ from msgspec import Struct
 from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.dial_errors import DialFailureKind
 from control_plane.domain.events import EndReason
+from control_plane.domain.waiting import Cause
 
 ACTIVE = frozenset({"active", "automation", "hangup"})
 """The SIP service's words for a call that was answered."""
@@ -72,7 +73,7 @@ Verdict = Leave | Renew | Answer | Abandon | Fail | End
 def judge(seen: Seen) -> Verdict:
     """Return what is to be done; the first rule that fits."""
     if seen.status is AttemptStatus.QUEUED:
-        return Abandon("scheduler_lost")
+        return Abandon(Cause.SCHEDULER_LOST)
     if seen.status is AttemptStatus.ONGOING:
         return _ongoing(seen)
     if seen.inbound:

@@ -12,19 +12,14 @@ from control_plane.db.crypto import Vault
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.organization import ProviderKey
-from control_plane.domain.assistant import (
-    AssistantSpec,
-    DedicatedModel,
-    OpenRouterModel,
-    Provider,
-)
+from control_plane.domain.assistant import AssistantSpec, Provider
 from control_plane.domain.brief import CallBrief, ProviderAccess
 from control_plane.domain.errors import NotFound, StaleEpoch, TokenUsed
 from control_plane.orders import leases
+from control_plane.providers.needed import providers_of
 from control_plane.sealed import unseal
 from control_plane.tokens import Claims, Scope, TokenSigner
 
-_DEDICATED = {"gpt-4.1": Provider.OPENAI, "ministral-3-8b-instruct": Provider.MISTRAL}
 _SLACK = timedelta(hours=1)
 
 
@@ -67,21 +62,6 @@ async def build(
         heartbeat_secs=leases.HEARTBEAT_SECS,
         providers=await _access(session, vault, order.organization_id, spec),
     )
-
-
-def providers_of(spec: AssistantSpec) -> set[Provider]:
-    """Return the providers whose keys the assistant's agent needs, and no others."""
-    needed: set[Provider] = set()
-    if spec.voice is not None:
-        needed.add(Provider(spec.voice.provider))
-    if spec.ears.provider != "offline":
-        needed.add(Provider(spec.ears.provider))
-    match spec.llm_model:
-        case DedicatedModel(name=name):
-            needed.add(_DEDICATED[name])
-        case OpenRouterModel():
-            needed.add(Provider.OPENROUTER)
-    return needed
 
 
 async def _access(

@@ -8,6 +8,7 @@ from litestar import Controller, Request, Response, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.response import Stream
 
+from control_plane.domain.brief import Direction
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.errors import BadInput
 from control_plane.domain.ids import parse_id
@@ -65,6 +66,7 @@ class OrderController(Controller):
         views: GivenViews,
         status: Annotated[list[str] | None, QueryParameter(description="Any of these")] = None,
         number: Annotated[str | None, QueryParameter(description="Either side's, in E.164")] = None,
+        direction: Annotated[str | None, QueryParameter(description="inbound or outbound")] = None,
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> CallPage:
@@ -72,8 +74,9 @@ class OrderController(Controller):
         query = repository.page_of_orders(
             principal.organization_id,
             statuses=[_status(word) for word in status or []],
-            number=e164(number, field="number") if number is not None else None,
-            before=parse_id(cursor, what="call") if cursor is not None else None,
+            number=_number(number) if number is not None else None,
+            direction=_direction(direction) if direction is not None else None,
+            before=parse_id(cursor, what="call", field="cursor") if cursor is not None else None,
             limit=limit + 1,
         )
         async with database.reading() as session:
@@ -126,6 +129,18 @@ class OrderController(Controller):
             media_type=EVENT_STREAM,
             headers={"Cache-Control": "no-store"},
         )
+
+
+def _number(text: str) -> str:
+    """Return the number; a + that was not escaped arrives as a space."""
+    return e164(f"+{text[1:]}" if text.startswith(" ") else text, field="number")
+
+
+def _direction(word: str) -> Direction:
+    try:
+        return Direction(word)
+    except ValueError as exc:
+        raise BadInput("direction is inbound or outbound", field="direction") from exc
 
 
 def _status(word: str) -> OrderStatus:

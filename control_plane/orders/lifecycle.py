@@ -18,10 +18,10 @@ from control_plane.domain import dial_errors, facts
 from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.brief import Direction
 from control_plane.domain.call_order import OrderStatus
-from control_plane.domain.dial_errors import Policy
+from control_plane.domain.dial_errors import DialError, Policy
 from control_plane.domain.events import AttemptResult, EndedBy, EndReason
 from control_plane.domain.gate import Rule
-from control_plane.domain.retry import Finish, TryAgain, after_failure
+from control_plane.domain.retry import Finish, TryAgain, after_abandoned, after_failure
 from control_plane.orders.history import announce, record
 
 _ENDINGS = {
@@ -57,7 +57,8 @@ def _held_back(
 ) -> None:
     order.status = orders.move(order.status, OrderStatus.SCHEDULED)
     order.due_at = fact.until
-    order.waiting_rule = fact.rule
+    if fact.rule is not Rule.BACK_OFF or order.waiting_rule is None:  # it has its cause already
+        order.waiting_rule = fact.rule
     record(
         session,
         order,
@@ -137,10 +138,19 @@ def _abandoned(
     session: AsyncSession, order: CallOrder, attempt: Attempt | None, fact: facts.AttemptAbandoned
 ) -> None:
     call = _required(attempt)
-    call.ended_by, call.end_reason = EndedBy.SYSTEM, fact.reason
+    # What the agent said of its own end is closer to the cause than that it ended.
+    failed = call.agent_ended_at is not None and call.end_reason == EndReason.PROVIDER_FAILED
+    reason = EndReason.PROVIDER_FAILED if failed else fact.reason
+    policy = after_abandoned(
+        reason, hopeless=fact.hopeless, uncounted_in_a_row=order.uncounted_in_a_row + 1
+    )
+    call.ended_by, call.end_reason = EndedBy.SYSTEM, reason
+    call.detail = fact.detail or call.detail
     call.counted = False
+    if policy is not Policy.BACK_OFF:
+        call.dial_error = DialError.PRECONDITION_FAILED
     _close_unanswered(session, order, call, fact)
-    _go_on(session, order, call, Policy.BACK_OFF, fact)
+    _go_on(session, order, call, policy, fact, cause=reason)
 
 
 def _failed(
@@ -152,6 +162,7 @@ def _failed(
         return
     meaning = dial_errors.meaning(fact.sip_status, fact.kind)
     call.sip_status, call.sip_reason = fact.sip_status, fact.sip_reason[:300] or None
+    call.detail = meaning.detail or call.detail
     call.ended_by = EndedBy.SYSTEM
     call.result = None
     call.end_reason = EndReason.NOT_ANSWERED
@@ -160,11 +171,14 @@ def _failed(
         call.counted = meaning.counted
     else:
         call.end_reason = EndReason.CANCELLED
+        if fact.sip_status is None:  # the service's complaint that we ended its room
+            call.sip_reason = None
     if call.counted:
         order.calls_count += 1
         order.uncounted_in_a_row = 0
     _close_unanswered(session, order, call, fact)
-    _go_on(session, order, call, meaning.policy, fact)
+    cause = dial_errors.cause_of(fact.sip_status, fact.kind)
+    _go_on(session, order, call, meaning.policy, fact, cause=cause)
 
 
 def _cancelled(
@@ -180,9 +194,15 @@ def _cancelled(
 
 
 def _go_on(
-    session: AsyncSession, order: CallOrder, call: Attempt, policy: Policy, fact: facts.Fact
+    session: AsyncSession,
+    order: CallOrder,
+    call: Attempt,
+    policy: Policy,
+    fact: facts.Fact,
+    *,
+    cause: str,
 ) -> None:
-    """Decide what the order does after an attempt that reached nobody."""
+    """Decide what the order does after an attempt that reached nobody, and what it waits for."""
     if order.cancel_requested_at is not None:
         _finish(session, order, call, OrderStatus.CANCELLED, fact)
         return
@@ -194,7 +214,7 @@ def _go_on(
         case TryAgain(at):
             order.status = orders.move(order.status, OrderStatus.QUEUED_FOR_CALLING)
             order.due_at = order.not_before = at
-            order.waiting_rule = Rule.BACK_OFF
+            order.waiting_rule = cause
             record(
                 session,
                 order,
@@ -205,7 +225,8 @@ def _go_on(
                 status=order.status,
                 rule=Rule.BACK_OFF,
                 until=at,
-                reason=call.end_reason,
+                reason=cause,
+                detail=call.detail,
             )
 
 
@@ -245,6 +266,8 @@ def _close(session: AsyncSession, order: CallOrder, call: Attempt, fact: facts.F
         attempt_status=call.status,
         dial_error=call.dial_error,
         sip_status=call.sip_status,
+        sip_reason=call.sip_reason,
+        detail=call.detail,
         ended_by=call.ended_by,
         end_reason=call.end_reason,
         result=call.result,

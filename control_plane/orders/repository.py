@@ -12,6 +12,7 @@ from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.history import CallEventRow
 from control_plane.domain.attempt import RecordingState
+from control_plane.domain.brief import Direction
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.errors import NotFound
 
@@ -66,6 +67,7 @@ def page_of_orders(
     *,
     statuses: Collection[OrderStatus] = (),
     number: str | None = None,
+    direction: Direction | None = None,
     before: str | None = None,
     limit: int,
 ) -> Select[CallOrder]:
@@ -77,6 +79,8 @@ def page_of_orders(
         query = query.where(
             or_(CallOrder.to_phone_number == number, CallOrder.from_phone_number == number)
         )
+    if direction is not None:
+        query = query.where(CallOrder.direction == direction)
     if before is not None:
         query = query.where(CallOrder.id < before)
     return query.order_by(CallOrder.id.desc()).limit(limit)

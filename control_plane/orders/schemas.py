@@ -72,7 +72,8 @@ class AttemptView(Struct, frozen=True, kw_only=True):
 class CallView(Struct, frozen=True, kw_only=True):
     """A call order and how far it got.
 
-    `waiting_for` names the rule that holds it back, `next_at` the instant of the next try.
+    `waiting_for` names what holds it back (a rule, or the part that is missing), `next_at` the
+    instant of the next try.
     """
 
     id: str

@@ -43,7 +43,7 @@ async def place(
             "force_now calls at once and scheduled_at later: give one of the two",
             field="scheduled_at",
         )
-    later = request.scheduled_at.astimezone(UTC) if request.scheduled_at is not None else None
+    later = _instant(request.scheduled_at)
     async with database.transaction() as session:
         assistant_id, version, stored = await _choose_assistant(
             session, vault, organization_id, request, now=now
@@ -77,6 +77,16 @@ async def place(
     return order
 
 
+def _instant(given: datetime | None) -> datetime | None:
+    """Return `given` in UTC."""
+    try:
+        return given.astimezone(UTC) if given is not None else None
+    except OverflowError as exc:  # the years 1 and 9999, in a zone that leads out of them
+        raise BadInput(
+            "scheduled_at is not a time in UTC; use a nearer one", field="scheduled_at"
+        ) from exc
+
+
 async def cancel(database: Database, organization_id: str, order_id: str) -> CallOrder:
     """Return the order, cancelled, or with its cancel noted while an attempt is live.
 
@@ -104,7 +114,7 @@ async def _choose_assistant(
 ) -> tuple[str | None, int, dict[str, Any]]:
     """Return id, version and stored spec; `assistant_id` wins over `assistant`."""
     if request.assistant_id is not None:
-        key = parse_id(request.assistant_id, what="assistant")
+        key = parse_id(request.assistant_id, what="assistant", field="assistant_id")
         row = await assistants.get_assistant(session, organization_id, key, field="assistant_id")
         return row.id, row.version, row.spec
     if request.assistant is not None:

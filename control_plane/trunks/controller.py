@@ -62,6 +62,7 @@ class TrunkController(Controller):
             await _check(session, row)
             if data.is_default:
                 await repository.clear_default_trunk(session, owner, data.direction)
+                await repository.prefer_numbers_of(session, row)
             session.add(row)
             wake(session)
             return await _view(session, row)
@@ -137,6 +138,7 @@ async def _apply_patch(
         row.secret_id = secret.id
     if data.is_default is True:
         await repository.clear_default_trunk(session, row.organization_id, row.direction)
+        await repository.prefer_numbers_of(session, row)
         row.is_default = True
     elif data.is_default is False:
         row.is_default = False
@@ -145,6 +147,9 @@ async def _apply_patch(
 
 async def _check(session: AsyncSession, row: Trunk) -> None:
     """Refuse what the SIP service would refuse, with a remedy (observed in LiveKit SIP)."""
+    others = await repository.list_trunks(session, row.organization_id)
+    if any(each.name == row.name and each.id != row.id for each in others):
+        raise Conflict(f"there is a trunk named {row.name!r} already: choose another", field="name")
     if (row.username is None) != (row.secret_id is None):
         raise BadInput("username and password belong together: give both or none", field="username")
     if row.direction == Direction.OUTBOUND:
@@ -160,7 +165,7 @@ async def _check(session: AsyncSession, row: Trunk) -> None:
             field="numbers",
         )
     _check_addresses(row.allowed_addresses)
-    for other in await repository.list_trunks(session, row.organization_id):
+    for other in others:
         if other.direction == Direction.INBOUND and other.id != row.id:
             _check_conflict(row, other)
 

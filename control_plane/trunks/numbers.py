@@ -106,14 +106,14 @@ class NumberController(Controller):
 async def _trunk(session: AsyncSession, owner: str, trunk_id: str | None) -> str | None:
     if trunk_id is None:
         return None
-    key = parse_id(trunk_id, what="trunk")
+    key = parse_id(trunk_id, what="trunk", field="trunk_id")
     return (await repository.get_trunk(session, owner, key)).id
 
 
 async def _assistant(session: AsyncSession, owner: str, assistant_id: str | None) -> str | None:
     if assistant_id is None:
         return None
-    key = parse_id(assistant_id, what="assistant")
+    key = parse_id(assistant_id, what="assistant", field="assistant_id")
     return (await get_assistant(session, owner, key, field="assistant_id")).id
 
 

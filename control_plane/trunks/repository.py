@@ -61,6 +61,20 @@ async def clear_default_trunk(session: AsyncSession, organization_id: str, direc
     )
 
 
+async def prefer_numbers_of(session: AsyncSession, trunk: Trunk) -> None:
+    """Stop calling from a default number that takes another trunk than the new default one."""
+    if trunk.direction == Direction.OUTBOUND:
+        await session.execute(
+            update(Number)
+            .where(
+                Number.organization_id == trunk.organization_id,
+                Number.trunk_id.is_not(None),
+                Number.trunk_id != trunk.id,
+            )
+            .values(is_default=False)
+        )
+
+
 async def clear_default_number(session: AsyncSession, organization_id: str) -> None:
     """Leave the organization without a default number."""
     await session.execute(

@@ -109,6 +109,7 @@ class Carrier:
     def _refused(self, request: Request) -> Reply | None:
         given = request.header("proxy-authorization")
         outcome = Outcome.WRONG
+        # Wrong credentials are asked for again (RFC 3261 section 22.1); the caller gives up.
         if given is not None:
             outcome = self._authority.check(
                 given,
@@ -119,8 +120,6 @@ class Carrier:
             )
         if outcome is Outcome.VALID:
             return None
-        if given is not None and outcome is Outcome.WRONG:
-            return self._reply(request, 403, "Forbidden")
         self._note(request, 407, "Proxy Authentication Required")
         stale = outcome is Outcome.STALE
         return challenge(self._authority.challenge(request.call_id, stale=stale))

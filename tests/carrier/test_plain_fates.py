@@ -134,8 +134,10 @@ async def test_credentials_are_asked_for_and_checked(running: Running) -> None:
         challenge = refused.header("Proxy-Authenticate")
         wrong = digest(challenge, number=phone.number, username=USERNAME, password="wrong")
         phone.invite(authorization=wrong)
-        assert (await phone.final()).status == 403
+        again = await phone.final()
+        assert again.status == 407
         phone.ack()
+        challenge = again.header("Proxy-Authenticate")
         right = digest(challenge, number=phone.number, username=USERNAME, password=PASSWORD)
         phone.invite(authorization=right)
         await phone.answered()

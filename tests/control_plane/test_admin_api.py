@@ -6,10 +6,12 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from control_plane.app import Resources
+from control_plane.db.models.trunk import Trunk
 from control_plane.settings import Settings
+from control_plane.trunks.repository import route
 
 pytestmark = pytest.mark.db
 
@@ -173,3 +175,47 @@ async def test_a_provider_is_set_masked_and_forgotten(api: httpx.AsyncClient) ->
     assert (await api.delete("/provider/openai")).status_code == 204
     assert (await api.get("/provider/openai")).status_code == 404
     assert (await api.put("/provider/nobody", json={"api_key": "x"})).status_code == 404
+
+
+async def _outbound(api: httpx.AsyncClient, name: str, **fields: Any) -> httpx.Response:
+    body = {"name": name, "address": "127.0.0.1:9", "numbers": ["+12025550123"], **fields}
+    return await api.post("/trunk", json=body)
+
+
+async def test_a_new_default_trunk_is_not_passed_over_for_anothers_number(
+    api: httpx.AsyncClient, resources: Resources
+) -> None:
+    """The simulator's number was the default one; a real carrier must be used at once."""
+    made = (await _outbound(api, "carrier", is_default=True)).json()
+    async with resources.database.reading() as session:
+        owner = await session.scalar(select(Trunk.organization_id).where(Trunk.id == made["id"]))
+        assert owner is not None
+        way = await route(session, owner, None)
+        simulated = await route(session, owner, "+12025550199")
+    assert way is not None
+    assert (way.trunk.id, way.from_phone_number) == (made["id"], "+12025550123")
+    assert simulated is not None
+    assert simulated.trunk.name == "simulator"
+
+
+async def test_a_trunks_name_is_its_own(api: httpx.AsyncClient) -> None:
+    refused = await _outbound(api, "simulator")
+    assert (refused.status_code, refused.json()["field"]) == (409, "name")
+
+
+async def test_a_wrong_address_is_told_the_right_form(api: httpx.AsyncClient) -> None:
+    refused = await _outbound(api, "carrier", address="sip:a b")
+    assert "no sip: before it" in refused.json()["detail"]
+
+
+async def test_an_assistant_names_the_keys_it_needs(api: httpx.AsyncClient) -> None:
+    made = await api.post(
+        "/assistant",
+        json={
+            "name": "A",
+            "prompt": "p",
+            "llm_model": {"type": "dedicated-instance", "name": "gpt-4.1"},
+            "voice": {"id": "v", "provider": "cartesia"},
+        },
+    )
+    assert made.json()["assistant"]["needs_keys"] == ["cartesia", "openai"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import httpx
@@ -21,6 +22,9 @@ async def place(api: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
     assert answer.status_code == 200, answer.text
     call: dict[str, Any] = answer.json()["call"]
     return call
+
+
+WHEN = "scheduled_at"
 
 
 def problem(answer: httpx.Response, status: int, field: str | None) -> dict[str, Any]:
@@ -80,7 +84,7 @@ async def test_the_seed_shape_is_there(api: httpx.AsyncClient) -> None:
             "scheduled_at",
         ),
         ({"phone_number": NUMBER, "assistant_id": new_id()}, 404, "assistant_id"),
-        ({"phone_number": NUMBER, "assistant_id": "x"}, 404, "id"),
+        ({"phone_number": NUMBER, "assistant_id": "x"}, 404, "assistant_id"),
         ({"phone_number": NUMBER, "from_phone_number": "+12025550188"}, 422, "from_phone_number"),
         ({"phone_number": NUMBER, "assistant": {"name": "x"}}, 422, "assistant.prompt"),
         (
@@ -102,6 +106,18 @@ async def test_the_seed_shape_is_there(api: httpx.AsyncClient) -> None:
             "first_sentence",
         ),
         ({"phone_number": NUMBER + "\0"}, 422, None),
+        (
+            {"phone_number": NUMBER, "scheduled_at": "9999-12-31T23:59:59-14:00"},
+            422,
+            "scheduled_at",
+        ),
+        (
+            {"phone_number": NUMBER, "scheduled_at": "0001-01-01T00:00:00+14:00"},
+            422,
+            "scheduled_at",
+        ),
+        ({"phone_number": NUMBER, "metadata": {"a": {}}}, 422, "metadata"),
+        ({"phone_number": NUMBER + " please"}, 422, "phone_number"),
     ],
 )
 async def test_bad_input_names_the_field_and_writes_nothing(
@@ -111,9 +127,68 @@ async def test_bad_input_names_the_field_and_writes_nothing(
     assert (await api.get("/call")).json()["calls"] == []
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff", rb'{"phone_number":"\ud800"}'])
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff"])
 async def test_what_is_not_json_is_a_problem(api: httpx.AsyncClient, content: bytes) -> None:
     problem(await api.post("/call", content=content), 400, None)
+
+
+@pytest.mark.parametrize(
+    "text", [rb"\ud800", rb"x\uDFFFy", rb"\udc00\ud800", rb"\ud83d\ude00\ud83d"]
+)
+async def test_half_a_surrogate_pair_is_named(api: httpx.AsyncClient, text: bytes) -> None:
+    refused = await api.post("/call", content=b'{"phone_number":"' + text + b'"}')
+    assert "surrogate" in problem(refused, 422, None)["detail"]
+
+
+async def test_a_whole_surrogate_pair_is_text(api: httpx.AsyncClient) -> None:
+    body = rb'{"phone_number":"+12025550123","metadata":{"a":"\ud83d\ude00 \\ud800"}}'
+    answer = await api.post("/call", content=body)
+    assert answer.json()["call"]["metadata"] == {"a": "\U0001f600 \\ud800"}
+
+
+@pytest.mark.parametrize(
+    ("assistant", "words"),
+    [
+        ({"prompt": "x", "voice": {"id": "v", "provider": "acme"}}, "cartesia, elevenlabs"),
+        ({"prompt": "x", "llm_model": {"type": "acme"}}, "custom, dedicated-instance, openrouter"),
+        ({"prompt": "x", "first_sentence_mode": "acme"}, "generated, none, static"),
+        ({"prompt": 5}, "expected text, got a whole number"),
+    ],
+)
+async def test_a_wrong_word_is_answered_with_the_right_ones(
+    api: httpx.AsyncClient, assistant: dict[str, Any], words: str
+) -> None:
+    refused = await api.post("/call", json={"phone_number": NUMBER, "assistant": assistant})
+    assert words in refused.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "field"),
+    [
+        ("stauts=completed", 422, "stauts"),
+        ("status=nope", 422, "status"),
+        ("direction=up", 422, "direction"),
+        ("limit=0", 422, "limit"),
+        ("limit=x", 422, "limit"),
+        ("cursor=x", 404, "cursor"),
+        ("number=12", 422, "number"),
+    ],
+)
+async def test_bad_filters_are_named(
+    api: httpx.AsyncClient, query: str, status: int, field: str
+) -> None:
+    problem(await api.get(f"/call?{query}"), status, field)
+
+
+async def test_calls_are_filtered_by_number_and_direction(api: httpx.AsyncClient) -> None:
+    await api.post("/call", json={"phone_number": NUMBER})
+    for query, count in (
+        (f"number={NUMBER}", 1),  # a plus that curl did not escape
+        ("number=%2B12025550166", 0),
+        ("direction=outbound", 1),
+        ("direction=inbound", 0),
+    ):
+        assert len((await api.get(f"/call?{query}")).json()["calls"]) == count, query
 
 
 async def test_a_megabyte_is_too_large(api: httpx.AsyncClient) -> None:
@@ -214,6 +289,29 @@ async def test_every_route_is_documented(api: httpx.AsyncClient) -> None:
     assert len(operations) > 25
     assert all(op["operationId"] and op.get("summary") for op in operations)
     assert len({op["operationId"] for op in operations}) == len(operations)
+
+
+async def test_every_operation_tells_of_its_errors(api: httpx.AsyncClient) -> None:
+    document = (await api.get("/schema/openapi.json")).json()
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            if path.startswith("/health"):
+                assert operation["security"] == []
+                continue
+            told = {"401", "403", "404", "409", "422"}
+            told |= {"400", "413"} if "requestBody" in operation else set()
+            assert told <= set(operation["responses"]), (method, path)
+    references = set(re.findall(r"#/components/schemas/([\w.]+)", json.dumps(document)))
+    assert references <= set(document["components"]["schemas"])
+    assert "/livekit/webhook" not in document["paths"]
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/x", 404), ("PUT", "/call", 405)])
+async def test_what_is_not_there_says_what_is(
+    api: httpx.AsyncClient, method: str, path: str, status: int
+) -> None:
+    detail = problem(await api.request(method, path), status, None)["detail"]
+    assert "/schema" in detail
 
 
 async def test_a_forged_livekit_webhook_is_refused(

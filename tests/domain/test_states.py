@@ -81,7 +81,7 @@ def test_only_trouble_of_ours_is_tried_again(policy: Policy) -> None:
     match policy:
         case Policy.BACK_OFF:
             assert decision == TryAgain(NOW + timedelta(seconds=5))
-        case Policy.RETRY:
+        case Policy.RETRY | Policy.DECLINED | Policy.DECLINED_FOR_GOOD:
             assert decision == Finish(OrderStatus.COMPLETED)
         case _:
             assert decision == Finish(OrderStatus.ERRORED)

@@ -75,7 +75,7 @@ async def test_a_killed_part_is_started_again(make: Make, ready_url: str) -> Non
     async with asyncio.timeout(10):
         while supervisor.pid("sleeper") == old:
             await asyncio.sleep(0)
-    assert said[-1] == "sleeper stopped with exit status -9; starting it again"
+    assert said[-1] == "sleeper stopped by signal SIGKILL; starting it again"
 
 
 async def test_a_part_that_keeps_dying_stops_everything(make: Make, ready_url: str) -> None:

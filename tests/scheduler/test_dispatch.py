@@ -7,10 +7,13 @@ import asyncio
 import pytest
 from sqlalchemy import func, select
 
+from control_plane.assistants.schemas import InlineAssistant
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.history import OutboxRow
+from control_plane.domain.assistant import DedicatedModel
 from control_plane.domain.attempt import AttemptStatus
+from control_plane.domain.brief import DispatchMetadata
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.events import AttemptResult, CallEnded, EndedBy, EndReason
 from control_plane.orders.service import cancel
@@ -63,7 +66,7 @@ async def test_nobody_is_called_without_a_ready_agent(desk: Desk) -> None:
     assert desk.sip.dialled == []
     assert (attempt.end_reason, attempt.counted) == ("agent_not_ready", False)
     assert stored.status is OrderStatus.QUEUED_FOR_CALLING
-    assert (stored.waiting_rule, stored.calls_count) == ("back_off", 0)
+    assert (stored.waiting_rule, stored.calls_count) == ("agent_not_ready", 0)
     assert attempt.ended_at is not None
     assert stored.due_at is not None
     assert (stored.due_at - attempt.ended_at).total_seconds() == 5
@@ -91,7 +94,8 @@ async def test_our_own_trouble_burns_no_attempt(desk: Desk, trouble: str) -> Non
         (480, K.BAD_REQUEST, "temporarily_unavailable", OrderStatus.COMPLETED, 1),
         (None, K.RING_TIMEOUT, "no_answer", OrderStatus.COMPLETED, 1),
         (404, K.BAD_REQUEST, "number_non_attributed", OrderStatus.ERRORED, 1),
-        (603, K.BAD_REQUEST, "non_classified_error", OrderStatus.ERRORED, 1),
+        (603, K.BAD_REQUEST, "non_classified_error", OrderStatus.COMPLETED, 1),
+        (607, K.BAD_REQUEST, "non_classified_error", OrderStatus.COMPLETED, 1),
         (403, K.BAD_REQUEST, "no_international_permission", OrderStatus.ERRORED, 0),
         (None, K.AUTHENTICATION, "precondition_failed", OrderStatus.ERRORED, 0),
         (503, K.BAD_REQUEST, "too_many_calls", OrderStatus.QUEUED_FOR_CALLING, 0),
@@ -223,3 +227,64 @@ async def test_an_order_without_a_trunk_ends_in_error(desk: Desk) -> None:
         stored.from_phone_number = "+12025550142"
     stored, attempt = await run(desk, order)
     assert (stored.status, attempt.dial_error) == (OrderStatus.ERRORED, "precondition_failed")
+
+
+async def test_nobody_is_called_without_the_providers_key(desk: Desk) -> None:
+    mute = InlineAssistant(prompt="Be kind.", llm_model=DedicatedModel("gpt-4.1"))
+    order = await factories.order(desk.database, desk.vault, desk.owner, assistant=mute)
+    stored, attempt = await run(desk, order)
+    assert desk.journal == []
+    assert (stored.status, stored.calls_count) == (OrderStatus.ERRORED, 0)
+    assert (attempt.end_reason, attempt.dial_error) == ("provider_failed", "precondition_failed")
+    assert "offhook provider set openai" in (attempt.detail or "")
+
+
+async def test_a_failing_provider_is_named_and_tried_three_times(desk: Desk) -> None:
+    async def give_up(told: DispatchMetadata) -> None:
+        ended = CallEnded(
+            seq=1,
+            at=0.0,
+            ended_by=EndedBy.SYSTEM,
+            end_reason=EndReason.PROVIDER_FAILED,
+            result=AttemptResult.UNKNOWN,
+            detail="the key was refused",
+        )
+        await report(desk.database, told.attempt_id or "", told.epoch, ended)
+
+    desk.rooms.agent = give_up
+    order = await factories.order(desk.database, desk.vault, desk.owner)
+    for expected in (OrderStatus.QUEUED_FOR_CALLING, OrderStatus.QUEUED_FOR_CALLING):
+        stored, attempt = await run(desk, order)
+        assert (stored.status, stored.waiting_rule) == (expected, "provider_failed")
+        assert (attempt.end_reason, attempt.detail) == ("provider_failed", "the key was refused")
+        async with desk.database.transaction() as session:
+            row = await session.get_one(CallOrder, order.id)
+            row.due_at = row.not_before = factories.ago(seconds=1)
+    stored, attempt = await run(desk, order)
+    assert stored.status is OrderStatus.ERRORED
+    assert desk.sip.dialled == []
+
+
+@pytest.mark.parametrize(
+    ("sip_status", "kind", "cause"),
+    [
+        (503, K.BAD_REQUEST, "trunk_backing_off"),
+        (None, K.SERVICE_UNAVAILABLE, "sip_service_unavailable"),
+        (None, K.UNREACHABLE, "trunk_unreachable"),
+        (None, K.TRUNK_MISSING, "trunk_not_applied"),
+    ],
+)
+async def test_an_order_that_waits_says_for_what(
+    desk: Desk, sip_status: int | None, kind: DialFailureKind, cause: str
+) -> None:
+    order = await factories.order(desk.database, desk.vault, desk.owner)
+    desk.sip.answer = DialFailure(kind=kind, sip_status=sip_status)
+    stored, _ = await run(desk, order)
+    assert stored.waiting_rule == cause
+
+
+async def test_a_call_marked_as_unwanted_says_so(desk: Desk) -> None:
+    order = await factories.order(desk.database, desk.vault, desk.owner)
+    desk.sip.answer = DialFailure(kind=K.BAD_REQUEST, sip_status=607, sip_reason="Unwanted")
+    _, attempt = await run(desk, order)
+    assert "do not call this number again" in (attempt.detail or "")

@@ -1,0 +1,79 @@
+"""What Litestar's OpenAPI document leaves out: our problem documents, and what needs no key."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from litestar.openapi.spec import (
+    OpenAPI,
+    OpenAPIMediaType,
+    OpenAPIResponse,
+    Operation,
+    PathItem,
+    Reference,
+    Schema,
+)
+from litestar.openapi.spec.enums import OpenAPIType
+
+from control_plane.problems import PROBLEM_JSON
+
+_OPEN = "/health"
+_METHODS = ("get", "post", "put", "patch", "delete")
+_TEXT = Schema(type=OpenAPIType.STRING)
+_PROBLEM = Schema(
+    title="Problem",
+    description="A problem document (RFC 9457); `field` names the part of the request that is "
+    "wrong, `detail` says what to do.",
+    type=OpenAPIType.OBJECT,
+    properties={
+        "type": _TEXT,
+        "title": _TEXT,
+        "status": Schema(type=OpenAPIType.INTEGER),
+        "code": _TEXT,
+        "detail": _TEXT,
+        "field": _TEXT,
+    },
+    required=["title", "status", "code", "detail"],
+)
+_MEANINGS = {
+    HTTPStatus.BAD_REQUEST: "The body is not JSON",
+    HTTPStatus.UNAUTHORIZED: "No API key, or one that is not valid",
+    HTTPStatus.FORBIDDEN: "The API key lacks the scope",
+    HTTPStatus.NOT_FOUND: "There is no such thing in this organization",
+    HTTPStatus.CONFLICT: "The thing is not in a state that allows this",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than 256 KiB",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "A field has a value that cannot be used",
+}
+_WITH_BODY = {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
+
+
+def add_problems(document: OpenAPI) -> None:
+    """Tell of the errors of every operation, and free the health checks of the key."""
+    schemas = document.components.schemas
+    document.components.schemas = {**(schemas or {}), "Problem": _PROBLEM}
+    for path, item in (document.paths or {}).items():
+        for operation in _operations(item):
+            if path.startswith(_OPEN):
+                operation.security = []
+            else:
+                _add(operation)
+
+
+def _operations(item: PathItem) -> list[Operation]:
+    found = (getattr(item, method) for method in _METHODS)
+    return [each for each in found if each is not None]
+
+
+def _add(operation: Operation) -> None:
+    responses = dict(operation.responses or {})
+    responses.pop(str(HTTPStatus.BAD_REQUEST.value), None)  # Litestar's own form, never sent
+    for status, meaning in _MEANINGS.items():
+        if operation.request_body is None and status in _WITH_BODY:
+            continue
+        responses[str(status.value)] = OpenAPIResponse(
+            description=meaning,
+            content={
+                PROBLEM_JSON: OpenAPIMediaType(schema=Reference(ref="#/components/schemas/Problem"))
+            },
+        )
+    operation.responses = responses

@@ -1,0 +1,124 @@
+"""What docs/reference says is what the code does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from typer.main import get_command
+
+from agent.settings import AgentSettings
+from control_plane.assistants.schemas import AssistantFields
+from control_plane.domain.assistant import Provider
+from control_plane.domain.attempt import AttemptStatus
+from control_plane.domain.call_order import OrderStatus
+from control_plane.domain.dial_errors import DialFailureKind, of_kind, of_status
+from control_plane.domain.events import EndReason
+from control_plane.domain.waiting import Cause
+from control_plane.settings import ApiSettings, StorageSettings
+from offhook import ports
+from offhook.admin import PROVIDERS
+from offhook.cli import app
+from scheduler.settings import SchedulerSettings
+from sip.carrier.fates import listing
+from sip.carrier.settings import CarrierSettings
+from sip.gateway.settings import Settings as GatewaySettings
+from sip.settings import LiveKitSettings
+
+pytestmark = pytest.mark.unit
+
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "reference"
+STRUCTS = (
+    AgentSettings,
+    ApiSettings,
+    CarrierSettings,
+    GatewaySettings,
+    LiveKitSettings,
+    SchedulerSettings,
+    StorageSettings,
+)
+
+
+def rows(page: str) -> list[list[str]]:
+    """Return the cells of every row of the page's tables."""
+    text = (FOLDER / page).read_text()
+    return [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
+
+
+def commands() -> dict[str, Any]:
+    """Return every command by its name on the command line."""
+    found: dict[str, Any] = {}
+    top: Any = get_command(app)
+    for name, command in top.commands.items():
+        inner = getattr(command, "commands", {})
+        found |= {f"{name} {each}": one for each, one in inner.items()} or {name: command}
+    return found
+
+
+def words(page: str, column: int = 0) -> set[str]:
+    """Return what stands in code style in a column of the page's tables."""
+    return {word for row in rows(page) for word in re.findall(r"`([^`]+)`", row[column])}
+
+
+def test_every_setting_is_there_with_its_default() -> None:
+    told = {
+        name: row[1] for row in rows("settings.md") for name in re.findall(r"[A-Z_]{5,}", row[0])
+    }
+    for kind in STRUCTS:
+        for field in msgspec.structs.fields(kind):
+            name = field.encode_name
+            assert name in told, name
+            if "PORT" not in name and not field.required and field.default:
+                shown = str(field.default).removesuffix(".0")
+                assert f"`{shown}`" in told[name], name
+    for setting, default, _ in ports.table():
+        for name in setting.split(", "):
+            assert default in told[name]
+
+
+def test_every_command_is_there() -> None:
+    assert words("commands.md") >= {f"offhook {name}" for name in commands()}
+
+
+def test_every_option_is_there() -> None:
+    text = (FOLDER / "commands.md").read_text()
+    for name, command in commands().items():
+        for flag in (flag for option in command.params for flag in option.opts):
+            if flag.startswith("--") and flag not in {"--help", "--default", "--follow"}:
+                assert flag in text, (name, flag)
+
+
+def test_the_command_line_knows_every_provider() -> None:
+    assert set(PROVIDERS) == {provider.value for provider in Provider}
+
+
+def test_every_field_of_an_assistant_is_there() -> None:
+    fields = {field.name for field in msgspec.structs.fields(AssistantFields)}
+    assert words("assistant.md") == fields
+
+
+def test_the_simulators_numbers_are_those_it_lists() -> None:
+    told = [[cell.strip(" `") for cell in row[:3]] for row in rows("simulator.md")[2:]]
+    printed = [re.split(r"\s{2,}", line.strip(), maxsplit=2) for line in listing().splitlines()]
+    assert told == [row for row in printed if row[0].startswith("+")]
+
+
+def test_every_state_is_there() -> None:
+    told = words("call-states.md")
+    assert told >= {each.value for each in (*OrderStatus, *AttemptStatus, *Cause)}
+    text = (FOLDER / "call-states.md").read_text()
+    assert [reason for reason in EndReason if f"`{reason.value}`" not in text] == []
+
+
+def test_every_sip_answer_of_the_table_is_there() -> None:
+    told = {
+        int(status): row[1].strip(" `")
+        for row in rows("call-states.md")
+        for status in re.findall(r"\b[3-6]\d\d\b", row[0])
+    }
+    rest = of_kind(DialFailureKind.OUTCOME_UNKNOWN)
+    table = {s: of_status(s).dial_error for s in range(300, 700) if of_status(s) != rest}
+    assert told == table
