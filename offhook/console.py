@@ -33,6 +33,8 @@ def why(attempt: dict[str, Any]) -> str:
         words = str(attempt["end_reason"])  # our own reason says more than the contract's word
     if attempt.get("sip_status"):
         words += f" (SIP {attempt['sip_status']} {attempt.get('sip_reason') or ''})"
+    elif attempt.get("sip_reason"):  # the SIP service's own explanation
+        words += f" ({attempt['sip_reason']})"
     return f"{words}: {attempt['detail']}" if attempt.get("detail") else words
 
 

@@ -91,9 +91,8 @@ def _disk(home: Installation) -> Finding:
 
 
 def _ports(home: Installation) -> Finding:
-    hosts = {"OFFHOOK_SIP_PORT": home.sip_host, "OFFHOOK_SIP_UA_PORT": home.sip_host}
     try:
-        check_free(home.ports, hosts)
+        check_free(home.ports, home.hosts)
     except PortRefused as exc:
         return Finding("ports", False, str(exc))
     return Finding("ports", True, "all free")

@@ -75,8 +75,18 @@ class Installation:
 
     @property
     def carrier_address(self) -> str:
-        """The carrier simulator's host and port."""
-        return f"127.0.0.1:{self.ports['OFFHOOK_CARRIER_PORT']}"
+        """The carrier simulator's host and port.
+
+        It lives where our SIP does: a user agent at a network address reaches no loopback.
+        """
+        return f"{self.sip_host}:{self.ports['OFFHOOK_CARRIER_PORT']}"
+
+    @property
+    def hosts(self) -> dict[str, str]:
+        """The address of each port setting that is not on 127.0.0.1."""
+        names = [name for name in self.ports if name.startswith("OFFHOOK_CARRIER_")]
+        names += ["OFFHOOK_SIP_PORT", "OFFHOOK_SIP_UA_PORT"]
+        return dict.fromkeys(names, self.sip_host)
 
     @property
     def carrier_log(self) -> Path:
@@ -122,6 +132,7 @@ class Installation:
             "OFFHOOK_DATA": str(self.data),
             "OFFHOOK_EMBEDDED": "true",
             "OFFHOOK_SIP_HOST": self.sip_host,
+            "OFFHOOK_CARRIER_HOST": self.sip_host,
             "OFFHOOK_CARRIER_ADDRESS": self.carrier_address,
             "OFFHOOK_CARRIER_LOG": str(self.carrier_log),
             "OFFHOOK_INTERNAL_URL": f"http://127.0.0.1:{self.ports['OFFHOOK_INTERNAL_PORT']}",

@@ -46,7 +46,7 @@ def parts(home: Installation, livekit: LiveKitServer) -> list[Part]:
         Part(
             "carrier",
             _module("sip.carrier"),
-            f"{local}:{port['OFFHOOK_CARRIER_HEALTH_PORT']}/healthz",
+            f"http://{home.sip_host}:{port['OFFHOOK_CARRIER_HEALTH_PORT']}/healthz",
             wave=1,
         ),
         Part("control-plane", _module("control_plane"), f"{home.api_url}/health/live", wave=1),

@@ -49,6 +49,7 @@ class Supervisor:
         self._environment = dict(environment)
         self._logs = logs
         self._say = say
+        self._log_starts: dict[str, int] = {}
         self._running: dict[str, asyncio.subprocess.Process] = {}
         self._watchers: list[asyncio.Task[None]] = []
         self._failed: asyncio.Future[PartFailed] = asyncio.get_running_loop().create_future()
@@ -92,6 +93,7 @@ class Supervisor:
 
     async def _spawn(self, part: Part) -> None:
         with self._log_file(part).open("ab") as log:
+            self._log_starts[part.name] = log.tell()
             self._running[part.name] = await self._start_process(part, log)
 
     async def _start_process(self, part: Part, log: IO[bytes]) -> asyncio.subprocess.Process:
@@ -211,8 +213,14 @@ class Supervisor:
 
     def _last(self, part: Part) -> str:
         path = self._log_file(part)
-        text = path.read_text(errors="replace") if path.exists() else ""
-        tail = "\n".join(f"  | {line[:400]}" for line in text.splitlines()[-TAIL_LINES:])
+        lines: list[str] = []
+        with suppress(FileNotFoundError), path.open("rb") as log:
+            start = self._log_starts.get(part.name, 0)
+            log.seek(start if start <= path.stat().st_size else 0)  # trimmed meanwhile
+            lines = log.read().decode(errors="replace").splitlines()
+        # What a part prints for people tells more than its structured log.
+        plain = [line for line in lines if line and not line.startswith("{")]
+        tail = "\n".join(f"  | {line[:400]}" for line in (plain or lines)[-TAIL_LINES:])
         return f"  its log is {path}\n{tail}"
 
 

@@ -44,10 +44,7 @@ async def _run(home: Installation, *, once: bool, call: bool) -> int:
     first = home.first_start()
     try:
         home.prepare()
-        ports.check_free(
-            home.ports,
-            {"OFFHOOK_SIP_PORT": home.sip_host, "OFFHOOK_SIP_UA_PORT": home.sip_host},
-        )
+        ports.check_free(home.ports, home.hosts)
         livekit = await asyncio.to_thread(obtain, os.environ, say)
     except (ports.PortRefused, NoLiveKitServer) as exc:
         fail(str(exc))

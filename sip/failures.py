@@ -24,6 +24,7 @@ _BY_TEXT: tuple[tuple[str, DialFailureKind], ...] = (
     ("requested sip trunk does not exist", _K.TRUNK_MISSING),
     ("fail to resolve target", _K.UNREACHABLE),
     ("dial err=", _K.UNREACHABLE),
+    ("invite could not be sent", _K.UNREACHABLE),
     ("transport error", _K.UNREACHABLE),
     ("sdp", _K.MEDIA),
     ("codec", _K.MEDIA),
@@ -51,7 +52,8 @@ def failure_of(error: BaseException) -> DialFailure:
         kind = _K.AUTHENTICATION if status in {401, 407} else _K.BAD_REQUEST
         return DialFailure(kind=kind, sip_status=status, sip_reason=error.sip_status or "")
     if isinstance(error, api.ServerError):
-        return DialFailure(kind=_kind(error), sip_reason=error.message)
+        reason = error.message.removeprefix("twirp error unknown: ")
+        return DialFailure(kind=_kind(error), sip_reason=reason)
     if isinstance(error, aiohttp.ClientConnectorError):
         # Nothing was sent: the service is down, and nobody was called.
         return DialFailure(kind=_K.SERVICE_UNAVAILABLE, sip_reason=str(error))

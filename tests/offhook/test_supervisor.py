@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from aiohttp import web
 
 from offhook.parts import Part
-from offhook.supervisor import PartFailed, Supervisor
+from offhook.supervisor import FIRST_PAUSE_S, PartFailed, Supervisor
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
 
@@ -102,3 +103,32 @@ async def test_each_part_has_its_own_log(make: Make, ready_url: str, tmp_path: P
     async with asyncio.timeout(10):
         while (tmp_path / "talker.log").read_text() != "up\n":
             await asyncio.sleep(0)
+
+
+async def test_only_the_last_words_of_this_run_are_shown(
+    make: Make, ready_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.log").write_text("words of an earlier run\n")
+    code = """print('{"msg": "starting"}'); raise SystemExit('the database is too new')"""
+    with pytest.raises(PartFailed) as failed:
+        await make(Part("broken", (sys.executable, "-c", code), NOBODY, 0)).start(ready_url)
+    assert "the database is too new" in str(failed.value)
+    assert "earlier run" not in str(failed.value)
+    assert "starting" not in str(failed.value)
+
+
+async def test_a_part_that_keeps_dying_is_given_time_between_its_starts(
+    make: Make, ready_url: str
+) -> None:
+    said: list[str] = []
+    supervisor = make(part("sleeper", SLEEPER), said=said)
+    await supervisor.start(ready_url)
+    for count in (1, 2):
+        old = supervisor.pid("sleeper")
+        began = time.monotonic()
+        os.kill(old, signal.SIGKILL)
+        async with asyncio.timeout(10):
+            while supervisor.pid("sleeper") == old:
+                await asyncio.sleep(0)
+        waited = time.monotonic() - began
+        assert (waited >= FIRST_PAUSE_S) is (count == 2)
