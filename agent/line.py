@@ -70,8 +70,18 @@ class LineIn(io.AudioInput):
             await stream.aclose()
 
 
+class _Segment:
+    """What the session hands over between two flushes; it is told once how much was heard."""
+
+    def __init__(self) -> None:
+        self.sent_s = 0.0
+
+
 class LineOut(io.AudioOutput):
     """The agent's speech, mono int16 at `SAID_RATE`, sent to a room track in real time.
+
+    The track never pauses: between two segments it carries silence. A track that pauses makes the
+    far end's jitter buffer start over at every sentence, late first and then squeezed to catch up.
 
     Args:
         on_said: called with the samples handed to the line and the time (s since the epoch) at
@@ -90,14 +100,11 @@ class LineOut(io.AudioOutput):
         self._on_said = on_said
         self._on_cut = on_cut
         self._source = rtc.AudioSource(SAID_RATE, 1, queue_size_ms=QUEUE_MS)
-        self._waiting: deque[rtc.AudioFrame | None] = deque()  # None ends a segment
-        self._wake = asyncio.Event()
-        self._may_play = asyncio.Event()
-        self._may_play.set()
-        self._in_segment = False
-        self._unfinished = 0  # segments begun whose end the session has not been told
-        self._sent_s = 0.0  # of the current segment
-        self._segment = 0  # rises with every segment that ended, heard or cut
+        self._waiting: deque[tuple[_Segment, rtc.AudioFrame | None]] = deque()  # None: its end
+        self._may_play = True
+        self._open: _Segment | None = None  # being captured
+        self._unfinished: list[_Segment] = []  # in order; the session has not been told their end
+        self._speech_until = 0.0  # when the last sample of speech handed over plays
         self._pump: asyncio.Task[None] | None = None
 
     async def publish(self, room: rtc.Room) -> None:
@@ -110,47 +117,48 @@ class LineOut(io.AudioOutput):
         self.start()
 
     def start(self) -> None:
-        """Begin to play what is said."""
+        """Begin to play."""
         self._pump = asyncio.create_task(self._play(), name="line out")
 
     async def capture_frame(self, frame: rtc.AudioFrame) -> None:
         await super().capture_frame(frame)
+        if self._open is None:
+            self._open = _Segment()
+            self._unfinished.append(self._open)
         size = SAID_RATE * FRAME_MS // 1000 * 2
         data = bytes(frame.data)
         for start in range(0, len(data), size):
-            self._waiting.append(_frame(data[start : start + size]))
-        if not self._in_segment:
-            self._in_segment = True
-            self._unfinished += 1
-        self._wake.set()
+            self._waiting.append((self._open, _frame(data[start : start + size])))
 
     def flush(self) -> None:
         super().flush()
-        if self._in_segment:
-            self._in_segment = False
-            self._waiting.append(None)
-            self._wake.set()
+        if self._open is not None:
+            self._waiting.append((self._open, None))
+            self._open = None
 
     def clear_buffer(self) -> None:
         """Fall silent: drop what waits and what WebRTC has not played."""
         if not self._unfinished:
             return
-        unplayed_s = self._source.queued_duration
+        now = time.time()
+        unplayed_s = max(0.0, self._speech_until - now)
         self._waiting.clear()
         self._source.clear_queue()
-        self._in_segment = False
-        self._on_cut(time.time())
-        self._end_segment(max(0.0, self._sent_s - unplayed_s), interrupted=True)
-        while self._unfinished:
-            self._end_segment(0.0, interrupted=True)
+        self._speech_until = now
+        self._open = None
+        self._on_cut(now)
+        cut, self._unfinished = self._unfinished, []
+        for segment in cut:
+            heard_s = max(0.0, segment.sent_s - unplayed_s)
+            self.on_playback_finished(playback_position=heard_s, interrupted=True)
 
     def pause(self) -> None:
         super().pause()
-        self._may_play.clear()
+        self._may_play = False
 
     def resume(self) -> None:
         super().resume()
-        self._may_play.set()
+        self._may_play = True
 
     async def aclose(self) -> None:
         """Stop playing and free the track's source."""
@@ -160,32 +168,34 @@ class LineOut(io.AudioOutput):
         await self._source.aclose()
 
     async def _play(self) -> None:
+        """Hand over speech or silence; the source waits while it holds QUEUE_MS: real time."""
         while True:
-            await self._may_play.wait()
-            if not self._waiting:
-                self._wake.clear()
-                await self._wake.wait()
+            if not self._waiting or not self._may_play:
+                await self._source.capture_frame(_SILENCE)
                 continue
-            frame = self._waiting.popleft()
-            segment = self._segment
+            segment, frame = self._waiting.popleft()
             if frame is None:
-                await self._source.wait_for_playout()
-                if segment == self._segment:
-                    self._end_segment(self._sent_s, interrupted=False)
+                left_s = max(0.0, self._speech_until - time.time())
+                asyncio.get_running_loop().call_later(left_s, self._heard, segment)
                 continue
-            starts_at = time.time() + self._source.queued_duration
-            if not self._sent_s:
-                self.on_playback_started(created_at=starts_at)
-            self._sent_s += frame.duration
-            self._on_said(bytes(frame.data), starts_at)
-            # Waits while WebRTC holds QUEUE_MS already: this is what keeps real time.
-            await self._source.capture_frame(frame)
+            await self._say(segment, frame)
 
-    def _end_segment(self, position_s: float, *, interrupted: bool) -> None:
-        self._segment += 1
-        self._unfinished -= 1
-        self._sent_s = 0.0
-        self.on_playback_finished(playback_position=position_s, interrupted=interrupted)
+    async def _say(self, segment: _Segment, frame: rtc.AudioFrame) -> None:
+        now = time.time()
+        if self._speech_until <= now:
+            self._source.clear_queue()  # silence, which must not delay the word
+        starts_at = max(now, self._speech_until)
+        if not segment.sent_s:
+            self.on_playback_started(created_at=starts_at)
+        segment.sent_s += frame.duration
+        self._speech_until = starts_at + frame.duration
+        self._on_said(bytes(frame.data), starts_at)
+        await self._source.capture_frame(frame)
+
+    def _heard(self, segment: _Segment) -> None:
+        if segment in self._unfinished:
+            self._unfinished.remove(segment)
+            self.on_playback_finished(playback_position=segment.sent_s, interrupted=False)
 
 
 def _frame(samples: bytes) -> rtc.AudioFrame:
@@ -195,3 +205,7 @@ def _frame(samples: bytes) -> rtc.AudioFrame:
         num_channels=1,
         samples_per_channel=len(samples) // 2,
     )
+
+
+# Longer than a frame: every hand-over wakes each room of the process, and speech drops it anyway.
+_SILENCE = _frame(bytes(SAID_RATE // 10 * 2))

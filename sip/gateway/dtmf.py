@@ -8,6 +8,10 @@ import time
 from baresip.call import Call
 from baresip.errors import BaresipError
 
+from process.logs import get_logger
+
+log = get_logger("sip.gateway.dtmf")
+
 _KEYS = "0123456789*#abcd"
 _PAUSE = "w"
 _STEP_S = 0.5  # start to start, and the length of one `w`
@@ -58,5 +62,6 @@ class DigitSender:
         while True:
             try:
                 await play(self._call, await self._waiting.get())
-            except BaresipError:
-                return  # the call has ended
+            except BaresipError as error:
+                # The call has ended, or the phone takes no telephone-events just now.
+                log.warning("a key could not be sent to the phone", error=str(error))
