@@ -93,18 +93,27 @@ def free_port(kind: int = socket.SOCK_DGRAM) -> int:
 
 def settings(data: Path) -> dict[str, str]:
     """Return an environment with free ports and `data` as data folder."""
-    chosen = {
-        port.setting: str(
-            free_port(socket.SOCK_STREAM if port.protocol == "tcp" else socket.SOCK_DGRAM)
-        )
-        for port in ports.PORTS
-    }
-    # Below the ephemeral ports, so that nothing else is given one of them meanwhile.
-    base = random.randrange(10_000, 30_000, 800)
-    for index, (low, high, *_) in enumerate(ports.RANGES):
-        chosen |= {low: str(base + index * 400), high: str(base + index * 400 + 399)}
+    chosen = next(found for found in iter(_ports, {}) if found is not None)
     chosen |= {"OFFHOOK_DATA": str(data), "OFFHOOK_LOG_PII": "true", "OFFHOOK_RINGING_TIMEOUT": "8"}
     return {**os.environ, **chosen}
+
+
+def _ports() -> dict[str, str] | None:
+    """Return a block of ports that nobody has, or null when this one is not free.
+
+    Below the ephemeral ports, so that nothing else is given one of them meanwhile.
+    """
+    base = random.randrange(10_000, 31_000, 1_000)
+    chosen = {}
+    for index, (low, high, *_) in enumerate(ports.RANGES):
+        chosen |= {low: base + index * 400, high: base + index * 400 + 399}
+    # Every second one: a SIP stack may take the port above its own for TLS.
+    chosen |= {port.setting: base + 800 + 2 * n for n, port in enumerate(ports.PORTS)}
+    try:
+        ports.check_free(chosen, {})
+    except ports.PortRefused:
+        return None
+    return {name: str(number) for name, number in chosen.items()}
 
 
 @contextmanager
