@@ -57,7 +57,7 @@ async def desk(
                 database,
                 rooms=rooms,
                 dialer=sip,
-                preparer=Preparer(database, rooms, signer, ready_timeout_s=0.2),
+                preparer=Preparer(database, rooms, signer, ready_timeout_s=2.0),
                 trunks=keeper,
                 tasks=tasks,
                 ringing_timeout_s=30,
