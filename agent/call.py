@@ -14,9 +14,9 @@ from livekit.agents import (
     UserStateChangedEvent,
 )
 
-from agent.ending import Ending, Verdict
+from agent.ending import Ending, Verdict, report_end
 from agent.keys import KeyCollector
-from agent.limits import SilenceWatch, hold_max_duration
+from agent.limits import SilenceWatch, hold_max_duration, played
 from agent.persona import Persona
 from agent.reporter import Reporter
 from agent.transcript import Transcriber
@@ -24,7 +24,6 @@ from control_plane.domain.brief import LOST_ATTRIBUTE, CallBrief
 from control_plane.domain.events import (
     AttemptResult,
     CallAnswered,
-    CallEnded,
     EndedBy,
     EndReason,
 )
@@ -109,13 +108,8 @@ class Call:
     def report_end(self, verdict: Verdict) -> None:
         """Report how the call ended."""
         spoke = self._transcriber.person_spoke
-        self._reporter.report(
-            CallEnded,
-            ended_by=verdict.by,
-            end_reason=verdict.reason,
-            result=AttemptResult.HUMAN if spoke else AttemptResult.UNKNOWN,
-            detail=verdict.detail,
-        )
+        result = AttemptResult.HUMAN if spoke else AttemptResult.UNKNOWN
+        report_end(self._reporter, verdict, result)
 
     def end_politely(self) -> None:
         """Say the closing sentence once what is being said is over, then hang up."""
@@ -128,15 +122,11 @@ class Call:
             item.type == "message" for item in current.chat_items
         )
         if current is not None:
-            await asyncio.wait(
-                [asyncio.ensure_future(current.wait_for_playout())], timeout=PLAYOUT_LIMIT_S
-            )
+            await played(current, PLAYOUT_LIMIT_S)
         sentence = self._brief.assistant.end_of_call_sentence
         if sentence or not already_spoke:
             handle = self._session.say(sentence or CLOSING, allow_interruptions=False)
-            await asyncio.wait(
-                [asyncio.ensure_future(handle.wait_for_playout())], timeout=PLAYOUT_LIMIT_S
-            )
+            await played(handle, PLAYOUT_LIMIT_S)
         self.ending.end(EndedBy.AGENT, EndReason.TOOL_END_CALL)
 
     async def _greet(self, persona: Persona) -> None:

@@ -6,7 +6,8 @@ import asyncio
 
 from msgspec import Struct
 
-from control_plane.domain.events import EndedBy, EndReason
+from agent.reporter import Reporter
+from control_plane.domain.events import AttemptResult, CallEnded, EndedBy, EndReason
 
 
 class Verdict(Struct, frozen=True):
@@ -15,6 +16,17 @@ class Verdict(Struct, frozen=True):
     by: EndedBy
     reason: EndReason | None = None
     detail: str = ""
+
+
+def report_end(reporter: Reporter, verdict: Verdict, result: AttemptResult) -> None:
+    """Report how a call ended and what answered it."""
+    reporter.report(
+        CallEnded,
+        ended_by=verdict.by,
+        end_reason=verdict.reason,
+        result=result,
+        detail=verdict.detail,
+    )
 
 
 class Ending:

@@ -13,7 +13,7 @@ from livekit.agents.voice.room_io import RoomOptions
 
 from agent.briefing import NobodyThere, get_brief
 from agent.call import Call
-from agent.ending import Verdict
+from agent.ending import Verdict, report_end
 from agent.first_sentence import prepare
 from agent.internal_api import InternalApi, Refused, Unreachable
 from agent.line import LineIn, LineOut
@@ -25,7 +25,6 @@ from control_plane.domain.brief import CallBrief
 from control_plane.domain.events import (
     AgentReady,
     AttemptResult,
-    CallEnded,
     EndedBy,
     EndReason,
     RecordingFinished,
@@ -57,9 +56,11 @@ async def run_call(context: JobContext, engines: Engines, internal_url: str) -> 
         await _hold(context, brief, engines, reporter, recorder)
     except (ProviderKeyMissing, APIError) as exc:
         log.warning("a provider failed before the call", why=str(exc))
-        _report_failure(reporter, EndReason.PROVIDER_FAILED, str(exc))
+        verdict = Verdict(EndedBy.SYSTEM, EndReason.PROVIDER_FAILED, str(exc))
+        report_end(reporter, verdict, AttemptResult.UNKNOWN)
     except Exception as exc:
-        _report_failure(reporter, EndReason.AGENT_LOST, type(exc).__name__)
+        verdict = Verdict(EndedBy.SYSTEM, EndReason.AGENT_LOST, type(exc).__name__)
+        report_end(reporter, verdict, AttemptResult.UNKNOWN)
         raise
     finally:
         await _leave(context)
@@ -140,17 +141,6 @@ async def _finish_recording(recorder: StereoRecorder, reporter: Reporter) -> Non
             duration_ms=finished.duration_ms,
             sha256=finished.sha256,
         )
-
-
-def _report_failure(reporter: Reporter, reason: EndReason, detail: str) -> None:
-    verdict = Verdict(EndedBy.SYSTEM, reason, detail)
-    reporter.report(
-        CallEnded,
-        ended_by=verdict.by,
-        end_reason=verdict.reason,
-        result=AttemptResult.UNKNOWN,
-        detail=verdict.detail,
-    )
 
 
 async def _delete_room(context: JobContext) -> None:

@@ -12,6 +12,7 @@ from livekit.agents import (
     UserInputTranscribedEvent,
     UserStateChangedEvent,
 )
+from livekit.agents.voice import SpeechHandle
 
 from agent.ending import Ending
 from control_plane.domain.assistant import AssistantSpec
@@ -21,6 +22,11 @@ FAREWELL_S = 9.0
 """Set aside for `max_duration_end_message` (≤ 150 characters), so that it ends by the limit."""
 ASK = ("Are you still there?", "I cannot hear you. Are you still on the line?")
 GOODBYE = "I will hang up now. Goodbye."
+
+
+async def played(speech: SpeechHandle, limit_s: float) -> None:
+    """Return when `speech` was heard or interrupted, or the limit has passed."""
+    await asyncio.wait([asyncio.ensure_future(speech.wait_for_playout())], timeout=limit_s)
 
 
 async def hold_max_duration(
@@ -34,10 +40,7 @@ async def hold_max_duration(
     if message:
         session.interrupt(force=True)
         handle = session.say(message, allow_interruptions=False)
-        await asyncio.wait(
-            [asyncio.ensure_future(handle.wait_for_playout())],
-            timeout=max(0.0, answered_at + limit_s - time.monotonic()),
-        )
+        await played(handle, max(0.0, answered_at + limit_s - time.monotonic()))
     ending.end(EndedBy.SYSTEM, EndReason.MAX_DURATION)
 
 

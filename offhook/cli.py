@@ -83,8 +83,7 @@ def call(
         order["assistant_id"] = assistant
     try:
         api = connect(home)
-        done, _ = place(api, order)
-        done = with_recording(api, done)
+        done = with_recording(api, place(api, order))
     except ApiProblem as exc:
         fail(str(exc))
         raise typer.Exit(1) from None

@@ -42,7 +42,6 @@ class CallPrinter:
     """Prints an order's events as a conversation, as they come."""
 
     def __init__(self) -> None:
-        self.items: list[dict[str, Any]] = []
         self._answered = False
 
     def show(self, event: dict[str, Any]) -> None:
@@ -54,7 +53,6 @@ class CallPrinter:
             handler(data)
 
     def _on_item_said(self, data: dict[str, Any]) -> None:
-        self.items.append(data)
         role, content = data.get("role"), str(data.get("content", ""))
         if role == "tool":
             out.print(f"  [dim]· tool {_escape(str(data.get('tool_name')))}[/]")

@@ -24,7 +24,6 @@ RECORDING_LIMIT_S = 10.0
 LAST_WORDS_LIMIT_S = 5.0
 ALIKE = 80.0
 """Of 100, how alike what was said and what was heard must be: two engines, a telephone between."""
-FINAL = ("completed", "cancelled", "errored")
 
 
 class Outcome(Struct, frozen=True):
@@ -39,9 +38,7 @@ class Outcome(Struct, frozen=True):
         return self.call.get("last_call_attempt") or {}
 
 
-def place(
-    api: ApiClient, order: dict[str, Any], *, limit_s: float | None = None
-) -> tuple[dict[str, Any], CallPrinter]:
+def place(api: ApiClient, order: dict[str, Any], *, limit_s: float | None = None) -> dict[str, Any]:
     """Place an order and print its conversation; returns the finished call object.
 
     Args:
@@ -62,7 +59,7 @@ def place(
             api.post(f"/call/{order_id}/cancel")
         raise
     call: dict[str, Any] = api.get(f"/call/{order_id}")["call"]
-    return call, printer
+    return call
 
 
 def first_call(home: Installation, api: ApiClient, *, limit_s: float | None = None) -> Outcome:
@@ -70,8 +67,7 @@ def first_call(home: Installation, api: ApiClient, *, limit_s: float | None = No
     heard_before = _log_size(home.carrier_log)
     # From the simulator's own number, so that no other trunk, a real one, is ever taken.
     order = {"phone_number": TALKS, "from_phone_number": OURS, "force_now": True}
-    call, _ = place(api, order, limit_s=limit_s)
-    call = with_recording(api, call)
+    call = with_recording(api, place(api, order, limit_s=limit_s))
     attempt = call.get("last_call_attempt") or {}
     problems = []
     if not attempt.get("answered_at"):

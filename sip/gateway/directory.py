@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from google.protobuf.message import Message
 from livekit.protocol import models
@@ -68,10 +68,7 @@ class Directory:
         old = self._store.outbound.get(request.sip_trunk_id)
         if old is None:
             raise validate.trunk_missing()
-        if request.HasField("update"):
-            new = _changed(old, request.update)
-        else:
-            new = _replaced(old, request.replace)
+        new = _updated(old, request)
         new.sip_trunk_id = old.sip_trunk_id
         validate.outbound_trunk(new)
         return self._store.put_outbound(_stamped(new))
@@ -83,10 +80,7 @@ class Directory:
         old = self._store.inbound.get(request.sip_trunk_id)
         if old is None:
             raise validate.trunk_missing()
-        if request.HasField("update"):
-            new = _changed(old, request.update)
-        else:
-            new = _replaced(old, request.replace)
+        new = _updated(old, request)
         new.sip_trunk_id = old.sip_trunk_id
         validate.inbound_trunk(new, self._store.inbound.values())
         return self._store.put_inbound(_stamped(new))
@@ -158,10 +152,7 @@ class Directory:
         old = self._store.rules.get(request.sip_dispatch_rule_id)
         if old is None:
             raise validate.rule_missing()
-        if request.HasField("update"):
-            new = _changed(old, request.update)
-        else:
-            new = _replaced(old, request.replace)
+        new = _updated(old, request)
         new.sip_dispatch_rule_id = old.sip_dispatch_rule_id
         validate.dispatch_rule(new, self._store.rules.values())
         return self._store.put_rule(_stamped(new))
@@ -201,6 +192,18 @@ def _chosen(kept: dict[str, M], ids: Iterable[str]) -> list[M]:
 def _stamped(item: M) -> M:
     getattr(item, "updated_at").GetCurrentTime()  # noqa: B009 - every kind has the field
     return item
+
+
+def _updated(
+    old: M,
+    request: proto.UpdateSIPOutboundTrunkRequest
+    | proto.UpdateSIPInboundTrunkRequest
+    | proto.UpdateSIPDispatchRuleRequest,
+) -> M:
+    """`old` as the request wants it: some fields changed, or all replaced."""
+    if request.HasField("update"):
+        return _changed(old, request.update)
+    return _replaced(old, cast("M", request.replace))
 
 
 def _replaced(old: M, new: M) -> M:
