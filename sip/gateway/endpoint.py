@@ -78,6 +78,7 @@ class Endpoint:
                 sip_trace=True,
                 extra_config_text=(
                     f"sip_listen {settings.sip_host}:{settings.ua_port}\n"
+                    "sip_transports udp\n"  # otherwise it takes the next port too, for TLS
                     f"rtp_ports {settings.rtp_port_min}-{settings.rtp_port_max}\n{_JITTER}"
                 ),
             )

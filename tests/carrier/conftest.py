@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from sip.carrier.carrier import Carrier
 from sip.carrier.senses import Senses
 from sip.carrier.settings import CarrierSettings
 from sip.carrier.witness import Witness
+from tests.free_ports import block
 
 
 @dataclass
@@ -36,12 +36,6 @@ class Running:
         ]
 
 
-def free_udp_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="session")
 def senses() -> Iterator[Senses]:
     loaded = Senses.load()
@@ -54,9 +48,7 @@ async def running(
     senses: Senses, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Running]:
     path = tmp_path_factory.mktemp("carrier") / "invites.jsonl"
-    settings = CarrierSettings(
-        port=0, ua_port=free_udp_port(), rtp_port_min=23_000, rtp_port_max=23_399
-    )
+    settings = CarrierSettings(port=0, ua_port=block(2), rtp_port_min=23_000, rtp_port_max=23_399)
     witness = Witness(path)
     carrier = Carrier(settings, witness, senses=senses)
     await carrier.start()

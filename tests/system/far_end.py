@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from speech.offline.voice import Speaker
-from tests.system.platform import free_port
+from tests.free_ports import block
 
 ROOT = Path(__file__).resolve().parents[2]
 RATE = 8_000
@@ -81,7 +81,7 @@ def phone(
     folder: Path, script: list[dict[str, Any]], *, call: str | None = None
 ) -> Iterator[FarEnd]:
     """Run a phone that follows `script`; it calls `call`, or waits for a call at its port."""
-    port = free_port()
+    port = block(2)
     recording = folder / f"heard-{port}.wav"
     script_file = folder / f"script-{port}.json"
     script_file.write_text(json.dumps(script))

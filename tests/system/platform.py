@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import random
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -83,14 +82,6 @@ def wait_for(look: Callable[[], Any], done: Callable[[Any], bool], limit_s: floa
         time.sleep(POLL_S)
 
 
-def free_port(kind: int = socket.SOCK_DGRAM) -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def settings(data: Path) -> dict[str, str]:
     """Return an environment with free ports and `data` as data folder."""
     chosen = next(found for found in iter(_ports, {}) if found is not None)
@@ -103,7 +94,7 @@ def _ports() -> dict[str, str] | None:
 
     Below the ephemeral ports, so that nothing else is given one of them meanwhile.
     """
-    base = random.randrange(10_000, 31_000, 1_000)
+    base = random.randrange(19_000, 31_000, 1_000)
     chosen = {}
     for index, (low, high, *_) in enumerate(ports.RANGES):
         chosen |= {low: base + index * 400, high: base + index * 400 + 399}

@@ -10,7 +10,6 @@ import asyncio
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ from livekit import api
 
 from tests.contract.sip.peer import Phone
 from tests.contract.sip.watcher import Watcher
+from tests.free_ports import block
 
 ROOT = Path(__file__).resolve().parents[3]
 KEY, SECRET = "devkey", "a-secret-of-at-least-32-characters-xx"
@@ -45,17 +45,6 @@ class Target:
 def livekit_server() -> Path:
     """The livekit-server binary for the suite."""
     return Path.home() / ".cache/offhook/livekit-server/1.13.5/livekit-server"
-
-
-def free_ports(count: int, kind: int = socket.SOCK_STREAM) -> list[int]:
-    held = [socket.socket(socket.AF_INET, kind) for _ in range(count)]
-    try:
-        for sock in held:
-            sock.bind(("127.0.0.1", 0))
-        return [sock.getsockname()[1] for sock in held]
-    finally:
-        for sock in held:
-            sock.close()
 
 
 def wait_http(url: str, process: subprocess.Popen[bytes], limit: float = 20.0) -> None:
@@ -103,9 +92,10 @@ class GatewayPlan:
 
 
 def gateway_plan(livekit_url: str, data: Path, **more: str) -> GatewayPlan:
-    (api_port,) = free_ports(1)
-    sip_port, ua_port = free_ports(2, socket.SOCK_DGRAM)
-    first = 20000 + secrets.randbelow(50) * 400
+    # A SIP stack may take the port above its own for TLS.
+    api_port = block(4)
+    sip_port, ua_port = api_port + 1, api_port + 2
+    first = 20_000 + secrets.randbelow(30) * 400
     return GatewayPlan(
         {
             "LIVEKIT_URL": livekit_url,
@@ -125,8 +115,8 @@ def gateway_plan(livekit_url: str, data: Path, **more: str) -> GatewayPlan:
 
 
 def start_livekit(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
-    http, tcp = free_ports(2)
-    (udp,) = free_ports(1, socket.SOCK_DGRAM)
+    http = block(3)
+    tcp, udp = http + 1, http + 2
     config = folder / "livekit.yaml"
     config.write_text(
         f"port: {http}\nbind_addresses: ['127.0.0.1']\n"

@@ -16,9 +16,10 @@ import pytest
 from livekit import api
 from livekit.protocol import sip as proto
 
-from tests.contract.sip.conftest import ROOT, GatewayPlan, Target, end, free_ports, gateway_plan
+from tests.contract.sip.conftest import ROOT, GatewayPlan, Target, end, gateway_plan
 from tests.contract.sip.peer import Phone
 from tests.contract.sip.watcher import Watcher
+from tests.free_ports import block
 
 pytestmark = pytest.mark.system
 
@@ -126,7 +127,7 @@ async def test_a_call_lost_by_a_kill_is_told_after_the_restart(
     ],
 )
 def test_a_busy_port_is_named(plan: GatewayPlan, setting: str, kind: int) -> None:
-    (port,) = free_ports(1, kind)
+    port = block(1)
     with socket.socket(socket.AF_INET, kind) as holder:
         holder.bind(("127.0.0.1", port))
         if kind == socket.SOCK_STREAM:
