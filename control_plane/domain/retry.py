@@ -1,4 +1,4 @@
-"""What an order does after an attempt that reached nobody."""
+"""What an order does after an attempt."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from control_plane.domain.call_order import OrderStatus
+from control_plane.domain.calling_times import CallingWindow, CallRetryConfig, next_open
 from control_plane.domain.dial_errors import Policy
+from control_plane.domain.gate import Rule
 from control_plane.domain.waiting import Cause
 
 FIRST_BACK_OFF_SECS = 5
@@ -16,15 +18,17 @@ PROVIDER_TRIES = 3
 
 
 class TryAgain(Struct, frozen=True):
-    """Another attempt, at `at` at the earliest."""
+    """Another attempt, at `at` at the earliest, because of `rule`."""
 
     at: datetime
+    rule: Rule = Rule.BACK_OFF
 
 
 class Finish(Struct, frozen=True):
-    """No other attempt; the order ends in `status`."""
+    """No other attempt; the order ends in `status`, because of `rule` where one forbids more."""
 
     status: OrderStatus
+    rule: Rule | None = None
 
 
 _COMPLETES = {Policy.RETRY, Policy.DECLINED, Policy.DECLINED_FOR_GOOD}
@@ -59,3 +63,44 @@ def after_failure(policy: Policy, *, uncounted_in_a_row: int, now: datetime) -> 
     if policy in _COMPLETES:
         return Finish(OrderStatus.COMPLETED)
     return Finish(OrderStatus.ERRORED)
+
+
+def after_attempt(
+    policy: Policy,
+    *,
+    reached_human: bool,
+    attempts_made: int,
+    uncounted_in_a_row: int,
+    config: CallRetryConfig,
+    zones: tuple[str, ...],
+    window_dialled: CallingWindow | None,
+    now: datetime,
+    deadline: datetime | None = None,
+) -> RetryDecision:
+    """Return what follows an attempt that is over.
+
+    Args:
+        policy: of a dial that failed; RETRY for a conversation.
+        attempts_made: those that count, this one included where it does.
+        uncounted_in_a_row: as for `after_failure`.
+        window_dialled: the window open when it was dialled; None when none was (`force_now`).
+        deadline: the last instant at which the order may be dialled.
+    """
+    if reached_human:
+        return Finish(OrderStatus.COMPLETED)
+    if policy is not Policy.RETRY:
+        return after_failure(policy, uncounted_in_a_row=uncounted_in_a_row, now=now)
+    if attempts_made >= config.max_retry_attempts:
+        return Finish(OrderStatus.COMPLETED, Rule.MAX_RETRY_ATTEMPTS)
+    at_once = config.call_twice_in_a_row and attempts_made == 1
+    window = window_dialled or config.calling_windows[0]
+    try:
+        after = now if at_once else now + timedelta(seconds=window.retry_delay_seconds)
+    except OverflowError:
+        return Finish(OrderStatus.ERRORED, Rule.EXPIRED)
+    at = next_open(config, zones, after)
+    if deadline is not None and (at or after) > deadline:
+        return Finish(OrderStatus.ERRORED, Rule.EXPIRED)
+    if at is None:
+        return Finish(OrderStatus.ERRORED, Rule.CALLING_WINDOWS)
+    return TryAgain(at, Rule.RETRY_DELAY)

@@ -1,0 +1,82 @@
+"""Where a number may ring: its time zones and its country."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import lru_cache
+
+import phonenumbers
+from phonenumbers import timezone as number_zones
+
+from control_plane.domain import wall_clock
+from control_plane.domain.calling_times import (
+    CallRetryConfig,
+    always_open,
+    check_zone,
+    next_open,
+)
+from control_plane.domain.errors import BadInput
+
+_FIELD = "call_retry_config.timezone"
+_NAMED = 3
+
+
+@lru_cache(maxsize=100_000)
+def plausible_zones(number: str) -> tuple[str, ...]:
+    """Return the time zones that `number`, in E.164, may be in; empty when nothing is known."""
+    found = number_zones.time_zones_for_number(phonenumbers.parse(number, None))
+    return tuple(key for key in found if key in wall_clock.known_zones())
+
+
+@lru_cache(maxsize=100_000)
+def country(number: str) -> str | None:
+    """Return the country (ISO 3166, such as US) of `number`, in E.164; None for no one country's.
+
+    A number that several countries share gets the one that most of its numbers are in.
+    """
+    code = phonenumbers.region_code_for_number(phonenumbers.parse(number, None))
+    return None if code is None or code == phonenumbers.REGION_CODE_FOR_NON_GEO_ENTITY else code
+
+
+def resolve(
+    number: str,
+    *,
+    explicit: str | None,
+    default: str | None,
+    config: CallRetryConfig,
+    now: datetime,
+) -> tuple[str, ...]:
+    """Return the zones whose windows must all be open when `number`, in E.164, is called.
+
+    Args:
+        explicit: the zone that the order names; it stands alone.
+        default: the organization's zone, for numbers whose own zones are unknown or are never
+            open together.
+        now: openings are looked for from here on; the order's `scheduled_at` where that is later.
+
+    Raises:
+        BadInput: no zone can be told, so the order has to name one.
+    """
+    if explicit is not None:
+        check_zone(explicit, field=_FIELD)
+        return (explicit,)
+    zones = plausible_zones(number)
+    if zones and next_open(config, zones, now) is not None:
+        return zones
+    if default in wall_clock.known_zones():
+        return (default,)
+    if always_open(config):
+        return zones or ("UTC",)
+    raise BadInput(_why(zones), field=_FIELD)
+
+
+def _why(zones: tuple[str, ...]) -> str:
+    remedy = f"; give {_FIELD}, such as {zones[0] if zones else 'Europe/Paris'}"
+    if not zones:
+        return f"{_FIELD} is needed: phone_number does not tell its time zone{remedy}"
+    named, more = ", ".join(zones[:_NAMED]), len(zones) - _NAMED
+    others = f" and {more} more" if more > 0 else ""
+    return (
+        f"{_FIELD} is needed: phone_number may be in {named}{others}, and no calling window is"
+        f" open in all of them at once{remedy}"
+    )
