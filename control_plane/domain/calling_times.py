@@ -26,6 +26,7 @@ HORIZON_SECS = 15 * DAY
 _WEEK = 7 * DAY
 _THURSDAY = 3  # the epoch's day of the week, counted from Monday
 _MOST = 9_007_199_254_740_991
+_Positive = Annotated[int, Meta(gt=0, le=_MOST)]
 _TIME = re.compile(
     r"(?P<hour>\d{1,2})(?::(?P<minute>\d{2}))?(?: ?(?P<half>[ap])m)?", re.ASCII | re.IGNORECASE
 )
@@ -51,7 +52,7 @@ class CallingWindow(Struct, frozen=True, forbid_unknown_fields=True):
 
     calling_window_start_time: str = "10:00"
     calling_window_end_time: str = "18:00"
-    retry_delay_seconds: Annotated[float | int, Meta(gt=0, le=_MOST)] = 7_200
+    retry_delay_seconds: _Positive | Annotated[float, Meta(gt=0, le=_MOST)] = 7_200
 
 
 class CallRetryConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,7 +64,7 @@ class CallRetryConfig(Struct, frozen=True, forbid_unknown_fields=True):
     allowed_days: Annotated[tuple[Weekday, ...], Meta(max_length=100)] = WORKING_DAYS
     call_twice_in_a_row: bool = False
     calling_windows: Annotated[tuple[CallingWindow, ...], Meta(max_length=48)] = (CallingWindow(),)
-    max_retry_attempts: Annotated[int, Meta(gt=0, le=_MOST)] = 3
+    max_retry_attempts: _Positive = 3
     timezone: str | None = None
 
 

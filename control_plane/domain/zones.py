@@ -21,14 +21,14 @@ _FIELD = "call_retry_config.timezone"
 _NAMED = 3
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=20_000)
 def plausible_zones(number: str) -> tuple[str, ...]:
     """Return the time zones that `number`, in E.164, may be in; empty when nothing is known."""
     found = number_zones.time_zones_for_number(phonenumbers.parse(number, None))
     return tuple(key for key in found if key in wall_clock.known_zones())
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=20_000)
 def country(number: str) -> str | None:
     """Return the country (ISO 3166, such as US) of `number`, in E.164; None for no one country's.
 
