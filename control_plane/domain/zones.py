@@ -30,10 +30,7 @@ def plausible_zones(number: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=20_000)
 def country(number: str) -> str | None:
-    """Return the country (ISO 3166, such as US) of `number`, in E.164; None for no one country's.
-
-    A number that several countries share gets the one that most of its numbers are in.
-    """
+    """Return the country (ISO 3166, such as US) of `number`, in E.164; None if it is nobody's."""
     code = phonenumbers.region_code_for_number(phonenumbers.parse(number, None))
     return None if code is None or code == phonenumbers.REGION_CODE_FOR_NON_GEO_ENTITY else code
 
