@@ -31,6 +31,7 @@ from control_plane.domain.events import (
 )
 from process.logs import get_logger
 from speech.providers.access import ProviderKeyMissing
+from speech.tables import RealtimeNotSpoken
 
 log = get_logger(__name__)
 
@@ -54,7 +55,7 @@ async def run_call(context: JobContext, engines: Engines, internal_url: str) -> 
     recorder = StereoRecorder(session_api, brief.session_id)
     try:
         await _hold(context, brief, engines, reporter, recorder)
-    except (ProviderKeyMissing, APIError) as exc:
+    except (ProviderKeyMissing, RealtimeNotSpoken, APIError) as exc:
         log.warning("a provider failed before the call", why=str(exc))
         verdict = Verdict(EndedBy.SYSTEM, EndReason.PROVIDER_FAILED, str(exc))
         report_end(reporter, verdict, AttemptResult.UNKNOWN)

@@ -17,6 +17,7 @@ _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _SURROGATE = re.compile(rb"(?<!\\)(?:\\\\)*\\u[dD][89a-fA-F]")
 _PAIR = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 _ANY_KEY = "[...]"
+_JSON = re.compile(r"application/(?:[\w.-]+\+)?json")
 _IN_WORDS = {
     "str": "text",
     "int": "a whole number",
@@ -35,37 +36,6 @@ _FORMS = {
 _TYPES = re.compile(rf"\b({'|'.join(_IN_WORDS)})\b")
 _PATH = re.compile(r" - at `\$\.?(.*)`$")
 _QUOTED = re.compile(r"`([^`]*)`")
-
-NOT_BUILT_YET = frozenset(
-    [
-        "after_call_sms_prompt",
-        "background_sound",
-        "background_sound_volume",
-        "calendly",
-        "call_retry_config",
-        "custom_tools",
-        "email_notification_address",
-        "email_notification_outcomes",
-        "from_phone_number",
-        "human_transfer_mode",
-        "ivr_navigation_enabled",
-        "prompt_flow",
-        "sms_enabled",
-        "sms_template",
-        "structured_output_config",
-        "structured_output_prompt",
-        "thinking_sound",
-        "thinking_sound_probability",
-        "thinking_sound_volume",
-        "transfer_phone_number",
-        "voicemail_message",
-        "voicemail_sms_prompt",
-        "warm_transfer_summary_instructions",
-        "webhook_url",
-        "concurrency",
-    ]
-)
-"""Fields of the call-order contract that are refused until the code behind them exists."""
 
 
 async def known_query(
@@ -88,9 +58,15 @@ class StrictRequest(Request[Any, Any, Any]):
         """Return the body as the handler's type.
 
         Raises:
-            Refused: it is not JSON (400).
+            Refused: it is not JSON, or says that it is something else (400).
             BadInput: it is not what the endpoint takes (422); names the field.
         """
+        declared = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if declared and not _JSON.fullmatch(declared):
+            raise Refused(
+                f"the body is declared as {declared[:100]!r}; this endpoint takes JSON: send it "
+                "with Content-Type: application/json"
+            )
         field = self.route_handler.parsed_data_field
         return decode(await self.body(), field.annotation if field is not None else Any)
 
@@ -131,21 +107,14 @@ def explain(message: str, kind: Any = Any) -> BadInput:
     name = quoted.group(1) if quoted is not None else ""
     if "unknown field" in text:
         field = f"{where}.{name}" if where else name
-        if name in NOT_BUILT_YET:
-            return UnknownField(
-                f"{field} is a field of the call-order contract whose behaviour is not built yet; "
-                "leave it out",
-                field=field,
-            )
         return UnknownField(f"there is no field {field} here; check its spelling", field=field)
     if "missing required field" in text:
         field = f"{where}.{name}" if where else name
-        return BadInput(f"{field} is missing; add it", field=field)
+        return BadInput(f"{field} is missing; add it{_one_of(kind, field)}", field=field)
     plain = _TYPES.sub(lambda match: _IN_WORDS[match.group(1)], text).replace("`", "")
     plain = plain[:1].lower() + plain[1:]
-    allowed = choices(kind, where) if where and plain.startswith("invalid") else []
-    if allowed:
-        plain += f"; it is one of {', '.join(allowed)}"
+    if where and plain.startswith("invalid"):
+        plain += _one_of(kind, where)
     if "matching regex" in plain:
         leaf = _INDEX.sub("", where.rpartition(".")[2])
         plain = f"expected {_FORMS.get(leaf, 'text without control characters')}"
@@ -153,3 +122,8 @@ def explain(message: str, kind: Any = Any) -> BadInput:
         where = where.removesuffix(_ANY_KEY)
         plain = f"one of its names or values is wrong: {plain}"
     return BadInput(f"{where or 'the body'}: {plain}", field=where or None)
+
+
+def _one_of(kind: Any, field: str) -> str:
+    allowed = choices(kind, field)
+    return f"; it is one of {', '.join(allowed)}" if allowed else ""

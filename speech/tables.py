@@ -15,6 +15,7 @@ from control_plane.domain.assistant import (
     DedicatedModel,
     Ears,
     LlmModel,
+    RealtimeModel,
     Voice,
 )
 from speech.offline.llm import OfflineLLM
@@ -36,6 +37,13 @@ class OfflineNotLoaded(Exception):
     """The embedded engines are needed and were not loaded; call `speech.prewarm.load_offline`."""
 
 
+class RealtimeNotSpoken(Exception):
+    """An assistant has a model of the type realtime, which no call can be held with yet."""
+
+    def __init__(self) -> None:
+        super().__init__("no call can be held with an llm_model of the type realtime yet")
+
+
 def make_llm(
     model: LlmModel | None, providers: Providers, *, engines: OfflineEngines | None = None
 ) -> llm.LLM[Any]:
@@ -44,7 +52,10 @@ def make_llm(
     Raises:
         ProviderKeyMissing: naming the remedy.
         OfflineNotLoaded: null was asked for without `engines`.
+        RealtimeNotSpoken: it is a realtime model.
     """
+    if isinstance(model, RealtimeModel):
+        raise RealtimeNotSpoken
     if model is None:
         loaded = _loaded(engines)
         return OfflineLLM(loaded.meaning, loaded.thinking)

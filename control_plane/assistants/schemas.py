@@ -3,28 +3,54 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from control_plane.domain.assistant import (
     AssistantSpec,
-    CustomModel,
-    DedicatedModel,
+    BackgroundSound,
+    Calendly,
     Ears,
     FaqItem,
     FirstSentenceMode,
-    OpenRouterModel,
+    LlmModel,
     Provider,
+    ThinkingSound,
+    TransferMode,
     Voice,
 )
-from control_plane.domain.errors import BadInput
+from control_plane.domain.assistant_rules import check
+from control_plane.domain.calling_times import CallRetryConfig
+from control_plane.domain.flow import PromptFlow
+from control_plane.domain.outcome import Outcome
+from control_plane.domain.phone import e164
+from control_plane.domain.tools import CustomTool, DataField
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Prompt = Annotated[str, Meta(min_length=1, max_length=100_000)]
+Instructions = Annotated[str, Meta(max_length=100_000)]
 Sentence = Annotated[str, Meta(max_length=5_000)]
-_ELEVENLABS_SPEED = (0.7, 1.2)
+Number = Annotated[str, Meta(max_length=100)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Milliseconds = Annotated[int, Meta(ge=0, le=9_007_199_254_740_991)]
+
+
+class FaqEntry(Struct, frozen=True, forbid_unknown_fields=True):
+    """A question callers ask and the answer to give."""
+
+    question: Annotated[str, Meta(min_length=1, max_length=2_000)]
+    answer: Annotated[str, Meta(min_length=1, max_length=5_000)]
+
+
+class GivenVoice(Struct, frozen=True, forbid_unknown_fields=True):
+    """A cloud voice. Speed range: Cartesia 0.6–1.5, ElevenLabs 0.7–1.2; volume is Cartesia's."""
+
+    id: Annotated[str, Meta(min_length=1, max_length=200)]
+    provider: Literal["cartesia", "elevenlabs"]
+    speed: Annotated[float, Meta(ge=0.6, le=1.5)] | None = None
+    volume: Annotated[float, Meta(ge=0.5, le=2.0)] | None = None
 
 
 class AssistantFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,18 +58,46 @@ class AssistantFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     name: Name | UnsetType = UNSET
     prompt: Prompt | UnsetType = UNSET
+    prompt_flow: PromptFlow | None | UnsetType = UNSET
     first_sentence: Sentence | None | UnsetType = UNSET
     first_sentence_mode: FirstSentenceMode | None | UnsetType = UNSET
-    first_sentence_delay_ms: Annotated[int, Meta(ge=0, le=60_000)] | None | UnsetType = UNSET
+    first_sentence_delay_ms: Milliseconds | None | UnsetType = UNSET
     end_of_call_sentence: Sentence | None | UnsetType = UNSET
     max_call_duration_secs: Annotated[int, Meta(ge=10, le=86_400)] | None | UnsetType = UNSET
     max_duration_end_message: Annotated[str, Meta(max_length=150)] | None | UnsetType = UNSET
     silence_timeout_secs: Annotated[int, Meta(ge=5, le=600)] | None | UnsetType = UNSET
-    faq_items: Annotated[list[FaqItem], Meta(max_length=500)] | None | UnsetType = UNSET
-    llm_model: DedicatedModel | OpenRouterModel | CustomModel | None | UnsetType = UNSET
-    voice: Voice | None | UnsetType = UNSET
+    faq_items: Annotated[list[FaqEntry], Meta(max_length=500)] | None | UnsetType = UNSET
+    llm_model: LlmModel | None | UnsetType = UNSET
+    voice: GivenVoice | None | UnsetType = UNSET
     ears: Ears | None | UnsetType = UNSET
     recording_enabled: bool | None | UnsetType = UNSET
+    background_sound: BackgroundSound | None | UnsetType = UNSET
+    background_sound_volume: Share | None | UnsetType = UNSET
+    thinking_sound: ThinkingSound | None | UnsetType = UNSET
+    thinking_sound_probability: Share | None | UnsetType = UNSET
+    thinking_sound_volume: Share | None | UnsetType = UNSET
+    call_retry_config: CallRetryConfig | None | UnsetType = UNSET
+    from_phone_number: Number | None | UnsetType = UNSET
+    webhook_url: Annotated[str, Meta(max_length=2_000)] | None | UnsetType = UNSET
+    voicemail_message: Sentence | None | UnsetType = UNSET
+    voicemail_sms_prompt: Instructions | None | UnsetType = UNSET
+    ivr_navigation_enabled: bool | None | UnsetType = UNSET
+    transfer_phone_number: Number | None | UnsetType = UNSET
+    human_transfer_mode: TransferMode | None | UnsetType = UNSET
+    warm_transfer_summary_instructions: Instructions | None | UnsetType = UNSET
+    custom_tools: Annotated[list[CustomTool], Meta(max_length=64)] | None | UnsetType = UNSET
+    calendly: Calendly | None | UnsetType = UNSET
+    sms_enabled: bool | None | UnsetType = UNSET
+    sms_template: Sentence | None | UnsetType = UNSET
+    after_call_sms_prompt: Instructions | None | UnsetType = UNSET
+    email_notification_address: Annotated[str, Meta(max_length=254)] | None | UnsetType = UNSET
+    email_notification_outcomes: (
+        Annotated[list[Outcome], Meta(max_length=100)] | None | UnsetType
+    ) = UNSET
+    structured_output_config: (
+        Annotated[list[DataField], Meta(max_length=100)] | None | UnsetType
+    ) = UNSET
+    structured_output_prompt: Instructions | None | UnsetType = UNSET
 
 
 class AssistantCreate(AssistantFields, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,7 +124,8 @@ class AssistantPatch(AssistantFields, frozen=True, kw_only=True, forbid_unknown_
 class AssistantView(Struct, frozen=True, kw_only=True):
     """An assistant as clients see it, secrets masked.
 
-    `needs_keys` names the providers without whose key it cannot speak.
+    `needs_keys` names the providers without whose key it cannot speak, `not_yet_acted_on` the
+    settings that are kept while the code behind them does not exist yet.
     """
 
     id: str | None
@@ -81,6 +136,7 @@ class AssistantView(Struct, frozen=True, kw_only=True):
     created_at: datetime
     updated_at: datetime
     prompt: str
+    prompt_flow: PromptFlow | None
     first_sentence: str | None
     first_sentence_mode: FirstSentenceMode
     first_sentence_delay_ms: int
@@ -88,12 +144,37 @@ class AssistantView(Struct, frozen=True, kw_only=True):
     max_call_duration_secs: int
     max_duration_end_message: str | None
     silence_timeout_secs: int
-    faq_items: list[FaqItem]
-    llm_model: DedicatedModel | OpenRouterModel | CustomModel | None
+    faq_items: tuple[FaqItem, ...]
+    pending_faq_count: int
+    llm_model: LlmModel | None
     voice: Voice | None
     ears: Ears
     recording_enabled: bool
+    background_sound: BackgroundSound | None
+    background_sound_volume: float
+    thinking_sound: ThinkingSound | None
+    thinking_sound_probability: float
+    thinking_sound_volume: float
+    call_retry_config: CallRetryConfig
+    from_phone_number: str | None
+    webhook_url: str | None
+    voicemail_message: str | None
+    voicemail_sms_prompt: str | None
+    ivr_navigation_enabled: bool
+    transfer_phone_number: str | None
+    human_transfer_mode: TransferMode | None
+    warm_transfer_summary_instructions: str | None
+    custom_tools: tuple[CustomTool, ...]
+    calendly: Calendly | None
+    sms_enabled: bool
+    sms_template: str | None
+    after_call_sms_prompt: str | None
+    email_notification_address: str | None
+    email_notification_outcomes: tuple[Outcome, ...]
+    structured_output_config: tuple[DataField, ...]
+    structured_output_prompt: str | None
     needs_keys: list[Provider]
+    not_yet_acted_on: list[str]
 
 
 class AssistantEnvelope(Struct, frozen=True):
@@ -108,39 +189,39 @@ class AssistantList(Struct, frozen=True):
     assistants: list[AssistantView]
 
 
+_PHONE_NUMBERS = ("from_phone_number", "transfer_phone_number")
+
+
 def merge(fields: AssistantFields, onto: AssistantSpec | None = None) -> AssistantSpec:
     """Return `onto` with `fields` applied, checked as a whole.
 
     Raises:
-        BadInput: two settings contradict each other; names the field to change.
+        BadInput: a setting cannot be used, or two contradict each other; names the field.
     """
-    values: dict[str, Any] = {} if onto is None else _fields_of(onto)
-    for field in msgspec.structs.fields(AssistantSpec):
-        given = getattr(fields, field.name, UNSET)
+    within = "assistant." if isinstance(fields, InlineAssistant) else ""
+    values: dict[str, Any] = {} if onto is None else msgspec.structs.asdict(onto)
+    for name in AssistantSpec.__struct_fields__:
+        given = getattr(fields, name)
         if given is None:
-            values.pop(field.name, None)
+            values.pop(name, None)
         elif given is not UNSET:
-            values[field.name] = tuple(given) if field.name == "faq_items" else given
+            values[name] = _stored(name, given, within)
     spec = AssistantSpec(**values)
-    _check(spec)
+    check(spec, within=within)
     return spec
 
 
-def _fields_of(spec: AssistantSpec) -> dict[str, Any]:
-    return {name: getattr(spec, name) for name in spec.__struct_fields__}
-
-
-def _check(spec: AssistantSpec) -> None:
-    if spec.first_sentence_mode is FirstSentenceMode.STATIC and not spec.first_sentence:
-        raise BadInput(
-            "first_sentence_mode static speaks first_sentence as it is: add first_sentence, "
-            "or use the mode generated or none",
-            field="first_sentence",
+def _stored(name: str, given: Any, within: str) -> Any:
+    """Return what a client gave in the form that assistants keep."""
+    if name == "faq_items":
+        return tuple(FaqItem(entry.question, entry.answer) for entry in given)
+    if name in _PHONE_NUMBERS:
+        return e164(given, field=f"{within}{name}")
+    if isinstance(given, GivenVoice):
+        return Voice(
+            given.id,
+            given.provider,
+            1.0 if given.speed is None else given.speed,
+            1.0 if given.volume is None else given.volume,
         )
-    if spec.voice is not None and spec.voice.provider == "elevenlabs":
-        lowest, highest = _ELEVENLABS_SPEED
-        if not lowest <= spec.voice.speed <= highest:
-            raise BadInput(
-                f"voice.speed of elevenlabs lies between {lowest} and {highest}",
-                field="voice.speed",
-            )
+    return tuple(given) if isinstance(given, list) else given

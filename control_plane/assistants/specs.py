@@ -8,11 +8,16 @@ from typing import Any
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control_plane.assistants import secrets
+from control_plane.assistants.secrets import Place, Reference
 from control_plane.db.crypto import Vault
-from control_plane.domain.assistant import AssistantSpec, CustomModel
-from control_plane.sealed import mask, seal, unseal
-
-_REFERENCE = "secret:"
+from control_plane.domain.assistant import AssistantSpec
+from control_plane.domain.brief import Direction
+from control_plane.domain.errors import BadInput
+from control_plane.domain.ids import new_id
+from control_plane.domain.placeholders import names
+from control_plane.sealed import seal, unseal
+from control_plane.trunks.repository import list_numbers, list_trunks
 
 
 async def store(
@@ -23,52 +28,112 @@ async def store(
     *,
     now: datetime,
     previous: AssistantSpec | None = None,
+    within: str = "",
 ) -> dict[str, Any]:
-    """Return `spec` as plain values, its keys sealed in rows of their own.
+    """Return `spec` as plain values, its secrets sealed in rows of their own.
 
     Args:
-        previous: the stored spec that this one replaces; a key that changes is rotated in
+        previous: the stored spec that this one replaces; a secret that changes is rotated in
             place, so that it reaches the orders that wait with the old version.
+        within: what stands before the names of fields in errors, such as `assistant.`.
+
+    Raises:
+        BadInput: a number is not the organization's, or a mask stands for nothing.
     """
-    model = spec.llm_model
-    if isinstance(model, CustomModel) and not model.api_key.startswith(_REFERENCE):
-        before = previous.llm_model if previous is not None else None
-        replaces = _id(before.api_key) if isinstance(before, CustomModel) else None
-        secret = await seal(
-            session, vault, organization_id, model.api_key, now=now, replaces=replaces
-        )
-        reference = f"{_REFERENCE}{secret.id}:{secret.hint}"
-        spec = _with_key(spec, model, reference)
+    if previous is None or previous.from_phone_number != spec.from_phone_number:
+        await _check_number(session, organization_id, spec, within)
+    before = dict(secrets.find(previous)) if previous is not None else {}
+    values: dict[str, str] = {}
+    for place, value in secrets.find(spec):
+        if value in before.values():
+            continue  # a reference that was kept
+        old = _replaced(before, place, value)
+        if old is not None and value == old.masked:
+            values[place.field] = str(old)
+            continue
+        if secrets.looks_masked(value):
+            raise BadInput(
+                f"{place.field} is a mask that stands for no secret of this assistant: "
+                "give the value itself",
+                field=f"{within}{place.field}",
+            )
+        wanted = tuple(dict.fromkeys(names(value)))
+        # Orders that wait with the old version have no value for another variable.
+        replaces = old.id if old is not None and old.names == wanted else None
+        row = await seal(session, vault, organization_id, value, now=now, replaces=replaces)
+        values[place.field] = str(Reference(row.id, row.hint, wanted))
+    spec = _with_ids(secrets.put(spec, values), previous)
     plain: dict[str, Any] = msgspec.to_builtins(spec)
     return plain
 
 
 def load(stored: dict[str, Any]) -> AssistantSpec:
-    """Return a stored spec; its keys are references."""
+    """Return a stored spec; its secrets are references."""
     return msgspec.convert(stored, AssistantSpec)
 
 
 def shown(stored: dict[str, Any]) -> AssistantSpec:
-    """Return a stored spec with masks in place of its keys."""
+    """Return a stored spec with masks in place of its secrets."""
     spec = load(stored)
-    model = spec.llm_model
-    if isinstance(model, CustomModel):
-        return _with_key(spec, model, mask(model.api_key.rpartition(":")[2]))
-    return spec
+    return secrets.put(
+        spec, {place.field: _referred(value).masked for place, value in secrets.find(spec)}
+    )
 
 
 async def opened(session: AsyncSession, vault: Vault, stored: dict[str, Any]) -> AssistantSpec:
-    """Return a stored spec with its keys in clear, for the agent."""
+    """Return a stored spec with its secrets in clear, for the agent."""
     spec = load(stored)
-    model = spec.llm_model
-    if isinstance(model, CustomModel):
-        return _with_key(spec, model, await unseal(session, vault, _id(model.api_key)))
-    return spec
+    values = {
+        place.field: await unseal(session, vault, _referred(value).id)
+        for place, value in secrets.find(spec)
+    }
+    return secrets.put(spec, values)
 
 
-def _with_key(spec: AssistantSpec, model: CustomModel, key: str) -> AssistantSpec:
-    return msgspec.structs.replace(spec, llm_model=msgspec.structs.replace(model, api_key=key))
+async def _check_number(
+    session: AsyncSession, organization_id: str, spec: AssistantSpec, within: str
+) -> None:
+    number = spec.from_phone_number
+    if number is None:
+        return
+    trunks = await list_trunks(session, organization_id)
+    if any(number in each.numbers for each in trunks if each.direction == Direction.OUTBOUND):
+        return
+    if any(each.phone_number == number for each in await list_numbers(session, organization_id)):
+        return
+    raise BadInput(
+        f"{number} is not a number of this organization: POST /number adds it",
+        field=f"{within}from_phone_number",
+    )
 
 
-def _id(reference: str) -> str:
-    return reference.removeprefix(_REFERENCE).partition(":")[0]
+def _replaced(before: dict[Place, str], place: Place, value: str) -> Reference | None:
+    """Return what stood at `place`; for the mask of a tool with a new name, what it stood for."""
+    by_identity = {each.identity: _referred(text) for each, text in before.items()}
+    found = by_identity.get(place.identity)
+    if found is not None or not secrets.looks_masked(value):
+        return found
+    alike = [
+        each
+        for identity, each in by_identity.items()
+        if identity[:2] == place.identity[:2] and each.masked == value
+    ]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _with_ids(spec: AssistantSpec, previous: AssistantSpec | None) -> AssistantSpec:
+    """Return `spec` with an id for each question: the one it had, if it was there before."""
+    if all(item.id is not None for item in spec.faq_items):
+        return spec
+    known = {item.question: item.id for item in previous.faq_items} if previous else {}
+    items = tuple(
+        msgspec.structs.replace(item, id=item.id or known.pop(item.question, None) or new_id())
+        for item in spec.faq_items
+    )
+    return msgspec.structs.replace(spec, faq_items=items)
+
+
+def _referred(text: str) -> Reference:
+    found = Reference.parse(text)
+    assert found is not None, "what is stored was sealed before"
+    return found

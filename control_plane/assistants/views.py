@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from control_plane.assistants import specs
 from control_plane.assistants.schemas import AssistantView
 from control_plane.db.models.assistant import Assistant
+from control_plane.domain.acted_on import not_yet_acted_on
 from control_plane.providers.needed import providers_of
 
 
@@ -43,19 +46,8 @@ def view_of_spec(
         is_default=is_default,
         created_at=created_at,
         updated_at=updated_at,
-        name=spec.name,
-        prompt=spec.prompt,
-        first_sentence=spec.first_sentence,
-        first_sentence_mode=spec.first_sentence_mode,
-        first_sentence_delay_ms=spec.first_sentence_delay_ms,
-        end_of_call_sentence=spec.end_of_call_sentence,
-        max_call_duration_secs=spec.max_call_duration_secs,
-        max_duration_end_message=spec.max_duration_end_message,
-        silence_timeout_secs=spec.silence_timeout_secs,
-        faq_items=list(spec.faq_items),
-        llm_model=spec.llm_model,
-        voice=spec.voice,
-        ears=spec.ears,
-        recording_enabled=spec.recording_enabled,
+        pending_faq_count=sum(item.needs_human_answer for item in spec.faq_items),
         needs_keys=sorted(providers_of(spec)),
+        not_yet_acted_on=not_yet_acted_on(spec),
+        **msgspec.structs.asdict(spec),
     )

@@ -1,7 +1,6 @@
 """What an assistant is told: the settings that change what is heard or done on a call.
 
-Source: the Revox call-order contract. Only fields that are acted on are here; the rest are refused
-until the code behind them exists.
+Source: the Revox call-order contract. `domain.acted_on` says which of them are acted on already.
 """
 
 from __future__ import annotations
@@ -11,6 +10,11 @@ from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
+
+from control_plane.domain.calling_times import CallRetryConfig
+from control_plane.domain.flow import PromptFlow
+from control_plane.domain.outcome import Outcome
+from control_plane.domain.tools import CustomTool, DataField
 
 DEFAULT_LANGUAGE = "en-US"
 
@@ -33,11 +37,25 @@ class Provider(StrEnum):
     ELEVENLABS = "elevenlabs"
 
 
-class FaqItem(Struct, frozen=True, forbid_unknown_fields=True):
-    """A question callers ask and the answer to give."""
+class FaqSource(StrEnum):
+    """Who put a question there."""
 
-    question: Annotated[str, Meta(min_length=1, max_length=2_000)]
-    answer: Annotated[str, Meta(min_length=1, max_length=5_000)]
+    HUMAN = "human"
+    AI = "ai"
+
+
+class FaqItem(Struct, frozen=True):
+    """A question callers ask and the answer to give.
+
+    `id` stays while the question stays as it is; `needs_human_answer`: asked on a call, and
+    nobody has answered it yet.
+    """
+
+    question: str
+    answer: str
+    id: str | None = None
+    needs_human_answer: bool = False
+    source: FaqSource = FaqSource.HUMAN
 
 
 class DedicatedModel(
@@ -60,12 +78,22 @@ class OpenRouterModel(
 class CustomModel(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="custom"):
     """Any OpenAI-compatible chat completions endpoint, with its own key."""
 
-    api_url: Annotated[str, Meta(min_length=1, max_length=2_000, pattern=r"^https?://\S+$")]
+    api_url: Annotated[str, Meta(min_length=1, max_length=2_000)]
     model_name: Annotated[str, Meta(min_length=1, max_length=200)]
     api_key: Annotated[str, Meta(min_length=1, max_length=2_000)]
 
 
-LlmModel = DedicatedModel | OpenRouterModel | CustomModel
+class RealtimeModel(
+    Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="realtime"
+):
+    """A model that hears and speaks by itself; the voice null is the provider's own default."""
+
+    provider: Literal["openai", "google"]
+    realtime_model_id: Annotated[str, Meta(min_length=1, max_length=200)]
+    realtime_voice_id: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+
+
+LlmModel = DedicatedModel | OpenRouterModel | CustomModel | RealtimeModel
 
 
 class Voice(Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,6 +112,35 @@ class Ears(Struct, frozen=True, forbid_unknown_fields=True):
     model: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
 
 
+class ThinkingSound(StrEnum):
+    """A clip to play while the model thinks."""
+
+    CITY = "city-ambience.ogg"
+    FOREST = "forest-ambience.ogg"
+    OFFICE = "office-ambience.ogg"
+    CROWD = "crowded-room.ogg"
+    TYPING = "keyboard-typing.ogg"
+    MORE_TYPING = "keyboard-typing2.ogg"
+    HOLD_MUSIC = "hold_music.ogg"
+
+
+class TransferMode(StrEnum):
+    """How a person takes over: the agent introduces them, or the call is passed on."""
+
+    WARM = "warm"
+    COLD = "cold"
+
+
+class Calendly(Struct, frozen=True, forbid_unknown_fields=True):
+    """The connection to book through, and the kind of meeting to book."""
+
+    connection_id: Annotated[str, Meta(min_length=1, max_length=200)]
+    event_type_id: Annotated[str, Meta(min_length=1, max_length=2_000)]
+
+
+BackgroundSound = Literal["audio/office.ogg"]
+
+
 class AssistantSpec(Struct, frozen=True, kw_only=True):
     """One version of an assistant, complete: what an order keeps and what the agent receives.
 
@@ -92,6 +149,7 @@ class AssistantSpec(Struct, frozen=True, kw_only=True):
 
     name: str
     prompt: str
+    prompt_flow: PromptFlow | None = None
     first_sentence: str | None = None
     first_sentence_mode: FirstSentenceMode = FirstSentenceMode.GENERATED
     first_sentence_delay_ms: int = 400
@@ -104,3 +162,36 @@ class AssistantSpec(Struct, frozen=True, kw_only=True):
     voice: Voice | None = None
     ears: Ears = msgspec.field(default_factory=Ears)
     recording_enabled: bool = True
+    background_sound: BackgroundSound | None = None
+    background_sound_volume: float = 0.8
+    thinking_sound: ThinkingSound | None = None
+    thinking_sound_probability: float = 1.0
+    thinking_sound_volume: float = 0.8
+    call_retry_config: CallRetryConfig = msgspec.field(default_factory=CallRetryConfig)
+    from_phone_number: str | None = None
+    webhook_url: str | None = None
+    voicemail_message: str | None = None
+    voicemail_sms_prompt: str | None = None
+    ivr_navigation_enabled: bool = False
+    transfer_phone_number: str | None = None
+    human_transfer_mode: TransferMode | None = None
+    warm_transfer_summary_instructions: str | None = None
+    custom_tools: tuple[CustomTool, ...] = ()
+    calendly: Calendly | None = None
+    sms_enabled: bool = False
+    sms_template: str | None = None
+    after_call_sms_prompt: str | None = None
+    email_notification_address: str | None = None
+    email_notification_outcomes: tuple[Outcome, ...] = ()
+    structured_output_config: tuple[DataField, ...] = ()
+    structured_output_prompt: str | None = None
+
+
+def why_mute(spec: AssistantSpec) -> str | None:
+    """Return why no call can be held with the assistant, with the remedy; None when one can."""
+    if isinstance(spec.llm_model, RealtimeModel):
+        return (
+            "an llm_model of the type realtime is stored but cannot speak yet: give the assistant "
+            "one of the type dedicated-instance, openrouter or custom, then order the call again"
+        )
+    return None

@@ -5,26 +5,41 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
+import msgspec
 from msgspec import Meta, Struct
 
 from control_plane.assistants.schemas import AssistantView, InlineAssistant
-from control_plane.domain.assistant import CustomModel, DedicatedModel, OpenRouterModel
+from control_plane.domain.assistant import LlmModel
 from control_plane.domain.attempt import AttemptStatus, RecordingState
 from control_plane.domain.brief import Direction
 from control_plane.domain.call_order import OrderStatus
+from control_plane.domain.calling_times import CallRetryConfig
 from control_plane.domain.dial_errors import DialError
 from control_plane.domain.events import AttemptResult, EndedBy, Role
+from control_plane.domain.outcome import Outcome
 
 Value = Annotated[str, Meta(max_length=10_000)]
 Key = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
+class Concurrency(Struct, frozen=True, forbid_unknown_fields=True):
+    """At most `max` live calls among the orders that share `key`, judged by each order's own."""
+
+    key: Key
+    max: Annotated[int, Meta(ge=1, le=9_007_199_254_740_991)]
+
+
 class PlaceCall(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An order for a call; without an assistant, the organization's default one speaks."""
+    """An order for a call; without an assistant, the organization's default one speaks.
+
+    `assistant_id` wins over `assistant`, `call_retry_config` over that of the assistant.
+    """
 
     phone_number: Annotated[str, Meta(max_length=100, examples=["+12025550123"])]
     assistant_id: Annotated[str, Meta(max_length=36)] | None = None
     assistant: InlineAssistant | None = None
+    call_retry_config: CallRetryConfig | None = None
+    concurrency: Concurrency | None = None
     force_now: bool | None = None
     scheduled_at: Annotated[datetime, Meta(tz=True)] | None = None
     from_phone_number: Annotated[str, Meta(max_length=100)] | None = None
@@ -40,7 +55,7 @@ class TranscriptItem(Struct, frozen=True, kw_only=True):
     at: float
     interrupted: bool = False
     tool_name: str | None = None
-    tool_arguments: str | None = None
+    tool_arguments: dict[str, Any] | str | None = None
     tool_output: str | None = None
     tool_is_error: bool | None = None
     delays_ms: dict[str, float] = {}
@@ -66,14 +81,22 @@ class AttemptView(Struct, frozen=True, kw_only=True):
     counted: bool
     recording_url: str | None
     recording_state: RecordingState
+    structured_output: dict[str, Any] | None = None
     transcript: list[TranscriptItem]
+
+
+class CampaignName(Struct, frozen=True):
+    """The campaign that an order belongs to."""
+
+    id: str
+    name: str
 
 
 class CallView(Struct, frozen=True, kw_only=True):
     """A call order and how far it got.
 
     `waiting_for` names what holds it back (a rule, or the part that is missing), `next_at` the
-    instant of the next try.
+    instant of the next try; `timezones` are those whose wall clocks the calling windows go by.
     """
 
     id: str
@@ -84,20 +107,24 @@ class CallView(Struct, frozen=True, kw_only=True):
     from_phone_number: str | None
     assistant: AssistantView
     first_sentence_delay_ms: int
-    llm_model: DedicatedModel | OpenRouterModel | CustomModel | None
+    llm_model: LlmModel | None
+    call_retry_config: CallRetryConfig = msgspec.field(default_factory=CallRetryConfig)
+    timezones: list[str] = []
+    concurrency: Concurrency | None = None
     prompt_variables: dict[str, str]
     metadata: dict[str, str]
     force_now: bool
     scheduled_at: datetime | None
     waiting_for: str | None
     next_at: datetime | None
+    paused: bool = False
     cancel_requested: bool
     calls_count: int
     call_attempts: list[AttemptView]
     last_call_attempt: AttemptView | None
-    campaign: None = None
-    outcome: None = None
-    outcome_summary: None = None
+    campaign: CampaignName | None = None
+    outcome: Outcome | None = None
+    outcome_summary: str | None = None
     is_cancelled: bool
     is_completed: bool
     not_yet_acted_on: list[str] = []

@@ -42,15 +42,15 @@ async def test_an_assistant_lives_through_its_changes(api: httpx.AsyncClient) ->
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
-        ({"first_sentence_delay_ms": 60_001}, "first_sentence_delay_ms"),
+        ({"first_sentence_delay_ms": 9_007_199_254_740_992}, "first_sentence_delay_ms"),
         ({"max_call_duration_secs": 9}, "max_call_duration_secs"),
         ({"max_duration_end_message": "x" * 151}, "max_duration_end_message"),
         ({"silence_timeout_secs": 4}, "silence_timeout_secs"),
         ({"prompt": "x" * 100_001}, "prompt"),
         ({"voice": {"id": "v", "provider": "elevenlabs", "speed": 1.5}}, "voice.speed"),
         ({"first_sentence_mode": "static"}, "first_sentence"),
-        ({"webhook_url": "http://x"}, "webhook_url"),
-        ({"llm_model": {"type": "realtime"}}, "llm_model.type"),
+        ({"webhook_url": "ftp://x"}, "webhook_url"),
+        ({"llm_model": {"type": "acme"}}, "llm_model.type"),
     ],
 )
 async def test_bounds_are_held(api: httpx.AsyncClient, fields: dict[str, Any], field: str) -> None:

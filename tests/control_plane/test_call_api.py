@@ -88,9 +88,9 @@ async def test_the_seed_shape_is_there(api: httpx.AsyncClient) -> None:
         ({"phone_number": NUMBER, "from_phone_number": "+12025550188"}, 422, "from_phone_number"),
         ({"phone_number": NUMBER, "assistant": {"name": "x"}}, 422, "assistant.prompt"),
         (
-            {"phone_number": NUMBER, "assistant": {"prompt": "x", "sms_enabled": True}},
+            {"phone_number": NUMBER, "assistant": {"prompt": "x", "sms_enabeld": True}},
             422,
-            "assistant.sms_enabled",
+            "assistant.sms_enabeld",
         ),
         (
             {"phone_number": NUMBER, "assistant": {"prompt": "Hi {{name}}"}},
@@ -103,7 +103,7 @@ async def test_the_seed_shape_is_there(api: httpx.AsyncClient) -> None:
                 "assistant": {"prompt": "x", "first_sentence_mode": "static"},
             },
             422,
-            "first_sentence",
+            "assistant.first_sentence",
         ),
         ({"phone_number": NUMBER + "\0"}, 422, None),
         (
@@ -150,7 +150,10 @@ async def test_a_whole_surrogate_pair_is_text(api: httpx.AsyncClient) -> None:
     ("assistant", "words"),
     [
         ({"prompt": "x", "voice": {"id": "v", "provider": "acme"}}, "cartesia, elevenlabs"),
-        ({"prompt": "x", "llm_model": {"type": "acme"}}, "custom, dedicated-instance, openrouter"),
+        (
+            {"prompt": "x", "llm_model": {"type": "acme"}},
+            "custom, dedicated-instance, openrouter, realtime",
+        ),
         ({"prompt": "x", "first_sentence_mode": "acme"}, "generated, none, static"),
         ({"prompt": 5}, "expected text, got a whole number"),
     ],
