@@ -206,6 +206,7 @@ REPEATED = config(("1:15", "1:30"), days=(Weekday.SUNDAY,))
         (WORK, "Australia/Eucla", "2026-06-06T00:00", "2026-06-08T01:15"),
         # 02:15–02:30 does not exist on the day of the gap: clocks skip the whole window.
         (SUNDAYS_AT_TWO, "America/New_York", "2026-03-08T06:00", "2026-03-15T06:15"),
+        (config(("2:00", "2:30")), "America/New_York", "2026-03-08T06:30", "2026-03-09T06:00"),
         # A window that starts in the gap opens when clocks have skipped it.
         (config(("2:30", "4:00")), "America/New_York", "2026-03-08T06:59", "2026-03-08T07:00"),
         # One that ends in the gap closes there.
@@ -217,6 +218,9 @@ REPEATED = config(("1:15", "1:30"), days=(Weekday.SUNDAY,))
         # Lord Howe moves by half an hour: 01:45 comes twice on 5 April 2026.
         (config(("1:45", "1:50")), "Australia/Lord_Howe", "2026-04-04T14:50", "2026-04-04T15:15"),
         (config(("2:10", "2:40")), "Australia/Lord_Howe", "2026-10-03T15:20", "2026-10-03T15:30"),
+        # Changes far in the past, on the edges of the blocks that offsets are kept in.
+        (config(("4:30", "5:30")), "Asia/Baku", "2012-03-24T23:00", "2012-03-25T00:00"),
+        (config(("1:30", "2:10")), "Africa/Cairo", "1973-04-30T22:00", "1973-04-30T23:00"),
         # Samoa had no Friday 30 December 2011.
         (config(("9:00", "17:00"), days=(Weekday.FRIDAY,)), "Pacific/Apia",
          "2011-12-29T12:00", "2012-01-05T19:00"),

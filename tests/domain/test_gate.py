@@ -268,6 +268,7 @@ def test_a_capped_day_ends_with_the_last_zone_s_midnight() -> None:
         ("Africa/Cairo", "2026-04-24T09:00", "2026-04-23T22:00", "2026-04-24T21:00"),
         # A day of 25 hours.
         ("America/New_York", "2026-11-01T12:00", "2026-11-01T04:00", "2026-11-02T05:00"),
+        ("America/New_York", "2026-11-02T04:30", "2026-11-01T04:00", "2026-11-02T05:00"),
         # Havana's clocks go from 01:00 back to midnight: the day begins once.
         ("America/Havana", "2026-11-01T05:30", "2026-11-01T04:00", "2026-11-02T05:00"),
         # Samoa's Thursday was followed by its Saturday.

@@ -141,6 +141,13 @@ def test_the_deadline_itself_is_in_time() -> None:
     assert after(deadline=early) == Finish(OrderStatus.ERRORED, Rule.EXPIRED)
 
 
+def test_an_opening_past_the_deadline_is_expiry() -> None:
+    late = NOON + timedelta(hours=5)
+    decision = after(now=late, deadline=TOMORROW - timedelta(seconds=1))
+    assert decision == Finish(OrderStatus.ERRORED, Rule.EXPIRED)
+    assert after(now=late, deadline=TOMORROW) == TryAgain(TOMORROW, Rule.RETRY_DELAY)
+
+
 def test_zones_that_are_never_open_together_end_the_order() -> None:
     decision = after(zones=("Europe/Paris", "Pacific/Auckland"))
     assert decision == Finish(OrderStatus.ERRORED, Rule.CALLING_WINDOWS)
