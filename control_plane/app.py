@@ -30,6 +30,7 @@ from control_plane.livekit_hooks import LiveKitHookController
 from control_plane.metrics import MetricsController
 from control_plane.openapi import add_problems
 from control_plane.orders.controller import OrderController
+from control_plane.orders.intake import Intake
 from control_plane.orders.views import CallViews
 from control_plane.problems import HANDLERS
 from control_plane.providers.controller import ProviderController
@@ -55,6 +56,7 @@ class Resources(Struct, frozen=True, kw_only=True):
     signer: TokenSigner
     recordings: RecordingFiles
     views: CallViews
+    intake: Intake
     probes: Probes
     hooks: api.WebhookReceiver
 
@@ -73,13 +75,16 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         await migrate(database)
         vault = Vault.open(storage.folder / "secret.key")
         await first_start.prepare(database, vault, storage.folder, settings.api)
-        async with database.listening(), SipApi(livekit) as sip:
+        views = CallViews(settings.api.url)
+        intake = Intake(database, vault, views)
+        async with database.listening(), SipApi(livekit) as sip, intake.open():
             yield Resources(
                 database=database,
                 vault=vault,
                 signer=TokenSigner.open(storage.folder / "internal.key"),
                 recordings=RecordingFiles(storage.folder),
-                views=CallViews(settings.api.url),
+                views=views,
+                intake=intake,
                 probes=Probes(database, client, sip.trunks, settings.api.worker_health_url),
                 hooks=api.WebhookReceiver(api.TokenVerifier(livekit.api_key, livekit.api_secret)),
             )
@@ -166,6 +171,7 @@ def _application(
         "signer": resources.signer,
         "recordings": resources.recordings,
         "views": resources.views,
+        "intake": resources.intake,
         "probes": resources.probes,
         "livekit_hooks": resources.hooks,
     }

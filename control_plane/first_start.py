@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from control_plane.assistants import specs
+from control_plane.assistants import specs, versions
 from control_plane.auth import SCOPES, make_key
 from control_plane.db.crypto import Vault, write_private
 from control_plane.db.engine import Database, wake
@@ -25,6 +25,8 @@ from process.logs import get_logger
 SIMULATOR_NUMBER = "+12025550199"
 LOOPBACK = "127.0.0.0/8"
 SIMULATOR = "simulator"
+_SIMULATOR_CALLS_PER_SECOND = 30.0
+_SIMULATOR_CALLS = 20  # what one embedded gateway carries on two cores
 INBOUND = "inbound"
 log = get_logger(__name__)
 
@@ -126,18 +128,18 @@ async def _add_receptionist(
     session: AsyncSession, vault: Vault, organization_id: str, now: datetime
 ) -> None:
     stored = await specs.store(session, vault, organization_id, RECEPTIONIST, now=now)
-    session.add(
-        Assistant(
-            id=new_id(),
-            organization_id=organization_id,
-            name=RECEPTIONIST.name,
-            version=1,
-            spec=stored,
-            is_default=True,
-            created_at=now,
-            updated_at=now,
-        )
+    row = Assistant(
+        id=new_id(),
+        organization_id=organization_id,
+        name=RECEPTIONIST.name,
+        version=1,
+        spec=stored,
+        is_default=True,
+        created_at=now,
+        updated_at=now,
     )
+    session.add(row)
+    await versions.add_current(session, row, now=now)
 
 
 async def _add_inbound(
@@ -188,6 +190,8 @@ async def _add_simulator(
         transport="udp",
         numbers=[SIMULATOR_NUMBER],
         allowed_addresses=[],
+        calls_per_second=_SIMULATOR_CALLS_PER_SECOND,
+        max_concurrent_calls=_SIMULATOR_CALLS,
         is_default=True,
         created_at=now,
         updated_at=now,

@@ -9,6 +9,7 @@ from control_plane.auth import Principal
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.health import Probes
+from control_plane.orders.intake import Intake
 from control_plane.orders.views import CallViews
 from control_plane.recordings.spool import RecordingFiles
 from control_plane.tokens import TokenSigner
@@ -18,6 +19,7 @@ GivenVault = NamedDependency[Vault]
 GivenSigner = NamedDependency[TokenSigner]
 GivenRecordings = NamedDependency[RecordingFiles]
 GivenViews = NamedDependency[CallViews]
+GivenIntake = NamedDependency[Intake]
 GivenProbes = NamedDependency[Probes]
 GivenPrincipal = NamedDependency[Principal]
 GivenHooks = NamedDependency[api.WebhookReceiver]

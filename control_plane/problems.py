@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from control_plane.domain import errors
 from control_plane.requests import explain
@@ -24,6 +26,8 @@ STATUS: dict[type[errors.Refused], HTTPStatus] = {
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.TooMany: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.Busy: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
 
@@ -37,6 +41,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     type: str = "about:blank"
     field: str | None = None
     size: int | None = None
+    rule: str | None = None
 
 
 def status_of(error: type[errors.Refused]) -> HTTPStatus:
@@ -49,6 +54,8 @@ def refused(_request: Request[Any, Any, Any], exc: errors.Refused) -> Response[b
     status = status_of(type(exc))
     size = exc.size if isinstance(exc, errors.SpoolGap) else None
     headers = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else {}
+    if isinstance(exc, errors.TooMany):
+        headers["Retry-After"] = str(exc.retry_after_secs)
     return _render(
         Problem(
             title=status.phrase,
@@ -57,6 +64,7 @@ def refused(_request: Request[Any, Any, Any], exc: errors.Refused) -> Response[b
             detail=exc.detail,
             field=exc.field,
             size=size,
+            rule=exc.rule if isinstance(exc, errors.NotCallable) else None,
         ),
         headers,
     )
@@ -96,6 +104,15 @@ def _of_query(name: str, message: str) -> errors.BadInput:
     return errors.BadInput(explained.detail.replace("the body", name, 1), field=name)
 
 
+def database_trouble(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
+    """Render a database that cannot write or answer now; the transaction left nothing behind."""
+    log.error("the database refused", path=request.url.path, error=str(exc)[:300])
+    return refused(
+        request,
+        errors.Busy("the database cannot do this now: send it again", retry_after_secs=2),
+    )
+
+
 def unexpected(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
     """Render a defect of ours: logged whole, told without any of it."""
     log.error("a request failed", path=request.url.path, exc_info=exc)
@@ -123,5 +140,8 @@ def _render(problem: Problem, headers: dict[str, str]) -> Response[bytes]:
 HANDLERS: dict[Any, Any] = {
     errors.Refused: refused,
     HTTPException: framework,
+    OperationalError: database_trouble,
+    InterfaceError: database_trouble,
+    PoolTimeout: database_trouble,
     Exception: unexpected,
 }

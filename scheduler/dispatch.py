@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
+from typing import Protocol
 
-from control_plane.assistants import specs
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.assistants import versions
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
 from control_plane.db.models.attempt import Attempt
@@ -22,11 +25,13 @@ from control_plane.domain.facts import (
     DialFailed,
     DialStarted,
 )
-from control_plane.domain.gate import Go, gate
+from control_plane.domain.gate import Go
 from control_plane.domain.waiting import Cause
 from control_plane.orders import leases, lifecycle
+from control_plane.orders.gatekeeper import Gatekeeper
+from control_plane.trunks import pace
 from process.logs import get_logger
-from scheduler.claim import claim, view
+from scheduler.claim import claim
 from scheduler.prepare import NotReady, Preparer
 from scheduler.rooms import Rooms, RoomTrouble
 from scheduler.trunks import TrunkKeeper
@@ -35,6 +40,23 @@ from sip.ports import Answered, Dialer, DialFailure, DialFailureKind, DialReques
 log = get_logger(__name__)
 
 FactAt = Callable[[datetime], AnyFact]
+_NOW = timedelta(milliseconds=1)
+
+
+class Clock(Protocol):
+    """Lets time pass."""
+
+    async def wait(self, seconds: float) -> None:
+        """Return after `seconds`."""
+        ...
+
+
+class WallClock:
+    """The machine's own clock."""
+
+    async def wait(self, seconds: float) -> None:
+        """Return after `seconds`."""
+        await asyncio.sleep(seconds)
 
 
 class Dispatcher:
@@ -51,6 +73,7 @@ class Dispatcher:
         tasks: asyncio.TaskGroup,
         ringing_timeout_s: int,
         max_dispatching: int,
+        clock: Clock = WallClock(),  # noqa: B008 - it has no state
     ):
         self._database = database
         self._rooms = rooms
@@ -60,6 +83,7 @@ class Dispatcher:
         self._tasks = tasks
         self._ringing_timeout_s = ringing_timeout_s
         self._max_dispatching = max_dispatching
+        self._clock = clock
         self._running: dict[str, asyncio.Task[None]] = {}
 
     @property
@@ -71,7 +95,7 @@ class Dispatcher:
         """Claim what is due, as far as there is room for it, and set out on each."""
         while True:
             free = self._max_dispatching - len(self._running)
-            attempts = await claim(self._database, limit=min(free, 20))
+            attempts = await claim(self._database, limit=free)
             for attempt in attempts:
                 task = self._tasks.create_task(self._guarded(attempt), name=attempt.room_name)
                 self._running[attempt.id] = task
@@ -132,26 +156,48 @@ class Dispatcher:
         raise NotReady(Cause.TRUNK_NOT_APPLIED)
 
     async def _pass_last_gate(self, attempt: Attempt, sip_trunk_id: str) -> DialRequest | None:
-        """Return the dial, marked as begun; None when the order may not be dialled after all."""
-        async with self._database.transaction() as session:
-            order, row = await leases.hold(session, attempt.id, epoch=attempt.epoch)
-            now = await read_clock(session)
-            decision = gate(view(order), now)
-            if not isinstance(decision, Go):
-                await lifecycle.apply(
-                    session, order, row, AttemptAbandoned(at=now, reason=decision.rule)
-                )
-                return None
-            if row.agent_ended_at is not None:
-                await lifecycle.apply(
-                    session, order, row, AttemptAbandoned(at=now, reason=Cause.AGENT_GAVE_UP)
-                )
-                return None
-            row.dispatch_lease_until = now + leases.LEASE
-            await lifecycle.apply(session, order, row, DialStarted(at=now))
-            return self._request(order, row, sip_trunk_id)
+        """Return the dial, marked as begun; None when the order may not be dialled after all.
 
-    def _request(self, order: CallOrder, row: Attempt, sip_trunk_id: str) -> DialRequest:
+        The INVITE's instant is reserved on the trunk first. Whoever cancels before the mark is
+        written is told the truth: no INVITE follows.
+        """
+        while True:
+            async with self._database.transaction() as session:
+                order, row = await leases.hold(session, attempt.id, epoch=attempt.epoch)
+                now = await read_clock(session)
+                if row.invite_at is None:
+                    trunk = await session.get_one(Trunk, row.trunk_id)
+                    row.invite_at = await pace.reserve(session, trunk, now)
+                early = row.invite_at - now
+                if early <= _NOW:
+                    return await self._mark(session, order, row, sip_trunk_id, now)
+            await self._clock.wait(early / timedelta(seconds=1))
+
+    async def _mark(
+        self,
+        session: AsyncSession,
+        order: CallOrder,
+        row: Attempt,
+        sip_trunk_id: str,
+        now: datetime,
+    ) -> DialRequest | None:
+        keeper = Gatekeeper(session, now)
+        await keeper.prepare([order])
+        decision = await keeper.ask(order)
+        if not isinstance(decision, Go):
+            abandoned = AttemptAbandoned(at=now, reason=decision.rule, gate=decision)
+            await lifecycle.apply(session, order, row, abandoned)
+            return None
+        if row.agent_ended_at is not None:
+            gave_up = AttemptAbandoned(at=now, reason=Cause.AGENT_GAVE_UP)
+            await lifecycle.apply(session, order, row, gave_up)
+            return None
+        row.dispatch_lease_until = now + leases.LEASE
+        await lifecycle.apply(session, order, row, DialStarted(at=now))
+        version = await versions.get(session, order.assistant_version_id)
+        return self._request(row, sip_trunk_id, version.spec.max_call_duration_secs)
+
+    def _request(self, row: Attempt, sip_trunk_id: str, limit_s: int) -> DialRequest:
         return DialRequest(
             sip_trunk_id=sip_trunk_id,
             to_number=row.to_phone_number,
@@ -159,7 +205,7 @@ class Dispatcher:
             room_name=row.room_name,
             participant_identity=row.participant_identity,
             ringing_timeout_s=self._ringing_timeout_s,
-            max_call_duration_s=specs.load(order.spec).max_call_duration_secs,
+            max_call_duration_s=limit_s,
         )
 
     async def _failed(self, attempt: Attempt, failure: DialFailure) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from control_plane.assistants import specs
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.assistants import versions
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
 from control_plane.db.heartbeats import API, alive
@@ -70,6 +72,7 @@ class Reconciler:
         async with self._database.reading() as session:
             now = await read_clock(session)
             live = await repository.open_attempts(session)
+            limits = await _limits(session, [order for _attempt, order in live])
             api_works = await alive(session, API, now=now)
         self._phone_missing &= {attempt.id for attempt, _order in live}
         self._note_silence([attempt for attempt, _order in live], now, api_works=api_works)
@@ -77,7 +80,7 @@ class Reconciler:
             if silent_only and not _is_silent(attempt, now):
                 continue
             try:
-                await self._look_at(attempt, order, now)
+                await self._look_at(attempt, order, now, limits[order.id])
             except RoomTrouble as exc:
                 log.warning("a room cannot be looked into", attempt_id=attempt.id, error=str(exc))
             except StaleEpoch:
@@ -109,7 +112,9 @@ class Reconciler:
                 except StaleEpoch:
                     log.debug("another process was faster", attempt_id=attempt.id)
 
-    async def _look_at(self, attempt: Attempt, order: CallOrder, now: datetime) -> None:
+    async def _look_at(
+        self, attempt: Attempt, order: CallOrder, now: datetime, limit: timedelta
+    ) -> None:
         if attempt.dispatch_lease_until is not None and attempt.dispatch_lease_until > now:
             return
         present = await self._rooms.who(attempt.room_name)
@@ -118,6 +123,7 @@ class Reconciler:
             order,
             present,
             now,
+            limit=limit,
             missing_before=self._missing_before(attempt, present),
             mute=self._is_mute(attempt, now),
         )
@@ -144,7 +150,8 @@ class Reconciler:
             if isinstance(verdict, Renew):
                 row.call_lease_until = now + SECOND_LOOK
                 return
-            fact = _fact(verdict, now)
+            spoke = isinstance(verdict, End) and await repository.person_spoke(session, row.id)
+            fact = _fact(verdict, now, spoke=spoke)
             if not isinstance(verdict, Answer):
                 if _owner_is_dead(verdict):
                     leases.take_over(row)
@@ -155,6 +162,15 @@ class Reconciler:
                     reason=getattr(verdict, "reason", None),
                 )
             await lifecycle.apply(session, order, row, fact)
+
+
+async def _limits(session: AsyncSession, orders: list[CallOrder]) -> dict[str, timedelta]:
+    """Return how long each order's call may last."""
+    found = {}
+    for order in orders:
+        version = await versions.get(session, order.assistant_version_id)
+        found[order.id] = timedelta(seconds=version.spec.max_call_duration_secs)
+    return found
 
 
 def _is_silent(attempt: Attempt, now: datetime) -> bool:
@@ -173,11 +189,11 @@ def _seen(
     present: list[Present],
     now: datetime,
     *,
+    limit: timedelta,
     missing_before: bool,
     mute: bool,
 ) -> Seen:
     phone = next((p for p in present if p.identity == attempt.participant_identity), None)
-    limit = timedelta(seconds=specs.load(order.spec).max_call_duration_secs) + OVERTIME
     return Seen(
         status=attempts.AttemptStatus(attempt.status),
         inbound=order.direction is Direction.INBOUND,
@@ -187,11 +203,11 @@ def _seen(
         agent_ended=attempt.agent_ended_at is not None,
         phone_status=phone.call_status if phone is not None else None,
         phone_missing_before=missing_before,
-        overdue=attempt.answered_at is not None and attempt.answered_at + limit < now,
+        overdue=attempt.answered_at is not None and attempt.answered_at + limit + OVERTIME < now,
     )
 
 
-def _fact(verdict: Verdict, now: datetime) -> AnyFact:
+def _fact(verdict: Verdict, now: datetime, *, spoke: bool) -> AnyFact:
     match verdict:
         case Answer():
             return DialAnswered(at=now)
@@ -204,7 +220,7 @@ def _fact(verdict: Verdict, now: datetime) -> AnyFact:
                 at=now,
                 ended_by=EndedBy.SYSTEM,
                 end_reason=EndReason(reason),
-                result=AttemptResult.UNKNOWN,
+                result=AttemptResult.HUMAN if spoke else AttemptResult.UNKNOWN,
             )
         case _:
             raise TypeError(f"{verdict} asks for nothing")

@@ -12,11 +12,11 @@ from msgspec import Struct
 from control_plane.db.base import read_clock
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
-from control_plane.orders import repository
 from control_plane.recordings.spool import RecordingFiles
 from control_plane.tokens import TokenSigner
 from process.logs import get_logger
 from scheduler.cancel import Canceller
+from scheduler.claim import next_look
 from scheduler.dispatch import Dispatcher
 from scheduler.heartbeat import beat
 from scheduler.prepare import Preparer
@@ -109,9 +109,9 @@ async def run(world: World, settings: SchedulerSettings, stopped: asyncio.Event)
 async def _rearm(database: Database, timetable: Timetable) -> None:
     """Ring at the next due instant, by this machine's clock."""
     async with database.reading() as session:
-        due = await repository.next_due(session)
         now = await read_clock(session)
-    if due is None or due <= now:  # what is due and not taken waits for room, not for time
+        due = await next_look(session, now)
+    if due is None:  # what is due and not taken waits for room, not for time
         return
 
     async def ring() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from control_plane.assistants.schemas import InlineAssistant
+from control_plane.db.base import read_clock
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.db.models.attempt import Attempt
@@ -16,9 +17,10 @@ from control_plane.db.models.organization import Organization
 from control_plane.db.models.trunk import Trunk
 from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.brief import Direction
+from control_plane.domain.calling_times import CallingWindow, CallRetryConfig, Weekday
 from control_plane.domain.ids import new_id
+from control_plane.orders.placing import Placer, Wish
 from control_plane.orders.schemas import PlaceCall
-from control_plane.orders.service import place
 
 NUMBER = "+12025550123"
 OURS = "+12025550199"
@@ -49,6 +51,8 @@ async def organization(database: Database, *, with_trunk: bool = True) -> str:
                     allowed_addresses=[],
                     is_default=True,
                     sip_trunk_id="ST_1",
+                    calls_per_second=1_000.0,
+                    max_concurrent_calls=100,
                     created_at=now,
                     updated_at=now,
                 )
@@ -60,8 +64,29 @@ async def order(
     database: Database, vault: Vault, owner: str, *, number: str = NUMBER, **fields: Any
 ) -> CallOrder:
     """Return a stored order with an assistant of its own."""
-    given: dict[str, Any] = {"assistant": InlineAssistant(prompt="Be kind."), **fields}
-    return await place(database, vault, owner, PlaceCall(phone_number=number, **given))
+    given: dict[str, Any] = {
+        "assistant": InlineAssistant(prompt="Be kind."),
+        "call_retry_config": always(),
+        **fields,
+    }
+    wish = Wish(
+        organization_id=owner,
+        api_key_id=None,
+        request=PlaceCall(phone_number=number, **given),
+    )
+    async with database.transaction() as session:
+        placer = Placer(session, vault, await read_clock(session))
+        await placer.prepare([wish])
+        placed = await placer.build(wish)
+        await placer.store([placed])
+    return await reload_order(database, placed.values["id"])
+
+
+def always(**changes: Any) -> CallRetryConfig:
+    """Return a config that allows calls at any hour."""
+    window = CallingWindow(calling_window_start_time="00:00", calling_window_end_time="24:00")
+    every = CallRetryConfig(allowed_days=tuple(Weekday), calling_windows=(window,))
+    return msgspec.structs.replace(every, **changes)
 
 
 async def reload_order(database: Database, order_id: str) -> CallOrder:

@@ -8,7 +8,7 @@ from litestar import Controller, delete, get, patch, post
 from litestar.params import FromPath, JSONBody
 from sqlalchemy import select
 
-from control_plane.assistants import repository, specs
+from control_plane.assistants import repository, specs, versions
 from control_plane.assistants.schemas import (
     AssistantCreate,
     AssistantEnvelope,
@@ -55,6 +55,7 @@ class AssistantController(Controller):
                 updated_at=now,
             )
             session.add(row)
+            await versions.add_current(session, row, now=now)
         return AssistantEnvelope(view(row))
 
     @get(operation_id="listAssistants", summary="List assistants", opt={"scope": "calls"})
@@ -106,6 +107,7 @@ class AssistantController(Controller):
                     field="is_default",
                 )
             row.name, row.version, row.updated_at = spec.name, row.version + 1, now
+            await versions.add_current(session, row, now=now)
         return AssistantEnvelope(view(row))
 
     @delete("/{assistant_id:str}", operation_id="deleteAssistant", summary="Delete an assistant")

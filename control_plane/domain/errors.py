@@ -4,6 +4,8 @@ Refused
 ├── BadInput             a field has a value that cannot be used
 │   ├── BadPhoneNumber
 │   ├── UnknownField
+│   ├── NotCallable      a rule forbids calling the number
+│   ├── KeyReused        an Idempotency-Key came with another body
 │   └── MissingVariable
 ├── NotAuthenticated     no key, or one that is not valid
 ├── NotAllowed           a valid key without the scope
@@ -13,7 +15,9 @@ Refused
 │   ├── TokenUsed
 │   ├── StaleEpoch
 │   └── SpoolGap
-└── TooLarge
+├── TooLarge
+├── TooMany              more requests than the key may make; tells when to come again
+└── Busy                 too much at once, or the database is; tells when to come again
 """
 
 from __future__ import annotations
@@ -52,6 +56,22 @@ class MissingVariable(BadInput):
     """A text names a `{{variable}}` that the order gives no value for."""
 
     code = "missing_variable"
+
+
+class NotCallable(BadInput):
+    """A rule forbids calling the number, for ever; `rule` is its name."""
+
+    code = "not_callable"
+
+    def __init__(self, detail: str, *, field: str, rule: str):
+        super().__init__(detail, field=field)
+        self.rule = rule
+
+
+class KeyReused(BadInput):
+    """An Idempotency-Key came again with another body."""
+
+    code = "idempotency_key_reused"
 
 
 class NotAuthenticated(Refused):
@@ -110,3 +130,19 @@ class TooLarge(Refused):
     """The body is larger than this endpoint takes."""
 
     code = "too_large"
+
+
+class TooMany(Refused):
+    """More requests than the key may make; it may again after `retry_after_secs`."""
+
+    code = "too_many_requests"
+
+    def __init__(self, detail: str, *, retry_after_secs: int):
+        super().__init__(detail)
+        self.retry_after_secs = retry_after_secs
+
+
+class Busy(TooMany):
+    """Too much is asked at once, or the database cannot write now; nothing was stored."""
+
+    code = "busy"

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from control_plane.domain.dial_errors import DialFailureKind
 from control_plane.domain.events import AttemptResult, EndedBy, EndReason
-from control_plane.domain.gate import Rule
+from control_plane.domain.gate import Never, Rule, Wait
 
 
 class Fact(Struct, frozen=True, kw_only=True):
@@ -17,17 +17,25 @@ class Fact(Struct, frozen=True, kw_only=True):
     at: datetime
 
 
-class OrderPlaced(Fact, frozen=True, kw_only=True):
-    """The order was accepted."""
-
-    scheduled_at: datetime | None = None
-
-
 class HeldBack(Fact, frozen=True, kw_only=True):
-    """The gate said not yet."""
+    """The gate said not yet; `until` is null when something has to change first."""
 
-    until: datetime
+    until: datetime | None
     rule: Rule
+
+
+class Forbidden(Fact, frozen=True, kw_only=True):
+    """The gate said never."""
+
+    rule: Rule
+
+
+class Paused(Fact, frozen=True, kw_only=True):
+    """The owner wants no further attempt for now."""
+
+
+class Resumed(Fact, frozen=True, kw_only=True):
+    """The owner wants the order to go on."""
 
 
 class AttemptStarted(Fact, frozen=True, kw_only=True):
@@ -46,12 +54,14 @@ class AttemptAbandoned(Fact, frozen=True, kw_only=True):
     """The attempt was given up before any INVITE, for a reason of our own.
 
     `reason` is a word of `waiting.Cause` or `gate.Rule`; `detail` tells a person what to do. With
-    `hopeless`, only a change of the configuration helps: the order is not tried again.
+    `hopeless`, only a change of the configuration helps: the order is not tried again. `gate` is
+    the last gate's answer, where that was the reason.
     """
 
     reason: str
     detail: str = ""
     hopeless: bool = False
+    gate: Wait | Never | None = None
 
 
 class DialFailed(Fact, frozen=True, kw_only=True):
@@ -82,8 +92,10 @@ class CancelRequested(Fact, frozen=True, kw_only=True):
 
 
 AnyFact = (
-    OrderPlaced
-    | HeldBack
+    HeldBack
+    | Forbidden
+    | Paused
+    | Resumed
     | AttemptStarted
     | CallArrived
     | DialStarted

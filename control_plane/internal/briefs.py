@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from control_plane.assistants import specs
+from control_plane.assistants import specs, versions
 from control_plane.db.crypto import Vault
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
@@ -45,7 +45,8 @@ async def build(
     session: AsyncSession, vault: Vault, signer: TokenSigner, order: CallOrder, attempt: Attempt
 ) -> CallBrief:
     """Return the brief of an attempt, secrets in clear."""
-    spec = await specs.opened(session, vault, order.spec)
+    version = await versions.get(session, order.assistant_version_id)
+    spec = await specs.opened(session, vault, version.stored)
     lifetime = timedelta(seconds=spec.max_call_duration_secs) + _SLACK
     return CallBrief(
         session_id=attempt.id,

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.assistants import repository as assistants
+from control_plane.assistants import versions
 from control_plane.db.models.assistant import Assistant
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
@@ -45,7 +46,9 @@ async def receive(
         from_phone_number=call.calling_number[:100],
         assistant_id=assistant.id,
         assistant_version=assistant.version,
-        spec=assistant.spec,
+        assistant_version_id=assistant.version_id,
+        retry_config={},
+        zones=[],
         prompt_variables={},
         call_metadata={},
         force_now=False,
@@ -58,7 +61,8 @@ async def receive(
     )
     session.add(order)
     await session.flush()
-    recorded = assistant.spec.get("recording_enabled", True)
+    version = await versions.get(session, order.assistant_version_id)
+    recorded = version.spec.recording_enabled
     attempt = Attempt(
         id=new_id(),
         order_id=order.id,

@@ -4,23 +4,35 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from litestar import Controller, Request, Response, get, post
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar import Controller, MediaType, Request, Response, get, post
+from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
 from litestar.response import Stream
 
+from control_plane.db.engine import Database
+from control_plane.db.models.call_order import CallOrder
 from control_plane.domain.brief import Direction
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.errors import BadInput
 from control_plane.domain.ids import parse_id
 from control_plane.domain.phone import e164
-from control_plane.given import GivenDatabase, GivenPrincipal, GivenVault, GivenViews
+from control_plane.given import GivenDatabase, GivenIntake, GivenPrincipal, GivenVault, GivenViews
 from control_plane.orders import repository, service
+from control_plane.orders.batch import MOST_ROWS, BatchAnswer, PlaceCalls, place_all
+from control_plane.orders.explain import Explanation, explain
+from control_plane.orders.idempotency import HEADER, REPLAYED, request_key
+from control_plane.orders.intake import Answer
+from control_plane.orders.placing import Wish
 from control_plane.orders.schemas import CallEnvelope, CallPage, EventPage, PlaceCall
 from control_plane.orders.stream import stream
-from control_plane.orders.views import event_view
+from control_plane.orders.views import CallViews, event_view
 
 EVENT_STREAM = "text/event-stream"
+BATCH_BODY_LIMIT = 32 * 1024 * 1024
 Limit = Annotated[int, QueryParameter(ge=1, le=200, description="How many at most")]
+IdempotencyKey = Annotated[
+    str | None,
+    HeaderParameter(name=HEADER, description="Sent again, the same request changes nothing"),
+]
 Cursor = Annotated[str | None, QueryParameter(description="next_cursor of the page before")]
 
 
@@ -34,14 +46,61 @@ class OrderController(Controller):
     async def place_call(
         self,
         data: JSONBody[PlaceCall],
+        request: Request[Any, Any, Any],
+        principal: GivenPrincipal,
+        intake: GivenIntake,
+        idempotency_key: IdempotencyKey = None,
+    ) -> Response[CallEnvelope]:
+        """Accept an order for one number; it survives every restart once this has answered."""
+        key = request_key(
+            idempotency_key,
+            organization_id=principal.organization_id,
+            operation="placeCall",
+            body=await request.body(),
+        )
+        wish = Wish(
+            organization_id=principal.organization_id,
+            api_key_id=principal.key_id,
+            request=data,
+        )
+        return _answered(await intake.place(wish, key))
+
+    @post(
+        "/batch",
+        operation_id="placeCalls",
+        summary="Place many calls",
+        description=f"Up to {MOST_ROWS} orders in one transaction; rows that cannot be met are "
+        "told by index and do not keep the others from it, unless all_or_nothing is set.",
+        status_code=200,
+        request_max_body_size=BATCH_BODY_LIMIT,
+    )
+    async def place_calls(
+        self,
+        data: JSONBody[PlaceCalls],
+        request: Request[Any, Any, Any],
         principal: GivenPrincipal,
         database: GivenDatabase,
         vault: GivenVault,
-        views: GivenViews,
-    ) -> CallEnvelope:
-        """Accept an order for one number; it survives every restart once this has answered."""
-        order = await service.place(database, vault, principal.organization_id, data)
-        return CallEnvelope(views.build(order))
+        intake: GivenIntake,
+        idempotency_key: IdempotencyKey = None,
+    ) -> Response[BatchAnswer]:
+        """Accept many orders at once."""
+        key = request_key(
+            idempotency_key,
+            organization_id=principal.organization_id,
+            operation="placeCalls",
+            body=await request.body(),
+        )
+        with intake.under_way(key):
+            answer = await place_all(
+                database,
+                vault,
+                organization_id=principal.organization_id,
+                api_key_id=principal.key_id,
+                request=data,
+                key=key,
+            )
+        return _answered(answer)
 
     @get("/{call_id:str}", operation_id="getCall", summary="Get a call")
     async def get_call(
@@ -96,9 +155,43 @@ class OrderController(Controller):
     ) -> CallEnvelope:
         """Withdraw the order: at once before the dial, else its room is ended; `status` tells."""
         order = await service.cancel(database, principal.organization_id, call_id)
+        return await _shown(database, views, order)
+
+    @post("/{call_id:str}/pause", operation_id="pauseCall", summary="Pause a call", status_code=200)
+    async def pause_call(
+        self,
+        call_id: FromPath[str],
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        views: GivenViews,
+    ) -> CallEnvelope:
+        """Dial no more until the order is resumed; a live call goes on."""
+        order = await service.pause(database, principal.organization_id, call_id)
+        return await _shown(database, views, order)
+
+    @post(
+        "/{call_id:str}/resume", operation_id="resumeCall", summary="Resume a call", status_code=200
+    )
+    async def resume_call(
+        self,
+        call_id: FromPath[str],
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        views: GivenViews,
+    ) -> CallEnvelope:
+        """Let a paused order wait for its next eligible instant again."""
+        order = await service.resume(database, principal.organization_id, call_id)
+        return await _shown(database, views, order)
+
+    @get("/{call_id:str}/explain", operation_id="explainCall", summary="Explain a call")
+    async def explain_call(
+        self, call_id: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
+    ) -> Explanation:
+        """Return every decision so far, and what holds the order back now."""
+        key = parse_id(call_id, what="call")
         async with database.reading() as session:
-            [view] = await views.load(session, [order])
-        return CallEnvelope(view)
+            order = await repository.get_order(session, principal.organization_id, key)
+            return await explain(session, order)
 
     @get(
         "/{call_id:str}/events",
@@ -129,6 +222,21 @@ class OrderController(Controller):
             media_type=EVENT_STREAM,
             headers={"Cache-Control": "no-store"},
         )
+
+
+async def _shown(database: Database, views: CallViews, order: CallOrder) -> CallEnvelope:
+    async with database.reading() as session:
+        [view] = await views.load(session, [order])
+    return CallEnvelope(view)
+
+
+def _answered(answer: Answer) -> Response[Any]:
+    return Response(
+        content=answer.body,
+        media_type=MediaType.JSON,
+        status_code=200,
+        headers={REPLAYED: "true"} if answer.replayed else {},
+    )
 
 
 def _number(text: str) -> str:

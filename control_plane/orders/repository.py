@@ -11,20 +11,28 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.history import CallEventRow
-from control_plane.domain.attempt import RecordingState
+from control_plane.db.models.trunk import Trunk, TrunkPace
+from control_plane.domain.attempt import AttemptStatus, RecordingState
 from control_plane.domain.brief import Direction
-from control_plane.domain.call_order import OrderStatus
+from control_plane.domain.call_order import WAITING, OrderStatus
 from control_plane.domain.errors import NotFound
+from control_plane.domain.events import Role
 
 CLAIM = timedelta(seconds=30)
 """How long a claimed order stays out of sight if its claimer dies before it writes more."""
 
 
-async def claim_due(session: AsyncSession, *, now: datetime, limit: int) -> Sequence[CallOrder]:
-    """Return orders that are due, which no other scheduler will get; oldest due time first."""
+async def claim_due(
+    session: AsyncSession, trunk_id: str | None, *, now: datetime, limit: int
+) -> Sequence[CallOrder]:
+    """Return orders of a lane that are due, which no other scheduler will get; oldest first."""
     due = (
         select(CallOrder.id)
-        .where(CallOrder.due_at.is_not(None), CallOrder.due_at <= now)
+        .where(
+            CallOrder.trunk_id.is_(None) if trunk_id is None else CallOrder.trunk_id == trunk_id,
+            CallOrder.due_at.is_not(None),
+            CallOrder.due_at <= now,
+        )
         .order_by(CallOrder.due_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -39,11 +47,68 @@ async def claim_due(session: AsyncSession, *, now: datetime, limit: int) -> Sequ
     return sorted(claimed, key=lambda order: order.id)
 
 
-async def next_due(session: AsyncSession) -> datetime | None:
-    """Return the earliest instant at which an order wants to be looked at."""
-    return await session.scalar(
-        select(func.min(CallOrder.due_at)).where(CallOrder.due_at.is_not(None))
+async def lanes(
+    session: AsyncSession,
+) -> list[tuple[str | None, datetime, datetime | None, datetime | None]]:
+    """Return each trunk's lane that is not empty: trunk, earliest due time, stopped, blocked until.
+
+    One probe of the index per trunk, however many orders wait.
+    """
+    earliest = (
+        select(func.min(CallOrder.due_at))
+        .where(CallOrder.trunk_id == Trunk.id, CallOrder.due_at.is_not(None))
+        .correlate(Trunk)
+        .scalar_subquery()
     )
+    rows = await session.execute(
+        select(Trunk.id, earliest, TrunkPace.stopped_at, TrunkPace.blocked_until)
+        .outerjoin(TrunkPace, TrunkPace.trunk_id == Trunk.id)
+        .where(Trunk.direction == Direction.OUTBOUND)
+    )
+    found: list[tuple[str | None, datetime, datetime | None, datetime | None]] = [
+        (trunk_id, due, stopped, blocked)
+        for trunk_id, due, stopped, blocked in rows
+        if due is not None
+    ]
+    lost = await session.scalar(
+        select(func.min(CallOrder.due_at)).where(
+            CallOrder.trunk_id.is_(None), CallOrder.due_at.is_not(None)
+        )
+    )
+    return [*found, (None, lost, None, None)] if lost is not None else found
+
+
+async def calls_on(session: AsyncSession, trunk_id: str) -> tuple[int, int, int]:
+    """Return how many calls of the trunk are open, and of these in preparation and ringing."""
+    rows = await session.execute(
+        select(Attempt.status, func.count())
+        .where(Attempt.trunk_id == trunk_id, Attempt.closed_at.is_(None))
+        .group_by(Attempt.status)
+    )
+    counts = {AttemptStatus(status): count for status, count in rows}
+    return (
+        sum(counts.values()),
+        counts.get(AttemptStatus.QUEUED, 0),
+        counts.get(AttemptStatus.RINGING, 0),
+    )
+
+
+async def overdue_orders(
+    session: AsyncSession, *, now: datetime, limit: int
+) -> Sequence[CallOrder]:
+    """Return waiting orders past their deadline, locked; nobody else gets them meanwhile."""
+    rows = await session.scalars(
+        select(CallOrder)
+        .where(
+            CallOrder.deadline_at.is_not(None),
+            CallOrder.deadline_at < now,
+            CallOrder.status.in_(WAITING),
+        )
+        .order_by(CallOrder.deadline_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return rows.all()
 
 
 async def get_order(session: AsyncSession, organization_id: str, order_id: str) -> CallOrder:
@@ -127,6 +192,16 @@ async def events_of(
         .limit(limit)
     )
     return rows.all()
+
+
+async def person_spoke(session: AsyncSession, attempt_id: str) -> bool:
+    """Return whether the attempt's transcript has a word of the person's."""
+    rows = await session.scalars(
+        select(CallEventRow).where(
+            CallEventRow.attempt_id == attempt_id, CallEventRow.type == "item_said"
+        )
+    )
+    return any(row.data.get("role") == Role.USER for row in rows)
 
 
 async def count_attempts(session: AsyncSession, order_id: str) -> int:

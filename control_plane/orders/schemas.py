@@ -128,6 +128,7 @@ class CallView(Struct, frozen=True, kw_only=True):
     is_cancelled: bool
     is_completed: bool
     not_yet_acted_on: list[str] = []
+    notices: list[str] = []
     created_at: datetime
     updated_at: datetime
 

@@ -5,16 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control_plane.assistants import versions
+from control_plane.assistants.versions import Version
 from control_plane.assistants.views import view_of_spec
+from control_plane.db.base import read_clock
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
+from control_plane.db.models.campaign import Campaign
 from control_plane.db.models.history import CallEventRow
 from control_plane.domain.attempt import RecordingState
-from control_plane.domain.call_order import OrderStatus
+from control_plane.domain.call_order import WAITING, OrderStatus
 from control_plane.orders import repository
-from control_plane.orders.schemas import AttemptView, CallView, EventView, TranscriptItem
+from control_plane.orders.gatekeeper import config_of
+from control_plane.orders.placing import Placed
+from control_plane.orders.schemas import (
+    AttemptView,
+    CallView,
+    CampaignName,
+    Concurrency,
+    EventView,
+    TranscriptItem,
+)
+from control_plane.trunks import pace
 
 
 class CallViews:
@@ -23,28 +38,43 @@ class CallViews:
     def __init__(self, api_url: str):
         self._api_url = api_url
 
+    def of_new(self, placed: Placed) -> CallView:
+        """Return an order that is just being stored."""
+        return self._build(placed.order, placed.version, notices=placed.notices)
+
     async def load(self, session: AsyncSession, orders: Sequence[CallOrder]) -> list[CallView]:
         """Return the orders with their attempts and transcripts, in the order given."""
         ids = [order.id for order in orders]
         attempts = await repository.attempts_of(session, ids)
         transcripts = await repository.transcripts_of(session, ids)
+        campaigns = await _campaigns(session, orders)
+        lanes = await _closed_lanes(session, orders)
         return [
-            self.build(order, attempts=attempts[order.id], transcripts=transcripts)
+            self._build(
+                order,
+                await versions.get(session, order.assistant_version_id),
+                attempts=[
+                    self._attempt(row, transcripts.get(row.id, [])) for row in attempts[order.id]
+                ],
+                campaign=campaigns.get(order.campaign_id or ""),
+                lane=lanes.get(order.trunk_id or ""),
+            )
             for order in orders
         ]
 
-    def build(
+    def _build(
         self,
         order: CallOrder,
+        version: Version,
         *,
-        attempts: Sequence[Attempt] = (),
-        transcripts: dict[str, list[CallEventRow]] | None = None,
+        attempts: Sequence[AttemptView] = (),
+        campaign: CampaignName | None = None,
+        lane: pace.Closed | None = None,
+        notices: Sequence[str] = (),
     ) -> CallView:
         """Return one order; `attempts` most recent first."""
-        items = transcripts or {}
-        tries = [self._attempt(row, items.get(row.id, [])) for row in attempts]
         assistant = view_of_spec(
-            order.spec,
+            version.stored,
             assistant_id=order.assistant_id,
             organization_id=order.organization_id,
             version=order.assistant_version,
@@ -52,6 +82,9 @@ class CallViews:
             created_at=order.created_at,
             updated_at=order.created_at,
         )
+        waiting_for, next_at = order.waiting_rule, order.due_at if order.waiting_rule else None
+        if lane is not None and order.status in WAITING and order.due_at is not None:
+            waiting_for, next_at = lane.rule, lane.until
         return CallView(
             id=order.id,
             organization_id=order.organization_id,
@@ -62,18 +95,25 @@ class CallViews:
             assistant=assistant,
             first_sentence_delay_ms=assistant.first_sentence_delay_ms,
             llm_model=assistant.llm_model,
+            call_retry_config=config_of(order),
+            timezones=order.zones,
+            concurrency=_concurrency(order),
             prompt_variables=order.prompt_variables,
             metadata=order.call_metadata,
             force_now=order.force_now,
             scheduled_at=order.scheduled_at,
-            waiting_for=order.waiting_rule,
-            next_at=order.not_before or order.due_at if order.waiting_rule else None,
+            waiting_for=waiting_for,
+            next_at=next_at,
+            paused=order.paused_at is not None,
             cancel_requested=order.cancel_requested_at is not None,
             calls_count=order.calls_count,
-            call_attempts=tries,
-            last_call_attempt=tries[0] if tries else None,
+            call_attempts=list(attempts),
+            last_call_attempt=attempts[0] if attempts else None,
+            campaign=campaign,
             is_cancelled=order.status is OrderStatus.CANCELLED,
             is_completed=order.status is OrderStatus.COMPLETED,
+            not_yet_acted_on=assistant.not_yet_acted_on,
+            notices=list(notices),
             created_at=order.created_at,
             updated_at=order.updated_at,
         )
@@ -110,3 +150,32 @@ def event_view(row: CallEventRow) -> EventView:
     return EventView(
         sequence=row.sequence, type=row.type, at=row.at, attempt_id=row.attempt_id, data=row.data
     )
+
+
+async def _campaigns(session: AsyncSession, orders: Sequence[CallOrder]) -> dict[str, CampaignName]:
+    wanted = {order.campaign_id for order in orders if order.campaign_id is not None}
+    if not wanted:
+        return {}
+    rows = await session.execute(select(Campaign.id, Campaign.name).where(Campaign.id.in_(wanted)))
+    return {key: CampaignName(key, name) for key, name in rows}
+
+
+async def _closed_lanes(
+    session: AsyncSession, orders: Sequence[CallOrder]
+) -> dict[str, pace.Closed]:
+    """Return what keeps the trunks of due orders from being called."""
+    now = None
+    lanes: set[str] = set()
+    for order in orders:
+        if order.trunk_id is None or order.due_at is None or order.status not in WAITING:
+            continue
+        now = now or await read_clock(session)
+        if order.due_at <= now:
+            lanes.add(order.trunk_id)
+    return await pace.closed(session, lanes, now) if lanes and now is not None else {}
+
+
+def _concurrency(order: CallOrder) -> Concurrency | None:
+    if order.concurrency_key is None or order.concurrency_max is None:
+        return None
+    return Concurrency(order.concurrency_key, order.concurrency_max)

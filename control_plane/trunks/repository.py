@@ -1,4 +1,4 @@
-"""Queries on trunks and numbers, and which of them an outbound call uses."""
+"""Queries on trunks and numbers."""
 
 from __future__ import annotations
 
@@ -6,20 +6,12 @@ import hashlib
 from collections.abc import Sequence
 
 import msgspec
-from msgspec import Struct
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.models.trunk import Number, Trunk
 from control_plane.domain.brief import Direction
 from control_plane.domain.errors import NotFound
-
-
-class Route(Struct, frozen=True):
-    """The trunk that an outbound call takes and the number it shows."""
-
-    trunk: Trunk
-    from_phone_number: str
 
 
 async def get_trunk(session: AsyncSession, organization_id: str, trunk_id: str) -> Trunk:
@@ -105,26 +97,6 @@ async def get_number(session: AsyncSession, organization_id: str, number_id: str
     if row is None:
         raise NotFound(f"there is no number with the id {number_id}", field="id")
     return row
-
-
-async def route(session: AsyncSession, organization_id: str, wanted: str | None) -> Route | None:
-    """Return how to call from `wanted`, or from the default number; None without a trunk."""
-    trunks = [
-        trunk
-        for trunk in await list_trunks(session, organization_id)
-        if trunk.direction == Direction.OUTBOUND
-    ]
-    if not trunks:
-        return None
-    by_id = {trunk.id: trunk for trunk in trunks}
-    default = next((trunk for trunk in trunks if trunk.is_default), trunks[0])
-    numbers = await list_numbers(session, organization_id)
-    for number in numbers:
-        if number.phone_number == wanted or (wanted is None and number.is_default):
-            return Route(by_id.get(number.trunk_id or "", default), number.phone_number)
-    if wanted is None:
-        return Route(default, default.numbers[0]) if default.numbers else None
-    return next((Route(trunk, wanted) for trunk in trunks if wanted in trunk.numbers), None)
 
 
 def wanted_hash(trunk: Trunk, *, secret_version: str, agent_token_period: str) -> str:

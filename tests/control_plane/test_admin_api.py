@@ -11,7 +11,7 @@ from sqlalchemy import select, text
 from control_plane.app import Resources
 from control_plane.db.models.trunk import Trunk
 from control_plane.settings import Settings
-from control_plane.trunks.repository import route
+from control_plane.trunks.routing import load_house
 
 pytestmark = pytest.mark.db
 
@@ -190,8 +190,8 @@ async def test_a_new_default_trunk_is_not_passed_over_for_anothers_number(
     async with resources.database.reading() as session:
         owner = await session.scalar(select(Trunk.organization_id).where(Trunk.id == made["id"]))
         assert owner is not None
-        way = await route(session, owner, None)
-        simulated = await route(session, owner, "+12025550199")
+        way = (await load_house(session, owner)).route(None)
+        simulated = (await load_house(session, owner)).route("+12025550199")
     assert way is not None
     assert (way.trunk.id, way.from_phone_number) == (made["id"], "+12025550123")
     assert simulated is not None

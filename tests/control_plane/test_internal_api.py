@@ -38,6 +38,7 @@ async def attempt(api: httpx.AsyncClient, resources: Resources) -> Attempt:
             "llm_model": {"type": "dedicated-instance", "name": "gpt-4.1"},
         },
         "prompt_variables": {"name": "Ann"},
+        "force_now": True,
     }
     assert (await api.post("/call", json=body)).status_code == 200
     [made] = await claim(resources.database, limit=1)

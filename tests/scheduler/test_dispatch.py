@@ -90,18 +90,18 @@ async def test_our_own_trouble_burns_no_attempt(desk: Desk, trouble: str) -> Non
 @pytest.mark.parametrize(
     ("sip_status", "kind", "dial_error", "status", "count"),
     [
-        (486, K.BAD_REQUEST, "busy", OrderStatus.COMPLETED, 1),
-        (480, K.BAD_REQUEST, "temporarily_unavailable", OrderStatus.COMPLETED, 1),
-        (None, K.RING_TIMEOUT, "no_answer", OrderStatus.COMPLETED, 1),
+        (486, K.BAD_REQUEST, "busy", OrderStatus.SCHEDULED, 1),
+        (480, K.BAD_REQUEST, "temporarily_unavailable", OrderStatus.SCHEDULED, 1),
+        (None, K.RING_TIMEOUT, "no_answer", OrderStatus.SCHEDULED, 1),
         (404, K.BAD_REQUEST, "number_non_attributed", OrderStatus.ERRORED, 1),
         (603, K.BAD_REQUEST, "non_classified_error", OrderStatus.COMPLETED, 1),
         (607, K.BAD_REQUEST, "non_classified_error", OrderStatus.COMPLETED, 1),
-        (403, K.BAD_REQUEST, "no_international_permission", OrderStatus.ERRORED, 0),
-        (None, K.AUTHENTICATION, "precondition_failed", OrderStatus.ERRORED, 0),
+        (403, K.BAD_REQUEST, "no_international_permission", OrderStatus.QUEUED_FOR_CALLING, 0),
+        (None, K.AUTHENTICATION, "precondition_failed", OrderStatus.QUEUED_FOR_CALLING, 0),
         (503, K.BAD_REQUEST, "too_many_calls", OrderStatus.QUEUED_FOR_CALLING, 0),
         (500, K.BAD_REQUEST, "non_classified_error", OrderStatus.QUEUED_FOR_CALLING, 0),
         (None, K.SERVICE_UNAVAILABLE, "non_classified_error", OrderStatus.QUEUED_FOR_CALLING, 0),
-        (None, K.OUTCOME_UNKNOWN, "non_classified_error", OrderStatus.COMPLETED, 1),
+        (None, K.OUTCOME_UNKNOWN, "non_classified_error", OrderStatus.SCHEDULED, 1),
     ],
 )
 async def test_a_failed_dial(
@@ -200,7 +200,7 @@ async def test_the_dial_result_wins_over_the_agents_guess(desk: Desk) -> None:
     desk.sip.hold.set()
     await desk.dispatcher.finish(10)
     stored, attempt = await last(desk, order)
-    assert (attempt.dial_error, stored.status) == ("busy", OrderStatus.COMPLETED)
+    assert (attempt.dial_error, stored.status) == ("busy", OrderStatus.SCHEDULED)
 
 
 async def test_due_orders_are_claimed_once_by_rivals(desk: Desk) -> None:

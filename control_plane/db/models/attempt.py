@@ -30,6 +30,13 @@ class Attempt(Base):
             sqlite_where=text("recording_state = 'spooling'"),
             postgresql_where=text("recording_state = 'spooling'"),
         ),
+        Index(
+            "attempt_on_trunk",
+            "trunk_id",
+            sqlite_where=text("closed_at IS NULL"),
+            postgresql_where=text("closed_at IS NULL"),
+        ),
+        Index("attempt_to_number", "organization_id", "to_phone_number", "dialing_at"),
     )
 
     id: Mapped[str] = id_column()
@@ -52,6 +59,7 @@ class Attempt(Base):
 
     created_at: Mapped[datetime]
     agent_ready_at: Mapped[datetime | None]
+    invite_at: Mapped[datetime | None]  # the instant reserved on the trunk
     dialing_at: Mapped[datetime | None]
     answered_at: Mapped[datetime | None]
     agent_ended_at: Mapped[datetime | None]  # the agent's last word came

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from control_plane.db.base import Base, id_column
+from control_plane.db.base import Base, Json, id_column
 
 
 class Organization(Base):
@@ -17,6 +17,10 @@ class Organization(Base):
 
     id: Mapped[str] = id_column()
     name: Mapped[str] = mapped_column(String(200), unique=True)
+    default_timezone: Mapped[str | None] = mapped_column(String(60))
+    allowed_countries: Mapped[list[str] | None] = mapped_column(Json)  # null: of its own numbers
+    consent_required: Mapped[bool] = mapped_column(default=False)
+    attempts_per_day: Mapped[int | None]  # to one number, in the callee's day
     created_at: Mapped[datetime]
 
 
@@ -31,8 +35,13 @@ class ApiKey(Base):
     prefix: Mapped[str] = mapped_column(String(16), unique=True)
     sha256: Mapped[str] = mapped_column(String(64))
     scopes: Mapped[list[str]]
+    requests_per_minute: Mapped[int | None]
+    calls_per_day: Mapped[int | None]
+    minutes_per_day: Mapped[int | None]
+    spend_per_day: Mapped[float | None]
     created_at: Mapped[datetime]
-    revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]  # may lie ahead: a rotated key works until then
 
 
 class Secret(Base):

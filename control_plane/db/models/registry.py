@@ -5,7 +5,17 @@ from __future__ import annotations
 from sqlalchemy import MetaData
 
 from control_plane.db.base import Base
-from control_plane.db.models import assistant, attempt, call_order, history, organization, trunk
+from control_plane.db.models import (
+    assistant,
+    attempt,
+    call_order,
+    campaign,
+    history,
+    ledger,
+    organization,
+    trunk,
+    webhook,
+)
 
-MODULES = (organization, assistant, trunk, call_order, attempt, history)
+MODULES = (organization, assistant, trunk, campaign, call_order, attempt, history, ledger, webhook)
 METADATA: MetaData = Base.metadata

@@ -9,6 +9,10 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from control_plane.db.base import Base, id_column
 
+CALLS_PER_SECOND = 1.0
+MAX_CONCURRENT_CALLS = 10
+"""What nearly every carrier grants a new customer."""
+
 
 class Trunk(Base):
     """A way into or out of the telephone network, and how far it is applied at the SIP service."""
@@ -26,6 +30,9 @@ class Trunk(Base):
     numbers: Mapped[list[str]]
     allowed_addresses: Mapped[list[str]]
     is_default: Mapped[bool] = mapped_column(default=False)
+    calls_per_second: Mapped[float] = mapped_column(default=CALLS_PER_SECOND)
+    max_concurrent_calls: Mapped[int] = mapped_column(default=MAX_CONCURRENT_CALLS)
+    price_per_minute: Mapped[float] = mapped_column(default=0.0)
     sip_trunk_id: Mapped[str | None] = mapped_column(String(100))
     sip_rule_id: Mapped[str | None] = mapped_column(String(100))
     applied_hash: Mapped[str | None] = mapped_column(String(64))
@@ -49,3 +56,32 @@ class Number(Base):
     is_default: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+
+
+class TrunkPace(Base):
+    """How a trunk takes calls now; locked by whoever claims or dials on it.
+
+    `recent` holds the last results, newest last: `.` the trunk took the call, `x` it did not.
+    """
+
+    __tablename__ = "trunk_pace"
+
+    trunk_id: Mapped[str] = mapped_column(ForeignKey("trunk.id"), primary_key=True)
+    invite_free_at: Mapped[datetime | None]  # before it, no further INVITE
+    recent: Mapped[str] = mapped_column(String(20), default="")
+    failures_in_a_row: Mapped[int] = mapped_column(default=0)
+    blocked_until: Mapped[datetime | None]
+    blocked_rule: Mapped[str | None] = mapped_column(String(50))
+    stopped_at: Mapped[datetime | None]
+    stopped_reason: Mapped[str | None] = mapped_column(Text)
+
+
+class DestinationStop(Base):
+    """A country that a trunk refuses to call (SIP 403); orders for it wait until somebody helps."""
+
+    __tablename__ = "destination_stop"
+
+    trunk_id: Mapped[str] = mapped_column(ForeignKey("trunk.id"), primary_key=True)
+    prefix: Mapped[str] = mapped_column(String(10), primary_key=True)
+    reason: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime]

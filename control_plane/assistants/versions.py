@@ -1,0 +1,75 @@
+"""States of assistants as orders keep them: rows that never change."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.assistants import specs
+from control_plane.db.models.assistant import Assistant, AssistantVersion
+from control_plane.domain.assistant import AssistantSpec
+from control_plane.domain.ids import new_id
+from control_plane.domain.variables import wanted
+
+_KEPT = 1_000
+
+
+class Version(Struct, frozen=True):
+    """One state of an assistant; `spec` is `stored` as a type, its keys references.
+
+    `variables` are those that an order must give a value for.
+    """
+
+    stored: dict[str, Any]
+    spec: AssistantSpec
+    variables: tuple[str, ...]
+
+
+_seen: OrderedDict[str, Version] = OrderedDict()
+
+
+async def add(
+    session: AsyncSession,
+    organization_id: str,
+    assistant_id: str | None,
+    version: int,
+    stored: dict[str, Any],
+    *,
+    now: datetime,
+) -> str:
+    """Return the id of a new version row."""
+    row = AssistantVersion(
+        id=new_id(),
+        organization_id=organization_id,
+        assistant_id=assistant_id,
+        version=version,
+        spec=stored,
+        created_at=now,
+    )
+    session.add(row)
+    await session.flush()
+    return row.id
+
+
+async def add_current(session: AsyncSession, row: Assistant, *, now: datetime) -> None:
+    """Keep the assistant's present state as a version."""
+    row.version_id = await add(
+        session, row.organization_id, row.id, row.version, row.spec, now=now
+    )
+
+
+async def get(session: AsyncSession, version_id: str) -> Version:
+    """Return a version; the last ones used are remembered, since a version never changes."""
+    found = _seen.get(version_id)
+    if found is None:
+        row = await session.get_one(AssistantVersion, version_id)
+        spec = specs.load(row.spec)
+        names = tuple(name for _text, name in wanted(spec))
+        found = _seen[version_id] = Version(row.spec, spec, names)
+        if len(_seen) > _KEPT:
+            _seen.popitem(last=False)
+    return found

@@ -1,0 +1,40 @@
+"""How fast a trunk is called, and when it is left alone for a while."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+
+_MARGIN = 1.02
+"""INVITEs leave a little further apart than allowed, so that jitter breaks no carrier's limit."""
+
+_AHEAD_SECS = 2.0
+"""Agents are made ready for the INVITEs of this long, so that none waits for its agent."""
+
+_REMEMBERED = 10
+_TOO_MANY = 5
+OPEN_FOR = timedelta(seconds=30)
+"""How long an open breaker keeps every call back before it lets one probe through."""
+
+
+def reserve(
+    free_at: datetime | None, now: datetime, *, calls_per_second: float
+) -> tuple[datetime, datetime]:
+    """Return the instant of the next INVITE, and the one after which another may follow."""
+    instant = now if free_at is None else max(free_at, now)
+    return instant, instant + timedelta(seconds=_MARGIN / calls_per_second)
+
+
+def most_preparing(calls_per_second: float) -> int:
+    """Return how many attempts may be on their way to their INVITE at once."""
+    return math.ceil(calls_per_second * _AHEAD_SECS) + 1
+
+
+def remember(recent: str, *, took_the_call: bool) -> str:
+    """Return the last results with this one added, newest last."""
+    return (recent + ("." if took_the_call else "x"))[-_REMEMBERED:]
+
+
+def breaks(recent: str) -> bool:
+    """Return whether so many of the last calls failed that the trunk gets a rest."""
+    return recent.count("x") >= _TOO_MANY

@@ -1,0 +1,162 @@
+"""Many orders in one request: one transaction, and each row that cannot be met is told why."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from control_plane.db.base import read_clock
+from control_plane.db.crypto import Vault
+from control_plane.db.engine import Database
+from control_plane.domain.call_order import OrderStatus
+from control_plane.domain.errors import Refused
+from control_plane.orders import idempotency
+from control_plane.orders.idempotency import RequestKey
+from control_plane.orders.intake import Answer
+from control_plane.orders.placing import Placed, Placer, Wish
+from control_plane.orders.schemas import PlaceCall
+from control_plane.requests import decode
+
+MOST_ROWS = 10_000
+_BREATH = 100
+"""Rows between which other requests get their turn."""
+
+
+class PlaceCalls(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Orders to place together; with `all_or_nothing`, one bad row keeps every other from it."""
+
+    calls: Annotated[list[msgspec.Raw], Meta(min_length=1, max_length=MOST_ROWS)]
+    all_or_nothing: bool = False
+
+
+class BatchRow(Struct, frozen=True, kw_only=True):
+    """A row that became an order; `index` counts from 0 in the request."""
+
+    index: int
+    id: str
+    status: OrderStatus
+
+
+class BatchError(Struct, frozen=True, kw_only=True):
+    """A row that did not, and why."""
+
+    index: int
+    code: str
+    detail: str
+    field: str | None
+
+
+class BatchAnswer(Struct, frozen=True, kw_only=True):
+    """What became of every row."""
+
+    placed: int
+    refused: int
+    calls: list[BatchRow]
+    errors: list[BatchError]
+
+
+async def place_all(
+    database: Database,
+    vault: Vault,
+    *,
+    organization_id: str,
+    api_key_id: str,
+    request: PlaceCalls,
+    key: RequestKey | None,
+) -> Answer:
+    """Return what became of every row, once the orders are stored.
+
+    Raises:
+        KeyReused: the Idempotency-Key came with another body before.
+    """
+    errors, wishes = await _read_rows(request, organization_id, api_key_id)
+    try:
+        return await _place(database, vault, wishes, errors, request, key)
+    except _NothingPlaced as exc:
+        return Answer(exc.answer)
+
+
+async def _read_rows(
+    request: PlaceCalls, organization_id: str, api_key_id: str
+) -> tuple[list[BatchError], dict[int, Wish]]:
+    errors: list[BatchError] = []
+    wishes: dict[int, Wish] = {}
+    for index, raw in enumerate(request.calls):
+        if index % _BREATH == 0:
+            await asyncio.sleep(0)
+        try:
+            row = decode(bytes(raw), PlaceCall)
+        except Refused as exc:
+            errors.append(_error(index, exc))
+        else:
+            wishes[index] = Wish(
+                organization_id=organization_id, api_key_id=api_key_id, request=row
+            )
+    return errors, wishes
+
+
+async def _place(
+    database: Database,
+    vault: Vault,
+    wishes: dict[int, Wish],
+    errors: list[BatchError],
+    request: PlaceCalls,
+    key: RequestKey | None,
+) -> Answer:
+    async with database.transaction() as session:
+        now = await read_clock(session)
+        if key is not None:
+            known = await idempotency.known_answers(session, [key])
+            if known:
+                before = known[key.organization_id, key.key]
+                return Answer(idempotency.replay(before, key), replayed=True)
+        placer = Placer(session, vault, now)
+        await placer.prepare(list(wishes.values()))
+        placed: dict[int, Placed] = {}
+        for index, wish in wishes.items():
+            if index % _BREATH == 0:
+                await asyncio.sleep(0)
+            try:
+                if wish.request.assistant is None:
+                    placed[index] = await placer.build(wish)
+                else:
+                    async with session.begin_nested():
+                        placed[index] = await placer.build(wish)
+            except Refused as exc:
+                errors.append(_error(index, exc))
+        if errors and request.all_or_nothing:
+            raise _NothingPlaced(_answer({}, errors))
+        answer = _answer(placed, errors)
+        await placer.store(list(placed.values()))
+        if key is not None:
+            session.add(idempotency.keep(key, answer, status=200, now=now))
+    return Answer(answer)
+
+
+class _NothingPlaced(Exception):
+    """A row was refused, and the request wants all or nothing."""
+
+    def __init__(self, answer: bytes):
+        super().__init__("a row was refused")
+        self.answer = answer
+
+
+def _answer(placed: dict[int, Placed], errors: list[BatchError]) -> bytes:
+    return msgspec.json.encode(
+        BatchAnswer(
+            placed=len(placed),
+            refused=len(errors),
+            calls=[
+                BatchRow(index=index, id=each.values["id"], status=each.values["status"])
+                for index, each in placed.items()
+            ],
+            errors=sorted(errors, key=lambda error: error.index),
+        )
+    )
+
+
+def _error(index: int, exc: Refused) -> BatchError:
+    return BatchError(index=index, code=exc.code, detail=exc.detail, field=exc.field)

@@ -1,0 +1,283 @@
+"""How attempts end, and what their orders do next; the rules of `lifecycle` that close."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.db.models.attempt import Attempt
+from control_plane.db.models.call_order import CallOrder
+from control_plane.db.models.trunk import Trunk
+from control_plane.domain import attempt as attempts
+from control_plane.domain import call_order as orders
+from control_plane.domain import dial_errors, facts
+from control_plane.domain.attempt import AttemptStatus
+from control_plane.domain.brief import Direction
+from control_plane.domain.call_order import OrderStatus
+from control_plane.domain.calling_times import open_at
+from control_plane.domain.dial_errors import DialError, DialFailureKind, Policy
+from control_plane.domain.events import AttemptResult, EndedBy, EndReason
+from control_plane.domain.gate import Never, Rule, Wait
+from control_plane.domain.retry import Finish, TryAgain, after_abandoned, after_attempt
+from control_plane.domain.waiting import Cause
+from control_plane.ledgers import entries
+from control_plane.orders import steps
+from control_plane.orders.gatekeeper import config_of
+from control_plane.orders.history import record
+from control_plane.trunks import pace
+from control_plane.trunks.routing import country_prefix
+
+_STOPS = {
+    Policy.STOP_TRUNK: Rule.TRUNK_STOPPED,
+    Policy.STOP_DESTINATION: Rule.DESTINATION_STOPPED,
+}
+_OUR_OWN = {DialFailureKind.SERVICE_UNAVAILABLE, DialFailureKind.TRUNK_MISSING}
+"""Failures of our SIP service: they say nothing of the trunk."""
+
+
+async def ended(
+    session: AsyncSession, order: CallOrder, attempt: Attempt | None, fact: facts.ConversationEnded
+) -> None:
+    """Close a conversation, or note the agent's last word before its dial has an answer."""
+    call = required(attempt)
+    if call.closed_at is not None:
+        return
+    call.agent_ended_at = fact.at
+    call.ended_by, call.end_reason = fact.ended_by, fact.end_reason
+    call.result, call.detail = fact.result, fact.detail or None
+    if call.answered_at is not None:
+        await close_completed(session, order, call, fact)
+    elif order.direction is Direction.INBOUND:
+        steps.close_unanswered(session, order, call, fact)
+        steps.finish(session, order, call, OrderStatus.COMPLETED, fact)
+    # Otherwise the dialler's answer is on its way and says more: it closes the attempt.
+
+
+async def abandoned(
+    session: AsyncSession, order: CallOrder, attempt: Attempt | None, fact: facts.AttemptAbandoned
+) -> None:
+    """Close an attempt that was given up before any INVITE."""
+    call = required(attempt)
+    # What the agent said of its own end is closer to the cause than that it ended.
+    failed_provider = call.agent_ended_at is not None and (
+        call.end_reason == EndReason.PROVIDER_FAILED
+    )
+    reason = EndReason.PROVIDER_FAILED if failed_provider else fact.reason
+    call.ended_by, call.end_reason = EndedBy.SYSTEM, reason
+    call.detail = fact.detail or call.detail
+    call.counted = False
+    if fact.gate is not None:
+        steps.close_unanswered(session, order, call, fact)
+        _as_the_gate_says(session, order, call, fact.gate, fact)
+        return
+    policy = after_abandoned(
+        reason, hopeless=fact.hopeless, uncounted_in_a_row=order.uncounted_in_a_row + 1
+    )
+    if policy is not Policy.BACK_OFF:
+        call.dial_error = DialError.PRECONDITION_FAILED
+    steps.close_unanswered(session, order, call, fact)
+    # Nothing was refused on a trunk here: what cannot be helped ends the order.
+    policy = Policy.END if policy is Policy.STOP_TRUNK else policy
+    _go_on(session, order, call, policy, fact, cause=reason)
+
+
+async def failed(
+    session: AsyncSession, order: CallOrder, attempt: Attempt | None, fact: facts.DialFailed
+) -> None:
+    """Close an attempt whose INVITE reached nobody."""
+    call = required(attempt)
+    call.dispatch_lease_until = None
+    if call.closed_at is not None or call.answered_at is not None:
+        return
+    meaning = dial_errors.meaning(fact.sip_status, fact.kind)
+    call.sip_status, call.sip_reason = fact.sip_status, fact.sip_reason[:300] or None
+    call.detail = meaning.detail or call.detail
+    call.ended_by = EndedBy.SYSTEM
+    call.result = None
+    call.end_reason = EndReason.NOT_ANSWERED
+    if order.cancel_requested_at is None:
+        call.dial_error = meaning.dial_error
+        call.counted = meaning.counted
+    else:
+        call.end_reason = EndReason.CANCELLED
+        if fact.sip_status is None:  # the service's complaint that we ended its room
+            call.sip_reason = None
+    if call.counted:
+        order.calls_count += 1
+        order.uncounted_in_a_row = 0
+    steps.close_unanswered(session, order, call, fact)
+    cause = dial_errors.cause_of(fact.sip_status, fact.kind)
+    await _tell_trunk(session, call, meaning.policy, fact, cause)
+    if meaning.policy is Policy.DECLINED_FOR_GOOD:
+        await entries.never_call(
+            session,
+            order.organization_id,
+            order.to_phone_number,
+            reason=meaning.detail,
+            source=f"sip_{fact.sip_status}",
+            now=fact.at,
+        )
+    _go_on(session, order, call, meaning.policy, fact, cause=cause)
+
+
+async def close_completed(
+    session: AsyncSession, order: CallOrder, call: Attempt, fact: facts.Fact
+) -> None:
+    """Close an answered attempt; the order goes on unless a person was reached."""
+    call.status = attempts.move(call.status, AttemptStatus.COMPLETED)
+    call.result = call.result or AttemptResult.UNKNOWN
+    steps.close(session, order, call, fact)
+    await _charge(session, order, call, fact)
+    if order.direction is Direction.INBOUND and order.cancel_requested_at is None:
+        steps.finish(session, order, call, OrderStatus.COMPLETED, fact)
+        return
+    _go_on(session, order, call, Policy.RETRY, fact, cause=Rule.RETRY_DELAY)
+
+
+def required(attempt: Attempt | None) -> Attempt:
+    """Return the attempt that a fact is about."""
+    if attempt is None:
+        raise TypeError("this fact is about an attempt, and none was given")
+    return attempt
+
+
+async def _charge(session: AsyncSession, order: CallOrder, call: Attempt, fact: facts.Fact) -> None:
+    if order.api_key_id is None or call.answered_at is None:
+        return
+    seconds = max(0.0, (fact.at - call.answered_at) / timedelta(seconds=1))
+    trunk = await session.get(Trunk, call.trunk_id) if call.trunk_id is not None else None
+    price = trunk.price_per_minute if trunk is not None else 0.0
+    await entries.use(
+        session, order.api_key_id, fact.at, seconds=seconds, spend=seconds / 60 * price
+    )
+
+
+async def _tell_trunk(
+    session: AsyncSession, call: Attempt, policy: Policy, fact: facts.DialFailed, cause: Cause
+) -> None:
+    if call.trunk_id is None or (fact.sip_status is None and fact.kind in _OUR_OWN):
+        return
+    said = f"SIP {fact.sip_status} {fact.sip_reason}".strip() if fact.sip_status else fact.kind
+    match policy:
+        case Policy.BACK_OFF:
+            await pace.refused(session, call.trunk_id, cause, fact.at)
+        case Policy.STOP_DESTINATION:
+            prefix = country_prefix(call.to_phone_number)
+            await pace.stop_destination(session, call.trunk_id, prefix, said, fact.at)
+        case Policy.STOP_TRUNK if fact.kind is not DialFailureKind.BAD_REQUEST:
+            await pace.stop(session, call.trunk_id, said, fact.at)
+        case _ if fact.sip_status is not None or fact.kind is DialFailureKind.RING_TIMEOUT:
+            await pace.took_the_call(session, call.trunk_id)
+
+
+def _go_on(
+    session: AsyncSession,
+    order: CallOrder,
+    call: Attempt,
+    policy: Policy,
+    fact: facts.Fact,
+    *,
+    cause: str,
+) -> None:
+    """Decide what the order does after an attempt, and what it waits for."""
+    if order.cancel_requested_at is not None:
+        steps.finish(session, order, call, OrderStatus.CANCELLED, fact)
+        return
+    if not call.counted:
+        order.uncounted_in_a_row += 1
+    if _waits_on_the_trunk(call, policy, fact):
+        _wait_for_trunk(session, order, call, policy, fact, cause=cause)
+        return
+    config, zones = config_of(order), tuple(order.zones)
+    dialled = call.dialing_at
+    decision = after_attempt(
+        policy,
+        reached_human=call.result is AttemptResult.HUMAN,
+        attempts_made=order.calls_count,
+        uncounted_in_a_row=order.uncounted_in_a_row,
+        config=config,
+        zones=zones,
+        window_dialled=open_at(config, zones, dialled) if dialled is not None else None,
+        now=fact.at,
+        deadline=order.deadline_at,
+    )
+    match decision:
+        case Finish(status, rule):
+            steps.finish(session, order, call, status, fact, rule=rule)
+        case TryAgain():
+            _wait(session, order, call, decision, fact, cause=cause)
+
+
+def _wait(
+    session: AsyncSession,
+    order: CallOrder,
+    call: Attempt,
+    again: TryAgain,
+    fact: facts.Fact,
+    *,
+    cause: str,
+) -> None:
+    rule = Rule(again.rule or Rule.BACK_OFF)
+    own = rule is Rule.RETRY_DELAY
+    order.status = orders.move(
+        order.status, OrderStatus.SCHEDULED if own else OrderStatus.QUEUED_FOR_CALLING
+    )
+    order.not_before, order.not_before_rule = again.at, rule
+    order.due_at = None if order.paused_at is not None else again.at
+    order.waiting_rule = Rule.PAUSED if order.paused_at is not None else cause
+    record(
+        session,
+        order,
+        call,
+        "held_back",
+        at=fact.at,
+        stored_at=fact.at,
+        status=order.status,
+        rule=rule,
+        until=again.at,
+        reason=cause,
+        detail=call.detail,
+    )
+
+
+def _waits_on_the_trunk(call: Attempt, policy: Policy, fact: facts.Fact) -> bool:
+    """Return whether the trunk, not the order, decides when it goes on."""
+    if call.trunk_id is None or not isinstance(fact, facts.DialFailed):
+        return False
+    if fact.sip_status is None and fact.kind in _OUR_OWN | {DialFailureKind.BAD_REQUEST}:
+        return False
+    return policy in {Policy.BACK_OFF, Policy.STOP_TRUNK, Policy.STOP_DESTINATION}
+
+
+def _wait_for_trunk(
+    session: AsyncSession,
+    order: CallOrder,
+    call: Attempt,
+    policy: Policy,
+    fact: facts.Fact,
+    *,
+    cause: str,
+) -> None:
+    """Leave the order due in its trunk's lane, which is closed until the trunk is well again."""
+    rule = _STOPS.get(policy) or Cause(cause)
+    parked = policy is Policy.STOP_DESTINATION or order.paused_at is not None
+    steps.hold(
+        session,
+        order,
+        call,
+        until=None if parked else fact.at,
+        rule=Rule.PAUSED if order.paused_at is not None else rule,
+        fact=fact,
+        reason=call.dial_error,
+        sip_status=call.sip_status,
+    )
+
+
+def _as_the_gate_says(
+    session: AsyncSession, order: CallOrder, call: Attempt, answer: Wait | Never, fact: facts.Fact
+) -> None:
+    if isinstance(answer, Never):
+        steps.forbid(session, order, call, answer.rule, fact)
+    else:
+        steps.hold(session, order, call, until=answer.until, rule=answer.rule, fact=fact)

@@ -1,0 +1,161 @@
+"""Why an order was, or was not, dialled: every decision so far, and what holds it back now."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.db.base import read_clock
+from control_plane.db.models.call_order import CallOrder
+from control_plane.db.models.history import CallEventRow
+from control_plane.domain.brief import Direction
+from control_plane.domain.call_order import WAITING, OrderStatus
+from control_plane.domain.calling_times import local_time
+from control_plane.domain.gate import Go, Never, Wait
+from control_plane.orders.gatekeeper import Gatekeeper
+from control_plane.trunks import pace
+
+_DECISIONS = (
+    "order_placed",
+    "held_back",
+    "paused",
+    "resumed",
+    "cancel_requested",
+    "call.initiating",
+    "call.ringing",
+    "attempt_closed",
+    "call.completed",
+    "call.cancelled",
+    "call.failed",
+)
+_WORDS = {
+    OrderStatus.CALLING: "an attempt is live",
+    OrderStatus.COMPLETED: "the order is completed; nothing more is tried",
+    OrderStatus.CANCELLED: "the order was cancelled",
+    OrderStatus.ERRORED: "the order cannot be carried out",
+}
+
+
+class Step(Struct, frozen=True, kw_only=True):
+    """One decision; `recipient_time` is what the callee's clock showed then."""
+
+    sequence: int
+    at: datetime
+    recipient_time: str | None
+    decision: str
+    rule: str | None
+    reason: str | None
+    next_eligible_at: datetime | None
+    attempt_id: str | None
+
+
+class Now(Struct, frozen=True, kw_only=True):
+    """What the rules say at this moment.
+
+    `verdict` is go, wait or never for an order that waits, else its status.
+    """
+
+    at: datetime
+    recipient_time: str | None
+    verdict: str
+    rule: str | None
+    next_eligible_at: datetime | None
+    next_eligible_recipient_time: str | None
+    detail: str
+
+
+class Explanation(Struct, frozen=True, kw_only=True):
+    """The decision log of an order."""
+
+    call_id: str
+    status: OrderStatus
+    timezones: list[str]
+    attempts_counted: int
+    deadline_at: datetime | None
+    now: Now
+    decisions: list[Step]
+
+
+async def explain(session: AsyncSession, order: CallOrder) -> Explanation:
+    """Return why `order` is where it is."""
+    rows = await session.scalars(
+        select(CallEventRow)
+        .where(CallEventRow.order_id == order.id, CallEventRow.type.in_(_DECISIONS))
+        .order_by(CallEventRow.sequence)
+    )
+    return Explanation(
+        call_id=order.id,
+        status=order.status,
+        timezones=order.zones,
+        attempts_counted=order.calls_count,
+        deadline_at=order.deadline_at,
+        now=await _now(session, order),
+        decisions=[_step(order, row) for row in rows],
+    )
+
+
+async def _now(session: AsyncSession, order: CallOrder) -> Now:
+    at = await read_clock(session)
+    if order.status not in WAITING or order.direction is Direction.INBOUND:
+        detail = _WORDS.get(order.status, "the call came in")
+        return _told(order, at, str(order.status), None, None, detail)
+    keeper = Gatekeeper(session, at)
+    await keeper.prepare([order])
+    match await keeper.ask(order):
+        case Never(rule):
+            return _told(order, at, "never", rule, None, f"the rule {rule} forbids every call")
+        case Wait(until, rule):
+            when = "until something changes" if until is None else "until next_eligible_at"
+            return _told(order, at, "wait", rule, until, f"the rule {rule} holds it back {when}")
+        case Go():
+            return await _at_the_trunk(session, order, at)
+
+
+async def _at_the_trunk(session: AsyncSession, order: CallOrder, at: datetime) -> Now:
+    if order.trunk_id is not None:
+        closed = (await pace.closed(session, [order.trunk_id], at)).get(order.trunk_id)
+        if closed is not None:
+            detail = "its trunk takes no calls now: GET /trunk says why"
+            return _told(order, at, "wait", closed.rule, closed.until, detail)
+    detail = "nothing forbids it: it waits for its turn on the trunk and for a ready agent"
+    return _told(order, at, "go", order.waiting_rule, order.due_at, detail)
+
+
+def _told(
+    order: CallOrder,
+    at: datetime,
+    verdict: str,
+    rule: str | None,
+    until: datetime | None,
+    detail: str,
+) -> Now:
+    return Now(
+        at=at,
+        recipient_time=_local(order, at),
+        verdict=verdict,
+        rule=rule,
+        next_eligible_at=until,
+        next_eligible_recipient_time=_local(order, until) if until is not None else None,
+        detail=detail,
+    )
+
+
+def _step(order: CallOrder, row: CallEventRow) -> Step:
+    until = row.data.get("until")
+    return Step(
+        sequence=row.sequence,
+        at=row.at,
+        recipient_time=_local(order, row.at),
+        decision=row.type,
+        rule=row.data.get("rule"),
+        reason=row.data.get("reason") or row.data.get("end_reason") or row.data.get("dial_error"),
+        next_eligible_at=datetime.fromisoformat(until) if until is not None else None,
+        attempt_id=row.attempt_id,
+    )
+
+
+def _local(order: CallOrder, instant: datetime) -> str | None:
+    return local_time(instant, order.zones[0]).isoformat() if order.zones else None

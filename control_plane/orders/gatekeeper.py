@@ -1,0 +1,137 @@
+"""Asks the domain's gate about stored orders: gathers the rows that its rules need."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.db.models.call_order import CallOrder
+from control_plane.db.models.campaign import Campaign
+from control_plane.domain.calling_times import CallRetryConfig
+from control_plane.domain.campaign import CampaignStatus
+from control_plane.domain.gate import (
+    Decision,
+    GateView,
+    Ledgers,
+    Recipient,
+    Rule,
+    day_began,
+    gate,
+)
+from control_plane.domain.zones import country
+from control_plane.ledgers import facts
+from control_plane.ledgers.facts import NumberFacts
+from control_plane.trunks.routing import House, load_house
+
+
+class Question(Struct, frozen=True):
+    """All that the gate looks at for one order."""
+
+    order: GateView
+    recipient: Recipient
+    ledgers: Ledgers
+
+    def ask(self, now: datetime) -> Decision:
+        """Return the gate's answer at `now`."""
+        return gate(self.order, now, self.recipient, self.ledgers)
+
+
+class Gatekeeper:
+    """Asks about orders within one transaction, and reads what several of them need only once."""
+
+    def __init__(self, session: AsyncSession, now: datetime):
+        self._session = session
+        self._now = now
+        self._houses: dict[str, House] = {}
+        self._numbers: dict[str, NumberFacts] = {}
+        self._campaigns: dict[str, bool] = {}
+        self._spent: dict[str, datetime] = {}
+
+    async def prepare(self, orders: Sequence[CallOrder]) -> None:
+        """Read what is needed for all of `orders`."""
+        for owner in {order.organization_id for order in orders}:
+            house = await self.house(owner)
+            self._numbers[owner] = await facts.about_numbers(
+                self._session,
+                owner,
+                [order.to_phone_number for order in orders if order.organization_id == owner],
+                consents=house.organization.consent_required,
+            )
+        keys = {order.api_key_id for order in orders if order.api_key_id is not None}
+        self._spent = await facts.spent_until(self._session, keys, self._now)
+        wanted = {order.campaign_id for order in orders if order.campaign_id is not None}
+        if wanted:
+            rows = await self._session.execute(
+                select(Campaign.id, Campaign.status).where(Campaign.id.in_(wanted))
+            )
+            self._campaigns = {key: status is CampaignStatus.PAUSED for key, status in rows}
+
+    async def house(self, organization_id: str) -> House:
+        """Return what the organization calls with."""
+        if organization_id not in self._houses:
+            self._houses[organization_id] = await load_house(self._session, organization_id)
+        return self._houses[organization_id]
+
+    async def question(self, order: CallOrder) -> Question:
+        """Return all that the gate looks at for `order`, which `prepare` has seen."""
+        recipient = recipient_of(order)
+        return Question(view(order), recipient, await self._ledgers(order, recipient))
+
+    async def ask(self, order: CallOrder) -> Decision:
+        """Return the gate's answer."""
+        return (await self.question(order)).ask(self._now)
+
+    async def _ledgers(self, order: CallOrder, recipient: Recipient) -> Ledgers:
+        house = await self.house(order.organization_id)
+        numbers, number = self._numbers[order.organization_id], order.to_phone_number
+        owner, cap = house.organization, house.organization.attempts_per_day
+        made = 0
+        if cap is not None:
+            began = day_began(recipient, self._now)
+            made = await facts.attempts_since(self._session, owner.id, number, began)
+        live = 0
+        if order.concurrency_key is not None:
+            live = await facts.live_calls(self._session, owner.id, order.concurrency_key)
+            live -= order.status == "calling"  # at the last gate the order itself is live
+        return Ledgers(
+            do_not_call=number in numbers.do_not_call,
+            consent_required=owner.consent_required,
+            consent_given=number in numbers.consented,
+            allowed_countries=house.countries,
+            attempt_cap=cap,
+            attempts_today=made,
+            spend_cap_reached_until=self._spent.get(order.api_key_id or ""),
+            concurrency_max=order.concurrency_max,
+            concurrency_live=live,
+            campaign_paused=self._campaigns.get(order.campaign_id or "", False),
+        )
+
+
+def recipient_of(order: CallOrder) -> Recipient:
+    """Return who is called."""
+    return Recipient(zones=tuple(order.zones), country=country(order.to_phone_number))
+
+
+def config_of(order: CallOrder) -> CallRetryConfig:
+    """Return when and how often the order is tried."""
+    return msgspec.convert(order.retry_config, CallRetryConfig)
+
+
+def view(order: CallOrder) -> GateView:
+    """Return what the gate needs to know of `order`."""
+    return GateView(
+        cancel_requested=order.cancel_requested_at is not None,
+        scheduled_at=order.scheduled_at,
+        not_before=order.not_before,
+        not_before_rule=Rule(order.not_before_rule or Rule.BACK_OFF),
+        force_now=order.force_now,
+        paused=order.paused_at is not None,
+        config=config_of(order),
+        attempts_made=order.calls_count,
+        deadline=order.deadline_at,
+    )

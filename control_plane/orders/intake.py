@@ -1,0 +1,184 @@
+"""Taking orders in: the requests that wait at one moment share one transaction and its fsync."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Sequence
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.db.base import read_clock
+from control_plane.db.crypto import Vault
+from control_plane.db.engine import Database
+from control_plane.domain.errors import Busy, Conflict, Refused
+from control_plane.orders import idempotency
+from control_plane.orders.idempotency import RequestKey
+from control_plane.orders.placing import Placed, Placer, Wish
+from control_plane.orders.schemas import CallEnvelope
+from control_plane.orders.views import CallViews
+from process.logs import get_logger
+
+_TOGETHER = 64
+_MOST_WAITING = 2_000
+_WRITERS = 4
+"""Transactions at once where the database takes several writers (PostgreSQL)."""
+
+log = get_logger(__name__)
+
+
+class Answer(Struct, frozen=True):
+    """The answer's JSON; `replayed` when an earlier request with the same key got it."""
+
+    body: bytes
+    replayed: bool = False
+
+
+class _Waiting(Struct):
+    wish: Wish
+    key: RequestKey | None
+    answer: asyncio.Future[Answer]
+
+
+class Intake:
+    """Takes orders; use it while `open()` is entered."""
+
+    def __init__(self, database: Database, vault: Vault, views: CallViews):
+        self._database = database
+        self._vault = vault
+        self._views = views
+        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(_MOST_WAITING)
+        self._under_way: set[tuple[str, str]] = set()
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Take orders while the context is open."""
+        writers = 1 if self._database.is_sqlite else _WRITERS
+        tasks = [asyncio.create_task(self._write(), name="intake") for _ in range(writers)]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def place(self, wish: Wish, key: RequestKey | None) -> Answer:
+        """Return the stored order's answer; it survives every restart.
+
+        Raises:
+            Refused: the wish cannot be met; nothing was stored.
+            Conflict: a request with the same key is under way.
+            Busy: too many requests wait already.
+        """
+        with self.under_way(key):
+            waiting = _Waiting(wish, key, asyncio.get_running_loop().create_future())
+            try:
+                self._queue.put_nowait(waiting)
+            except asyncio.QueueFull:
+                raise Busy(
+                    "too many orders arrive at once: send this one again", retry_after_secs=1
+                ) from None
+            return await waiting.answer
+
+    @contextlib.contextmanager
+    def under_way(self, key: RequestKey | None) -> Iterator[None]:
+        """Let no second request with the same key run meanwhile.
+
+        Raises:
+            Conflict: one is running.
+        """
+        mark = (key.organization_id, key.key) if key is not None else None
+        if mark is not None and mark in self._under_way:
+            raise Conflict(
+                f"a request with this {idempotency.HEADER} is under way: wait for its answer",
+                field=idempotency.HEADER,
+            )
+        if mark is not None:
+            self._under_way.add(mark)
+        try:
+            yield
+        finally:
+            if mark is not None:
+                self._under_way.discard(mark)
+
+    async def _write(self) -> None:
+        while True:
+            batch = [await self._queue.get()]
+            while len(batch) < _TOGETHER and not self._queue.empty():
+                batch.append(self._queue.get_nowait())
+            try:
+                await self._commit(batch)
+            except IntegrityError:
+                # Another process took one of the keys: alone, each finds out whether it was its.
+                for each in batch:
+                    await self._commit_alone(each)
+            except Exception as exc:  # the one handler: every waiter must hear of it
+                log.exception("orders were not stored", count=len(batch))
+                _fail(batch, exc)
+
+    async def _commit_alone(self, waiting: _Waiting) -> None:
+        for last in (False, True):
+            try:
+                await self._commit([waiting])
+            except IntegrityError as exc:
+                if last:
+                    _fail([waiting], exc)
+            except Exception as exc:  # as above
+                log.exception("an order was not stored")
+                _fail([waiting], exc)
+                return
+            else:
+                return
+
+    async def _commit(self, batch: Sequence[_Waiting]) -> None:
+        done: list[tuple[_Waiting, Answer | Refused]] = []
+        async with self._database.transaction() as session:
+            now = await read_clock(session)
+            placer = Placer(session, self._vault, now)
+            await placer.prepare([each.wish for each in batch])
+            keys = [each.key for each in batch if each.key is not None]
+            known = await idempotency.known_answers(session, keys) if keys else {}
+            placed: list[Placed] = []
+            for each in batch:
+                try:
+                    before = known.get(_mark(each.key))
+                    if before is not None and each.key is not None:
+                        body = idempotency.replay(before, each.key)
+                        done.append((each, Answer(body, replayed=True)))
+                        continue
+                    order = await _build(session, placer, each.wish)
+                except Refused as exc:
+                    done.append((each, exc))
+                    continue
+                placed.append(order)
+                body = msgspec.json.encode(CallEnvelope(self._views.of_new(order)))
+                if each.key is not None:
+                    session.add(idempotency.keep(each.key, body, status=200, now=now))
+                done.append((each, Answer(body)))
+            await placer.store(placed)
+        for each, answer in done:
+            if not each.answer.done():
+                if isinstance(answer, Refused):
+                    each.answer.set_exception(answer)
+                else:
+                    each.answer.set_result(answer)
+
+
+async def _build(session: AsyncSession, placer: Placer, wish: Wish) -> Placed:
+    if wish.request.assistant is None:
+        return await placer.build(wish)
+    async with session.begin_nested():  # its assistant is stored before the rest is checked
+        return await placer.build(wish)
+
+
+def _mark(key: RequestKey | None) -> tuple[str, str]:
+    return (key.organization_id, key.key) if key is not None else ("", "")
+
+
+def _fail(batch: Sequence[_Waiting], exc: Exception) -> None:
+    for each in batch:
+        if not each.answer.done():
+            each.answer.set_exception(exc)

@@ -1,0 +1,311 @@
+"""Wishes become orders: checked against everything they name, and stored many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.assistants import repository as assistants
+from control_plane.assistants import specs, versions
+from control_plane.assistants.schemas import merge
+from control_plane.assistants.versions import Version
+from control_plane.db.base import Base
+from control_plane.db.crypto import Vault
+from control_plane.db.engine import wake
+from control_plane.db.models.assistant import Assistant
+from control_plane.db.models.call_order import CallOrder
+from control_plane.db.models.history import CallEventRow
+from control_plane.domain.brief import Direction
+from control_plane.domain.calling_times import CallRetryConfig, check
+from control_plane.domain.errors import BadInput, Conflict, NotCallable
+from control_plane.domain.gate import (
+    GateView,
+    Ledgers,
+    Never,
+    Recipient,
+    Rule,
+    first_eligible,
+    gate,
+)
+from control_plane.domain.ids import new_id, parse_id
+from control_plane.domain.phone import e164
+from control_plane.domain.variables import require_values
+from control_plane.domain.zones import country, resolve
+from control_plane.ledgers.facts import NumberFacts, about_numbers
+from control_plane.orders import steps
+from control_plane.orders.schemas import PlaceCall
+from control_plane.trunks.routing import House, load_house
+
+_ORDERS = Base.metadata.tables[CallOrder.__tablename__]
+_EVENTS = Base.metadata.tables[CallEventRow.__tablename__]
+
+LIFETIME = timedelta(days=7)
+"""How long after its first eligible instant an order is tried."""
+
+_REMEDIES = {
+    Rule.DO_NOT_CALL: "it is on the do-not-call list: DELETE /do-not-call takes it off",
+    Rule.CONSENT: "the organization calls only who has agreed: POST /consent records that",
+    Rule.COUNTRY: "its country is not on the organization's list: PATCH /organization with "
+    "allowed_countries, or `offhook allow COUNTRY`, widens it",
+    Rule.CALLING_WINDOWS: "no calling window opens before the order expires: change "
+    "call_retry_config or scheduled_at",
+    Rule.EXPIRED: "no calling window opens before the order expires: change "
+    "call_retry_config or scheduled_at",
+}
+
+
+class Wish(Struct, frozen=True, kw_only=True):
+    """One call that somebody wants; `version_id` names an assistant's state chosen before."""
+
+    organization_id: str
+    api_key_id: str | None
+    request: PlaceCall
+    campaign_id: str | None = None
+    version_id: str | None = None
+
+
+class Placed(Struct, frozen=True, kw_only=True):
+    """An order about to be stored: its columns, its assistant, and what its owner should know."""
+
+    values: dict[str, Any]
+    version: Version
+    notices: list[str]
+
+    @property
+    def order(self) -> CallOrder:
+        """Return the row, outside any session."""
+        return CallOrder(**self.values)
+
+
+class _Speaker(Struct, frozen=True):
+    assistant_id: str | None
+    number: int
+    version_id: str
+    version: Version
+
+
+class Placer:
+    """Places orders within one transaction."""
+
+    def __init__(self, session: AsyncSession, vault: Vault, now: datetime):
+        self._session = session
+        self._vault = vault
+        self._now = now
+        self._houses: dict[str, House] = {}
+        self._numbers: dict[str, NumberFacts] = {}
+        self._speakers: dict[tuple[str, str | None], _Speaker] = {}
+
+    async def prepare(self, wishes: Sequence[Wish]) -> None:
+        """Read what all of `wishes` need, once."""
+        for owner in {wish.organization_id for wish in wishes}:
+            house = self._houses[owner] = await load_house(self._session, owner)
+            asked = {_written(w.request.phone_number) for w in wishes if w.organization_id == owner}
+            self._numbers[owner] = await about_numbers(
+                self._session, owner, asked, consents=house.organization.consent_required
+            )
+
+    async def build(self, wish: Wish) -> Placed:
+        """Return the order for one wish, not stored yet.
+
+        Raises:
+            BadInput: a field cannot be used; names it.
+            NotFound: there is no such assistant.
+            Conflict: the organization has nothing to call with.
+        """
+        request, house = wish.request, self._houses[wish.organization_id]
+        number = e164(request.phone_number)
+        later = _instant(request.scheduled_at)
+        if request.force_now and later is not None:
+            raise BadInput(
+                "force_now calls at once and scheduled_at later: give one of the two",
+                field="scheduled_at",
+            )
+        speaker = await self._speaker(wish)
+        variables = request.prompt_variables or {}
+        if any(name not in variables for name in speaker.version.variables):
+            require_values(speaker.version.spec, variables)
+        config = _config(request, speaker.version)
+        zones = resolve(
+            number,
+            explicit=config.timezone,
+            default=house.organization.default_timezone,
+            config=config,
+            now=max(self._now, later or self._now),
+        )
+        shown = _caller_number(request, speaker.version, house)
+        route = house.route(shown)
+        timing = self._timing(number, later, bool(request.force_now), config, zones, house)
+        concurrency = request.concurrency
+        order_id = new_id()
+        values = {
+            "id": order_id,
+            "organization_id": wish.organization_id,
+            "api_key_id": wish.api_key_id,
+            "campaign_id": wish.campaign_id,
+            "direction": Direction.OUTBOUND,
+            "to_phone_number": number,
+            "from_phone_number": shown,
+            "trunk_id": route.trunk.id if route is not None else None,
+            "assistant_id": speaker.assistant_id,
+            "assistant_version": speaker.number,
+            "assistant_version_id": speaker.version_id,
+            "retry_config": msgspec.to_builtins(config),
+            "zones": list(zones),
+            "concurrency_key": concurrency.key if concurrency is not None else None,
+            "concurrency_max": concurrency.max if concurrency is not None else None,
+            "prompt_variables": variables,
+            "call_metadata": request.metadata or {},
+            "force_now": bool(request.force_now),
+            "scheduled_at": later,
+            "calls_count": 0,
+            "epoch": 0,
+            "event_count": 1,
+            "uncounted_in_a_row": 0,
+            "created_at": self._now,
+            "updated_at": self._now,
+            **timing,
+        }
+        past = later is not None and later < self._now
+        notices = ["scheduled_at lies in the past: the order is dialled now"] if past else []
+        return Placed(values=values, version=speaker.version, notices=notices)
+
+    async def store(self, placed: Sequence[Placed]) -> None:
+        """Write the orders and the first entry of their histories; the caller commits."""
+        if not placed:
+            return
+        connection = await self._session.connection()
+        await connection.execute(insert(_ORDERS), [each.values for each in placed])
+        events = [self._event(each.values) for each in placed]
+        await connection.execute(insert(_EVENTS), events)
+        wake(self._session)
+
+    def _event(self, values: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "id": new_id(),
+            "order_id": values["id"],
+            "attempt_id": None,
+            "sequence": 1,
+            "type": "order_placed",
+            "at": self._now,
+            "stored_at": self._now,
+            "data": {
+                "status": values["status"],
+                "rule": values["waiting_rule"],
+                "until": values["due_at"] if values["waiting_rule"] else None,
+            },
+        }
+
+    async def _speaker(self, wish: Wish) -> _Speaker:
+        """Return who speaks; `assistant_id` wins over `assistant`, neither is the default one."""
+        request, owner = wish.request, wish.organization_id
+        if request.assistant_id is None and request.assistant is not None:
+            spec = merge(request.assistant)
+            stored = await specs.store(self._session, self._vault, owner, spec, now=self._now)
+            made = await versions.add(self._session, owner, None, 0, stored, now=self._now)
+            return _Speaker(None, 0, made, await versions.get(self._session, made))
+        key = None
+        if request.assistant_id is not None:
+            key = parse_id(request.assistant_id, what="assistant", field="assistant_id")
+        found = self._speakers.get((owner, wish.version_id or key))
+        if found is None:
+            found = await self._known_speaker(owner, key, wish.version_id)
+            self._speakers[owner, wish.version_id or key] = found
+        return found
+
+    async def _known_speaker(
+        self, owner: str, assistant_id: str | None, version_id: str | None
+    ) -> _Speaker:
+        row: Assistant
+        if assistant_id is None:
+            row = await assistants.get_default(self._session, owner)
+        elif version_id is not None:  # a campaign's assistant may be deleted meanwhile
+            row = (
+                await self._session.execute(select(Assistant).where(Assistant.id == assistant_id))
+            ).scalar_one()
+        else:
+            row = await assistants.get_assistant(
+                self._session, owner, assistant_id, field="assistant_id"
+            )
+        chosen = version_id or row.version_id or ""
+        return _Speaker(row.id, row.version, chosen, await versions.get(self._session, chosen))
+
+    def _timing(
+        self,
+        number: str,
+        later: datetime | None,
+        force_now: bool,
+        config: CallRetryConfig,
+        zones: tuple[str, ...],
+        house: House,
+    ) -> dict[str, Any]:
+        """Return status, due time and deadline.
+
+        Raises:
+            NotCallable: a rule forbids the call for ever.
+        """
+        facts, owner = self._numbers[house.organization.id], house.organization
+        view = GateView(scheduled_at=later, force_now=force_now, config=config)
+        recipient = Recipient(zones=zones, country=country(number))
+        ledgers = Ledgers(
+            do_not_call=number in facts.do_not_call,
+            consent_required=owner.consent_required,
+            consent_given=number in facts.consented,
+            allowed_countries=house.countries,
+        )
+        decision = gate(view, self._now, recipient, ledgers)
+        if isinstance(decision, Never):
+            raise NotCallable(
+                f"phone_number may not be called by the rule {decision.rule}: "
+                f"{_REMEDIES.get(decision.rule, 'change the order')}",
+                field="phone_number",
+                rule=decision.rule,
+            )
+        first = first_eligible(view, recipient, self._now)
+        return {**steps.opening(decision, self._now), "deadline_at": first + LIFETIME}
+
+
+def _config(request: PlaceCall, version: Version) -> CallRetryConfig:
+    if request.call_retry_config is not None:
+        check(request.call_retry_config)
+        return request.call_retry_config
+    return version.spec.call_retry_config or CallRetryConfig()
+
+
+def _caller_number(request: PlaceCall, version: Version, house: House) -> str | None:
+    """Return the caller number asked for, None for the default at the time of the call."""
+    if not house.trunks:
+        raise Conflict("the organization has no outbound trunk to call with: POST /trunk adds one")
+    wanted = request.from_phone_number or version.spec.from_phone_number
+    if wanted is None:
+        return None
+    number = e164(wanted, field="from_phone_number")
+    if not house.owns(number):
+        raise BadInput(
+            f"{number} is not a number of this organization: POST /number adds it",
+            field="from_phone_number",
+        )
+    return number
+
+
+def _instant(given: datetime | None) -> datetime | None:
+    """Return `given` in UTC."""
+    try:
+        return given.astimezone(UTC) if given is not None else None
+    except OverflowError as exc:  # the years 1 and 9999, in a zone that leads out of them
+        raise BadInput(
+            "scheduled_at is not a time in UTC; use a nearer one", field="scheduled_at"
+        ) from exc
+
+
+def _written(text: str) -> str:
+    """Return the number in E.164 where it is one; the rest is refused when it is built."""
+    try:
+        return e164(text)
+    except BadInput:
+        return text[:100]

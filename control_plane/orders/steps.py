@@ -1,0 +1,153 @@
+"""The steps that the rules of an order's life are made of; only `lifecycle` uses them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.db.models.attempt import Attempt
+from control_plane.db.models.call_order import CallOrder
+from control_plane.domain import attempt as attempts
+from control_plane.domain import call_order as orders
+from control_plane.domain import facts
+from control_plane.domain.attempt import AttemptStatus
+from control_plane.domain.call_order import OrderStatus
+from control_plane.domain.gate import Decision, Go, Never, Rule, Wait
+from control_plane.domain.waiting import Cause
+from control_plane.orders.history import announce, record
+
+ENDINGS = {
+    OrderStatus.COMPLETED: "call.completed",
+    OrderStatus.CANCELLED: "call.cancelled",
+    OrderStatus.ERRORED: "call.failed",
+}
+_WITHOUT_A_SLOT = {
+    Rule.CONCURRENCY,
+    Rule.TRUNK_PACE,
+    Rule.TRUNK_BREAKER,
+    Rule.TRUNK_STOPPED,
+    Rule.DESTINATION_STOPPED,
+}
+_COMPLETES = {Rule.MAX_RETRY_ATTEMPTS}
+
+
+def opening(decision: Decision, now: datetime) -> dict[str, Any]:
+    """Return the first status, due time and waiting rule of an order that the gate allows.
+
+    Raises:
+        TypeError: the gate forbids it for ever; such an order is refused, not stored.
+    """
+    match decision:
+        case Go():
+            status = OrderStatus.QUEUED_FOR_CALLING
+            return {"status": status, "due_at": now, "waiting_rule": None}
+        case Wait(until, rule):
+            return {"status": waiting_status(rule), "due_at": until, "waiting_rule": rule}
+        case Never(rule):
+            raise TypeError(f"an order that {rule} forbids for ever is not stored")
+
+
+def waiting_status(rule: Rule | Cause) -> OrderStatus:
+    """Return whether an order held back by `rule` waits for a slot or for its time."""
+    queued = isinstance(rule, Cause) or rule in _WITHOUT_A_SLOT
+    return OrderStatus.QUEUED_FOR_CALLING if queued else OrderStatus.SCHEDULED
+
+
+def hold(
+    session: AsyncSession,
+    order: CallOrder,
+    attempt: Attempt | None,
+    *,
+    until: datetime | None,
+    rule: Rule | Cause,
+    fact: facts.Fact,
+    **more: Any,
+) -> None:
+    """Let the order wait until an instant, or until something changes."""
+    told = order.waiting_rule == rule and order.due_at == until
+    order.status = orders.move(order.status, waiting_status(rule))
+    order.due_at, order.waiting_rule = until, rule
+    if told and attempt is None:
+        return  # looked at again for nothing: no news
+    record(
+        session,
+        order,
+        attempt,
+        "held_back",
+        at=fact.at,
+        stored_at=fact.at,
+        status=order.status,
+        rule=rule,
+        until=until,
+        **more,
+    )
+
+
+def finish(
+    session: AsyncSession,
+    order: CallOrder,
+    call: Attempt | None,
+    status: OrderStatus,
+    fact: facts.Fact,
+    *,
+    rule: Rule | None = None,
+) -> None:
+    """End the order."""
+    order.status = orders.move(order.status, status)
+    order.due_at = order.not_before = order.waiting_rule = order.not_before_rule = None
+    order.deadline_at = None
+    announce(
+        session,
+        order,
+        call,
+        ENDINGS[status],
+        at=fact.at,
+        status=status,
+        dial_error=call.dial_error if call is not None else None,
+        result=call.result if call is not None else None,
+        rule=rule,
+    )
+
+
+def forbid(
+    session: AsyncSession, order: CallOrder, call: Attempt | None, rule: Rule, fact: facts.Fact
+) -> None:
+    """End an order that the gate will never let through."""
+    if rule is Rule.CANCELLED:
+        status = OrderStatus.CANCELLED
+    else:
+        status = OrderStatus.COMPLETED if rule in _COMPLETES else OrderStatus.ERRORED
+    finish(session, order, call, status, fact, rule=rule)
+
+
+def close_unanswered(
+    session: AsyncSession, order: CallOrder, call: Attempt, fact: facts.Fact
+) -> None:
+    """End an attempt that nobody answered."""
+    call.status = attempts.move(call.status, AttemptStatus.ERROR)
+    close(session, order, call, fact)
+
+
+def close(session: AsyncSession, order: CallOrder, call: Attempt, fact: facts.Fact) -> None:
+    """Write an attempt's last facts."""
+    call.ended_at = call.closed_at = fact.at
+    call.dispatch_lease_until = call.call_lease_until = None
+    record(
+        session,
+        order,
+        call,
+        "attempt_closed",
+        at=fact.at,
+        stored_at=fact.at,
+        attempt_status=call.status,
+        dial_error=call.dial_error,
+        sip_status=call.sip_status,
+        sip_reason=call.sip_reason,
+        detail=call.detail,
+        ended_by=call.ended_by,
+        end_reason=call.end_reason,
+        result=call.result,
+        counted=call.counted,
+    )

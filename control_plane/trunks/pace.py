@@ -1,0 +1,150 @@
+"""A trunk's pace as rows hold it: reserved INVITEs, faults, and what stops it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.db.engine import wake
+from control_plane.db.models.call_order import CallOrder
+from control_plane.db.models.trunk import DestinationStop, Trunk, TrunkPace
+from control_plane.domain import pace
+from control_plane.domain.call_order import OrderStatus
+from control_plane.domain.gate import Rule
+from control_plane.domain.retry import back_off
+from control_plane.domain.waiting import Cause
+from process.logs import get_logger
+
+log = get_logger(__name__)
+
+
+class Closed(Struct, frozen=True):
+    """Why a trunk takes no calls; `until` is null when somebody has to act."""
+
+    rule: str
+    until: datetime | None
+
+
+async def lock(session: AsyncSession, trunk_id: str, *, wait: bool = True) -> TrunkPace | None:
+    """Return the trunk's pace, locked until the transaction ends.
+
+    None when somebody else holds it and `wait` is false (PostgreSQL).
+    """
+    query = select(TrunkPace).where(TrunkPace.trunk_id == trunk_id)
+    row = await session.scalar(
+        query.with_for_update(skip_locked=not wait).execution_options(populate_existing=True)
+    )
+    if row is None and not wait and await session.scalar(query) is not None:
+        return None
+    if row is None:
+        row = TrunkPace(trunk_id=trunk_id, recent="", failures_in_a_row=0)
+        session.add(row)
+        await session.flush()
+    return row
+
+
+async def reserve(session: AsyncSession, trunk: Trunk, now: datetime) -> datetime:
+    """Return the instant at which the next INVITE may leave, and take it."""
+    row = await _locked(session, trunk.id)
+    instant, row.invite_free_at = pace.reserve(
+        row.invite_free_at, now, calls_per_second=trunk.calls_per_second
+    )
+    return instant
+
+
+async def took_the_call(session: AsyncSession, trunk_id: str) -> None:
+    """Note that the trunk passed a call on, whatever became of it there."""
+    row = await _locked(session, trunk_id)
+    row.recent = pace.remember(row.recent, took_the_call=True)
+    row.failures_in_a_row = 0
+    row.blocked_until = row.blocked_rule = None
+
+
+async def refused(session: AsyncSession, trunk_id: str, cause: Cause, now: datetime) -> datetime:
+    """Note that the trunk was in trouble; return until when it is left alone."""
+    row = await _locked(session, trunk_id)
+    row.recent = pace.remember(row.recent, took_the_call=False)
+    row.failures_in_a_row += 1
+    pause = back_off(row.failures_in_a_row)
+    opened = pace.breaks(row.recent)
+    row.blocked_rule = Rule.TRUNK_BREAKER if opened else cause
+    row.blocked_until = now + (max(pause, pace.OPEN_FOR) if opened else pause)
+    log.warning(
+        "a trunk is left alone for a while",
+        trunk_id=trunk_id,
+        seconds=(row.blocked_until - now) / timedelta(seconds=1),
+        rule=row.blocked_rule,
+    )
+    return row.blocked_until
+
+
+async def stop(session: AsyncSession, trunk_id: str, reason: str, now: datetime) -> None:
+    """Place no further call on the trunk until its settings change or somebody resumes it."""
+    row = await _locked(session, trunk_id)
+    row.stopped_at, row.stopped_reason = row.stopped_at or now, reason
+    log.error("a trunk was stopped", trunk_id=trunk_id, reason=reason)
+
+
+async def stop_destination(
+    session: AsyncSession, trunk_id: str, prefix: str, reason: str, now: datetime
+) -> None:
+    """Place no further call to that country on the trunk until somebody resumes it."""
+    if await session.get(DestinationStop, (trunk_id, prefix)) is None:
+        session.add(
+            DestinationStop(trunk_id=trunk_id, prefix=prefix, reason=reason, created_at=now)
+        )
+        await session.flush()
+    log.error("a destination was stopped on a trunk", trunk_id=trunk_id, prefix=prefix)
+
+
+async def closed(
+    session: AsyncSession, trunk_ids: Collection[str], now: datetime
+) -> dict[str, Closed]:
+    """Return those of the trunks that take no calls now, and why."""
+    rows = await session.scalars(select(TrunkPace).where(TrunkPace.trunk_id.in_(trunk_ids)))
+    found = {}
+    for row in rows:
+        if row.stopped_at is not None:
+            found[row.trunk_id] = Closed(Rule.TRUNK_STOPPED, None)
+        elif row.blocked_until is not None and row.blocked_until > now:
+            rule = row.blocked_rule or Rule.TRUNK_BREAKER
+            found[row.trunk_id] = Closed(rule, row.blocked_until)
+    return found
+
+
+async def stopped_destinations(session: AsyncSession, trunk_id: str) -> dict[str, str]:
+    """Return the countries that the trunk may not be asked to call, and why."""
+    rows = await session.scalars(
+        select(DestinationStop).where(DestinationStop.trunk_id == trunk_id)
+    )
+    return {row.prefix: row.reason for row in rows}
+
+
+async def resume(session: AsyncSession, trunk_id: str, now: datetime) -> None:
+    """Forget every fault and stop of the trunk, and let its orders go on."""
+    row = await _locked(session, trunk_id)
+    row.recent, row.failures_in_a_row = "", 0
+    row.blocked_until = row.blocked_rule = row.stopped_at = row.stopped_reason = None
+    await session.execute(delete(DestinationStop).where(DestinationStop.trunk_id == trunk_id))
+    await session.execute(
+        update(CallOrder)
+        .where(
+            CallOrder.trunk_id == trunk_id,
+            CallOrder.waiting_rule == Rule.DESTINATION_STOPPED,
+            CallOrder.status == OrderStatus.QUEUED_FOR_CALLING,
+        )
+        .values(due_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    wake(session)
+
+
+async def _locked(session: AsyncSession, trunk_id: str) -> TrunkPace:
+    row = await lock(session, trunk_id)
+    if row is None:
+        raise TypeError("a lock that waits is always had")
+    return row

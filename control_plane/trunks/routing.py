@@ -1,0 +1,80 @@
+"""Which trunk an outbound call takes, and what it may show as its number."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import phonenumbers
+from msgspec import Struct
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.db.models.organization import Organization
+from control_plane.db.models.trunk import Number, Trunk
+from control_plane.domain.brief import Direction
+from control_plane.domain.zones import country
+from control_plane.trunks.repository import list_numbers, list_trunks
+
+
+class Route(Struct, frozen=True):
+    """The trunk that an outbound call takes and the number it shows."""
+
+    trunk: Trunk
+    from_phone_number: str
+
+
+class House(Struct, frozen=True, dict=True):
+    """What an organization calls with: its settings, outbound trunks and numbers."""
+
+    organization: Organization
+    trunks: tuple[Trunk, ...]
+    numbers: tuple[Number, ...]
+
+    @cached_property
+    def countries(self) -> frozenset[str]:
+        """Return the regions that may be called: as set, else those of its own numbers."""
+        chosen = self.organization.allowed_countries
+        if chosen is not None:
+            return frozenset(chosen)
+        own = {number.phone_number for number in self.numbers}
+        own |= {number for trunk in self.trunks for number in trunk.numbers}
+        return frozenset(found for number in own if (found := country(number)) is not None)
+
+    def owns(self, phone_number: str) -> bool:
+        """Return whether calls may show that number."""
+        return any(each.phone_number == phone_number for each in self.numbers) or any(
+            phone_number in trunk.numbers for trunk in self.trunks
+        )
+
+    def route(self, wanted: str | None) -> Route | None:
+        """Return how to call from `wanted`, or from the default number; None without a way."""
+        if not self.trunks:
+            return None
+        by_id = {trunk.id: trunk for trunk in self.trunks}
+        default = next((trunk for trunk in self.trunks if trunk.is_default), self.trunks[0])
+        for number in self.numbers:
+            if number.phone_number == wanted or (wanted is None and number.is_default):
+                return Route(by_id.get(number.trunk_id or "", default), number.phone_number)
+        if wanted is None:
+            return Route(default, default.numbers[0]) if default.numbers else None
+        return next(
+            (Route(trunk, wanted) for trunk in self.trunks if wanted in trunk.numbers), None
+        )
+
+
+async def load_house(session: AsyncSession, organization_id: str) -> House:
+    """Return what the organization calls with, as the rows are now."""
+    owner = (
+        await session.execute(select(Organization).where(Organization.id == organization_id))
+    ).scalar_one()
+    trunks = await list_trunks(session, organization_id)
+    return House(
+        organization=owner,
+        trunks=tuple(trunk for trunk in trunks if trunk.direction == Direction.OUTBOUND),
+        numbers=tuple(await list_numbers(session, organization_id)),
+    )
+
+
+def country_prefix(phone_number: str) -> str:
+    """Return `+` and the country code of an E.164 number."""
+    return f"+{phonenumbers.parse(phone_number, None).country_code}"
