@@ -34,7 +34,7 @@ _FORMS = {
     "api_url": "a URL that begins with http:// or https://",
 }
 _TYPES = re.compile(rf"\b({'|'.join(_IN_WORDS)})\b")
-_PATH = re.compile(r" - at `\$\.?(.*)`$")
+_PATH = re.compile(r" - at (`key` in )?`\$\.?(.*)`$")
 _QUOTED = re.compile(r"`([^`]*)`")
 
 
@@ -101,7 +101,7 @@ def _lone_surrogate(body: bytes) -> bool:
 def explain(message: str, kind: Any = Any) -> BadInput:
     """Return msgspec's complaint about a `kind` as an error that names field and remedy."""
     path = _PATH.search(message)
-    where = path.group(1) if path is not None else ""
+    where = path.group(2) if path is not None else ""
     text = _PATH.sub("", message)
     quoted = _QUOTED.search(text)
     name = quoted.group(1) if quoted is not None else ""
@@ -120,7 +120,9 @@ def explain(message: str, kind: Any = Any) -> BadInput:
         plain = f"expected {_FORMS.get(leaf, 'text without control characters')}"
     if where.endswith(_ANY_KEY):
         where = where.removesuffix(_ANY_KEY)
-        plain = f"one of its names or values is wrong: {plain}"
+        plain = f"one of its values is wrong: {plain}"
+    elif path is not None and path.group(1):
+        plain = f"one of its names is wrong: {plain}"
     return BadInput(f"{where or 'the body'}: {plain}", field=where or None)
 
 

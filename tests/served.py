@@ -1,0 +1,44 @@
+"""The API over files of its own, for modules whose tests may share one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import msgspec
+from litestar import Litestar
+from msgspec import Struct
+
+from control_plane.app import Resources, create_public_app, open_resources
+from control_plane.settings import ApiSettings, Settings, StorageSettings
+from sip.settings import LiveKitSettings
+
+
+class Served(Struct, frozen=True):
+    """A running API, what it works with, and a client with the first key."""
+
+    app: Litestar
+    resources: Resources
+    client: httpx.AsyncClient
+
+
+@asynccontextmanager
+async def served(folder: Path) -> AsyncIterator[Served]:
+    """Yield the API after a first start in `folder`; nothing listens at LiveKit's address."""
+    settings = Settings(
+        storage=StorageSettings(data=str(folder)),
+        api=ApiSettings(embedded=True, worker_health_url="http://127.0.0.1:1/worker"),
+        livekit=LiveKitSettings(url="ws://127.0.0.1:1", api_key="key", api_secret="s" * 32),
+    )
+    async with open_resources(settings) as resources:
+        content = (folder / "credentials.toml").read_bytes()
+        key = msgspec.toml.decode(content, type=dict[str, str])["api_key"]
+        app = create_public_app(resources)
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app),
+            base_url="http://api",
+            headers={"Authorization": f"Bearer {key}"},
+        ) as client:
+            yield Served(app, resources, client)
