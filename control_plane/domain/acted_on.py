@@ -34,7 +34,7 @@ ASSISTANT: Mapping[str, str | None] = {
     "thinking_sound_probability": None,
     "thinking_sound_volume": None,
     "call_retry_config": "control_plane.domain.gate.gate",
-    "from_phone_number": "control_plane.orders.service.place",
+    "from_phone_number": "control_plane.orders.placing.Placer",
     "webhook_url": None,
     "voicemail_message": None,
     "voicemail_sms_prompt": None,
@@ -55,13 +55,13 @@ ASSISTANT: Mapping[str, str | None] = {
 
 ORDER: Mapping[str, str | None] = {
     "phone_number": "control_plane.domain.phone.e164",
-    "assistant_id": "control_plane.orders.service.place",
+    "assistant_id": "control_plane.orders.placing.Placer",
     "assistant": "control_plane.assistants.schemas.merge",
     "call_retry_config": "control_plane.domain.gate.gate",
     "concurrency": "control_plane.domain.gate.gate",
     "force_now": "control_plane.domain.gate.gate",
     "scheduled_at": "control_plane.domain.gate.gate",
-    "from_phone_number": "control_plane.orders.service.place",
+    "from_phone_number": "control_plane.orders.placing.Placer",
     "metadata": "control_plane.orders.views.CallViews",
     "prompt_variables": "agent.prompt.render",
 }

@@ -118,6 +118,7 @@ async def test_answers_name_what_is_not_acted_on(api: httpx.AsyncClient) -> None
     body = {"phone_number": NUMBER, "assistant_id": made.json()["assistant"]["id"]}
     call = (await api.post("/call", json=body)).json()["call"]
     assert call["assistant"]["not_yet_acted_on"] == ["sms_enabled"]
+    assert call["not_yet_acted_on"] == ["sms_enabled"]
 
 
 async def create(api: httpx.AsyncClient, **given: Any) -> dict[str, Any]:

@@ -138,8 +138,7 @@ async def test_an_orders_field_is_taken(api: httpx.AsyncClient, name: str) -> No
         "assistant_id": call["assistant"]["id"],
         **{each: call[each] for each in REQUEST if each in call},
     }
-    if name != "concurrency":
-        assert shown[name] == value
+    assert shown[name] == value
 
 
 async def test_null_stands_for_absent_in_an_order(api: httpx.AsyncClient) -> None:
