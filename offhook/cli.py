@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,7 +17,7 @@ from offhook import admin, livekit_server
 from offhook.api_client import ApiProblem, connect
 from offhook.console import fail, say, why
 from offhook.doctor import diagnose
-from offhook.first_call import place, recording_path, with_recording
+from offhook.first_call import ONE_TRY, place, recording_path, with_recording
 from offhook.installation import Installation
 from offhook.ports import PortRefused
 from offhook.up import up as run_up
@@ -78,7 +78,7 @@ def call(
 ) -> None:
     """Place a call now and print its transcript as it happens; Ctrl-C hangs up."""
     home = _home()
-    order = {"phone_number": number, "force_now": True}
+    order: dict[str, Any] = {"phone_number": number, **ONE_TRY}
     if assistant:
         order["assistant_id"] = assistant
     try:

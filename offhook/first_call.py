@@ -19,6 +19,9 @@ TALKS = "+12025550100"
 """The simulator's number that answers and asks about a dental clinic."""
 OURS = "+12025550199"
 """The number that the first start gives the simulator's trunk."""
+ONE_TRY: dict[str, Any] = {"force_now": True, "call_retry_config": {"max_retry_attempts": 1}}
+"""Somebody waits at the terminal: at any hour, and not again in two hours."""
+
 EVENT_LIMIT_S = 90.0
 RECORDING_LIMIT_S = 10.0
 LAST_WORDS_LIMIT_S = 5.0
@@ -66,7 +69,7 @@ def first_call(home: Installation, api: ApiClient, *, limit_s: float | None = No
     """Call the simulator's talking number and check that both sides understood each other."""
     heard_before = _log_size(home.carrier_log)
     # From the simulator's own number, so that no other trunk, a real one, is ever taken.
-    order = {"phone_number": TALKS, "from_phone_number": OURS, "force_now": True}
+    order = {"phone_number": TALKS, "from_phone_number": OURS, **ONE_TRY}
     call = with_recording(api, place(api, order, limit_s=limit_s))
     attempt = call.get("last_call_attempt") or {}
     problems = []

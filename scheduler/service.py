@@ -18,6 +18,7 @@ from process.logs import get_logger
 from scheduler.cancel import Canceller
 from scheduler.claim import next_look
 from scheduler.dispatch import Dispatcher
+from scheduler.expire import Expirer
 from scheduler.heartbeat import beat
 from scheduler.prepare import Preparer
 from scheduler.reap import Reconciler
@@ -34,6 +35,8 @@ REAP_S = 5.0
 TRUNKS_S = 30.0
 SIP_WATCH_S = 0.25
 HEARTBEAT_S = 3.0
+EXPIRE_S = 10.0
+FORGET_S = 600.0
 GRACE_S = 5.0
 
 log = get_logger(__name__)
@@ -78,6 +81,7 @@ async def run(world: World, settings: SchedulerSettings, stopped: asyncio.Event)
         canceller = Canceller(database, world.rooms)
         tidier = Tidier(database, world.rooms, world.recordings)
         reconciler = Reconciler(database, world.rooms)
+        expirer = Expirer(database)
 
         async def dispatch() -> None:
             await dispatcher.dispatch_due()
@@ -93,6 +97,9 @@ async def run(world: World, settings: SchedulerSettings, stopped: asyncio.Event)
             watch = SipWatch(world.sip_presence, reconciler)
             timetable.every(SIP_WATCH_S, "watch the SIP service", watch.look)
         timetable.every(TRUNKS_S, "check trunks", check_trunks)
+        timetable.every(EXPIRE_S, "expire orders", expirer.expire)
+        timetable.every(EXPIRE_S, "fill slots", expirer.fill_slots)
+        timetable.every(FORGET_S, "forget answers", expirer.forget_answers)
         timetable.on_change("dispatch", dispatch, sweep_s=SWEEP_S)
         timetable.on_change("cancel", canceller.end_cancelled, sweep_s=SWEEP_S)
         timetable.on_change("delete rooms", tidier.delete_rooms, sweep_s=SWEEP_S)

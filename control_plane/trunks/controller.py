@@ -11,17 +11,36 @@ from msgspec import UNSET
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control_plane.db.base import read_clock
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import wake
-from control_plane.db.models.trunk import Number, Trunk
+from control_plane.db.models.trunk import DestinationStop, Number, Trunk, TrunkPace
 from control_plane.domain.brief import Direction
 from control_plane.domain.errors import BadInput, Conflict
 from control_plane.domain.ids import new_id, parse_id
 from control_plane.domain.phone import e164
 from control_plane.given import GivenDatabase, GivenPrincipal, GivenVault
+from control_plane.orders.repository import calls_on
 from control_plane.sealed import masked, seal
-from control_plane.trunks import repository
-from control_plane.trunks.schemas import TrunkCreate, TrunkList, TrunkPatch, TrunkView
+from control_plane.trunks import pace, repository
+from control_plane.trunks.schemas import (
+    DestinationStopView,
+    TrunkCreate,
+    TrunkList,
+    TrunkPatch,
+    TrunkView,
+)
+
+_PLAIN = (
+    "name",
+    "address",
+    "transport",
+    "username",
+    "allowed_addresses",
+    "calls_per_second",
+    "max_concurrent_calls",
+    "price_per_minute",
+)
 
 
 class TrunkController(Controller):
@@ -52,6 +71,9 @@ class TrunkController(Controller):
             numbers=[e164(number, field="numbers") for number in data.numbers],
             allowed_addresses=data.allowed_addresses,
             is_default=data.is_default,
+            calls_per_second=data.calls_per_second,
+            max_concurrent_calls=data.max_concurrent_calls,
+            price_per_minute=data.price_per_minute,
             created_at=now,
             updated_at=now,
         )
@@ -102,6 +124,22 @@ class TrunkController(Controller):
             wake(session)
             return await _view(session, row)
 
+    @post(
+        "/{trunk_id:str}/resume",
+        operation_id="resumeTrunk",
+        summary="Resume a trunk",
+        status_code=200,
+    )
+    async def resume(
+        self, trunk_id: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
+    ) -> TrunkView:
+        """Forget the trunk's faults and stops: its waiting orders go on."""
+        key = parse_id(trunk_id, what="trunk")
+        async with database.transaction() as session:
+            row = await repository.get_trunk(session, principal.organization_id, key)
+            await pace.resume(session, row.id, await read_clock(session))
+            return await _view(session, row)
+
     @delete("/{trunk_id:str}", operation_id="deleteTrunk", summary="Delete a trunk")
     async def remove(
         self, trunk_id: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
@@ -123,7 +161,7 @@ class TrunkController(Controller):
 async def _apply_patch(
     session: AsyncSession, vault: Vault, row: Trunk, data: TrunkPatch, *, now: datetime
 ) -> None:
-    for field in ("name", "address", "transport", "username", "allowed_addresses"):
+    for field in _PLAIN:
         given = getattr(data, field)
         if given is not UNSET:
             setattr(row, field, given)
@@ -143,6 +181,9 @@ async def _apply_patch(
     elif data.is_default is False:
         row.is_default = False
     row.updated_at = now
+    if row.direction == Direction.OUTBOUND:
+        await session.flush()
+        await pace.resume(session, row.id, now)  # what was refused may pass now
 
 
 async def _check(session: AsyncSession, row: Trunk) -> None:
@@ -192,6 +233,13 @@ def _check_conflict(row: Trunk, other: Trunk) -> None:
 
 
 async def _view(session: AsyncSession, row: Trunk) -> TrunkView:
+    state = await session.get(TrunkPace, row.id, populate_existing=True)
+    live, _preparing, _ringing = await calls_on(session, row.id)
+    stops = await session.scalars(
+        select(DestinationStop)
+        .where(DestinationStop.trunk_id == row.id)
+        .order_by(DestinationStop.prefix)
+    )
     return TrunkView(
         id=row.id,
         direction=row.direction,
@@ -204,6 +252,18 @@ async def _view(session: AsyncSession, row: Trunk) -> TrunkView:
         allowed_addresses=row.allowed_addresses,
         is_default=row.is_default,
         register=False,
+        calls_per_second=row.calls_per_second,
+        max_concurrent_calls=row.max_concurrent_calls,
+        price_per_minute=row.price_per_minute,
+        live_calls=live,
+        blocked_until=state.blocked_until if state is not None else None,
+        blocked_rule=state.blocked_rule if state is not None else None,
+        stopped_at=state.stopped_at if state is not None else None,
+        stopped_reason=state.stopped_reason if state is not None else None,
+        stopped_destinations=[
+            DestinationStopView(prefix=each.prefix, reason=each.reason, since=each.created_at)
+            for each in stops
+        ],
         applied=row.applied_at is not None and row.applied_at >= row.updated_at,
         apply_error=row.apply_error,
         sip_trunk_id=row.sip_trunk_id,

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from control_plane.db.models.trunk import CALLS_PER_SECOND, MAX_CONCURRENT_CALLS
+
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 # LiveKit refuses a SIP URI here; a CR or LF would end up in SIP headers.
 Address = Annotated[str, Meta(min_length=1, max_length=300, pattern=r"^[A-Za-z0-9.\-_\[\]:]+$")]
@@ -14,6 +16,15 @@ Word = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\
 Numbers = Annotated[list[Annotated[str, Meta(max_length=100)]], Meta(max_length=1_000)]
 Addresses = Annotated[
     list[Annotated[str, Meta(max_length=100, pattern=r"^[0-9A-Fa-f.:/]+$")]], Meta(max_length=200)
+]
+
+
+CallsPerSecond = Annotated[
+    float, Meta(gt=0, le=1_000, description="INVITEs the carrier takes in a second")
+]
+MaxCalls = Annotated[int, Meta(ge=1, le=100_000, description="Calls at once, ringing ones too")]
+Price = Annotated[
+    float, Meta(ge=0, le=1_000, description="What a minute costs, for the spend caps of keys")
 ]
 
 
@@ -31,6 +42,9 @@ class TrunkCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     allowed_addresses: Addresses = []
     is_default: bool = False
     register: Literal[False] = False
+    calls_per_second: CallsPerSecond = CALLS_PER_SECOND
+    max_concurrent_calls: MaxCalls = MAX_CONCURRENT_CALLS
+    price_per_minute: Price = 0.0
 
 
 class TrunkPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,10 +58,25 @@ class TrunkPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     numbers: Numbers | UnsetType = UNSET
     allowed_addresses: Addresses | UnsetType = UNSET
     is_default: bool | UnsetType = UNSET
+    calls_per_second: CallsPerSecond | UnsetType = UNSET
+    max_concurrent_calls: MaxCalls | UnsetType = UNSET
+    price_per_minute: Price | UnsetType = UNSET
+
+
+class DestinationStopView(Struct, frozen=True, kw_only=True):
+    """A country that the trunk refused to call; its orders wait for POST /trunk/{id}/resume."""
+
+    prefix: str
+    reason: str
+    since: datetime
 
 
 class TrunkView(Struct, frozen=True, kw_only=True):
-    """A trunk, its password masked; `applied` tells whether the SIP service has it as it is."""
+    """A trunk, its password masked; `applied` tells whether the SIP service has it as it is.
+
+    `stopped_reason` says what the trunk refused; changing it or POST /trunk/{id}/resume goes on.
+    `blocked_until` ends by itself, by `blocked_rule`.
+    """
 
     id: str
     direction: str
@@ -60,6 +89,15 @@ class TrunkView(Struct, frozen=True, kw_only=True):
     allowed_addresses: list[str]
     is_default: bool
     register: bool
+    calls_per_second: float
+    max_concurrent_calls: int
+    price_per_minute: float
+    live_calls: int
+    blocked_until: datetime | None
+    blocked_rule: str | None
+    stopped_at: datetime | None
+    stopped_reason: str | None
+    stopped_destinations: list[DestinationStopView]
     applied: bool
     apply_error: str | None
     sip_trunk_id: str | None

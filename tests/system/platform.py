@@ -34,7 +34,8 @@ class Platform:
 
     def order(self, number: str, **fields: Any) -> dict[str, Any]:
         """Place an order now; returns the call object."""
-        body = {"phone_number": number, "force_now": True, **fields}
+        once = {"call_retry_config": {"max_retry_attempts": 1}}
+        body = {"phone_number": number, "force_now": True, **once, **fields}
         call: dict[str, Any] = self.api.post("/call", body)["call"]
         return call
 

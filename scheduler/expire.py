@@ -1,0 +1,73 @@
+"""Orders whose time has run out, and those that wait for a slot nobody told them of."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.db.base import read_clock
+from control_plane.db.engine import Database
+from control_plane.db.models.call_order import CallOrder
+from control_plane.domain.call_order import OrderStatus
+from control_plane.domain.facts import Forbidden
+from control_plane.domain.gate import Rule
+from control_plane.orders import idempotency, lifecycle, repository, slots
+
+_AT_ONCE = 100
+
+
+class Expirer:
+    """Ends overdue orders; a sweep, since an order that waits for a change has no due time."""
+
+    def __init__(self, database: Database):
+        self._database = database
+
+    async def expire(self) -> None:
+        """End every waiting order that is past its deadline."""
+        while await self._expire_some() == _AT_ONCE:
+            pass
+
+    async def fill_slots(self) -> None:
+        """Look again at one waiting order of each concurrency key: a net for a lost wake-up."""
+        async with self._database.reading() as session:
+            waiting = await _first_of_each_key(session)
+        for order in waiting:
+            async with self._database.transaction() as session:
+                await slots.call_next(session, order, await read_clock(session))
+
+    async def forget_answers(self) -> None:
+        """Delete the kept answers that nobody can ask for again."""
+        async with self._database.transaction() as session:
+            await idempotency.forget_old(session, await read_clock(session))
+
+    async def _expire_some(self) -> int:
+        async with self._database.reading() as session:
+            now = await read_clock(session)
+            if not await repository.overdue_orders(session, now=now, limit=1):
+                return 0
+        async with self._database.transaction() as session:
+            now = await read_clock(session)
+            overdue = await repository.overdue_orders(session, now=now, limit=_AT_ONCE)
+            for order in overdue:
+                fact = Forbidden(at=now, rule=Rule.EXPIRED)
+                await lifecycle.apply(session, order, None, fact)
+            return len(overdue)
+
+
+async def _first_of_each_key(session: AsyncSession) -> list[CallOrder]:
+    rows = await session.scalars(
+        select(CallOrder)
+        .where(
+            CallOrder.concurrency_key.is_not(None),
+            CallOrder.deadline_at.is_not(None),
+            CallOrder.status == OrderStatus.QUEUED_FOR_CALLING,
+            CallOrder.waiting_rule == Rule.CONCURRENCY,
+            CallOrder.due_at.is_(None),
+        )
+        .order_by(CallOrder.id)
+        .limit(1_000)
+    )
+    found: dict[tuple[str, str | None], CallOrder] = {}
+    for order in rows:
+        found.setdefault((order.organization_id, order.concurrency_key), order)
+    return list(found.values())
