@@ -12,6 +12,7 @@ from control_plane.db.migrate import SchemaTooNew
 from control_plane.server import beating, serve
 from control_plane.settings import ApiSettings, Settings, StorageSettings
 from process import logs
+from process.addresses import HttpSettings
 from process.settings import SettingsError, load
 from sip.settings import LiveKitSettings
 
@@ -23,6 +24,7 @@ def main() -> int:
             storage=load(StorageSettings, os.environ),
             api=load(ApiSettings, os.environ),
             livekit=load(LiveKitSettings, os.environ),
+            outbound=load(HttpSettings, os.environ),
         )
     except SettingsError as exc:
         print(exc, file=sys.stderr)
@@ -30,7 +32,7 @@ def main() -> int:
     logs.configure("control_plane", level=settings.api.log_level, show_pii=settings.api.log_pii)
     try:
         uvloop.run(_run(settings))
-    except SchemaTooNew as exc:
+    except (SchemaTooNew, SettingsError) as exc:
         print(exc, file=sys.stderr)
         return 2
     return 0

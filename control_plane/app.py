@@ -28,7 +28,7 @@ from control_plane.internal.controller import InternalController
 from control_plane.keys.controller import KeyController
 from control_plane.livekit_hooks import LiveKitHookController
 from control_plane.metrics import MetricsController
-from control_plane.openapi import add_problems
+from control_plane.openapi import add_problems, use_exact_types
 from control_plane.orders.controller import OrderController
 from control_plane.orders.intake import Intake
 from control_plane.orders.views import CallViews
@@ -41,6 +41,9 @@ from control_plane.settings import Settings
 from control_plane.tokens import TokenSigner
 from control_plane.trunks.controller import TrunkController
 from control_plane.trunks.numbers import NumberController
+from control_plane.webhooks.controller import WebhookController
+from control_plane.webhooks.deliveries import DeliveryController
+from process.addresses import Allowed
 from sip.api import SipApi
 
 VERSION = "0.1.0"
@@ -59,6 +62,7 @@ class Resources(Struct, frozen=True, kw_only=True):
     intake: Intake
     probes: Probes
     hooks: api.WebhookReceiver
+    allowed: Allowed
 
 
 @contextlib.asynccontextmanager
@@ -67,6 +71,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
 
     Raises:
         SchemaTooNew: the database belongs to a newer release.
+        SettingsError: OFFHOOK_ALLOW_PRIVATE has the wrong form.
     """
     storage, livekit = settings.storage, settings.livekit
     database = Database(storage.url, wake_folder=storage.wake_folder)
@@ -87,6 +92,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                 intake=intake,
                 probes=Probes(database, client, sip.trunks, settings.api.worker_health_url),
                 hooks=api.WebhookReceiver(api.TokenVerifier(livekit.api_key, livekit.api_secret)),
+                allowed=Allowed.parse(settings.outbound.allow_private),
             )
     finally:
         await client.aclose()
@@ -103,6 +109,8 @@ def create_public_app(resources: Resources) -> Litestar:
         ProviderController,
         KeyController,
         RecordingController,
+        WebhookController,
+        DeliveryController,
     ]
     app = _application(
         resources,
@@ -125,6 +133,7 @@ def create_public_app(resources: Resources) -> Litestar:
             render_plugins=[ScalarRenderPlugin(), YamlRenderPlugin()],
         ),
     )
+    use_exact_types(app)
     add_problems(app.openapi_schema)
     return app
 
@@ -174,6 +183,7 @@ def _application(
         "intake": resources.intake,
         "probes": resources.probes,
         "livekit_hooks": resources.hooks,
+        "allowed": resources.allowed,
     }
     return Litestar(
         handlers,

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from process.addresses import HttpSettings
 from sip.settings import LiveKitSettings
 
 
@@ -62,3 +63,4 @@ class Settings(Struct, frozen=True):
     storage: StorageSettings
     api: ApiSettings
     livekit: LiveKitSettings
+    outbound: HttpSettings = HttpSettings()

@@ -1,0 +1,295 @@
+"""Webhooks: endpoints, their secrets, and the events they are told of."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from litestar import Controller, Request, Response, delete, get, patch, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.response import Stream
+from msgspec import UNSET
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.auth import Principal
+from control_plane.db.engine import wake
+from control_plane.db.models.webhook import Delivery, WebhookEndpoint
+from control_plane.domain.delivery import (
+    CALL_EVENTS,
+    EVENT_GROUPS,
+    GRACE,
+    TEST_EVENT,
+    is_event_type,
+)
+from control_plane.domain.errors import BadInput, Conflict
+from control_plane.domain.ids import new_id, parse_id
+from control_plane.given import GivenDatabase, GivenPrincipal, GivenVault
+from control_plane.sealed import masked, seal, unseal
+from control_plane.webhooks import feed, queue, repository
+from control_plane.webhooks.outbox import new_delivery
+from control_plane.webhooks.payloads import test_payload
+from control_plane.webhooks.schemas import (
+    DeliveryView,
+    EndpointCreate,
+    EndpointList,
+    EndpointPatch,
+    EndpointView,
+    EventFeed,
+    SigningSecret,
+)
+from control_plane.webhooks.signing import default_signer, new_secret, rotate
+from control_plane.webhooks.views import delivery_view, endpoint_view
+from process.addresses import AddressRefused, Allowed, check_url
+
+EVENT_STREAM = "text/event-stream"
+MOST_ENDPOINTS = 100
+GivenAllowed = NamedDependency[Allowed]
+Grace = Annotated[
+    int,
+    QueryParameter(ge=0, le=7 * 86_400, description="Seconds that the old secret signs as well"),
+]
+_DAY = int(GRACE.total_seconds())
+
+
+class WebhookController(Controller):
+    """Receivers of events."""
+
+    path = "/webhook"
+    tags = ("webhooks",)
+    opt = {"scope": "admin"}  # noqa: RUF012 - Litestar's own protocol
+
+    @post(operation_id="createWebhook", summary="Create a webhook", status_code=201)
+    async def create(
+        self,
+        data: JSONBody[EndpointCreate],
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        vault: GivenVault,
+        allowed: GivenAllowed,
+    ) -> EndpointView:
+        """Create an endpoint; this answer alone shows its whole secret."""
+        _check(data.url, data.event_types, allowed)
+        now, owner, clear = datetime.now(UTC), principal.organization_id, new_secret()
+        async with database.transaction() as session:
+            if await repository.count_endpoints(session, owner) >= MOST_ENDPOINTS:
+                raise Conflict(f"there are {MOST_ENDPOINTS} webhooks already: delete one first")
+            secret = await seal(session, vault, owner, clear, now=now)
+            row = WebhookEndpoint(
+                id=new_id(),
+                organization_id=owner,
+                url=data.url,
+                description=data.description,
+                event_types=data.event_types,
+                secret_id=secret.id,
+                created_at=now,
+                updated_at=now,
+            )
+            session.add(row)
+        return endpoint_view(row, clear)
+
+    @get(operation_id="listWebhooks", summary="List webhooks")
+    async def list_all(self, principal: GivenPrincipal, database: GivenDatabase) -> EndpointList:
+        """List every endpoint, newest first."""
+        async with database.reading() as session:
+            rows = await repository.list_endpoints(session, principal.organization_id)
+            return EndpointList([await _shown(session, row) for row in rows])
+
+    @get("/{webhook_id:str}", operation_id="getWebhook", summary="Get a webhook")
+    async def get_one(
+        self, webhook_id: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
+    ) -> EndpointView:
+        """Return one endpoint, its secret masked."""
+        async with database.reading() as session:
+            return await _shown(session, await _endpoint(session, principal, webhook_id))
+
+    @patch("/{webhook_id:str}", operation_id="updateWebhook", summary="Change a webhook")
+    async def change(
+        self,
+        webhook_id: FromPath[str],
+        data: JSONBody[EndpointPatch],
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        allowed: GivenAllowed,
+    ) -> EndpointView:
+        """Change what is given; what waits goes to the new URL."""
+        async with database.transaction() as session:
+            row = await _endpoint(session, principal, webhook_id)
+            for field in ("url", "description", "event_types"):
+                given = getattr(data, field)
+                if given is not UNSET:
+                    setattr(row, field, given)
+            _check(row.url, row.event_types, allowed)
+            row.updated_at = datetime.now(UTC)
+            if data.url is not UNSET:
+                await repository.move_waiting(session, row)
+            return await _shown(session, row)
+
+    @delete("/{webhook_id:str}", operation_id="deleteWebhook", summary="Delete a webhook")
+    async def remove(
+        self, webhook_id: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
+    ) -> None:
+        """Delete an endpoint; what waits for it is cancelled."""
+        async with database.transaction() as session:
+            row = await _endpoint(session, principal, webhook_id)
+            row.deleted_at = datetime.now(UTC)
+            await queue.cancel_waiting(session, row.id, now=row.deleted_at)
+
+    @post(
+        "/{webhook_id:str}/rotate",
+        operation_id="rotateWebhookSecret",
+        summary="Rotate a webhook's secret",
+        status_code=200,
+    )
+    async def rotate_secret(
+        self,
+        webhook_id: FromPath[str],
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        vault: GivenVault,
+        grace_secs: Grace = _DAY,
+    ) -> EndpointView:
+        """Make a new secret, shown whole in this answer alone; both sign while the grace lasts."""
+        async with database.transaction() as session:
+            row = await _endpoint(session, principal, webhook_id)
+            grace, now = timedelta(seconds=grace_secs), datetime.now(UTC)
+            clear = await rotate(session, vault, row, grace=grace, now=now)
+        return endpoint_view(row, clear)
+
+    @post(
+        "/{webhook_id:str}/enable",
+        operation_id="enableWebhook",
+        summary="Enable a webhook",
+        status_code=200,
+    )
+    async def enable(
+        self, webhook_id: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
+    ) -> EndpointView:
+        """Send events again to an endpoint that was disabled; `replay` sends what it missed."""
+        async with database.transaction() as session:
+            row = await _endpoint(session, principal, webhook_id)
+            row.disabled_at = row.disabled_reason = None
+            row.updated_at = datetime.now(UTC)
+            return await _shown(session, row)
+
+    @post(
+        "/{webhook_id:str}/test",
+        operation_id="testWebhook",
+        summary="Send a test message",
+        status_code=202,
+    )
+    async def test(
+        self, webhook_id: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
+    ) -> DeliveryView:
+        """Send a `webhook.test` message as events are sent; `GET /delivery/{id}` tells how it went."""
+        now, key = datetime.now(UTC), new_id()
+        async with database.transaction() as session:
+            row = await _endpoint(session, principal, webhook_id)
+            refuse_disabled(row)
+            made = new_delivery(row, key, TEST_EVENT, test_payload(key, at=now), now=now)
+            await session.execute(insert(Delivery), [made])
+            wake(session)
+            return delivery_view(await session.get_one(Delivery, made["id"]))
+
+    @get(
+        "/secret",
+        operation_id="getWebhookSecret",
+        summary="Get the default signing secret",
+    )
+    async def default_secret(
+        self, principal: GivenPrincipal, database: GivenDatabase, vault: GivenVault
+    ) -> SigningSecret:
+        """Return the secret that signs what goes to the `webhook_url` of assistants."""
+        async with database.transaction() as session:
+            now = datetime.now(UTC)
+            row = await default_signer(session, vault, principal.organization_id, now=now)
+            clear = await unseal(session, vault, row.secret_id)
+        return SigningSecret(secret=clear, previous_secret_until=row.previous_until)
+
+    @post(
+        "/secret/rotate",
+        operation_id="rotateDefaultWebhookSecret",
+        summary="Rotate the default signing secret",
+        status_code=200,
+    )
+    async def rotate_default(
+        self,
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        vault: GivenVault,
+        grace_secs: Grace = _DAY,
+    ) -> SigningSecret:
+        """Make a new default secret; both sign while the grace lasts."""
+        async with database.transaction() as session:
+            grace, now = timedelta(seconds=grace_secs), datetime.now(UTC)
+            row = await default_signer(session, vault, principal.organization_id, now=now)
+            clear = await rotate(session, vault, row, grace=grace, now=now)
+        return SigningSecret(secret=clear, previous_secret_until=row.previous_until)
+
+    @get(
+        "/events",
+        operation_id="listWebhookEvents",
+        summary="Follow every event",
+        description="The organization's events as endpoints get them: as JSON, oldest first, or "
+        "as server-sent events from now on when the request accepts text/event-stream.",
+    )
+    async def events(
+        self,
+        request: Request[Any, Any, Any],
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        after: Annotated[str | None, QueryParameter(description="Only after this one")] = None,
+        types: Annotated[list[str] | None, QueryParameter(description="Only of these")] = None,
+        limit: Annotated[int, QueryParameter(ge=1, le=200, description="How many at most")] = 50,
+    ) -> Response[EventFeed] | Stream:
+        """Return events that were, or every one as it happens."""
+        wanted = types or []
+        _check_types(wanted)
+        last = after or request.headers.get("last-event-id") or None
+        key = parse_id(last, what="event", field="after") if last is not None else None
+        owner = principal.organization_id
+        if EVENT_STREAM in request.headers.get("accept", ""):
+            return Stream(
+                feed.stream(database, owner, after=key, types=wanted),
+                media_type=EVENT_STREAM,
+                headers={"Cache-Control": "no-store"},
+            )
+        async with database.reading() as session:
+            found = await feed.page(session, owner, key, types=wanted, limit=limit)
+        return Response(EventFeed(events=found, next_after=found[-1].id if found else None))
+
+
+def refuse_disabled(row: WebhookEndpoint) -> None:
+    """Raise Conflict for an endpoint to which nothing is sent."""
+    if row.disabled_at is not None:
+        raise Conflict(f"the webhook is disabled: POST /webhook/{row.id}/enable first")
+
+
+async def _endpoint(
+    session: AsyncSession, principal: Principal, webhook_id: str
+) -> WebhookEndpoint:
+    key = parse_id(webhook_id, what="webhook")
+    return await repository.get_endpoint(session, principal.organization_id, key)
+
+
+async def _shown(session: AsyncSession, row: WebhookEndpoint) -> EndpointView:
+    return endpoint_view(row, await masked(session, row.secret_id) or "")
+
+
+def _check(url: str, types: list[str], allowed: Allowed) -> None:
+    try:
+        check_url(url, allowed)
+    except AddressRefused as exc:
+        raise BadInput(f"url: {exc}", field="url") from exc
+    _check_types(types, field="event_types")
+
+
+def _check_types(types: list[str], *, field: str = "types") -> None:
+    for text in types:
+        if not is_event_type(text):
+            groups = ", ".join(f"{group}.*" for group in EVENT_GROUPS)
+            raise BadInput(
+                f"{text!r} is not an event; there are {', '.join(CALL_EVENTS)} and {groups}",
+                field=field,
+            )

@@ -1,0 +1,68 @@
+"""One try: the message signed and posted, the answer's beginning kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import httpx
+from msgspec import Struct
+from standardwebhooks.webhooks import Webhook
+
+from control_plane.webhooks.queue import Claimed
+from control_plane.webhooks.signing import signed_headers
+from process.addresses import OutboundError
+from process.safe_http import Answer, Outbound
+
+BODY_CHARS = 2_048
+AGENT = "Offhook-Webhooks/1"
+_ERROR_CHARS = 300
+
+
+class Reply(Struct, frozen=True, kw_only=True):
+    """What came back from a receiver; `error` where nothing did."""
+
+    status: int | None = None
+    retry_after: str | None = None
+    body: str | None = None
+    error: str | None = None
+
+
+async def post(
+    outbound: Outbound, claimed: Claimed, signers: Sequence[Webhook], *, at: datetime
+) -> Reply:
+    """Send a delivery as of `at`, and return what came back within the limit."""
+    if not signers:
+        return Reply(error="its signing secret cannot be read: restore secret.key")
+    headers = {
+        "content-type": "application/json",
+        "user-agent": AGENT,
+        **signed_headers(signers, message_id=claimed.message_id, at=at, payload=claimed.payload),
+    }
+    try:
+        request = httpx.Request(
+            "POST", claimed.url, headers=headers, content=claimed.payload.encode()
+        )
+        answer = await outbound.send(request)
+    except httpx.InvalidURL as exc:
+        return Reply(error=f"the URL cannot be used: {exc}"[:_ERROR_CHARS])
+    except OutboundError as exc:
+        return Reply(error=str(exc)[:_ERROR_CHARS])
+    retry_after = next((v for k, v in answer.headers if k.lower() == b"retry-after"), b"")
+    return Reply(
+        status=answer.status,
+        retry_after=retry_after.decode("latin-1")[:100],
+        body=await _beginning(answer),
+    )
+
+
+async def _beginning(answer: Answer) -> str:
+    """Return the first characters of a body; the status has said all that counts."""
+    held = b""
+    try:
+        held = await answer.body.read(4 * BODY_CHARS)
+    except OutboundError:
+        pass  # late, damaged or huge: nothing to show
+    finally:
+        await answer.body.aclose()
+    return held.decode(errors="replace").replace("\x00", "")[:BODY_CHARS]

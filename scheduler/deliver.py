@@ -1,0 +1,158 @@
+"""Deliveries on the wire: claimed in batches, posted side by side, written down in batches."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from standardwebhooks.webhooks import Webhook
+
+from control_plane.db.base import read_clock
+from control_plane.db.crypto import Vault
+from control_plane.db.engine import Database
+from control_plane.domain.delivery import decide
+from control_plane.webhooks import queue
+from control_plane.webhooks.post import post
+from control_plane.webhooks.queue import Claimed, Tried
+from control_plane.webhooks.recorder import Recorder
+from control_plane.webhooks.signing import Keyring
+from process.logs import get_logger
+from process.safe_http import Outbound
+
+MOST_UNDER_WAY = 400
+MOST_PER_RECEIVER = 16
+
+Clock = Callable[[AsyncSession], Awaitable[datetime]]
+log = get_logger(__name__)
+
+
+class Deliverer:
+    """Sends what is due, so much at a time, and never so much to one receiver that others wait."""
+
+    def __init__(
+        self,
+        database: Database,
+        vault: Vault,
+        outbound: Outbound,
+        *,
+        on_room: Callable[[], None],
+        clock: Clock = read_clock,
+        chance: Callable[[], float] = random.random,
+    ):
+        """Prepare.
+
+        Args:
+            on_room: called when a try has ended that kept others from being claimed.
+            clock: the time that deliveries are due by.
+            chance: 0 to 1, for the jitter of the schedule.
+        """
+        self._database = database
+        self._outbound = outbound
+        self._on_room = on_room
+        self._clock = clock
+        self._chance = chance
+        self._keys = Keyring(vault)
+        self._recorder = Recorder(database)
+        self._under_way: Counter[str] = Counter()
+        self._tries: set[asyncio.Task[None]] = set()
+
+    async def deliver_due(self) -> int:
+        """Claim what is due and there is room for, begin to send it, and return how much.
+
+        A look that finds nothing takes no lock.
+        """
+        room = MOST_UNDER_WAY - len(self._tries)
+        if room <= 0:
+            return 0
+        async with self._database.reading() as session:
+            if not await queue.is_due(session, now=await self._clock(session)):
+                return 0
+        async with self._database.transaction() as session:
+            now = await self._clock(session)
+            claimed = await queue.claim_due(
+                session,
+                now=now,
+                limit=room,
+                per_receiver=MOST_PER_RECEIVER,
+                under_way=self._under_way,
+            )
+            signers = await self._signers(session, claimed, now)
+        for each in claimed:
+            signer = signers.get(each.endpoint_id or each.organization_id, ())
+            self._begin(each, signer, now)
+        return len(claimed)
+
+    async def next_due(self) -> tuple[datetime | None, datetime]:
+        """Return the next instant at which something will be due, and the time now."""
+        async with self._database.reading() as session:
+            now = await self._clock(session)
+            return await queue.next_due(session, now=now), now
+
+    async def settled(self) -> None:
+        """Wait until everything that was begun is written down."""
+        while self._tries:
+            await asyncio.wait(self._tries)
+
+    async def finish(self, grace_s: float) -> None:
+        """Let tries end and be written for `grace_s`; the rest is sent again by whoever comes."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                await self.settled()
+        for task in self._tries:
+            task.cancel()
+        await asyncio.gather(*self._tries, return_exceptions=True)
+        await self._recorder.stop()
+
+    async def _signers(
+        self, session: AsyncSession, claimed: Sequence[Claimed], now: datetime
+    ) -> dict[str, tuple[Webhook, ...]]:
+        endpoints = {each.endpoint_id for each in claimed if each.endpoint_id is not None}
+        owners = {each.organization_id for each in claimed if each.endpoint_id is None}
+        found = await self._keys.of_endpoints(session, endpoints, now=now)
+        return found | await self._keys.of_organizations(session, owners, now=now)
+
+    def _begin(self, claimed: Claimed, signers: Sequence[Webhook], now: datetime) -> None:
+        self._under_way[claimed.receiver] += 1
+        task = asyncio.create_task(self._carry_out(claimed, signers, now))
+        self._tries.add(task)
+        task.add_done_callback(lambda done: self._ended(done, claimed.receiver))
+
+    async def _carry_out(self, claimed: Claimed, signers: Sequence[Webhook], now: datetime) -> None:
+        began = asyncio.get_running_loop().time()
+        reply = await post(self._outbound, claimed, signers, at=now)
+        took = timedelta(seconds=asyncio.get_running_loop().time() - began)
+        verdict = decide(
+            reply.status,
+            failures=claimed.failures,
+            now=now + took,
+            jitter=self._chance(),
+            retry_after=reply.retry_after,
+        )
+        await self._recorder.write(
+            Tried(
+                claimed=claimed,
+                at=now,
+                duration_ms=took // timedelta(milliseconds=1),
+                verdict=verdict,
+                status=reply.status,
+                error=reply.error,
+                body=reply.body,
+            )
+        )
+
+    def _ended(self, task: asyncio.Task[None], receiver: str) -> None:
+        full = len(self._tries) >= MOST_UNDER_WAY
+        full |= self._under_way[receiver] >= MOST_PER_RECEIVER
+        self._tries.discard(task)
+        self._under_way[receiver] -= 1
+        if not self._under_way[receiver]:
+            del self._under_way[receiver]
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a webhook's try broke; it is sent again", error=repr(task.exception()))
+        if full:
+            self._on_room()
