@@ -1,9 +1,15 @@
-"""What Litestar's OpenAPI document leaves out: our problem documents, and what needs no key."""
+"""What Litestar's OpenAPI document leaves out: our problem documents, what needs no key, bounds."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterator
 from http import HTTPStatus
+from typing import Any
 
+import msgspec
+from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.spec import (
     OpenAPI,
     OpenAPIMediaType,
@@ -14,6 +20,7 @@ from litestar.openapi.spec import (
     Schema,
 )
 from litestar.openapi.spec.enums import OpenAPIType
+from litestar.typing import FieldDefinition
 
 from control_plane.problems import PROBLEM_JSON
 
@@ -57,6 +64,37 @@ def add_problems(document: OpenAPI) -> None:
                 operation.security = []
             else:
                 _add(operation)
+
+
+def use_exact_types(app: Litestar) -> None:
+    """Describe our types as the decoder holds them.
+
+    Litestar drops lower bounds of 0 and what a type forbids, and takes `tuple[X, ...]` for a pair.
+    """
+    kinds = {
+        kind
+        for route in app.routes
+        for handler in getattr(route, "route_handlers", ())
+        if isinstance(handler, HTTPRouteHandler)
+        for kind in _structs(handler)
+    }
+    _, exact = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
+    for schema in exact.values():
+        if "description" in schema:
+            schema["description"] = inspect.cleandoc(schema["description"])
+    schemas: dict[str, Any] = {**(app.openapi_schema.components.schemas or {}), **exact}
+    app.openapi_schema.components.schemas = schemas
+
+
+def _structs(handler: HTTPRouteHandler) -> Iterator[type[msgspec.Struct]]:
+    waiting = [handler.parsed_data_field, handler.parsed_return_field]
+    while waiting:
+        field: FieldDefinition | None = waiting.pop()
+        if field is None:
+            continue
+        if isinstance(field.annotation, type) and issubclass(field.annotation, msgspec.Struct):
+            yield field.annotation
+        waiting += field.inner_types
 
 
 def _operations(item: PathItem) -> list[Operation]:
