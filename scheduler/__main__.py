@@ -14,10 +14,14 @@ from livekit import api
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.db.migrate import SchemaTooNew, migrate
+from control_plane.orders.views import CallViews
 from control_plane.recordings.spool import RecordingFiles
-from control_plane.settings import StorageSettings
+from control_plane.settings import ApiSettings, StorageSettings
 from control_plane.tokens import TokenSigner
+from control_plane.webhooks.post import LIMITS
 from process import logs
+from process.addresses import Allowed, HttpSettings
+from process.safe_http import Outbound
 from process.settings import SettingsError, load
 from scheduler.rooms import LiveKitRooms
 from scheduler.service import World, run
@@ -32,13 +36,15 @@ def main() -> int:
         storage = load(StorageSettings, os.environ)
         livekit = load(LiveKitSettings, os.environ)
         settings = load(SchedulerSettings, os.environ)
+        views = CallViews(load(ApiSettings, os.environ).url)
+        allowed = Allowed.parse(load(HttpSettings, os.environ).allow_private)
     except SettingsError as exc:
         print(exc, file=sys.stderr)
         return 2
     logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it tells of every run
     logs.configure("scheduler", level=settings.log_level, show_pii=settings.log_pii)
     try:
-        uvloop.run(_run(storage, livekit, settings))
+        uvloop.run(_run(storage, livekit, settings, views, Outbound(allowed, LIMITS)))
     except SchemaTooNew as exc:
         print(exc, file=sys.stderr)
         return 2
@@ -46,7 +52,11 @@ def main() -> int:
 
 
 async def _run(
-    storage: StorageSettings, livekit: LiveKitSettings, settings: SchedulerSettings
+    storage: StorageSettings,
+    livekit: LiveKitSettings,
+    settings: SchedulerSettings,
+    views: CallViews,
+    outbound: Outbound,
 ) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -65,10 +75,13 @@ async def _run(
                 rooms=LiveKitRooms(client),
                 dialer=sip.dialer,
                 trunks=sip.trunks,
+                views=views,
+                outbound=outbound,
                 sip_presence=sip if sip.separate else None,
             )
             await run(world, settings, stopped)
     finally:
+        await outbound.aclose()
         await client.aclose()
         await database.close()
 

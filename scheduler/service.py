@@ -12,16 +12,20 @@ from msgspec import Struct
 from control_plane.db.base import read_clock
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
+from control_plane.orders.views import CallViews
 from control_plane.recordings.spool import RecordingFiles
 from control_plane.tokens import TokenSigner
 from process.logs import get_logger
+from process.safe_http import Outbound
 from scheduler.cancel import Canceller
 from scheduler.claim import next_look
+from scheduler.deliver import Deliverer
 from scheduler.dispatch import Dispatcher
 from scheduler.expire import Expirer
 from scheduler.heartbeat import beat
 from scheduler.prepare import Preparer
 from scheduler.reap import Reconciler
+from scheduler.relay import Relay
 from scheduler.rooms import Rooms
 from scheduler.settings import SchedulerSettings
 from scheduler.sip_watch import SipWatch
@@ -52,6 +56,8 @@ class World(Struct, frozen=True, kw_only=True):
     rooms: Rooms
     dialer: Dialer
     trunks: Trunks
+    views: CallViews
+    outbound: Outbound
     sip_presence: Presence | None = None
     """Null where livekit-server itself serves SIP: it ends the calls of a lost bridge."""
 
@@ -105,12 +111,33 @@ async def run(world: World, settings: SchedulerSettings, stopped: asyncio.Event)
         timetable.on_change("delete rooms", tidier.delete_rooms, sweep_s=SWEEP_S)
         timetable.on_change("recordings", tidier.put_recordings_away, sweep_s=SWEEP_S)
         timetable.on_change("apply trunks", keeper.apply, sweep_s=TRUNKS_S)
+        deliverer = _tell_receivers(world, timetable)
         timetable.start()
         log.info("the scheduler runs", name=name)
         await stopped.wait()
         timetable.stop()
-        await dispatcher.finish(GRACE_S)
+        await asyncio.gather(dispatcher.finish(GRACE_S), deliverer.finish(GRACE_S))
     log.info("the scheduler has stopped", name=name)
+
+
+def _tell_receivers(world: World, timetable: Timetable) -> Deliverer:
+    """Relay events and deliver them, woken by their commit and by the next try's instant."""
+    database = world.database
+    relay = Relay(database, world.vault, world.views)
+    deliverer = Deliverer(database, world.vault, world.outbound, on_room=database.bell.ring)
+
+    async def ring() -> None:
+        database.bell.ring()
+
+    async def tell() -> None:
+        while sum([await relay.relay_some(), await deliverer.deliver_due()]):
+            pass
+        due, now = await deliverer.next_due()
+        if due is not None:
+            timetable.at(datetime.now(UTC) + (due - now), "next delivery", ring)
+
+    timetable.on_change("webhooks", tell, sweep_s=SWEEP_S)
+    return deliverer
 
 
 async def _rearm(database: Database, timetable: Timetable) -> None:

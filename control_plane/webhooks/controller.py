@@ -182,7 +182,7 @@ class WebhookController(Controller):
     async def test(
         self, webhook_id: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
     ) -> DeliveryView:
-        """Send a `webhook.test` message as events are sent; `GET /delivery/{id}` tells how it went."""
+        """Send a `webhook.test` message as events are; `GET /delivery/{id}` tells how it went."""
         now, key = datetime.now(UTC), new_id()
         async with database.transaction() as session:
             row = await _endpoint(session, principal, webhook_id)

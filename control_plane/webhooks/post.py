@@ -9,10 +9,14 @@ import httpx
 from msgspec import Struct
 from standardwebhooks.webhooks import Webhook
 
+from control_plane.domain.delivery import TRY_LIMIT
 from control_plane.webhooks.queue import Claimed
 from control_plane.webhooks.signing import signed_headers
 from process.addresses import OutboundError
-from process.safe_http import Answer, Outbound
+from process.safe_http import Answer, Limits, Outbound
+
+LIMITS = Limits(total_s=TRY_LIMIT.total_seconds(), body_bytes=64 * 1024)
+"""For the `Outbound` that messages are posted through."""
 
 BODY_CHARS = 2_048
 AGENT = "Offhook-Webhooks/1"

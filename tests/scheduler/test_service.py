@@ -9,7 +9,10 @@ from sqlalchemy import select
 
 from control_plane.db.models.history import Heartbeat
 from control_plane.domain.call_order import OrderStatus
+from control_plane.orders.views import CallViews
 from control_plane.tokens import TokenSigner
+from process.addresses import Allowed
+from process.safe_http import Limits, Outbound
 from scheduler.service import World, run
 from scheduler.settings import SchedulerSettings
 from tests import factories
@@ -29,6 +32,8 @@ async def test_an_order_is_carried_out_and_the_scheduler_stops(
         rooms=desk.rooms,
         dialer=desk.sip,
         trunks=desk.sip,
+        views=CallViews("http://api"),
+        outbound=Outbound(Allowed(), Limits()),
     )
     stopped = asyncio.Event()
     running = asyncio.create_task(run(world, SchedulerSettings(), stopped))
