@@ -40,13 +40,13 @@ class DeliveryController(Controller):
         self,
         principal: GivenPrincipal,
         database: GivenDatabase,
-        state: States = None,
+        status: States = None,
         call_id: Call = None,
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> DeliveryPage:
         """Return deliveries, newest first."""
-        return await _page(database, principal, None, state, call_id, cursor, limit)
+        return await _page(database, principal, None, status, call_id, cursor, limit)
 
     @get(
         "/webhook/{webhook_id:str}/deliveries",
@@ -58,7 +58,7 @@ class DeliveryController(Controller):
         webhook_id: FromPath[str],
         principal: GivenPrincipal,
         database: GivenDatabase,
-        state: States = None,
+        status: States = None,
         call_id: Call = None,
         cursor: Cursor = None,
         limit: Limit = 50,
@@ -67,7 +67,7 @@ class DeliveryController(Controller):
         key = parse_id(webhook_id, what="webhook")
         async with database.reading() as session:
             await repository.get_endpoint(session, principal.organization_id, key)
-        return await _page(database, principal, key, state, call_id, cursor, limit)
+        return await _page(database, principal, key, status, call_id, cursor, limit)
 
     @get("/delivery/{delivery_id:str}", operation_id="getDelivery", summary="Get a delivery")
     async def get_one(
@@ -172,4 +172,4 @@ def _state(word: str) -> DeliveryState:
     try:
         return DeliveryState(word)
     except ValueError as exc:
-        raise BadInput(f"state is one of {', '.join(DeliveryState)}", field="state") from exc
+        raise BadInput(f"status is one of {', '.join(DeliveryState)}", field="status") from exc
