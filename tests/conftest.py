@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import asyncpg  # type: ignore[import-untyped]
 import pytest
 from cryptography.fernet import Fernet
 
@@ -12,20 +17,63 @@ from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.db.migrate import migrate
 from control_plane.tokens import TokenSigner
+from tests.postgres import server
+
+_TEMPLATE = "offhook_template"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A PostgreSQL server with an empty database of this release to copy; its host and port."""
+    with server() as address:
+        _elsewhere(_make_template(address))
+        yield address
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where an empty database is, with the schema of this release where that is cheap."""
+    if request.param == "sqlite":
+        return f"sqlite+aiosqlite:///{tmp_path / 'offhook.db'}"
+    address = request.getfixturevalue("postgres")
+    name = f"t{uuid.uuid4().hex}"
+    _elsewhere(_administer(address, f'CREATE DATABASE "{name}" TEMPLATE {_TEMPLATE}'))
+    return f"postgresql+asyncpg://postgres@{address}/{name}"
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
+async def database(database_url: str, tmp_path: Path) -> AsyncIterator[Database]:
     """An empty database with the schema of this release, listening for wake-ups."""
-    opened = Database(
-        f"sqlite+aiosqlite:///{tmp_path / 'offhook.db'}", wake_folder=tmp_path / "wake"
-    )
+    opened = Database(database_url, wake_folder=tmp_path / "wake")
     try:
         await migrate(opened)
         async with opened.listening():
             yield opened
     finally:
         await opened.close()
+
+
+def _elsewhere(work: Coroutine[Any, Any, None]) -> None:
+    """Do `work` on a loop of its own: a test's loop may be running already."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work).result(60)
+
+
+async def _make_template(address: str) -> None:
+    await _administer(address, f"CREATE DATABASE {_TEMPLATE}")
+    template = Database(
+        f"postgresql+asyncpg://postgres@{address}/{_TEMPLATE}", wake_folder=Path("/nowhere")
+    )
+    await migrate(template)
+    await template.close()
+
+
+async def _administer(address: str, statement: str) -> None:
+    connection = await asyncpg.connect(f"postgresql://postgres@{address}/postgres")
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.engine import wake
@@ -35,15 +36,15 @@ async def lock(session: AsyncSession, trunk_id: str, *, wait: bool = True) -> Tr
     None when somebody else holds it and `wait` is false (PostgreSQL).
     """
     query = select(TrunkPace).where(TrunkPace.trunk_id == trunk_id)
-    row = await session.scalar(
-        query.with_for_update(skip_locked=not wait).execution_options(populate_existing=True)
-    )
-    if row is None and not wait and await session.scalar(query) is not None:
-        return None
-    if row is None:
-        row = TrunkPace(trunk_id=trunk_id, recent="", failures_in_a_row=0)
-        session.add(row)
-        await session.flush()
+    locking = query.with_for_update(skip_locked=not wait).execution_options(populate_existing=True)
+    row = await session.scalar(locking)
+    if row is None and (wait or await session.scalar(query) is None):
+        try:
+            async with session.begin_nested():
+                session.add(TrunkPace(trunk_id=trunk_id, recent="", failures_in_a_row=0))
+        except IntegrityError:
+            log.debug("another process made the row", trunk_id=trunk_id)
+        row = await session.scalar(locking)
     return row
 
 

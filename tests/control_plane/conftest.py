@@ -15,10 +15,10 @@ from sip.settings import LiveKitSettings
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path, database_url: str) -> Settings:
     """Settings of a first start; nothing listens at LiveKit's address."""
     return Settings(
-        storage=StorageSettings(data=str(tmp_path / "data")),
+        storage=StorageSettings(data=str(tmp_path / "data"), database_url=database_url),
         api=ApiSettings(embedded=True, worker_health_url="http://127.0.0.1:1/worker"),
         livekit=LiveKitSettings(url="ws://127.0.0.1:1", api_key="key", api_secret="s" * 32),
     )

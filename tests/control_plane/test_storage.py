@@ -42,6 +42,7 @@ async def test_a_newer_schema_is_refused(database: Database) -> None:
         await migrate(database)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_an_older_database_is_copied_first(tmp_path: Path, database: Database) -> None:
     async with database.engine.begin() as connection:
         await connection.exec_driver_sql("CREATE TABLE kept (x)")
@@ -54,6 +55,7 @@ async def test_an_older_database_is_copied_first(tmp_path: Path, database: Datab
     assert target.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_sqlite_is_durable(database: Database) -> None:
     async with database.engine.connect() as connection:
         for pragma, value in (("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)):

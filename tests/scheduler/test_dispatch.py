@@ -210,6 +210,8 @@ async def test_due_orders_are_claimed_once_by_rivals(desk: Desk) -> None:
     )
     claimed = await asyncio.gather(*[claim(desk.database, limit=3) for _ in range(8)])
     ids = [attempt.order_id for part in claimed for attempt in part]
+    while rest := await claim(desk.database, limit=3):  # a rival passes by a lane that is held
+        ids += [attempt.order_id for attempt in rest]
     assert sorted(ids) == sorted(order.id for order in orders)
     assert later.id not in ids
     async with desk.database.reading() as session:
