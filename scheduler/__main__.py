@@ -19,7 +19,7 @@ from control_plane.recordings.spool import RecordingFiles
 from control_plane.settings import ApiSettings, StorageSettings
 from control_plane.tokens import TokenSigner
 from control_plane.webhooks.post import LIMITS
-from process import logs
+from process import crash_points, logs
 from process.addresses import Allowed, HttpSettings
 from process.safe_http import Outbound
 from process.settings import SettingsError, load
@@ -41,6 +41,7 @@ def main() -> int:
     except SettingsError as exc:
         print(exc, file=sys.stderr)
         return 2
+    crash_points.arm_from(os.environ.get(crash_points.VARIABLE))
     logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it tells of every run
     logs.configure("scheduler", level=settings.log_level, show_pii=settings.log_pii)
     try:

@@ -9,6 +9,7 @@ from control_plane.domain.errors import StaleEpoch
 from control_plane.domain.events import AttemptResult, EndedBy, EndReason
 from control_plane.domain.facts import ConversationEnded
 from control_plane.orders import leases, lifecycle, repository
+from process import crash_points
 from process.logs import get_logger
 from scheduler.rooms import Rooms, RoomTrouble
 
@@ -57,3 +58,4 @@ class Canceller:
                     result=AttemptResult.UNKNOWN,
                 ),
             )
+            crash_points.here("before_cancel_commit")

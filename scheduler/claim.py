@@ -42,6 +42,7 @@ from control_plane.orders.gatekeeper import Gatekeeper
 from control_plane.providers.needed import missing_keys
 from control_plane.trunks import pace
 from control_plane.trunks.routing import Route, country_prefix
+from process import crash_points
 
 _AT_ONCE = 20
 """Orders of one lane in one transaction: long enough to be cheap, short enough to be fair."""
@@ -107,6 +108,8 @@ async def _claim_lane(database: Database, trunk_id: str | None, room: int) -> li
             attempt = await _start(session, keeper, order, now)
             if attempt is not None:
                 started.append(attempt)
+        crash_points.here("before_claim_commit")
+    crash_points.here("after_claim_commit")
     return started
 
 

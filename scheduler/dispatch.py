@@ -30,6 +30,7 @@ from control_plane.domain.waiting import Cause
 from control_plane.orders import leases, lifecycle
 from control_plane.orders.gatekeeper import Gatekeeper
 from control_plane.trunks import pace
+from process import crash_points
 from process.logs import get_logger
 from scheduler.claim import claim
 from scheduler.prepare import NotReady, Preparer
@@ -138,11 +139,14 @@ class Dispatcher:
             return
         if request is None:
             return
+        crash_points.here("after_mark_before_invite")
         result = await self._dialer.dial(request)
         match result:
             case Answered(sip_call_id):
+                crash_points.here("after_answer_before_record")
                 await self._tell(attempt, lambda now: DialAnswered(at=now, sip_call_id=sip_call_id))
             case DialFailure():
+                crash_points.here("after_invite_before_record")
                 await self._failed(attempt, result)
 
     async def _trunk_id(self, attempt: Attempt) -> str:
@@ -170,7 +174,9 @@ class Dispatcher:
                     row.invite_at = await pace.reserve(session, trunk, now)
                 early = row.invite_at - now
                 if early <= _NOW:
-                    return await self._mark(session, order, row, sip_trunk_id, now)
+                    request = await self._mark(session, order, row, sip_trunk_id, now)
+                    crash_points.here("before_mark_commit")
+                    return request
             await self._clock.wait(early / timedelta(seconds=1))
 
     async def _mark(
@@ -241,3 +247,4 @@ class Dispatcher:
         async with self._database.transaction() as session:
             order, row = await leases.hold(session, attempt.id, epoch=attempt.epoch)
             await lifecycle.apply(session, order, row, fact(await read_clock(session)))
+            crash_points.here("before_record_commit")

@@ -13,6 +13,7 @@ from control_plane.domain.brief import AGENT_NAME, DispatchMetadata
 from control_plane.domain.waiting import Cause
 from control_plane.orders.leases import LEASE
 from control_plane.tokens import Scope, TokenSigner
+from process import crash_points
 from scheduler.rooms import Rooms, RoomTrouble
 
 _SWEEP_S = 1.0
@@ -57,11 +58,13 @@ class Preparer:
             )
         except RoomTrouble as exc:
             raise NotReady(Cause.LIVEKIT_UNAVAILABLE) from exc
+        crash_points.here("after_room_open")
         try:
             async with asyncio.timeout(self._ready_timeout_s):
                 await self._ready(attempt.id)
         except TimeoutError as exc:
             raise NotReady(Cause.AGENT_NOT_READY) from exc
+        crash_points.here("after_ready")
 
     async def _ready(self, attempt_id: str) -> None:
         while True:

@@ -36,6 +36,7 @@ from control_plane.domain.reconcile import (
     judge,
 )
 from control_plane.orders import leases, lifecycle, repository
+from process import crash_points
 from process.logs import get_logger
 from scheduler.rooms import Present, Rooms, RoomTrouble
 
@@ -162,6 +163,7 @@ class Reconciler:
                     reason=getattr(verdict, "reason", None),
                 )
             await lifecycle.apply(session, order, row, fact)
+            crash_points.here("before_close_commit")
 
 
 async def _limits(session: AsyncSession, orders: list[CallOrder]) -> dict[str, timedelta]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -16,6 +17,9 @@ from sqlalchemy.sql.expression import FunctionElement, select
 from sqlalchemy.types import TypeDecorator
 
 from control_plane.domain.ids import new_id
+
+CLOCK = "clock"
+"""The key in a session's `info` of a clock that stands for the database's own."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -88,7 +92,10 @@ def _postgresql_now(element: database_now, compiler: SQLCompiler, **_kw: Any) ->
 
 
 async def read_clock(session: AsyncSession) -> datetime:
-    """Return the database's time."""
+    """Return the database's time, or that of the clock its `Database` was given."""
+    clock: Callable[[], datetime] | None = session.info.get(CLOCK)
+    if clock is not None:
+        return clock()
     return (await session.execute(select(database_now()))).scalar_one()
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from sqlalchemy import event, text
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
+from control_plane.db.base import CLOCK
 from control_plane.db.wake import (
     CHANNEL,
     Bell,
     SocketWaker,
+    Waker,
     listen_on_postgresql,
     listen_on_socket,
 )
@@ -25,15 +28,30 @@ _BUSY_TIMEOUT_MS = 10_000
 
 
 class Database:
-    """Sessions on one database, and the bell that rings when any process changed it."""
+    """Sessions on one database, and the bell that rings when any process changed it.
 
-    def __init__(self, url: str, *, wake_folder: Path, pool_size: int = 10):
+    `clock`, `engine` and `waker` stand for the database's own time, connections and wake-ups.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        wake_folder: Path,
+        pool_size: int = 10,
+        clock: Callable[[], datetime] | None = None,
+        engine: AsyncEngine | None = None,
+        waker: Waker | None = None,
+    ):
         self.url = url
-        self.engine = _create(url, pool_size=pool_size)
+        self.engine = engine or _create(url, pool_size=pool_size)
         self.bell = Bell()
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self._wake_folder = wake_folder
-        self._waker = SocketWaker(wake_folder) if self.is_sqlite else None
+        self._info = {CLOCK: clock} if clock is not None else {}
+        if waker is None and self.is_sqlite:
+            waker = SocketWaker(wake_folder)
+        self._waker = waker
         self._reader = self.engine.execution_options(**{_READ_ONLY: True})
 
     @contextlib.asynccontextmanager
@@ -42,7 +60,7 @@ class Database:
 
         After the commit the other processes are woken if `wake(session)` was called.
         """
-        async with AsyncSession(self.engine, expire_on_commit=False) as session:
+        async with AsyncSession(self.engine, expire_on_commit=False, info=self._info) as session:
             async with session.begin():
                 yield session
                 woken = session.info.get(_WAKE, False)
@@ -56,7 +74,7 @@ class Database:
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:
         """Yield a session for reading; it never waits for writers on SQLite."""
-        async with AsyncSession(self._reader, expire_on_commit=False) as session:
+        async with AsyncSession(self._reader, expire_on_commit=False, info=self._info) as session:
             yield session
 
     @contextlib.asynccontextmanager
@@ -87,9 +105,14 @@ def _create(url: str, *, pool_size: int) -> AsyncEngine:
     if parsed.get_backend_name() != "sqlite":
         return create_async_engine(parsed, pool_size=pool_size, pool_pre_ping=True)
     engine = create_async_engine(parsed, pool_size=pool_size)
+    prepare(engine)
+    return engine
+
+
+def prepare(engine: AsyncEngine) -> None:
+    """Let an engine on SQLite begin its transactions as `Database` needs them."""
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
-    return engine
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

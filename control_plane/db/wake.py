@@ -60,6 +60,10 @@ class Waker(Protocol):
         """Do it; never raises and never blocks."""
         ...
 
+    def close(self) -> None:
+        """Release what it holds."""
+        ...
+
 
 class SocketWaker:
     """A byte to each socket in `folder`; sockets that nobody reads any more are removed."""

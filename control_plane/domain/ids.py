@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from uuid import UUID
 
 import uuid_utils
@@ -9,9 +10,15 @@ import uuid_utils
 from control_plane.domain.errors import NotFound
 
 
+class Source:
+    """Where fresh identifiers come from; a simulation sets its own, to repeat itself exactly."""
+
+    make: Callable[[], object] = staticmethod(uuid_utils.uuid7)
+
+
 def new_id() -> str:
     """Return a fresh UUIDv7 in its 36-character form."""
-    return str(uuid_utils.uuid7())
+    return str(Source.make())
 
 
 def parse_id(text: str, *, what: str, field: str = "id") -> str:
