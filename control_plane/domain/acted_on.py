@@ -35,7 +35,7 @@ ASSISTANT: Mapping[str, str | None] = {
     "thinking_sound_volume": None,
     "call_retry_config": "control_plane.domain.gate.gate",
     "from_phone_number": "control_plane.orders.placing.Placer",
-    "webhook_url": None,
+    "webhook_url": "control_plane.webhooks.outbox.relay",
     "voicemail_message": None,
     "voicemail_sms_prompt": None,
     "ivr_navigation_enabled": None,
