@@ -23,8 +23,7 @@ from process.guarded_connect import GuardedBackend, Resolver, resolve_by_system
 
 ACCEPTED = b"gzip, deflate"
 _IDLE_S = 20.0
-_MOST_ORIGINS = 512
-_CONNECTIONS_PER_ORIGIN = 64
+_MOST_IDLE = 64
 
 
 class TooLarge(OutboundError):
@@ -59,7 +58,7 @@ class Answer(Struct, frozen=True):
 class Library(Protocol):
     """What is used of httpcore, and of its twin httpcore2."""
 
-    AsyncConnectionPool: Any
+    AsyncHTTPConnection: Any
     Request: Any
     URL: Any
     ConnectError: Any
@@ -69,12 +68,32 @@ class Library(Protocol):
 
 
 class _Origin:
-    """The connections to one scheme, host and port; a slow receiver holds up no other."""
+    """The idle connections to one scheme, host and port, the last used at the end."""
 
-    def __init__(self, pool: Any, now: float):
-        self.pool = pool
-        self.active = 0
-        self.used_at = now
+    def __init__(self) -> None:
+        self.idle: list[Any] = []
+        self.used_at = 0.0
+
+    async def take(self) -> Any | None:
+        """Return a connection that the other side still keeps open, if there is one."""
+        while self.idle:
+            connection = self.idle.pop()
+            if not connection.has_expired():
+                return connection
+            await connection.aclose()
+        return None
+
+    async def give_back(self, connection: Any) -> None:
+        """Keep a connection whose answer was read to its end, and close any other."""
+        if connection.is_idle() and len(self.idle) < _MOST_IDLE:
+            self.idle.append(connection)
+        else:
+            await connection.aclose()
+
+    async def aclose(self) -> None:
+        """Close what is idle."""
+        while self.idle:
+            await self.idle.pop().aclose()
 
 
 class Outbound:
@@ -100,7 +119,7 @@ class Outbound:
         self._library = library
         self._tls = tls or trusted_authorities()
         self._backend = GuardedBackend(allowed, resolve)
-        self._origins: dict[tuple[str, str, int | None], _Origin] = {}
+        self._origins: dict[tuple[bytes, bytes, int], _Origin] = {}
         self._swept_at = 0.0
 
     async def send(self, request: httpx.Request) -> Answer:
@@ -118,18 +137,19 @@ class Outbound:
         check_parts(url, self._allowed)
         now = asyncio.get_running_loop().time()
         deadline = now + self._limits.total_s
-        origin = await self._origin(url, now)
-        origin.active += 1
+        wire = self._wire(request)
+        origin = await self._origin(wire.url.origin, now)
+        connection = await origin.take() or self._connection(wire.url.origin)
         try:
             async with asyncio.timeout_at(deadline):
-                raw = await origin.pool.handle_async_request(self._wire(request))
+                raw = await connection.handle_async_request(wire)
         except BaseException as exc:
-            origin.active -= 1
+            await connection.aclose()
             failure = self._failure(exc)
             if failure is None:
                 raise
             raise failure from exc
-        body = Body(self, origin, raw, deadline=deadline)
+        body = Body(self, origin, connection, raw, deadline=deadline)
         try:
             return self._answer(raw, body)
         except OutboundError:
@@ -139,7 +159,7 @@ class Outbound:
     async def aclose(self) -> None:
         """Close every connection."""
         for origin in self._origins.values():
-            await origin.pool.aclose()
+            await origin.aclose()
         self._origins.clear()
 
     def _answer(self, raw: Any, body: Body) -> Answer:
@@ -170,33 +190,24 @@ class Outbound:
             extensions=extensions,
         )
 
-    async def _origin(self, url: httpx.URL, now: float) -> _Origin:
-        if now - self._swept_at > _IDLE_S or len(self._origins) > _MOST_ORIGINS:
-            await self._sweep(now)
-        key = (url.scheme, url.host, url.port)
-        origin = self._origins.get(key)
-        if origin is None:
-            pool = self._library.AsyncConnectionPool(
-                ssl_context=self._tls,
-                max_connections=_CONNECTIONS_PER_ORIGIN,
-                max_keepalive_connections=_CONNECTIONS_PER_ORIGIN,
-                keepalive_expiry=_IDLE_S,
-                network_backend=self._backend,
-            )
-            origin = self._origins[key] = _Origin(pool, now)
+    def _connection(self, origin: Any) -> Any:
+        return self._library.AsyncHTTPConnection(
+            origin,
+            ssl_context=self._tls,
+            keepalive_expiry=_IDLE_S,
+            network_backend=self._backend,
+        )
+
+    async def _origin(self, key: Any, now: float) -> _Origin:
+        if now - self._swept_at > _IDLE_S:
+            self._swept_at = now
+            unused = [k for k, each in self._origins.items() if now - each.used_at > _IDLE_S]
+            for each in [self._origins.pop(k) for k in unused]:
+                await each.aclose()
+        name = (key.scheme, key.host, key.port)
+        origin = self._origins.setdefault(name, _Origin())
         origin.used_at = now
         return origin
-
-    async def _sweep(self, now: float) -> None:
-        """Close the connections to whom nothing was sent for a while."""
-        self._swept_at = now
-        idle = [
-            key
-            for key, origin in self._origins.items()
-            if not origin.active and now - origin.used_at > _IDLE_S
-        ]
-        for key in idle:
-            await self._origins.pop(key).pool.aclose()
 
     def _failure(self, exc: BaseException) -> OutboundError | None:
         """Return a failure of the connection in our words, None for what is not one."""
@@ -216,10 +227,13 @@ class Outbound:
 class Body:
     """The bytes of an answer, decompressed, within the limits of its request."""
 
-    def __init__(self, outbound: Outbound, origin: _Origin, raw: Any, *, deadline: float):
+    def __init__(
+        self, outbound: Outbound, origin: _Origin, connection: Any, raw: Any, *, deadline: float
+    ):
         self.decoder = Decoder(b"")
         self._outbound = outbound
         self._origin = origin
+        self._connection = connection
         self._raw = raw
         self._deadline = deadline
         self._open = True
@@ -260,8 +274,8 @@ class Body:
         """Give the connection back, or close it when something was left unread."""
         if self._open:
             self._open = False
-            self._origin.active -= 1
             await self._raw.aclose()
+            await self._origin.give_back(self._connection)
 
 
 def _check_size(size: int, most: int) -> None:

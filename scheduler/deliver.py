@@ -47,7 +47,7 @@ class Deliverer:
         """Prepare.
 
         Args:
-            on_room: called when a try has ended that kept others from being claimed.
+            on_room: called when tries have ended that kept others from being claimed.
             clock: the time that deliveries are due by.
             chance: 0 to 1, for the jitter of the schedule.
         """
@@ -60,6 +60,8 @@ class Deliverer:
         self._recorder = Recorder(database)
         self._under_way: Counter[str] = Counter()
         self._tries: set[asyncio.Task[None]] = set()
+        self._was_full = False  # by the last claim, as were the receivers in `_busy`
+        self._busy: set[str] = set()
 
     async def deliver_due(self) -> int:
         """Claim what is due and there is room for, begin to send it, and return how much.
@@ -85,6 +87,8 @@ class Deliverer:
         for each in claimed:
             signer = signers.get(each.endpoint_id or each.organization_id, ())
             self._begin(each, signer, now)
+        self._was_full = len(self._tries) >= MOST_UNDER_WAY
+        self._busy |= {r for r, count in self._under_way.items() if count >= MOST_PER_RECEIVER}
         return len(claimed)
 
     async def next_due(self) -> tuple[datetime | None, datetime]:
@@ -146,13 +150,19 @@ class Deliverer:
         )
 
     def _ended(self, task: asyncio.Task[None], receiver: str) -> None:
-        full = len(self._tries) >= MOST_UNDER_WAY
-        full |= self._under_way[receiver] >= MOST_PER_RECEIVER
         self._tries.discard(task)
-        self._under_way[receiver] -= 1
-        if not self._under_way[receiver]:
-            del self._under_way[receiver]
+        self._under_way -= Counter([receiver])
         if not task.cancelled() and task.exception() is not None:
             log.error("a webhook's try broke; it is sent again", error=repr(task.exception()))
-        if full:
+        self._tell_of_room(receiver)
+
+    def _tell_of_room(self, receiver: str) -> None:
+        """Have more claimed once there is room for many: a claim costs the same for one."""
+        roomy = False
+        if self._was_full and len(self._tries) <= MOST_UNDER_WAY // 2:
+            self._was_full, roomy = False, True
+        if receiver in self._busy and self._under_way[receiver] <= MOST_PER_RECEIVER // 2:
+            self._busy.discard(receiver)
+            roomy = True
+        if roomy:
             self._on_room()

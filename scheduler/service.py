@@ -111,7 +111,9 @@ async def run(world: World, settings: SchedulerSettings, stopped: asyncio.Event)
         timetable.on_change("delete rooms", tidier.delete_rooms, sweep_s=SWEEP_S)
         timetable.on_change("recordings", tidier.put_recordings_away, sweep_s=SWEEP_S)
         timetable.on_change("apply trunks", keeper.apply, sweep_s=TRUNKS_S)
-        deliverer = _tell_receivers(world, timetable)
+        relay = Relay(database, world.vault, world.views)
+        deliverer = Deliverer(database, world.vault, world.outbound, on_room=database.bell.ring)
+        tell_receivers(database, timetable, relay, deliverer)
         timetable.start()
         log.info("the scheduler runs", name=name)
         await stopped.wait()
@@ -120,11 +122,10 @@ async def run(world: World, settings: SchedulerSettings, stopped: asyncio.Event)
     log.info("the scheduler has stopped", name=name)
 
 
-def _tell_receivers(world: World, timetable: Timetable) -> Deliverer:
+def tell_receivers(
+    database: Database, timetable: Timetable, relay: Relay, deliverer: Deliverer
+) -> None:
     """Relay events and deliver them, woken by their commit and by the next try's instant."""
-    database = world.database
-    relay = Relay(database, world.vault, world.views)
-    deliverer = Deliverer(database, world.vault, world.outbound, on_room=database.bell.ring)
 
     async def ring() -> None:
         database.bell.ring()
@@ -137,7 +138,6 @@ def _tell_receivers(world: World, timetable: Timetable) -> Deliverer:
             timetable.at(datetime.now(UTC) + (due - now), "next delivery", ring)
 
     timetable.on_change("webhooks", tell, sweep_s=SWEEP_S)
-    return deliverer
 
 
 async def _rearm(database: Database, timetable: Timetable) -> None:

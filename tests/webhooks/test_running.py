@@ -17,6 +17,7 @@ from control_plane.recordings.spool import RecordingFiles
 from control_plane.tokens import TokenSigner
 from scheduler.service import World, run
 from scheduler.settings import SchedulerSettings
+from tests import factories
 from tests.scheduler.fakes import FakeRooms, FakeSip
 from tests.webhooks.conftest import Desk, Receiver
 
@@ -40,7 +41,7 @@ async def test_a_commit_reaches_the_receiver_and_a_failed_try_is_repeated(
         outbound=desk.outbound,
     )
     await desk.endpoint(receiver.url, "call.transferred")
-    order = await desk.order()
+    order = await desk.order(scheduled_at=factories.ago(hours=-1))
     stopped = asyncio.Event()
     running = asyncio.create_task(run(world, SchedulerSettings(), stopped))
     receiver.then(503)
