@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import uuid
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,11 +31,21 @@ def postgres() -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty SQLite database of this release to copy."""
+    path = tmp_path_factory.mktemp("template") / "offhook.db"
+    _elsewhere(_prepare(f"sqlite+aiosqlite:///{path}"))
+    return path
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where an empty database is, with the schema of this release where that is cheap."""
+    """Where an empty database with the schema of this release is."""
     if request.param == "sqlite":
-        return f"sqlite+aiosqlite:///{tmp_path / 'offhook.db'}"
+        copy = tmp_path / "offhook.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), copy)
+        return f"sqlite+aiosqlite:///{copy}"
     address = request.getfixturevalue("postgres")
     name = f"t{uuid.uuid4().hex}"
     _elsewhere(_administer(address, f'CREATE DATABASE "{name}" TEMPLATE {_TEMPLATE}'))
@@ -61,9 +72,11 @@ def _elsewhere(work: Coroutine[Any, Any, None]) -> None:
 
 async def _make_template(address: str) -> None:
     await _administer(address, f"CREATE DATABASE {_TEMPLATE}")
-    template = Database(
-        f"postgresql+asyncpg://postgres@{address}/{_TEMPLATE}", wake_folder=Path("/nowhere")
-    )
+    await _prepare(f"postgresql+asyncpg://postgres@{address}/{_TEMPLATE}")
+
+
+async def _prepare(url: str) -> None:
+    template = Database(url, wake_folder=Path("/nowhere"))
     await migrate(template)
     await template.close()
 
