@@ -58,11 +58,12 @@ class HttpSettings(Struct, frozen=True):
     allow_private: str = msgspec.field(name=SETTING, default="")
 
 
-class Allowed(Struct, frozen=True):
+class Allowed:
     """Networks and host names that may be reached although they are not public."""
 
-    networks: tuple[Network, ...] = ()
-    hosts: frozenset[str] = frozenset()
+    def __init__(self, networks: Iterable[Network] = (), hosts: Iterable[str] = ()):
+        self.networks = tuple(networks)
+        self.hosts = frozenset(hosts)
 
     @classmethod
     def parse(cls, text: str) -> Allowed:
@@ -84,7 +85,7 @@ class Allowed(Struct, frozen=True):
                         "or a host name"
                     ) from exc
                 hosts.add(name)
-        return cls(tuple(networks), frozenset(hosts))
+        return cls(networks, hosts)
 
     def covers(self, host: str, address: Address) -> bool:
         """Return whether `address`, which `host` stands for, is allowed by name or network."""

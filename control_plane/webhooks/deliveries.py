@@ -149,7 +149,7 @@ async def _page(
     database: Database,
     principal: Principal,
     endpoint_id: str | None,
-    state: list[str] | None,
+    status: list[str] | None,
     call_id: str | None,
     cursor: str | None,
     limit: int,
@@ -158,7 +158,7 @@ async def _page(
         principal.organization_id,
         endpoint_id=endpoint_id,
         order_id=parse_id(call_id, what="call", field="call_id") if call_id else None,
-        states=[_state(word) for word in state or []],
+        states=[_state(word) for word in status or []],
         before=parse_id(cursor, what="delivery", field="cursor") if cursor else None,
         limit=limit + 1,
     )

@@ -75,7 +75,7 @@ class DeliveryView(Struct, frozen=True, kw_only=True):
     event_type: str
     call_id: str | None
     sequence: int | None
-    state: DeliveryState
+    status: DeliveryState
     tries: int
     next_at: datetime | None
     created_at: datetime

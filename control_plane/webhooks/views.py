@@ -32,7 +32,7 @@ def delivery_view(row: Delivery) -> DeliveryView:
         event_type=row.event_type,
         call_id=row.order_id,
         sequence=row.sequence,
-        state=row.state,
+        status=row.state,
         tries=row.tries,
         next_at=row.next_at,
         created_at=row.created_at,
