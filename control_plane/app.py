@@ -18,6 +18,8 @@ from msgspec import Struct
 
 from control_plane import first_start
 from control_plane.assistants.controller import AssistantController
+from control_plane.audit.controller import AuditController
+from control_plane.audit.trail import AuditTrail
 from control_plane.auth import authenticated, provide_principal
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
@@ -26,12 +28,14 @@ from control_plane.health import Probes
 from control_plane.health_controller import HealthController
 from control_plane.internal.controller import InternalController
 from control_plane.keys.controller import KeyController
+from control_plane.keys.ring import KeyRing
 from control_plane.livekit_hooks import LiveKitHookController
 from control_plane.metrics import MetricsController
 from control_plane.openapi import add_problems, use_exact_types
 from control_plane.orders.controller import OrderController
 from control_plane.orders.intake import Intake
 from control_plane.orders.views import CallViews
+from control_plane.organizations.controller import OrganizationController
 from control_plane.problems import HANDLERS
 from control_plane.providers.controller import ProviderController
 from control_plane.recordings.controller import RecordingController
@@ -60,6 +64,7 @@ class Resources(Struct, frozen=True, kw_only=True):
     recordings: RecordingFiles
     views: CallViews
     intake: Intake
+    ring: KeyRing
     probes: Probes
     hooks: api.WebhookReceiver
     allowed: Allowed
@@ -90,6 +95,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                 recordings=RecordingFiles(storage.folder),
                 views=views,
                 intake=intake,
+                ring=KeyRing(database, per_minute=settings.api.requests_per_minute),
                 probes=Probes(database, client, sip.trunks, settings.api.worker_health_url),
                 hooks=api.WebhookReceiver(api.TokenVerifier(livekit.api_key, livekit.api_secret)),
                 allowed=Allowed.parse(settings.outbound.allow_private),
@@ -108,6 +114,8 @@ def create_public_app(resources: Resources) -> Litestar:
         NumberController,
         ProviderController,
         KeyController,
+        OrganizationController,
+        AuditController,
         RecordingController,
         WebhookController,
         DeliveryController,
@@ -159,6 +167,7 @@ def _guarded(path: str, handlers: list[ControllerRouterHandler]) -> Router:
         path=path,
         route_handlers=handlers,
         guards=[authenticated, known_query],
+        middleware=[AuditTrail()],
         dependencies={"principal": Provide(provide_principal)},
     )
 
@@ -171,6 +180,7 @@ def _application(
     openapi: OpenAPIConfig | None,
 ) -> Litestar:
     def set_state(config: AppConfig) -> AppConfig:
+        config.state["ring"] = resources.ring
         config.state["database"] = resources.database
         return config
 
@@ -181,6 +191,7 @@ def _application(
         "recordings": resources.recordings,
         "views": resources.views,
         "intake": resources.intake,
+        "ring": resources.ring,
         "probes": resources.probes,
         "livekit_hooks": resources.hooks,
         "allowed": resources.allowed,

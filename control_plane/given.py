@@ -5,10 +5,10 @@ from __future__ import annotations
 from litestar.di import NamedDependency
 from livekit import api
 
-from control_plane.auth import Principal
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.health import Probes
+from control_plane.keys.ring import KeyRing, Principal
 from control_plane.orders.intake import Intake
 from control_plane.orders.views import CallViews
 from control_plane.recordings.spool import RecordingFiles
@@ -19,6 +19,7 @@ GivenVault = NamedDependency[Vault]
 GivenSigner = NamedDependency[TokenSigner]
 GivenRecordings = NamedDependency[RecordingFiles]
 GivenViews = NamedDependency[CallViews]
+GivenRing = NamedDependency[KeyRing]
 GivenIntake = NamedDependency[Intake]
 GivenProbes = NamedDependency[Probes]
 GivenPrincipal = NamedDependency[Principal]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from process.addresses import HttpSettings
 from sip.settings import LiveKitSettings
@@ -46,6 +47,9 @@ class ApiSettings(Struct, frozen=True):
     )
     embedded: bool = msgspec.field(name="OFFHOOK_EMBEDDED", default=False)
     carrier_address: str = msgspec.field(name="OFFHOOK_CARRIER_ADDRESS", default="127.0.0.1:5090")
+    requests_per_minute: Annotated[int, Meta(ge=1)] = msgspec.field(
+        name="OFFHOOK_REQUESTS_PER_MINUTE", default=60_000
+    )
     sip_lan_username: str = msgspec.field(name="OFFHOOK_SIP_LAN_USERNAME", default="")
     sip_lan_password: str = msgspec.field(name="OFFHOOK_SIP_LAN_PASSWORD", default="")
     log_level: str = msgspec.field(name="OFFHOOK_LOG_LEVEL", default="INFO")

@@ -11,12 +11,12 @@ from msgspec import Meta, Struct
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from control_plane.auth import Principal
 from control_plane.db.models.organization import ProviderKey
 from control_plane.domain.assistant import Provider
 from control_plane.domain.errors import NotFound
 from control_plane.domain.ids import new_id
 from control_plane.given import GivenDatabase, GivenPrincipal, GivenVault
+from control_plane.keys.ring import Principal
 from control_plane.sealed import masked, seal
 
 

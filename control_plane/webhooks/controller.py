@@ -13,7 +13,6 @@ from msgspec import UNSET
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from control_plane.auth import Principal
 from control_plane.db.engine import wake
 from control_plane.db.models.webhook import Delivery, WebhookEndpoint
 from control_plane.domain.delivery import (
@@ -26,6 +25,7 @@ from control_plane.domain.delivery import (
 from control_plane.domain.errors import BadInput, Conflict
 from control_plane.domain.ids import new_id, parse_id
 from control_plane.given import GivenDatabase, GivenPrincipal, GivenVault
+from control_plane.keys.ring import Principal
 from control_plane.sealed import masked, seal, unseal
 from control_plane.webhooks import feed, queue, repository
 from control_plane.webhooks.outbox import new_delivery

@@ -10,13 +10,13 @@ from litestar.params import FromPath, QueryParameter
 from sqlalchemy import and_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from control_plane.auth import Principal
 from control_plane.db.engine import Database, wake
 from control_plane.db.models.webhook import Delivery
 from control_plane.domain.delivery import DeliveryState
 from control_plane.domain.errors import BadInput, Conflict, NotFound
 from control_plane.domain.ids import parse_id
 from control_plane.given import GivenDatabase, GivenPrincipal
+from control_plane.keys.ring import Principal
 from control_plane.webhooks import queue, repository
 from control_plane.webhooks.controller import refuse_disabled
 from control_plane.webhooks.schemas import DeliveryDetail, DeliveryPage, DeliveryView, Replayed

@@ -1,0 +1,156 @@
+"""Who holds an API key: looked up by prefix, proven by hash, remembered for a second."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import datetime
+
+from msgspec import Struct
+from sqlalchemy import select, update
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.db.base import read_clock
+from control_plane.db.engine import Database
+from control_plane.db.models.organization import ApiKey
+from control_plane.domain.errors import NotAuthenticated, TooMany
+from process.logs import get_logger
+
+_FRESH_SECS = 1.0
+"""How long a revocation may go unnoticed by another process; this one notices at once."""
+
+_MOST_KEYS = 10_000
+_USED_EVERY_SECS = 60.0
+_BURST_SECS = 1.0
+_WRONG_PER_MINUTE = 30
+log = get_logger(__name__)
+_WRONG = "the API key is not valid; the first one is in data/credentials.toml"
+
+
+class Principal(Struct, frozen=True):
+    """Who is asking."""
+
+    organization_id: str
+    key_id: str
+    scopes: frozenset[str]
+
+
+class _Known(Struct):
+    principal: Principal
+    per_minute: int
+    until: float
+    noted_use: float
+
+
+class _Bucket(Struct):
+    tokens: float
+    at: float
+
+
+class KeyRing:
+    """Checks keys and how often they are used.
+
+    `per_minute` is the limit of keys without one of their own; each process counts for itself.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        per_minute: int,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self._database = database
+        self._per_minute = per_minute
+        self._clock = clock
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+
+    async def check(self, key: str, *, client: str) -> Principal:
+        """Return who holds `key`.
+
+        Args:
+            client: the address that asks; wrong keys are counted against it.
+
+        Raises:
+            NotAuthenticated: no such key, or it was revoked.
+            TooMany: the key, or an address that tries wrong ones, asks too often.
+        """
+        digest = hashlib.sha256(key.encode(errors="replace")).hexdigest()
+        now = self._clock()
+        known = self._known.get(digest)
+        if known is None or known.until <= now:
+            known = await self._look_up(key, digest, client, now)
+        self._take(f"key {known.principal.key_id}", known.per_minute, now)
+        return known.principal
+
+    def forget(self, key_id: str) -> None:
+        """Look the key up again at its next use: it was changed or revoked."""
+        for digest, known in list(self._known.items()):
+            if known.principal.key_id == key_id:
+                del self._known[digest]
+
+    async def _look_up(self, key: str, digest: str, client: str, now: float) -> _Known:
+        prefix = "_".join(key.split("_", 2)[:2])
+        async with self._database.reading() as session:
+            row = await session.scalar(select(ApiKey).where(ApiKey.prefix == prefix))
+            at = await read_clock(session)
+        stored = row.sha256 if row is not None else "0" * 64
+        if not hmac.compare_digest(stored, digest) or row is None or _is_over(row, at):
+            self._take(f"wrong {client}", _WRONG_PER_MINUTE, now)
+            raise NotAuthenticated(_WRONG)
+        before = self._known.pop(digest, None)
+        noted = before.noted_use if before is not None else -math.inf
+        if now - noted >= _USED_EVERY_SECS:
+            await self._note_use(row.id, at)
+            noted = now
+        principal = Principal(row.organization_id, row.id, frozenset(row.scopes))
+        known = _Known(
+            principal, row.requests_per_minute or self._per_minute, now + _FRESH_SECS, noted
+        )
+        self._known[digest] = known
+        if len(self._known) > _MOST_KEYS:
+            self._known.popitem(last=False)
+        return known
+
+    async def _note_use(self, key_id: str, at: datetime) -> None:
+        try:
+            async with self._database.transaction() as session:
+                await session.execute(
+                    update(ApiKey).where(ApiKey.id == key_id).values(last_used_at=at)
+                )
+        except SQLAlchemyError as exc:  # who cannot write may read all the same
+            log.warning("a key's last use was not noted", key_id=key_id, error=str(exc)[:200])
+
+    def _take(self, name: str, per_minute: int, now: float) -> None:
+        """Take a token from a bucket that refills evenly and holds a short burst."""
+        rate = per_minute / 60
+        most = max(1.0, rate * _BURST_SECS, min(per_minute, 10))
+        bucket = self._buckets.setdefault(name, _Bucket(most, now))
+        self._buckets.move_to_end(name)
+        bucket.tokens = min(most, bucket.tokens + (now - bucket.at) * rate)
+        bucket.at = now
+        if bucket.tokens < 1:
+            raise TooMany(
+                f"more than {per_minute} requests a minute: wait, or ask for a higher limit",
+                retry_after_secs=max(1, math.ceil((1 - bucket.tokens) / rate)),
+            )
+        bucket.tokens -= 1
+        if len(self._buckets) > _MOST_KEYS:
+            self._buckets.popitem(last=False)
+
+
+def _is_over(row: ApiKey, now: datetime) -> bool:
+    return row.revoked_at is not None and row.revoked_at <= now
+
+
+async def find_key(session: AsyncSession, organization_id: str, key_id: str) -> ApiKey | None:
+    """Return the organization's key with that id."""
+    return await session.scalar(
+        select(ApiKey).where(ApiKey.id == key_id, ApiKey.organization_id == organization_id)
+    )

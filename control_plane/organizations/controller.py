@@ -1,0 +1,111 @@
+"""An organization's own settings: whom it may call, and when."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import phonenumbers
+from litestar import Controller, get, patch
+from litestar.params import JSONBody
+from msgspec import UNSET, Meta, Struct, UnsetType
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.db.engine import wake
+from control_plane.domain.calling_times import check_zone
+from control_plane.domain.errors import BadInput
+from control_plane.given import GivenDatabase, GivenPrincipal
+from control_plane.trunks.routing import load_house
+
+Countries = Annotated[list[str], Meta(max_length=300)]
+
+
+class OrganizationPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Changes to the settings; what is absent stays."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=200)] | UnsetType = UNSET
+    default_timezone: Annotated[str, Meta(max_length=60)] | None | UnsetType = UNSET
+    allowed_countries: Countries | None | UnsetType = UNSET
+    consent_required: bool | UnsetType = UNSET
+    attempts_per_day: Annotated[int, Meta(ge=1, le=1_000)] | None | UnsetType = UNSET
+
+
+class OrganizationView(Struct, frozen=True, kw_only=True):
+    """The settings.
+
+    `allowed_countries` null means those of the organization's own numbers, `callable_countries`
+    what that comes to now; `attempts_per_day` is per number called, in the callee's day.
+    """
+
+    id: str
+    name: str
+    default_timezone: str | None
+    allowed_countries: list[str] | None
+    callable_countries: list[str]
+    consent_required: bool
+    attempts_per_day: int | None
+
+
+class OrganizationController(Controller):
+    """The organization that a key belongs to."""
+
+    path = "/organization"
+    tags = ("organization",)
+    opt = {"scope": "admin"}  # noqa: RUF012 - Litestar's own protocol
+
+    @get(operation_id="getOrganization", summary="Get the organization", opt={"scope": "calls"})
+    async def get_own(self, principal: GivenPrincipal, database: GivenDatabase) -> OrganizationView:
+        """Return the settings."""
+        async with database.reading() as session:
+            return await _view(session, principal.organization_id)
+
+    @patch(operation_id="updateOrganization", summary="Change the organization")
+    async def change(
+        self,
+        data: JSONBody[OrganizationPatch],
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+    ) -> OrganizationView:
+        """Change what is given; orders that wait are judged by it from now on."""
+        async with database.transaction() as session:
+            row = (await load_house(session, principal.organization_id)).organization
+            if data.name is not UNSET:
+                row.name = data.name
+            if data.default_timezone is not UNSET:
+                if data.default_timezone is not None:
+                    check_zone(data.default_timezone, field="default_timezone")
+                row.default_timezone = data.default_timezone
+            if data.allowed_countries is not UNSET:
+                row.allowed_countries = _countries(data.allowed_countries)
+            if data.consent_required is not UNSET:
+                row.consent_required = data.consent_required
+            if data.attempts_per_day is not UNSET:
+                row.attempts_per_day = data.attempts_per_day
+            await session.flush()
+            wake(session)
+            return await _view(session, principal.organization_id)
+
+
+def _countries(given: list[str] | None) -> list[str] | None:
+    if given is None:
+        return None
+    for index, word in enumerate(given):
+        if word.upper() not in phonenumbers.SUPPORTED_REGIONS:
+            raise BadInput(
+                "write a country by its two letters (ISO 3166), such as US or GB",
+                field=f"allowed_countries[{index}]",
+            )
+    return sorted({word.upper() for word in given})
+
+
+async def _view(session: AsyncSession, organization_id: str) -> OrganizationView:
+    house = await load_house(session, organization_id)
+    row = house.organization
+    return OrganizationView(
+        id=row.id,
+        name=row.name,
+        default_timezone=row.default_timezone,
+        allowed_countries=row.allowed_countries,
+        callable_countries=sorted(house.countries),
+        consent_required=row.consent_required,
+        attempts_per_day=row.attempts_per_day,
+    )
