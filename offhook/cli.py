@@ -21,6 +21,7 @@ from offhook.first_call import ONE_TRY, place, recording_path, with_recording
 from offhook.installation import Installation
 from offhook.ports import PortRefused
 from offhook.up import up as run_up
+from offhook.webhooks import webhooks_app
 
 DOWN_LIMIT_S = 60.0
 
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 livekit_app = typer.Typer(help="The livekit-server in use.", no_args_is_help=True)
 app.add_typer(livekit_app, name="livekit")
+app.add_typer(webhooks_app, name="webhooks")
 admin.register(app)
 
 

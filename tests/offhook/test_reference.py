@@ -22,6 +22,7 @@ from control_plane.settings import ApiSettings, StorageSettings
 from offhook import ports
 from offhook.admin import PROVIDERS
 from offhook.cli import app
+from process.addresses import HttpSettings
 from scheduler.settings import SchedulerSettings
 from sip.carrier.fates import listing
 from sip.carrier.settings import CarrierSettings
@@ -36,6 +37,7 @@ STRUCTS = (
     ApiSettings,
     CarrierSettings,
     GatewaySettings,
+    HttpSettings,
     LiveKitSettings,
     SchedulerSettings,
     StorageSettings,
