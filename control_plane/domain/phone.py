@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import phonenumbers
+from msgspec import Struct
 
 from control_plane.domain.errors import BadPhoneNumber
 
@@ -18,17 +20,48 @@ def e164(text: str, *, field: str = "phone_number") -> str:
     Raises:
         BadPhoneNumber: it has no country code, or its country's plan has no such number.
     """
+    try:
+        return read(text).e164
+    except _NotANumber as exc:
+        raise BadPhoneNumber(f"{field} {exc}; {_REMEDY}", field=field) from exc
+
+
+class PhoneNumber(Struct, frozen=True):
+    """A number that can be called; `country` (ISO 3166) is null when it belongs to no one country.
+
+    A number that several countries share gets the one that most of its numbers are in.
+    """
+
+    e164: str
+    country: str | None
+    parsed: phonenumbers.PhoneNumber
+
+
+class _NotANumber(ValueError):
+    """What is wrong with a text."""
+
+
+@lru_cache(maxsize=20_000)
+def read(text: str) -> PhoneNumber:
+    """Return what `text` writes; reading a number costs more than most of what follows.
+
+    Raises:
+        ValueError: it is no number that can be called.
+    """
     # The library also reads letters, extensions and what surrounds a number in a sentence.
     if _WRITTEN.fullmatch(text) is None:
-        raise BadPhoneNumber(f"{field} is not a phone number; {_REMEDY}", field=field)
+        raise _NotANumber("is not a phone number")
     try:
         number = phonenumbers.parse(text, None)
     except phonenumbers.NumberParseException as exc:
-        raise BadPhoneNumber(f"{field} is not a phone number; {_REMEDY}", field=field) from exc
-    if not phonenumbers.is_possible_number(number):
-        raise BadPhoneNumber(f"{field} has too few or too many digits; {_REMEDY}", field=field)
-    if not phonenumbers.is_valid_number(number):
-        raise BadPhoneNumber(
-            f"{field} is not in use in its country's numbering plan; {_REMEDY}", field=field
-        )
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+        raise _NotANumber("is not a phone number") from exc
+    region = phonenumbers.region_code_for_number(number)
+    if region is None or not phonenumbers.is_valid_number_for_region(number, region):
+        if not phonenumbers.is_possible_number(number):
+            raise _NotANumber("has too few or too many digits")
+        raise _NotANumber("is not in use in its country's numbering plan")
+    return PhoneNumber(
+        phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164),
+        None if region == phonenumbers.REGION_CODE_FOR_NON_GEO_ENTITY else region,
+        number,
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from functools import lru_cache
 
-import phonenumbers
 from phonenumbers import timezone as number_zones
 
 from control_plane.domain import wall_clock
@@ -16,6 +15,7 @@ from control_plane.domain.calling_times import (
     next_open,
 )
 from control_plane.domain.errors import BadInput
+from control_plane.domain.phone import read
 
 _FIELD = "call_retry_config.timezone"
 _NAMED = 3
@@ -24,15 +24,16 @@ _NAMED = 3
 @lru_cache(maxsize=20_000)
 def plausible_zones(number: str) -> tuple[str, ...]:
     """Return the time zones that `number`, in E.164, may be in; empty when nothing is known."""
-    found = number_zones.time_zones_for_number(phonenumbers.parse(number, None))
+    found = number_zones.time_zones_for_number(read(number).parsed)
     return tuple(key for key in found if key in wall_clock.known_zones())
 
 
-@lru_cache(maxsize=20_000)
 def country(number: str) -> str | None:
     """Return the country (ISO 3166, such as US) of `number`, in E.164; None if it is nobody's."""
-    code = phonenumbers.region_code_for_number(phonenumbers.parse(number, None))
-    return None if code is None or code == phonenumbers.REGION_CODE_FOR_NON_GEO_ENTITY else code
+    try:
+        return read(number).country
+    except ValueError:  # not in use, or no longer
+        return None
 
 
 def resolve(

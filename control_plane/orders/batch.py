@@ -18,9 +18,10 @@ from control_plane.orders.idempotency import RequestKey
 from control_plane.orders.intake import Answer
 from control_plane.orders.placing import Placed, Placer, Wish
 from control_plane.orders.schemas import PlaceCall
-from control_plane.requests import decode
+from control_plane.requests import explain
 
 MOST_ROWS = 10_000
+_ROW = msgspec.json.Decoder(PlaceCall)
 _BREATH = 100
 """Rows between which other requests get their turn."""
 
@@ -88,9 +89,9 @@ async def _read_rows(
         if index % _BREATH == 0:
             await asyncio.sleep(0)
         try:
-            row = decode(bytes(raw), PlaceCall)
-        except Refused as exc:
-            errors.append(_error(index, exc))
+            row = _ROW.decode(raw)
+        except msgspec.ValidationError as exc:
+            errors.append(_error(index, explain(str(exc), PlaceCall)))
         else:
             wishes[index] = Wish(
                 organization_id=organization_id, api_key_id=api_key_id, request=row

@@ -30,7 +30,6 @@ from control_plane.domain.gate import (
     Never,
     Recipient,
     Rule,
-    first_eligible,
     gate,
 )
 from control_plane.domain.ids import new_id, parse_id
@@ -266,8 +265,9 @@ class Placer:
                 field="phone_number",
                 rule=decision.rule,
             )
-        first = first_eligible(view, recipient, self._now)
-        return {**steps.opening(decision, self._now), "deadline_at": first + LIFETIME}
+        timing = steps.opening(decision, self._now)
+        # Nothing but the order's own times can hold it back already.
+        return {**timing, "deadline_at": (timing["due_at"] or self._now) + LIFETIME}
 
 
 def _config(request: PlaceCall, version: Version) -> CallRetryConfig:
