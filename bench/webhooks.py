@@ -121,12 +121,17 @@ class _Stage:
         self._pipe = pipe
         self._outbound = Outbound(Allowed.parse("127.0.0.0/8"), LIMITS)
         self._timetable = Timetable(database.bell, tasks)
-        self._relay = Relay(database, vault, CallViews("http://api"))
-        self._deliverer = Deliverer(database, vault, self._outbound, on_room=database.bell.ring)
+        self._deliverer = Deliverer(
+            database,
+            vault,
+            self._outbound,
+            on_room=database.bell.ring,
+            relay=Relay(database, vault, CallViews("http://api")),
+        )
 
     def begin(self) -> None:
         """Let the scheduler's part run."""
-        tell_receivers(self.database, self._timetable, self._relay, self._deliverer)
+        tell_receivers(self.database, self._timetable, self._deliverer)
         self._timetable.start()
 
     async def end(self) -> None:

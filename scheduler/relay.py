@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from control_plane.db.base import read_clock
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
@@ -19,14 +23,18 @@ class Relay:
         self._vault = vault
         self._views = views
 
-    async def relay_some(self) -> int:
-        """Relay the oldest events and return how many; 0 when none waits or another relay is at it.
+    async def is_waiting(self, session: AsyncSession) -> bool:
+        """Return whether an event waits."""
+        return await outbox.is_waiting(session)
 
-        A look that finds nothing takes no lock.
-        """
+    async def relay(self, session: AsyncSession, *, now: datetime) -> int:
+        """Relay the oldest events and return how many; 0 while another relay is at it."""
+        return await outbox.relay(session, self._vault, self._views, now=now, limit=BATCH)
+
+    async def relay_some(self) -> int:
+        """Relay the oldest events in a transaction of their own; a look in vain takes no lock."""
         async with self._database.reading() as session:
-            if not await outbox.is_waiting(session):
+            if not await self.is_waiting(session):
                 return 0
         async with self._database.transaction() as session:
-            now = await read_clock(session)
-            return await outbox.relay(session, self._vault, self._views, now=now, limit=BATCH)
+            return await self.relay(session, now=await read_clock(session))

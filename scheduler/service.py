@@ -112,8 +112,10 @@ async def run(world: World, settings: SchedulerSettings, stopped: asyncio.Event)
         timetable.on_change("recordings", tidier.put_recordings_away, sweep_s=SWEEP_S)
         timetable.on_change("apply trunks", keeper.apply, sweep_s=TRUNKS_S)
         relay = Relay(database, world.vault, world.views)
-        deliverer = Deliverer(database, world.vault, world.outbound, on_room=database.bell.ring)
-        tell_receivers(database, timetable, relay, deliverer)
+        deliverer = Deliverer(
+            database, world.vault, world.outbound, on_room=database.bell.ring, relay=relay
+        )
+        tell_receivers(database, timetable, deliverer)
         timetable.start()
         log.info("the scheduler runs", name=name)
         await stopped.wait()
@@ -122,16 +124,14 @@ async def run(world: World, settings: SchedulerSettings, stopped: asyncio.Event)
     log.info("the scheduler has stopped", name=name)
 
 
-def tell_receivers(
-    database: Database, timetable: Timetable, relay: Relay, deliverer: Deliverer
-) -> None:
+def tell_receivers(database: Database, timetable: Timetable, deliverer: Deliverer) -> None:
     """Relay events and deliver them, woken by their commit and by the next try's instant."""
 
     async def ring() -> None:
         database.bell.ring()
 
     async def tell() -> None:
-        while sum([await relay.relay_some(), await deliverer.deliver_due()]):
+        while await deliverer.deliver_due():
             pass
         due, now = await deliverer.next_due()
         if due is not None:
