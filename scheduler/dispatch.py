@@ -42,6 +42,8 @@ log = get_logger(__name__)
 
 FactAt = Callable[[datetime], AnyFact]
 _NOW = timedelta(milliseconds=1)
+_PROMPT = leases.LEASE / 4
+"""How soon after its mark an INVITE leaves, or not at all."""
 
 
 class Clock(Protocol):
@@ -176,8 +178,22 @@ class Dispatcher:
                 if early <= _NOW:
                     request = await self._mark(session, order, row, sip_trunk_id, now)
                     crash_points.here("before_mark_commit")
-                    return request
+                    break
             await self._clock.wait(early / timedelta(seconds=1))
+        if request is not None and await self._is_late(now):
+            await self._tell(
+                attempt, lambda at: AttemptAbandoned(at=at, reason=Cause.SCHEDULER_LOST)
+            )
+            return None
+        return request
+
+    async def _is_late(self, marked_at: datetime) -> bool:
+        """Return whether this process stood still since the mark.
+
+        Others may soon take the attempt for lost, and dial the order again.
+        """
+        async with self._database.reading() as session:
+            return await read_clock(session) - marked_at > _PROMPT
 
     async def _mark(
         self,
