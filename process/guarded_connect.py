@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
+import certifi
 from aiohappyeyeballs import AddrInfoType, start_connection
 
 from process.addresses import Allowed, check_addresses, plain_host
@@ -118,3 +119,10 @@ class Stream:
             case "client_addr":
                 return self._writer.get_extra_info("sockname")
         return None
+
+
+def trusted_authorities() -> ssl.SSLContext:
+    """Return a context that verifies servers by the system's authorities and certifi's."""
+    context = ssl.create_default_context()
+    context.load_verify_locations(certifi.where())
+    return context

@@ -12,18 +12,22 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, Protocol
 
-import certifi
 import httpcore
 import httpx
 from msgspec import Struct
 
 from process.addresses import Allowed, OutboundError, check_parts
 from process.bounded_body import Decoder, Undecodable
-from process.guarded_connect import GuardedBackend, Resolver, resolve_by_system
+from process.guarded_connect import (
+    GuardedBackend,
+    Resolver,
+    resolve_by_system,
+    trusted_authorities,
+)
+from process.idle_connections import Origin
 
 ACCEPTED = b"gzip, deflate"
 _IDLE_S = 20.0
-_MOST_IDLE = 64
 
 
 class TooLarge(OutboundError):
@@ -67,35 +71,6 @@ class Library(Protocol):
     TimeoutException: Any
 
 
-class _Origin:
-    """The idle connections to one scheme, host and port, the last used at the end."""
-
-    def __init__(self) -> None:
-        self.idle: list[Any] = []
-        self.used_at = 0.0
-
-    async def take(self) -> Any | None:
-        """Return a connection that the other side still keeps open, if there is one."""
-        while self.idle:
-            connection = self.idle.pop()
-            if not connection.has_expired():
-                return connection
-            await connection.aclose()
-        return None
-
-    async def give_back(self, connection: Any) -> None:
-        """Keep a connection whose answer was read to its end, and close any other."""
-        if connection.is_idle() and len(self.idle) < _MOST_IDLE:
-            self.idle.append(connection)
-        else:
-            await connection.aclose()
-
-    async def aclose(self) -> None:
-        """Close what is idle."""
-        while self.idle:
-            await self.idle.pop().aclose()
-
-
 class Outbound:
     """Sends requests within `limits` to addresses that are public or `allowed`."""
 
@@ -119,7 +94,7 @@ class Outbound:
         self._library = library
         self._tls = tls or trusted_authorities()
         self._backend = GuardedBackend(allowed, resolve)
-        self._origins: dict[tuple[bytes, bytes, int], _Origin] = {}
+        self._origins: dict[tuple[bytes, bytes, int], Origin] = {}
         self._swept_at = 0.0
 
     async def send(self, request: httpx.Request) -> Answer:
@@ -198,14 +173,14 @@ class Outbound:
             network_backend=self._backend,
         )
 
-    async def _origin(self, key: Any, now: float) -> _Origin:
+    async def _origin(self, key: Any, now: float) -> Origin:
         if now - self._swept_at > _IDLE_S:
             self._swept_at = now
             unused = [k for k, each in self._origins.items() if now - each.used_at > _IDLE_S]
             for each in [self._origins.pop(k) for k in unused]:
                 await each.aclose()
         name = (key.scheme, key.host, key.port)
-        origin = self._origins.setdefault(name, _Origin())
+        origin = self._origins.setdefault(name, Origin())
         origin.used_at = now
         return origin
 
@@ -228,7 +203,7 @@ class Body:
     """The bytes of an answer, decompressed, within the limits of its request."""
 
     def __init__(
-        self, outbound: Outbound, origin: _Origin, connection: Any, raw: Any, *, deadline: float
+        self, outbound: Outbound, origin: Origin, connection: Any, raw: Any, *, deadline: float
     ):
         self.decoder = Decoder(b"")
         self._outbound = outbound
@@ -323,10 +298,3 @@ def safe_client(outbound: Outbound, **options: Any) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         transport=SafeTransport(outbound), trust_env=False, follow_redirects=False, **options
     )
-
-
-def trusted_authorities() -> ssl.SSLContext:
-    """Return a context that verifies servers by the system's authorities and certifi's."""
-    context = ssl.create_default_context()
-    context.load_verify_locations(certifi.where())
-    return context
