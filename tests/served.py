@@ -29,7 +29,11 @@ async def served(folder: Path) -> AsyncIterator[Served]:
     """Yield the API after a first start in `folder`; nothing listens at LiveKit's address."""
     settings = Settings(
         storage=StorageSettings(data=str(folder)),
-        api=ApiSettings(embedded=True, worker_health_url="http://127.0.0.1:1/worker"),
+        api=ApiSettings(
+            embedded=True,
+            worker_health_url="http://127.0.0.1:1/worker",
+            requests_per_minute=1_000_000,
+        ),
         livekit=LiveKitSettings(url="ws://127.0.0.1:1", api_key="key", api_secret="s" * 32),
     )
     async with open_resources(settings) as resources:
