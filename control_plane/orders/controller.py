@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from litestar import Controller, MediaType, Request, Response, get, post
@@ -21,6 +22,7 @@ from control_plane.orders.batch import MOST_ROWS, BatchAnswer, PlaceCalls, place
 from control_plane.orders.explain import Explanation, explain
 from control_plane.orders.idempotency import HEADER, REPLAYED, request_key
 from control_plane.orders.intake import Answer
+from control_plane.orders.listing import Filter, page_of_orders
 from control_plane.orders.placing import Wish
 from control_plane.orders.schemas import CallEnvelope, CallPage, EventPage, PlaceCall
 from control_plane.orders.stream import stream
@@ -32,6 +34,9 @@ Limit = Annotated[int, QueryParameter(ge=1, le=200, description="How many at mos
 IdempotencyKey = Annotated[
     str | None,
     HeaderParameter(name=HEADER, description="Sent again, the same request changes nothing"),
+]
+Metadata = Annotated[
+    list[str] | None, QueryParameter(description="name:value that the metadata holds; all of them")
 ]
 Cursor = Annotated[str | None, QueryParameter(description="next_cursor of the page before")]
 
@@ -126,15 +131,27 @@ class OrderController(Controller):
         status: Annotated[list[str] | None, QueryParameter(description="Any of these")] = None,
         number: Annotated[str | None, QueryParameter(description="Either side's, in E.164")] = None,
         direction: Annotated[str | None, QueryParameter(description="inbound or outbound")] = None,
+        campaign_id: Annotated[str | None, QueryParameter(description="Of this campaign")] = None,
+        metadata: Metadata = None,
+        created_after: Annotated[datetime | None, QueryParameter(description="From then")] = None,
+        created_before: Annotated[datetime | None, QueryParameter(description="Until then")] = None,
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> CallPage:
         """Return orders, newest first."""
-        query = repository.page_of_orders(
-            principal.organization_id,
+        wanted = Filter(
             statuses=[_status(word) for word in status or []],
             number=_number(number) if number is not None else None,
             direction=_direction(direction) if direction is not None else None,
+            campaign_id=campaign_id,
+            metadata=tuple(_pair(text) for text in metadata or []),
+            created_after=_instant(created_after, "created_after"),
+            created_before=_instant(created_before, "created_before"),
+        )
+        query = page_of_orders(
+            principal.organization_id,
+            wanted,
+            dialect=database.engine.dialect.name,
             before=parse_id(cursor, what="call", field="cursor") if cursor is not None else None,
             limit=limit + 1,
         )
@@ -242,6 +259,19 @@ def _answered(answer: Answer) -> Response[Any]:
 def _number(text: str) -> str:
     """Return the number; a + that was not escaped arrives as a space."""
     return e164(f"+{text[1:]}" if text.startswith(" ") else text, field="number")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name:
+        raise BadInput("write metadata as name:value, such as city:Berlin", field="metadata")
+    return name, value
+
+
+def _instant(given: datetime | None, field: str) -> datetime | None:
+    if given is not None and given.tzinfo is None:
+        raise BadInput(f"{field} needs a zone: write it as 2026-01-31T12:00:00Z", field=field)
+    return given
 
 
 def _direction(word: str) -> Direction:

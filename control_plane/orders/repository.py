@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, func, or_, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.models.attempt import Attempt
@@ -14,7 +14,7 @@ from control_plane.db.models.history import CallEventRow
 from control_plane.db.models.trunk import Trunk, TrunkPace
 from control_plane.domain.attempt import AttemptStatus, RecordingState
 from control_plane.domain.brief import Direction
-from control_plane.domain.call_order import WAITING, OrderStatus
+from control_plane.domain.call_order import WAITING
 from control_plane.domain.errors import NotFound
 from control_plane.domain.events import Role
 
@@ -125,30 +125,6 @@ async def get_order(session: AsyncSession, organization_id: str, order_id: str) 
     if order is None:
         raise NotFound(f"there is no call with the id {order_id}", field="id")
     return order
-
-
-def page_of_orders(
-    organization_id: str,
-    *,
-    statuses: Collection[OrderStatus] = (),
-    number: str | None = None,
-    direction: Direction | None = None,
-    before: str | None = None,
-    limit: int,
-) -> Select[CallOrder]:
-    """Return the query for a page of orders, newest first, older than the order `before`."""
-    query = select(CallOrder).where(CallOrder.organization_id == organization_id)
-    if statuses:
-        query = query.where(CallOrder.status.in_(statuses))
-    if number is not None:
-        query = query.where(
-            or_(CallOrder.to_phone_number == number, CallOrder.from_phone_number == number)
-        )
-    if direction is not None:
-        query = query.where(CallOrder.direction == direction)
-    if before is not None:
-        query = query.where(CallOrder.id < before)
-    return query.order_by(CallOrder.id.desc()).limit(limit)
 
 
 async def attempts_of(
