@@ -18,6 +18,7 @@ from agent.ending import Ending, Verdict, report_end
 from agent.keys import KeyCollector
 from agent.limits import SilenceWatch, hold_max_duration, played
 from agent.persona import Persona
+from agent.prompt import render
 from agent.reporter import Reporter
 from agent.transcript import Transcriber
 from control_plane.domain.brief import LOST_ATTRIBUTE, CallBrief
@@ -87,7 +88,13 @@ class Call:
         spec = self._brief.assistant
         watchers = [
             asyncio.create_task(
-                hold_max_duration(spec, self._session, self.ending, answered_at),
+                hold_max_duration(
+                    spec.max_call_duration_secs,
+                    render(spec.max_duration_end_message or "", self._brief.prompt_variables),
+                    self._session,
+                    self.ending,
+                    answered_at,
+                ),
                 name="max duration",
             ),
             asyncio.create_task(self._greet(persona), name="greeting"),
@@ -123,7 +130,9 @@ class Call:
         )
         if current is not None:
             await played(current, PLAYOUT_LIMIT_S)
-        sentence = self._brief.assistant.end_of_call_sentence
+        sentence = render(
+            self._brief.assistant.end_of_call_sentence or "", self._brief.prompt_variables
+        )
         if sentence or not already_spoke:
             handle = self._session.say(sentence or CLOSING, allow_interruptions=False)
             await played(handle, PLAYOUT_LIMIT_S)

@@ -30,11 +30,12 @@ async def played(speech: SpeechHandle, limit_s: float) -> None:
 
 
 async def hold_max_duration(
-    spec: AssistantSpec, session: AgentSession[Any], ending: Ending, answered_at: float
+    limit_s: int, message: str, session: AgentSession[Any], ending: Ending, answered_at: float
 ) -> None:
-    """End the call when `max_call_duration_secs` have passed since `answered_at` (monotonic)."""
-    limit_s = spec.max_call_duration_secs
-    message = spec.max_duration_end_message
+    """End the call when `limit_s` have passed since `answered_at` (monotonic).
+
+    `message`, where there is one, is spoken so that it ends by then.
+    """
     reserve_s = min(FAREWELL_S, limit_s / 2) if message else 0.0
     await _until(answered_at + limit_s - reserve_s)
     if message:

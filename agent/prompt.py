@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from control_plane.domain.assistant import AssistantSpec, FaqItem
-
-_PLACEHOLDER = re.compile(r"\{\{\s*([\w.-]+)\s*\}\}")
+from control_plane.domain.placeholders import fill
 
 _MANNERS = (
     "You are on the telephone. Speak in short, plain sentences, without lists or markup. "
@@ -23,7 +21,7 @@ _END_WITH_GOODBYE = "When the conversation is over, say goodbye and call the too
 
 def render(text: str, variables: Mapping[str, str]) -> str:
     """Return `text` with each `{{name}}` replaced by its value, by nothing when it has none."""
-    return _PLACEHOLDER.sub(lambda match: variables.get(match.group(1), ""), text)
+    return fill(text, variables)
 
 
 def instructions(spec: AssistantSpec, variables: Mapping[str, str]) -> str:

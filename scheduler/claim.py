@@ -18,7 +18,7 @@ from control_plane.db.engine import Database
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.trunk import Trunk, TrunkPace
-from control_plane.domain.assistant import Provider
+from control_plane.domain.assistant import Provider, why_mute
 from control_plane.domain.attempt import (
     AttemptStatus,
     RecordingState,
@@ -183,21 +183,18 @@ async def _attempt(
         await lifecycle.apply(session, order, attempt, failure)
         return None
     missing = await missing_keys(session, order.organization_id, version.spec)
-    if missing:
-        await lifecycle.apply(session, order, attempt, _no_key(missing, now))
-        return None
-    return attempt
+    mute = why_mute(version.spec) or (_no_key(missing) if missing else None)
+    if mute is None:
+        return attempt
+    # Nobody is called by an agent that could not speak; waiting would not help.
+    gave_up = AttemptAbandoned(at=now, reason=Cause.PROVIDER_FAILED, detail=mute, hopeless=True)
+    await lifecycle.apply(session, order, attempt, gave_up)
+    return None
 
 
-def _no_key(missing: Sequence[Provider], now: datetime) -> AttemptAbandoned:
-    """Nobody is called by an agent that could not speak; waiting would bring no key."""
+def _no_key(missing: Sequence[Provider]) -> str:
     remedies = " and ".join(f"`offhook provider set {name}`" for name in missing)
-    return AttemptAbandoned(
-        at=now,
-        reason=Cause.PROVIDER_FAILED,
-        detail=f"no key for {', '.join(missing)}: run {remedies}, then order the call again",
-        hopeless=True,
-    )
+    return f"no key for {', '.join(missing)}: run {remedies}, then order the call again"
 
 
 async def _row(

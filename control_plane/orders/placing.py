@@ -205,7 +205,9 @@ class Placer:
         request, owner = wish.request, wish.organization_id
         if request.assistant_id is None and request.assistant is not None:
             spec = merge(request.assistant)
-            stored = await specs.store(self._session, self._vault, owner, spec, now=self._now)
+            stored = await specs.store(
+                self._session, self._vault, owner, spec, now=self._now, within="assistant."
+            )
             made = await versions.add(self._session, owner, None, 0, stored, now=self._now)
             return _Speaker(None, 0, made, await versions.get(self._session, made))
         key = None
