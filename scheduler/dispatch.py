@@ -171,10 +171,12 @@ class Dispatcher:
             async with self._database.transaction() as session:
                 order, row = await leases.hold(session, attempt.id, epoch=attempt.epoch)
                 now = await read_clock(session)
+                trunk = await session.get_one(Trunk, row.trunk_id)
                 if row.invite_at is None:
-                    trunk = await session.get_one(Trunk, row.trunk_id)
                     row.invite_at = await pace.reserve(session, trunk, now)
                 early = row.invite_at - now
+                if early <= _NOW:
+                    early = await pace.leave(session, trunk, now)
                 if early <= _NOW:
                     request = await self._mark(session, order, row, sip_trunk_id, now)
                     crash_points.here("before_mark_commit")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
@@ -52,6 +53,8 @@ class Database:
         if waker is None and self.is_sqlite:
             waker = SocketWaker(wake_folder)
         self._waker = waker
+        # SQLite has one writer: who waits in line here need not ask it again and again.
+        self._turn = asyncio.Lock() if self.is_sqlite else None
         self._reader = self.engine.execution_options(**{_READ_ONLY: True})
 
     @contextlib.asynccontextmanager
@@ -60,7 +63,10 @@ class Database:
 
         After the commit the other processes are woken if `wake(session)` was called.
         """
-        async with AsyncSession(self.engine, expire_on_commit=False, info=self._info) as session:
+        async with (
+            self._turn or contextlib.nullcontext(),
+            AsyncSession(self.engine, expire_on_commit=False, info=self._info) as session,
+        ):
             async with session.begin():
                 yield session
                 woken = session.info.get(_WAKE, False)

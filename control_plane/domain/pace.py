@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 _MARGIN = 1.02
@@ -23,6 +24,23 @@ def reserve(
     """Return the instant of the next INVITE, and the one after which another may follow."""
     instant = now if free_at is None else max(free_at, now)
     return instant, instant + timedelta(seconds=_MARGIN / calls_per_second)
+
+
+def may_leave(
+    invites: Sequence[int], now: int, *, calls_per_second: float
+) -> tuple[int, list[int]]:
+    """Return how long an INVITE must still wait, and the INVITEs to remember if it need not.
+
+    However late the ones before it left, no second sees more than the trunk takes. Times are
+    microseconds.
+    """
+    at_once = max(1, int(calls_per_second))
+    span = int(at_once / calls_per_second * _MARGIN * 1_000_000)
+    if len(invites) >= at_once:
+        wait = invites[-at_once] + span - now
+        if wait > 0:
+            return wait, list(invites)
+    return 0, [*invites[-at_once:], now]
 
 
 def most_preparing(calls_per_second: float) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
 from sqlalchemy import delete, select, update
@@ -20,6 +20,8 @@ from control_plane.domain.retry import back_off
 from control_plane.domain.waiting import Cause
 from process.logs import get_logger
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 log = get_logger(__name__)
 
 
@@ -41,7 +43,9 @@ async def lock(session: AsyncSession, trunk_id: str, *, wait: bool = True) -> Tr
     if row is None and (wait or await session.scalar(query) is None):
         try:
             async with session.begin_nested():
-                session.add(TrunkPace(trunk_id=trunk_id, recent="", failures_in_a_row=0))
+                session.add(
+                    TrunkPace(trunk_id=trunk_id, invites=[], recent="", failures_in_a_row=0)
+                )
         except IntegrityError:
             log.debug("another process made the row", trunk_id=trunk_id)
         row = await session.scalar(locking)
@@ -55,6 +59,14 @@ async def reserve(session: AsyncSession, trunk: Trunk, now: datetime) -> datetim
         row.invite_free_at, now, calls_per_second=trunk.calls_per_second
     )
     return instant
+
+
+async def leave(session: AsyncSession, trunk: Trunk, now: datetime) -> timedelta:
+    """Return how long the INVITE must still wait; zero: it leaves now, and is remembered."""
+    row = await _locked(session, trunk.id)
+    at = (now - _EPOCH) // _MICROSECOND
+    wait, row.invites = pace.may_leave(row.invites, at, calls_per_second=trunk.calls_per_second)
+    return wait * _MICROSECOND
 
 
 async def took_the_call(session: AsyncSession, trunk_id: str) -> None:

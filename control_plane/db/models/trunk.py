@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from control_plane.db.base import Base, id_column
+from control_plane.db.base import Base, Json, id_column
 
 CALLS_PER_SECOND = 1.0
 MAX_CONCURRENT_CALLS = 10
@@ -67,7 +67,8 @@ class TrunkPace(Base):
     __tablename__ = "trunk_pace"
 
     trunk_id: Mapped[str] = mapped_column(ForeignKey("trunk.id"), primary_key=True)
-    invite_free_at: Mapped[datetime | None]  # before it, no further INVITE
+    invite_free_at: Mapped[datetime | None]  # before it, no further INVITE is planned
+    invites: Mapped[list[int]] = mapped_column(Json)  # the last ones, µs since 1970, oldest first
     recent: Mapped[str] = mapped_column(String(20), default="")
     failures_in_a_row: Mapped[int] = mapped_column(default=0)
     blocked_until: Mapped[datetime | None]

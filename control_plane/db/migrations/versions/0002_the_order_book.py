@@ -201,6 +201,7 @@ def upgrade() -> None:
         "trunk_pace",
         sa.Column("trunk_id", sa.String(length=36), nullable=False),
         sa.Column("invite_free_at", sa.BigInteger(), nullable=True),
+        sa.Column("invites", sa.Text(), nullable=False),
         sa.Column("recent", sa.String(length=20), nullable=False),
         sa.Column("failures_in_a_row", sa.Integer(), nullable=False),
         sa.Column("blocked_until", sa.BigInteger(), nullable=True),
