@@ -143,9 +143,9 @@ async def listen_on_postgresql(dsn: str, bell: Bell) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        while not task.done():  # asyncpg may take a cancellation for its own timeout
+            task.cancel()
+            await asyncio.wait([task], timeout=1.0)
 
 
 async def _keep_listening(dsn: str, bell: Bell) -> None:

@@ -15,6 +15,7 @@ from control_plane.db.base import read_clock
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.ledger import DoNotCall, KeyUsage
+from control_plane.db.models.organization import Organization
 from control_plane.db.models.trunk import Trunk, TrunkPace
 from control_plane.domain.brief import DispatchMetadata
 from control_plane.domain.call_order import OrderStatus
