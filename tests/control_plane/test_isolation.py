@@ -1,0 +1,235 @@
+"""No organization sees, changes or guesses what belongs to another: every operation is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+from litestar import Litestar
+
+from control_plane.app import Resources, create_public_app
+from control_plane.auth import make_key
+from control_plane.db.models.organization import Organization
+from control_plane.domain.ids import new_id
+from control_plane.first_start import RECEPTIONIST
+from tests import factories
+
+pytestmark = pytest.mark.db
+
+NUMBER = "+12025550123"
+SECRET_NAME = "belongs-to-a"
+OPEN = ("/health", "/schema", "/livekit")
+# What an id in a path names, and what A must make first so that there is one.
+MAKERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "call_id": ("/call", {"phone_number": NUMBER, "metadata": {"x": SECRET_NAME}}),
+    "assistant_id": ("/assistant", {"name": SECRET_NAME, "prompt": "Hi."}),
+    "trunk_id": (
+        "/trunk",
+        {
+            "direction": "outbound",
+            "name": SECRET_NAME,
+            "address": "192.0.2.1",
+            "numbers": ["+12025550177"],
+        },
+    ),
+    "number_id": ("/number", {"phone_number": "+12025550178"}),
+    "key_id": ("/keys", {"name": SECRET_NAME}),
+    "webhook_id": ("/webhook", {"url": f"https://example.com/{SECRET_NAME}"}),
+    "campaign_id": ("/campaign", {"name": SECRET_NAME}),
+    "entry_id": ("/do-not-call", {"phone_number": "+12025550179", "reason": SECRET_NAME}),
+    "consent_id": ("/consent", {"phone_number": "+12025550179", "basis": SECRET_NAME}),
+}
+WITHOUT_AN_OWNER = {"name"}
+"""Path parameters that name no row: the provider, which each organization has for itself."""
+
+
+def find_id(value: Any) -> str | None:
+    """Return the id in an answer that made something."""
+    if isinstance(value, dict):
+        if isinstance(value.get("id"), str):
+            return str(value["id"])
+        for inner in value.values():
+            found = find_id(inner)
+            if found is not None:
+                return found
+    if isinstance(value, list) and value:
+        return find_id(value[0])
+    return None
+
+
+def operations(app: Litestar) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield (method, path, path parameters) of every operation that needs a key."""
+    for path, item in (app.openapi_schema.paths or {}).items():
+        if path.startswith(OPEN):
+            continue
+        for method in ("get", "post", "put", "patch", "delete"):
+            operation = getattr(item, method)
+            if operation is not None:
+                names = [p.name for p in operation.parameters or [] if p.param_in == "path"]
+                yield method, path, names
+
+
+async def stranger(resources: Resources) -> str:
+    """Return the key of another organization, which has everything a call needs."""
+    now, owner = datetime.now(UTC), new_id()
+    key, whole = make_key(owner, name="b", scopes=["admin", "calls"], now=now)
+    async with resources.database.transaction() as session:
+        session.add(Organization(id=owner, name="b", created_at=now))
+        await session.flush()
+        session.add(key)
+    return whole
+
+
+async def test_a_stranger_finds_nothing(api: httpx.AsyncClient, resources: Resources) -> None:
+    app = create_public_app(resources)
+    ids = await _make_everything(api, app)
+    headers = {"Authorization": f"Bearer {await stranger(resources)}"}
+    transport = httpx.ASGITransport(app)
+    asked = 0
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://api", headers=headers
+    ) as other:
+        # Lists first: later the stranger's own audit log tells the ids that it tried.
+        for method, path, names in sorted(operations(app), key=lambda each: len(each[2])):
+            owned = [name for name in names if name not in WITHOUT_AN_OWNER]
+            url = path
+            for name in names:
+                url = url.replace(f"{{{name}}}", ids.get(name, "openai"))
+            if not owned and method != "get":
+                continue  # it makes something of the stranger's own
+            answer = await other.request(method, url, json={} if method != "get" else None)
+            asked += 1
+            assert SECRET_NAME not in answer.text, f"{method} {url}"
+            assert RECEPTIONIST.name not in answer.text, f"{method} {url}"
+            assert not any(key in answer.text for key in _ids_told(ids, url)), f"{method} {url}"
+            if owned:
+                assert answer.status_code in (404, 400, 422), f"{method} {url}: {answer.text}"
+    assert asked > 40
+    for name, (path, _body) in MAKERS.items():
+        if name in ids and name != "entry_id":
+            assert (await api.get(path)).status_code == 200  # nothing was harmed
+
+
+async def test_every_id_in_a_path_is_tried(api: httpx.AsyncClient, resources: Resources) -> None:
+    app = create_public_app(resources)
+    ids = await _make_everything(api, app)
+    named = {name for _method, _path, names in operations(app) for name in names}
+    assert named - WITHOUT_AN_OWNER <= set(ids)
+
+
+async def _make_everything(api: httpx.AsyncClient, app: Litestar) -> dict[str, str]:
+    """Return an id of A's for each path parameter."""
+    paths = set(app.openapi_schema.paths or {})
+    ids: dict[str, str] = {}
+    for name, (path, body) in MAKERS.items():
+        if path not in paths:
+            continue
+        if name == "campaign_id":
+            body = {**body, "assistant_id": ids["assistant_id"]}
+        answer = await api.post(path, json=body)
+        assert answer.status_code < 300, answer.text
+        found = find_id(answer.json())
+        assert found is not None, answer.text
+        ids[name] = found
+    # Attempts and deliveries are made by the scheduler; a stranger may know the id of none.
+    call = (await api.get(f"/call/{ids['call_id']}")).json()["call"]
+    ids |= {"recording_id": call["id"], "attempt_id": call["id"], "delivery_id": call["id"]}
+    return ids
+
+
+def _ids_told(ids: dict[str, str], url: str) -> list[str]:
+    """Return A's ids that the stranger did not send itself."""
+    return [value for value in ids.values() if value not in url]
+
+
+@pytest.mark.parametrize("scope", ["calls", "admin"])
+async def test_a_key_does_what_its_scope_allows(
+    api: httpx.AsyncClient, resources: Resources, scope: str
+) -> None:
+    made = (await api.post("/keys", json={"name": "k", "scopes": [scope]})).json()
+    headers = {"Authorization": f"Bearer {made['key']}"}
+    calls = await api.get("/call", headers=headers)
+    trunks = await api.get("/trunk", headers=headers)
+    assert (calls.status_code, trunks.status_code) == (
+        (200, 403) if scope == "calls" else (403, 200)
+    )
+
+
+async def test_a_key_is_stored_hashed_and_shown_once(
+    api: httpx.AsyncClient, resources: Resources
+) -> None:
+    made = (await api.post("/keys", json={"name": "k"})).json()
+    listed = (await api.get("/keys")).json()["keys"]
+    [again] = [key for key in listed if key["id"] == made["id"]]
+    assert again["key"] is None
+    assert made["key"].startswith(made["prefix"])
+    secret = made["key"].removeprefix(made["prefix"])
+    async with resources.database.engine.connect() as connection:
+        rows = (await connection.exec_driver_sql("SELECT * FROM api_key")).all()
+    assert secret not in str(rows)
+
+
+async def test_a_rotated_key_works_until_its_grace_is_over(api: httpx.AsyncClient) -> None:
+    old = (await api.post("/keys", json={"name": "k", "requests_per_minute": 500})).json()
+    new = (await api.post(f"/keys/{old['id']}/rotate", json={"grace_secs": 3600})).json()
+    assert (new["name"], new["requests_per_minute"]) == ("k", 500)
+    for key in (old, new):
+        answer = await api.get("/call", headers={"Authorization": f"Bearer {key['key']}"})
+        assert answer.status_code == 200
+    again = await api.post(f"/keys/{old['id']}/rotate", json={})
+    assert again.status_code == 409
+    await api.delete(f"/keys/{old['id']}")
+    answer = await api.get("/call", headers={"Authorization": f"Bearer {old['key']}"})
+    assert answer.status_code == 401
+    last = (await api.post(f"/keys/{new['id']}/rotate", json={"grace_secs": 0})).json()
+    answer = await api.get("/call", headers={"Authorization": f"Bearer {new['key']}"})
+    assert answer.status_code == 401
+    answer = await api.get("/call", headers={"Authorization": f"Bearer {last['key']}"})
+    assert answer.status_code == 200
+
+
+async def test_a_key_asks_no_more_often_than_it_may(api: httpx.AsyncClient) -> None:
+    made = (await api.post("/keys", json={"name": "k", "requests_per_minute": 5})).json()
+    headers = {"Authorization": f"Bearer {made['key']}"}
+    answers = [await api.get("/call", headers=headers) for _ in range(6)]
+    assert [answer.status_code for answer in answers] == [200] * 5 + [429]
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 12
+    assert answers[-1].json()["code"] == "too_many_requests"
+    changed = await api.patch(f"/keys/{made['id']}", json={"requests_per_minute": None})
+    assert changed.json()["requests_per_minute"] is None
+    assert (await api.get("/call", headers=headers)).status_code == 200
+
+
+async def test_who_guesses_keys_is_slowed_down(api: httpx.AsyncClient) -> None:
+    wrong = {"Authorization": "Bearer ok_0000000000_guess"}
+    statuses = [(await api.get("/call", headers=wrong)).status_code for _ in range(12)]
+    assert statuses[:10] == [401] * 10
+    assert statuses[-1] == 429
+    assert (await api.get("/call")).status_code == 200  # a right key is not held back
+
+
+async def test_changes_are_in_the_audit_log(api: httpx.AsyncClient) -> None:
+    await api.post("/assistant", json={"name": "A", "prompt": "Hi."})
+    await api.post("/trunk", json={"direction": "outbound", "name": "nothing else"})
+    await api.get("/assistant")
+    await api.post("/call", json={"phone_number": NUMBER})
+    entries = (await api.get("/audit")).json()["entries"]
+    told = [(e["operation"], e["method"], e["path"], e["status"]) for e in entries]
+    assert told == [
+        ("createTrunk", "POST", "/trunk", 422),
+        ("createAssistant", "POST", "/assistant", 201),
+    ]
+    keys = (await api.get("/keys")).json()["keys"]
+    assert entries[0]["key_id"] == keys[0]["id"]
+    page = (await api.get("/audit", params={"limit": 1})).json()
+    rest = (await api.get("/audit", params={"cursor": page["next_cursor"]})).json()
+    assert [e["id"] for e in page["entries"] + rest["entries"]] == [e["id"] for e in entries]
+
+
+async def test_the_last_use_of_a_key_is_noted(api: httpx.AsyncClient) -> None:
+    before = factories.ago(seconds=5)
+    [key] = (await api.get("/keys")).json()["keys"]
+    assert datetime.fromisoformat(key["last_used_at"]) > before
