@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.assistants import versions
 from control_plane.db.base import read_clock
-from control_plane.db.engine import Database
+from control_plane.db.engine import Database, wake
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.trunk import Trunk, TrunkPace
@@ -152,6 +152,7 @@ async def _start(
     way = (await keeper.house(order.organization_id)).route(order.from_phone_number)
     if way is not None and way.trunk.id != order.trunk_id:
         order.trunk_id, order.due_at = way.trunk.id, now  # it goes on in that trunk's lane
+        wake(session)
         return None
     if way is not None and await _is_stopped_there(session, way, order):
         await lifecycle.apply(

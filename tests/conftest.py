@@ -52,6 +52,17 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"postgresql+asyncpg://postgres@{address}/{name}"
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def bare_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a database without any schema is."""
+    if request.param == "sqlite":
+        return f"sqlite+aiosqlite:///{tmp_path / 'bare.db'}"
+    address = request.getfixturevalue("postgres")
+    name = f"t{uuid.uuid4().hex}"
+    _elsewhere(_administer(address, f'CREATE DATABASE "{name}"'))
+    return f"postgresql+asyncpg://postgres@{address}/{name}"
+
+
 @pytest.fixture
 async def database(database_url: str, tmp_path: Path) -> AsyncIterator[Database]:
     """An empty database with the schema of this release, listening for wake-ups."""

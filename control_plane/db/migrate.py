@@ -33,8 +33,8 @@ class SchemaTooNew(Exception):
         self.revision = revision
 
 
-async def migrate(database: Database) -> None:
-    """Apply every missing migration.
+async def migrate(database: Database, *, to: str | None = None) -> None:
+    """Apply every missing migration, or those up to the revision `to`.
 
     Raises:
         SchemaTooNew: the schema is from a newer release.
@@ -45,7 +45,7 @@ async def migrate(database: Database) -> None:
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS))
     scripts = ScriptDirectory.from_config(config)
-    head = scripts.get_current_head()
+    head = to or scripts.get_current_head()
     async with database.engine.connect() as connection:
         current = await connection.run_sync(_revision)
     if current == head:
@@ -56,7 +56,7 @@ async def migrate(database: Database) -> None:
     if path is not None and current is not None:
         await asyncio.to_thread(back_up, path, path.with_name(f"{path.name}.before-{head}.bak"))
     async with database.engine.begin() as connection:
-        await connection.run_sync(_upgrade, config)
+        await connection.run_sync(_upgrade, config, head)
     log.info("the database schema is up to date", revision=head, before=current)
 
 
@@ -69,11 +69,11 @@ def _revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def _upgrade(connection: Connection, config: Config) -> None:
+def _upgrade(connection: Connection, config: Config, revision: str | None) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, revision or "head")
 
 
 def back_up(path: Path, target: Path) -> None:

@@ -1,0 +1,141 @@
+"""From an empty database, and from one of the release before with its orders in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, MetaData, select
+
+from control_plane.assistants import versions
+from control_plane.db.engine import Database
+from control_plane.db.migrate import migrate
+from control_plane.db.models.assistant import Assistant
+from control_plane.db.models.call_order import CallOrder
+from control_plane.domain.call_order import OrderStatus
+from control_plane.domain.ids import new_id
+from control_plane.orders.views import CallViews
+from scheduler.claim import claim
+from tests import factories
+
+pytestmark = pytest.mark.db
+
+SPEC = {"name": "Ann", "prompt": "Be kind."}
+PLACED = 1_700_000_000_000_000  # µs
+
+
+def order(owner: str, **fields: Any) -> dict[str, Any]:
+    """Return a row of the release before."""
+    return {
+        "id": new_id(),
+        "organization_id": owner,
+        "direction": "outbound",
+        "status": "queued_for_calling",
+        "to_phone_number": factories.NUMBER,
+        "assistant_version": 0,
+        "spec": json.dumps(SPEC),
+        "prompt_variables": "{}",
+        "call_metadata": '{"a": "b"}',
+        "force_now": False,
+        "epoch": 0,
+        "calls_count": 0,
+        "uncounted_in_a_row": 0,
+        "event_count": 0,
+        "due_at": PLACED,
+        "created_at": PLACED,
+        "updated_at": PLACED,
+        **fields,
+    }
+
+
+def fill(connection: Connection, rows: dict[str, list[dict[str, Any]]]) -> None:
+    """Write rows as the release before wrote them."""
+    tables = MetaData()
+    tables.reflect(connection)
+    for name, values in rows.items():
+        connection.execute(tables.tables[name].insert(), values)
+
+
+async def test_orders_of_the_release_before_are_carried_over(bare_url: str, tmp_path: Path) -> None:
+    database = Database(bare_url, wake_folder=tmp_path / "wake")
+    await migrate(database, to="0001")
+    owner, speaker = new_id(), new_id()
+    waiting = order(owner)
+    named = order(owner, assistant_id=speaker, assistant_version=3, spec=json.dumps(
+        {**SPEC, "prompt": "As it was."}
+    ))  # fmt: skip
+    done = order(owner, status="completed", due_at=None, calls_count=1)
+    stamps = {"created_at": PLACED, "updated_at": PLACED}
+    async with database.engine.begin() as connection:
+        await connection.run_sync(
+            fill,
+            {
+                "organization": [{"id": owner, "name": "a", "created_at": PLACED}],
+                "assistant": [
+                    {
+                        "id": speaker, "organization_id": owner, "name": "Ann", "version": 4,
+                        "spec": json.dumps(SPEC), "is_default": True, **stamps,
+                    }
+                ],
+                "trunk": [
+                    {
+                        "id": new_id(), "organization_id": owner, "direction": "outbound",
+                        "name": "t", "address": "127.0.0.1", "transport": "udp",
+                        "numbers": json.dumps([factories.OURS]), "allowed_addresses": "[]",
+                        "is_default": True, "sip_trunk_id": "ST_1", **stamps,
+                    }
+                ],
+                "call_order": [waiting, named, done],
+            },
+        )  # fmt: skip
+    await migrate(database)
+    async with database.reading() as session:
+        rows = {row.id: row for row in await session.scalars(select(CallOrder))}
+        assert set(rows) == {waiting["id"], named["id"], done["id"]}
+        [current] = await session.scalars(select(Assistant))
+        assert current.version_id is not None
+        assert (await versions.get(session, current.version_id)).spec.prompt == "Be kind."
+        kept = await versions.get(session, rows[named["id"]].assistant_version_id)
+        assert kept.spec.prompt == "As it was."
+        views = await CallViews("http://api").load(session, list(rows.values()))
+    assert all(view.metadata == {"a": "b"} for view in views)
+    assert rows[done["id"]].status is OrderStatus.COMPLETED
+    assert rows[done["id"]].deadline_at is None
+    assert rows[waiting["id"]].deadline_at is not None
+    await database.close()
+
+
+async def test_a_waiting_order_of_the_release_before_is_dialled(
+    bare_url: str, tmp_path: Path
+) -> None:
+    database = Database(bare_url, wake_folder=tmp_path / "wake")
+    await migrate(database, to="0001")
+    owner = new_id()
+    now = int(factories.ago().timestamp() * 1_000_000)
+    row = order(owner, due_at=now, created_at=now, updated_at=now)
+    trunk = {
+        "id": new_id(), "organization_id": owner, "direction": "outbound", "name": "t",
+        "address": "127.0.0.1", "transport": "udp", "numbers": json.dumps([factories.OURS]),
+        "allowed_addresses": "[]", "is_default": True, "sip_trunk_id": "ST_1",
+        "created_at": now, "updated_at": now,
+    }  # fmt: skip
+    async with database.engine.begin() as connection:
+        await connection.run_sync(
+            fill,
+            {
+                "organization": [{"id": owner, "name": "a", "created_at": now}],
+                "trunk": [trunk],
+                "call_order": [row],
+            },
+        )
+    await migrate(database)
+    claimed = []
+    while some := await claim(database, limit=5):
+        claimed += some
+    # Its lane was not known before: the first look gives it one, the second takes it.
+    assert [attempt.order_id for attempt in claimed] in ([], [row["id"]])
+    claimed += await claim(database, limit=5)
+    assert [attempt.order_id for attempt in claimed] == [row["id"]]
+    await database.close()
