@@ -29,6 +29,7 @@ from control_plane.health_controller import HealthController
 from control_plane.internal.controller import InternalController
 from control_plane.keys.controller import KeyController
 from control_plane.keys.ring import KeyRing
+from control_plane.ledgers.controller import ConsentController, DoNotCallController
 from control_plane.livekit_hooks import LiveKitHookController
 from control_plane.metrics import MetricsController
 from control_plane.openapi import add_problems, use_exact_types
@@ -117,6 +118,8 @@ def create_public_app(resources: Resources) -> Litestar:
         OrganizationController,
         AuditController,
         RecordingController,
+        DoNotCallController,
+        ConsentController,
         WebhookController,
         DeliveryController,
     ]
