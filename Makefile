@@ -34,6 +34,7 @@ format: venv-dev  ## Format the code
 	@$(VENV)/bin/ruff check --fix -q . ; $(VENV)/bin/ruff format .
 
 bench: venv-dev livekit  ## Measure: make bench ONLY=gateway
+	@$(PIP_INSTALL) --no-deps -r requirements/bench.txt  # the peers
 	@$(PY) -m bench $(ONLY)
 
 down: venv-run  ## Stop what `make up` started

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from bench.rows import LATEST, PAGE, ROOT, Row, store
 
-BENCHES = ("calls", "gateway", "webhooks")
+BENCHES = ("calls", "gateway", "orders", "dispatch", "webhooks")
 
 
 def main() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
+from enum import Enum, auto
 
 import msgspec
+from sqlalchemy import select
 
 from control_plane.db.engine import Database
 from control_plane.db.models.attempt import Attempt
@@ -27,6 +29,12 @@ class NotReady(Exception):
         self.reason = reason
 
 
+class _State(Enum):
+    AWAITED = auto()
+    READY = auto()
+    GAVE_UP = auto()
+
+
 class Preparer:
     """Makes rooms and waits for their agents."""
 
@@ -37,6 +45,10 @@ class Preparer:
         self._rooms = rooms
         self._signer = signer
         self._ready_timeout_s = ready_timeout_s
+        self._waiting: set[str] = set()
+        self._states: dict[str, _State] = {}
+        self._looking = asyncio.Lock()
+        self._looked_at = -1
 
     async def prepare(self, attempt: Attempt) -> None:
         """Return once the attempt's agent is ready.
@@ -67,12 +79,42 @@ class Preparer:
         crash_points.here("after_ready")
 
     async def _ready(self, attempt_id: str) -> None:
-        while True:
-            heard = self._database.bell.count
-            async with self._database.reading() as session:
-                row = await session.get_one(Attempt, attempt_id)
-            if row.closed_at is not None or row.agent_ended_at is not None:
-                raise NotReady(Cause.AGENT_GAVE_UP)
-            if row.agent_ready_at is not None:
-                return
-            await self._database.bell.wait(since=heard, timeout_s=_SWEEP_S)
+        self._waiting.add(attempt_id)
+        try:
+            while True:
+                heard = self._database.bell.count
+                state = await self._state(attempt_id, heard)
+                if state is _State.GAVE_UP:
+                    raise NotReady(Cause.AGENT_GAVE_UP)
+                if state is _State.READY:
+                    return
+                await self._database.bell.wait(since=heard, timeout_s=_SWEEP_S)
+        finally:
+            self._waiting.discard(attempt_id)
+            self._states.pop(attempt_id, None)
+
+    async def _state(self, attempt_id: str, heard: int) -> _State:
+        """Return how far an agent is; the first who asks after a ring looks for all who wait."""
+        async with self._looking:
+            if self._looked_at < heard or attempt_id not in self._states:
+                self._looked_at = self._database.bell.count
+                async with self._database.reading() as session:
+                    rows = await session.execute(
+                        select(
+                            Attempt.id,
+                            Attempt.agent_ready_at,
+                            Attempt.agent_ended_at,
+                            Attempt.closed_at,
+                        ).where(Attempt.id.in_(self._waiting))
+                    )
+                    for key, ready, ended, closed in rows:
+                        self._states[key] = _state_of(ready, ended, closed)
+            return self._states[attempt_id]
+
+
+def _state_of(
+    ready_at: datetime | None, ended_at: datetime | None, closed_at: datetime | None
+) -> _State:
+    if ended_at is not None or closed_at is not None:
+        return _State.GAVE_UP
+    return _State.READY if ready_at is not None else _State.AWAITED

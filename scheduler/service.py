@@ -17,6 +17,7 @@ from control_plane.recordings.spool import RecordingFiles
 from control_plane.tokens import TokenSigner
 from process.logs import get_logger
 from process.safe_http import Outbound
+from scheduler.campaigns import Feeder
 from scheduler.cancel import Canceller
 from scheduler.claim import next_look
 from scheduler.deliver import Deliverer
@@ -106,11 +107,13 @@ async def run(world: World, settings: SchedulerSettings, stopped: asyncio.Event)
         timetable.every(EXPIRE_S, "expire orders", expirer.expire)
         timetable.every(EXPIRE_S, "fill slots", expirer.fill_slots)
         timetable.every(FORGET_S, "forget answers", expirer.forget_answers)
-        timetable.on_change("dispatch", dispatch, sweep_s=SWEEP_S)
-        timetable.on_change("cancel", canceller.end_cancelled, sweep_s=SWEEP_S)
-        timetable.on_change("delete rooms", tidier.delete_rooms, sweep_s=SWEEP_S)
-        timetable.on_change("recordings", tidier.put_recordings_away, sweep_s=SWEEP_S)
-        timetable.on_change("apply trunks", keeper.apply, sweep_s=TRUNKS_S)
+        timetable.on_change("dispatch", dispatch, sweep_s=SWEEP_S, rest_s=0.01)
+        timetable.on_change("cancel", canceller.end_cancelled, sweep_s=SWEEP_S, rest_s=0.05)
+        feeder = Feeder(database, world.vault)
+        timetable.on_change("campaigns", feeder.look, sweep_s=SWEEP_S)
+        timetable.on_change("delete rooms", tidier.delete_rooms, sweep_s=SWEEP_S, rest_s=0.2)
+        timetable.on_change("recordings", tidier.put_recordings_away, sweep_s=SWEEP_S, rest_s=0.1)
+        timetable.on_change("apply trunks", keeper.apply, sweep_s=TRUNKS_S, rest_s=0.2)
         relay = Relay(database, world.vault, world.views)
         deliverer = Deliverer(
             database, world.vault, world.outbound, on_room=database.bell.ring, relay=relay
@@ -137,7 +140,7 @@ def tell_receivers(database: Database, timetable: Timetable, deliverer: Delivere
         if due is not None:
             timetable.at(datetime.now(UTC) + (due - now), "next delivery", ring)
 
-    timetable.on_change("webhooks", tell, sweep_s=SWEEP_S)
+    timetable.on_change("webhooks", tell, sweep_s=SWEEP_S, rest_s=0.01)
 
 
 async def _rearm(database: Database, timetable: Timetable) -> None:

@@ -38,14 +38,19 @@ class Timetable:
             next_run_time=datetime.now(UTC),
         )
 
-    def on_change(self, name: str, job: Job, *, sweep_s: float) -> None:
-        """Run `job` whenever rows may have changed, and every `sweep_s` as a net."""
+    def on_change(self, name: str, job: Job, *, sweep_s: float, rest_s: float = 0.0) -> None:
+        """Run `job` whenever rows may have changed, and every `sweep_s` as a net.
+
+        Between two runs lie at least `rest_s`: what changes meanwhile is seen by one run.
+        """
         guarded = _guarded(name, job)
 
         async def listen() -> None:
             while True:
                 heard = self._bell.count
                 await guarded()
+                if rest_s:
+                    await asyncio.sleep(rest_s)
                 await self._bell.wait(since=heard, timeout_s=sweep_s)
 
         self._listeners.append(self._tasks.create_task(listen(), name=name))
