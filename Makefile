@@ -9,8 +9,12 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	2>/dev/null && { echo $$p; break; }; done)
 PIP_INSTALL = $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes
 PYTEST_ARGS ?=
+RUNS ?= 10000
+SEED ?= 0
+WORKERS ?= 2
+MUTANT ?=
 
-.PHONY: help up first-call test test-long check format bench down clean venv-run venv-dev livekit
+.PHONY: help up first-call test test-long simulate check format bench down clean venv-run venv-dev livekit
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -23,6 +27,9 @@ first-call: venv-run  ## Start, place the first call, judge it, stop
 
 test: venv-dev livekit  ## Run the whole suite
 	@$(PY) -m pytest $(PYTEST_ARGS)
+
+simulate: venv-dev  ## Simulate the order book: make simulate RUNS=1000000 [SEED=0] [MUTANT=no_fence]
+	@$(PY) -m tests.simulator --runs $(RUNS) --seed $(SEED) --workers $(WORKERS) $(if $(MUTANT),--mutant $(MUTANT))
 
 check: venv-dev  ## Lint, types, import contracts, format
 	@echo "== ruff";          $(VENV)/bin/ruff check .
