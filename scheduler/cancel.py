@@ -27,8 +27,7 @@ class Canceller:
     async def end_cancelled(self) -> None:
         """End every live call whose order was cancelled; CANCEL or BYE follows at once."""
         async with self._database.reading() as session:
-            live = await repository.open_attempts(session)
-        cancelled = [a for a, order in live if order.cancel_requested_at is not None]
+            cancelled = await repository.cancelled_attempts(session)
         self._ended &= {attempt.id for attempt in cancelled}
         for attempt in cancelled:
             # A dial under way reports its own end once its room is gone; asking again is useless.

@@ -41,7 +41,7 @@ from control_plane.orders import leases, lifecycle, repository, slots
 from control_plane.orders.gatekeeper import Gatekeeper
 from control_plane.providers.needed import missing_keys
 from control_plane.trunks import pace
-from control_plane.trunks.routing import Route, country_prefix
+from control_plane.trunks.routing import Houses, Route, country_prefix
 from process import crash_points
 
 _AT_ONCE = 20
@@ -55,7 +55,9 @@ class Lane(Struct, frozen=True):
     due_at: datetime
 
 
-async def claim(database: Database, *, limit: int) -> Sequence[Attempt]:
+async def claim(
+    database: Database, *, limit: int, houses: Houses | None = None
+) -> Sequence[Attempt]:
     """Return fresh attempts for at most `limit` due orders; nobody else has them.
 
     Each open lane gets its share, those that have waited longest first.
@@ -70,7 +72,7 @@ async def claim(database: Database, *, limit: int) -> Sequence[Attempt]:
     for lane in sorted(lanes, key=lambda each: each.due_at):
         room = min(share, limit - len(started), _AT_ONCE)
         if room > 0:
-            started += await _claim_lane(database, lane.trunk_id, room)
+            started += await _claim_lane(database, lane.trunk_id, room, houses or Houses())
     return started
 
 
@@ -92,7 +94,9 @@ async def next_look(session: AsyncSession, now: datetime) -> datetime | None:
     return min((instant for instant in instants if instant > now), default=None)
 
 
-async def _claim_lane(database: Database, trunk_id: str | None, room: int) -> list[Attempt]:
+async def _claim_lane(
+    database: Database, trunk_id: str | None, room: int, houses: Houses
+) -> list[Attempt]:
     started = []
     async with database.transaction() as session:
         now = await read_clock(session)
@@ -102,7 +106,7 @@ async def _claim_lane(database: Database, trunk_id: str | None, room: int) -> li
             return []
         orders = await repository.claim_due(session, trunk_id, now=now, limit=room)
         await slots.lock_keys(session, orders)
-        keeper = Gatekeeper(session, now)
+        keeper = Gatekeeper(session, now, houses)
         await keeper.prepare(orders)
         for order in orders:
             attempt = await _start(session, keeper, order, now)

@@ -30,6 +30,7 @@ from control_plane.domain.waiting import Cause
 from control_plane.orders import leases, lifecycle
 from control_plane.orders.gatekeeper import Gatekeeper
 from control_plane.trunks import pace
+from control_plane.trunks.routing import Houses
 from process import crash_points
 from process.logs import get_logger
 from scheduler.claim import claim
@@ -87,6 +88,7 @@ class Dispatcher:
         self._ringing_timeout_s = ringing_timeout_s
         self._max_dispatching = max_dispatching
         self._clock = clock
+        self._houses = Houses()
         self._running: dict[str, asyncio.Task[None]] = {}
 
     @property
@@ -98,7 +100,7 @@ class Dispatcher:
         """Claim what is due, as far as there is room for it, and set out on each."""
         while True:
             free = self._max_dispatching - len(self._running)
-            attempts = await claim(self._database, limit=free)
+            attempts = await claim(self._database, limit=free, houses=self._houses)
             for attempt in attempts:
                 task = self._tasks.create_task(self._guarded(attempt), name=attempt.room_name)
                 self._running[attempt.id] = task
@@ -171,12 +173,7 @@ class Dispatcher:
             async with self._database.transaction() as session:
                 order, row = await leases.hold(session, attempt.id, epoch=attempt.epoch)
                 now = await read_clock(session)
-                trunk = await session.get_one(Trunk, row.trunk_id)
-                if row.invite_at is None:
-                    row.invite_at = await pace.reserve(session, trunk, now)
-                early = row.invite_at - now
-                if early <= _NOW:
-                    early = await pace.leave(session, trunk, now)
+                early = await pace.time_to_invite(session, row, now)
                 if early <= _NOW:
                     request = await self._mark(session, order, row, sip_trunk_id, now)
                     crash_points.here("before_mark_commit")
@@ -205,7 +202,7 @@ class Dispatcher:
         sip_trunk_id: str,
         now: datetime,
     ) -> DialRequest | None:
-        keeper = Gatekeeper(session, now)
+        keeper = Gatekeeper(session, now, self._houses)
         await keeper.prepare([order])
         decision = await keeper.ask(order)
         if not isinstance(decision, Go):

@@ -92,10 +92,15 @@ def _postgresql_now(element: database_now, compiler: SQLCompiler, **_kw: Any) ->
 
 
 async def read_clock(session: AsyncSession) -> datetime:
-    """Return the database's time, or that of the clock its `Database` was given."""
+    """Return the database's time, or that of the clock its `Database` was given.
+
+    SQLite has no clock but the machine's.
+    """
     clock: Callable[[], datetime] | None = session.info.get(CLOCK)
     if clock is not None:
         return clock()
+    if session.get_bind().dialect.name == "sqlite":
+        return datetime.now(UTC)
     return (await session.execute(select(database_now()))).scalar_one()
 
 

@@ -68,6 +68,7 @@ class Database:
             AsyncSession(self.engine, expire_on_commit=False, info=self._info) as session,
         ):
             async with session.begin():
+                await session.connection()  # begins: the time read next is not older than the lock
                 yield session
                 woken = session.info.get(_WAKE, False)
                 if woken and self._waker is None:

@@ -26,7 +26,9 @@ from control_plane.domain.gate import (
 from control_plane.domain.zones import country
 from control_plane.ledgers import facts
 from control_plane.ledgers.facts import NumberFacts
-from control_plane.trunks.routing import House, load_house
+from control_plane.trunks.routing import House, Houses
+
+_HELD = {CampaignStatus.PAUSED, CampaignStatus.CANCELLED}
 
 
 class Question(Struct, frozen=True):
@@ -44,10 +46,10 @@ class Question(Struct, frozen=True):
 class Gatekeeper:
     """Asks about orders within one transaction, and reads what several of them need only once."""
 
-    def __init__(self, session: AsyncSession, now: datetime):
+    def __init__(self, session: AsyncSession, now: datetime, houses: Houses | None = None):
         self._session = session
         self._now = now
-        self._houses: dict[str, House] = {}
+        self._houses = houses or Houses()
         self._numbers: dict[str, NumberFacts] = {}
         self._campaigns: dict[str, bool] = {}
         self._spent: dict[str, datetime] = {}
@@ -66,16 +68,18 @@ class Gatekeeper:
         self._spent = await facts.spent_until(self._session, keys, self._now)
         wanted = {order.campaign_id for order in orders if order.campaign_id is not None}
         if wanted:
+            # Who pauses or cancels a campaign waits for whom it would otherwise overtake.
             rows = await self._session.execute(
-                select(Campaign.id, Campaign.status).where(Campaign.id.in_(wanted))
+                select(Campaign.id, Campaign.status)
+                .where(Campaign.id.in_(wanted))
+                .order_by(Campaign.id)
+                .with_for_update(read=True)
             )
-            self._campaigns = {key: status is CampaignStatus.PAUSED for key, status in rows}
+            self._campaigns = {key: status in _HELD for key, status in rows}
 
     async def house(self, organization_id: str) -> House:
         """Return what the organization calls with."""
-        if organization_id not in self._houses:
-            self._houses[organization_id] = await load_house(self._session, organization_id)
-        return self._houses[organization_id]
+        return await self._houses.get(self._session, organization_id, self._now)
 
     async def question(self, order: CallOrder) -> Question:
         """Return all that the gate looks at for `order`, which `prepare` has seen."""

@@ -28,14 +28,17 @@ async def hold(
         NotFound: there is no such attempt.
         StaleEpoch: somebody else has taken it over.
     """
-    order_id = await session.scalar(select(Attempt.order_id).where(Attempt.id == attempt_id))
-    if order_id is None:
+    # Both by one statement, always the same, so that two holders cannot wait for each other.
+    found = await session.execute(
+        select(CallOrder, Attempt)
+        .join(Attempt, Attempt.order_id == CallOrder.id)
+        .where(Attempt.id == attempt_id)
+        .with_for_update()
+    )
+    row = found.one_or_none()
+    if row is None:
         raise NotFound("there is no such session", field="id")
-    # The order first, always, so that two holders cannot wait for each other.
-    order = await lock_order(session, order_id)
-    attempt = (
-        await session.execute(select(Attempt).where(Attempt.id == attempt_id).with_for_update())
-    ).scalar_one()
+    order, attempt = row
     if epoch is not None and attempt.epoch != epoch:
         raise StaleEpoch(
             f"the session is held with epoch {attempt.epoch}, not {epoch}", field="epoch"

@@ -35,7 +35,8 @@ async def apply(
         IllegalTransition: the fact cannot follow what is already known.
     """
     was_live = order.status is OrderStatus.CALLING
-    await _RULES[type(fact)](session, order, attempt, fact)
+    with session.no_autoflush:  # each row is written once, when all is decided
+        await _RULES[type(fact)](session, order, attempt, fact)
     if was_live != (order.status is OrderStatus.CALLING):
         # One more slot is free, or one was taken and another order may fit beside it.
         await slots.call_next(session, order, fact.at)

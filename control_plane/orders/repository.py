@@ -199,6 +199,20 @@ async def open_attempts(session: AsyncSession) -> Sequence[tuple[Attempt, CallOr
     return [(attempt, order) for attempt, order in rows]
 
 
+async def cancelled_attempts(session: AsyncSession) -> Sequence[Attempt]:
+    """Return every attempt that is not closed although its order was cancelled."""
+    rows = await session.scalars(
+        select(Attempt)
+        .join(CallOrder, CallOrder.id == Attempt.order_id)
+        .where(
+            Attempt.room_deleted_at.is_(None),
+            Attempt.closed_at.is_(None),
+            CallOrder.cancel_requested_at.is_not(None),
+        )
+    )
+    return rows.all()
+
+
 async def rooms_to_delete(session: AsyncSession) -> Sequence[Attempt]:
     """Return closed attempts whose room has not been deleted yet."""
     rows = await session.scalars(

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.engine import wake
+from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.trunk import DestinationStop, Trunk, TrunkPace
 from control_plane.domain import pace
@@ -52,20 +53,22 @@ async def lock(session: AsyncSession, trunk_id: str, *, wait: bool = True) -> Tr
     return row
 
 
-async def reserve(session: AsyncSession, trunk: Trunk, now: datetime) -> datetime:
-    """Return the instant at which the next INVITE may leave, and take it."""
-    row = await _locked(session, trunk.id)
-    instant, row.invite_free_at = pace.reserve(
-        row.invite_free_at, now, calls_per_second=trunk.calls_per_second
-    )
-    return instant
+async def time_to_invite(session: AsyncSession, attempt: Attempt, now: datetime) -> timedelta:
+    """Return how long the attempt's INVITE must wait; zero: it leaves now, and is remembered.
 
-
-async def leave(session: AsyncSession, trunk: Trunk, now: datetime) -> timedelta:
-    """Return how long the INVITE must still wait; zero: it leaves now, and is remembered."""
-    row = await _locked(session, trunk.id)
+    The first time it is asked, an instant is reserved.
+    """
+    trunk_id = attempt.trunk_id or ""
+    row = await _locked(session, trunk_id)
+    rate = (await session.get_one(Trunk, trunk_id)).calls_per_second
+    if attempt.invite_at is None:
+        attempt.invite_at, row.invite_free_at = pace.reserve(
+            row.invite_free_at, now, calls_per_second=rate
+        )
+    if attempt.invite_at - now > _MICROSECOND:
+        return attempt.invite_at - now
     at = (now - _EPOCH) // _MICROSECOND
-    wait, row.invites = pace.may_leave(row.invites, at, calls_per_second=trunk.calls_per_second)
+    wait, row.invites = pace.may_leave(row.invites, at, calls_per_second=rate)
     return wait * _MICROSECOND
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from functools import cached_property
 
 import phonenumbers
@@ -14,6 +15,9 @@ from control_plane.db.models.trunk import Number, Trunk
 from control_plane.domain.brief import Direction
 from control_plane.domain.zones import country
 from control_plane.trunks.repository import list_numbers, list_trunks
+
+_FRESH = timedelta(seconds=1)
+_MOST = 1_000
 
 
 class Route(Struct, frozen=True):
@@ -60,6 +64,23 @@ class House(Struct, frozen=True, dict=True):
         return next(
             (Route(trunk, wanted) for trunk in self.trunks if wanted in trunk.numbers), None
         )
+
+
+class Houses:
+    """Houses read lately: a change of settings, trunks or numbers is seen within a second."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[datetime, House]] = {}
+
+    async def get(self, session: AsyncSession, organization_id: str, now: datetime) -> House:
+        """Return what the organization calls with, as it was at most a second ago."""
+        kept = self._kept.get(organization_id)
+        if kept is None or not timedelta(0) <= now - kept[0] < _FRESH:
+            if len(self._kept) > _MOST:
+                self._kept.clear()
+            kept = now, await load_house(session, organization_id)
+            self._kept[organization_id] = kept
+        return kept[1]
 
 
 async def load_house(session: AsyncSession, organization_id: str) -> House:
