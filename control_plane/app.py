@@ -21,6 +21,7 @@ from control_plane.assistants.controller import AssistantController
 from control_plane.audit.controller import AuditController
 from control_plane.audit.trail import AuditTrail
 from control_plane.auth import authenticated, provide_principal
+from control_plane.campaigns.controller import CampaignController
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.db.migrate import migrate
@@ -118,6 +119,7 @@ def create_public_app(resources: Resources) -> Litestar:
         OrganizationController,
         AuditController,
         RecordingController,
+        CampaignController,
         DoNotCallController,
         ConsentController,
         WebhookController,

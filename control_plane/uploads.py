@@ -108,10 +108,14 @@ async def table(body: AsyncIterator[bytes], *, required: str) -> AsyncIterator[l
     decoder = _Decoder()
     async for chunk in body:
         for at in range(0, len(chunk), _PIECE):
-            if found := file.feed(_decoded(file, decoder, chunk[at : at + _PIECE], last=False)):
+            if found := _read(file, decoder, chunk[at : at + _PIECE], last=False):
                 yield found
-    if found := file.feed(_decoded(file, decoder, b"", last=True), last=True):
+            if file.broken is not None:
+                raise file.broken
+    if found := _read(file, decoder, b"", last=True):
         yield found
+    if file.broken is not None:
+        raise file.broken
     if file.columns is None:
         raise _no_column(required, [])
 
@@ -161,6 +165,7 @@ class _File:
     def __init__(self, required: str) -> None:
         self.columns: list[str] | None = None
         self.line = 1  # of the first line held
+        self.broken: BrokenFile | None = None
         self._required = required
         self._delimiter = ","
         self._held: list[str] = []
@@ -177,7 +182,14 @@ class _File:
             return []
         rows = self._rows(last=last)
         if len(self._rest) + sum(map(len, self._held)) > _LONGEST_RECORD:
-            raise BrokenFile(self.line, _UNCLOSED)
+            rows += self.stop(_UNCLOSED)
+        return rows
+
+    def stop(self, reason: str) -> list[Row]:
+        """Break off at the line that is not complete; return the rows before it."""
+        self._rest = ""
+        rows = self._rows(last=True) if self.columns is not None else []
+        self.broken = self.broken or BrokenFile(self.line, reason)
         return rows
 
     def _begin(self) -> bool:
@@ -211,23 +223,24 @@ class _File:
                 records.append((begun, next(reader)))
             except StopIteration:
                 break
-            except csv.Error as exc:
-                raise BrokenFile(self.line + begun, _UNCLOSED) from exc
+            except csv.Error:
+                self.broken = BrokenFile(self.line + begun, _UNCLOSED)
+                break
         # The last record may go on in what has not arrived yet.
-        if records and not last:
+        if records and self.broken is None and (not last or self._is_open(records[-1][0])):
             begun = records.pop()[0]
-        elif records:
-            self._check_end(records[-1][0])
         rows = [self._row(self.line + index, cells) for index, cells in records if any(cells)]
         self._take(begun)
         return rows
 
-    def _check_end(self, begun: int) -> None:
+    def _is_open(self, begun: int) -> bool:
+        """Return whether the last record, which begins there, ends within quotation marks."""
         try:
             list(csv.reader(self._held[begun:], delimiter=self._delimiter, strict=True))
         except csv.Error as exc:
             if "end of data" in str(exc):
-                raise BrokenFile(self.line + begun, _UNCLOSED) from exc
+                self.broken = BrokenFile(self.line + begun, _UNCLOSED)
+        return self.broken is not None
 
     def _row(self, line: int, cells: list[str]) -> Row:
         columns = self.columns or []
@@ -244,11 +257,13 @@ class _File:
 _UNCLOSED = "a quotation mark that opens here is not closed, or the line is too long"
 
 
-def _decoded(file: _File, decoder: _Decoder, piece: bytes, *, last: bool) -> str:
+def _read(file: _File, decoder: _Decoder, piece: bytes, *, last: bool) -> list[Row]:
     try:
-        return decoder.decode(piece, last=last)
+        return file.feed(decoder.decode(piece, last=last), last=last)
     except UnicodeDecodeError as exc:
-        raise BrokenFile(file.line, "the text from here on is not UTF-8: save it so") from exc
+        good = exc.object[: exc.start].decode(exc.encoding).removeprefix("\ufeff")
+        rows = file.feed(good.replace("\r\n", "\n").replace("\r", "\n"))
+        return rows + file.stop("the text from here on is not UTF-8: save the file so")
 
 
 def _no_column(required: str, columns: list[str]) -> BadInput:

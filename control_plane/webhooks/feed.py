@@ -86,8 +86,8 @@ def _a_little_before(event_id: str) -> str:
 
 
 async def _bodies(session: AsyncSession, rows: Sequence[OutboxRow]) -> list[OutgoingEvent]:
-    metadata = await metadata_of(session, {row.order_id for row in rows}) if rows else {}
-    return [msgspec.convert(event_body(row, metadata[row.order_id]), OutgoingEvent) for row in rows]
+    metadata = await metadata_of(session, rows) if rows else {}
+    return [msgspec.convert(event_body(row, metadata[row.id]), OutgoingEvent) for row in rows]
 
 
 def _frame(event: OutgoingEvent) -> bytes:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from control_plane.assistants import versions
 from control_plane.db.crypto import Vault
 from control_plane.db.models.call_order import CallOrder
+from control_plane.db.models.campaign import Campaign
 from control_plane.db.models.history import OutboxRow
 from control_plane.db.models.webhook import Delivery, WebhookEndpoint
 from control_plane.domain.call_order import OrderStatus, is_final
@@ -80,13 +81,27 @@ def new_delivery(
 
 
 async def metadata_of(
-    session: AsyncSession, order_ids: Collection[str]
+    session: AsyncSession, rows: Collection[OutboxRow]
 ) -> dict[str, dict[str, str]]:
-    """Return the metadata of each order."""
-    rows = await session.execute(
+    """Return, by the event's id, the metadata of the order or the campaign it tells of."""
+    order_ids = {row.order_id for row in rows if row.order_id is not None}
+    orders = await session.execute(
         select(CallOrder.id, CallOrder.call_metadata).where(CallOrder.id.in_(order_ids))
     )
-    return {row.id: row.call_metadata for row in rows}
+    of_order = {order.id: order.call_metadata for order in orders}
+    of_campaign: dict[str, dict[str, str]] = {}
+    campaign_ids = {row.data["campaign_id"] for row in rows if row.order_id is None}
+    if campaign_ids:
+        campaigns = await session.execute(
+            select(Campaign.id, Campaign.campaign_metadata).where(Campaign.id.in_(campaign_ids))
+        )
+        of_campaign = {campaign.id: campaign.campaign_metadata for campaign in campaigns}
+    return {
+        row.id: of_campaign[row.data["campaign_id"]]
+        if row.order_id is None
+        else of_order[row.order_id]
+        for row in rows
+    }
 
 
 def _waiting() -> Any:
@@ -108,8 +123,8 @@ async def _to_endpoints(
     pairs = [(row, endpoint) for row in rows for endpoint in endpoints if _is_for(row, endpoint)]
     if not pairs:
         return []
-    metadata = await metadata_of(session, {row.order_id for row, _ in pairs})
-    payloads = {row.id: event_payload(row, metadata[row.order_id]) for row, _ in pairs}
+    metadata = await metadata_of(session, [row for row, _ in pairs])
+    payloads = {row.id: event_payload(row, metadata[row.id]) for row, _ in pairs}
     return [
         new_delivery(endpoint, row.id, row.type, payloads[row.id], now=now)
         | {"order_id": row.order_id, "sequence": row.sequence}
@@ -132,7 +147,11 @@ async def _to_assistants(
     now: datetime,
 ) -> list[dict[str, Any]]:
     """Return what the assistants' own URLs get: each finished call, once."""
-    ended = {row.order_id: row for row in rows if row.data.get("status") in _FINAL}
+    ended = {
+        row.order_id: row
+        for row in rows
+        if row.order_id is not None and row.data.get("status") in _FINAL
+    }
     if not ended:
         return []
     orders = (await session.scalars(select(CallOrder).where(CallOrder.id.in_(ended)))).all()

@@ -9,14 +9,24 @@ from sqlalchemy import ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from control_plane.db.base import Base, Json, Word, id_column
+from control_plane.db.models.call_order import CallOrder
 from control_plane.domain.campaign import CampaignStatus
+
+_AT_WORK = text("launched_at IS NOT NULL AND ended_at IS NULL")
+_DONE = text("campaign_id IS NOT NULL AND deadline_at IS NULL")
 
 
 class Campaign(Base):
-    """Many calls with one assistant; each row becomes an order once the campaign is launched."""
+    """Many calls with one assistant; each row becomes an order once the campaign is launched.
+
+    `ended_at` is when the last of its orders was final; a cancelled campaign has none until then.
+    """
 
     __tablename__ = "campaign"
-    __table_args__ = (Index("campaign_listing", "organization_id", "id"),)
+    __table_args__ = (
+        Index("campaign_listing", "organization_id", "id"),
+        Index("campaign_at_work", "id", sqlite_where=_AT_WORK, postgresql_where=_AT_WORK),
+    )
 
     id: Mapped[str] = id_column()
     organization_id: Mapped[str] = mapped_column(ForeignKey("organization.id"))
@@ -33,7 +43,10 @@ class Campaign(Base):
     max_concurrent_calls: Mapped[int | None]
     max_failure_rate: Mapped[float | None]
     failure_sample: Mapped[int] = mapped_column(default=20)
+    row_count: Mapped[int] = mapped_column(default=0)
     fed_line: Mapped[int] = mapped_column(default=0)  # rows up to it are orders
+    sampled_from: Mapped[datetime | None]  # only orders final since then are judged
+    event_count: Mapped[int] = mapped_column(default=0)
     scheduled_at: Mapped[datetime | None]
     launched_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
@@ -65,3 +78,13 @@ class CampaignRow(Base):
     order_id: Mapped[str | None] = mapped_column(String(36))
     error: Mapped[str | None] = mapped_column(Text)  # why the launch could not make it an order
     created_at: Mapped[datetime]
+
+
+# The newest final orders of a campaign are judged, however many there are.
+Index(
+    "call_order_campaign_done",
+    CallOrder.campaign_id,
+    CallOrder.updated_at,
+    sqlite_where=_DONE,
+    postgresql_where=_DONE,
+)

@@ -28,7 +28,7 @@ class CallEventRow(Base):
 
 
 class OutboxRow(Base):
-    """A message for the outside, written with the change it tells of."""
+    """A message for the outside, written with the change it tells of; no order: of a campaign."""
 
     __tablename__ = "outbox"
     __table_args__ = (
@@ -42,7 +42,7 @@ class OutboxRow(Base):
 
     id: Mapped[str] = id_column()
     organization_id: Mapped[str] = mapped_column(ForeignKey("organization.id"))
-    order_id: Mapped[str] = mapped_column(ForeignKey("call_order.id"))
+    order_id: Mapped[str | None] = mapped_column(ForeignKey("call_order.id"))
     sequence: Mapped[int]
     type: Mapped[str] = mapped_column(String(50))
     data: Mapped[dict[str, Any]]

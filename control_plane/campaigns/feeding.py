@@ -1,0 +1,136 @@
+"""Rows become orders, a piece at a time; what a campaign's change means for orders that wait."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.campaigns import repository, service, wishes
+from control_plane.db.crypto import Vault
+from control_plane.db.engine import wake
+from control_plane.db.models.call_order import CallOrder
+from control_plane.db.models.campaign import Campaign
+from control_plane.domain.call_order import OrderStatus, is_final
+from control_plane.domain.errors import Refused
+from control_plane.domain.facts import CancelRequested
+from control_plane.domain.gate import Rule
+from control_plane.orders import lifecycle
+from control_plane.orders.placing import Placer
+from control_plane.trunks.routing import load_house
+
+ROWS = 500
+ORDERS = 100
+_BREATH = 25
+_MOST_WOKEN = 1_000
+_OPEN = [status for status in OrderStatus if not is_final(status)]
+
+
+async def feed(session: AsyncSession, vault: Vault, campaign: Campaign, *, now: datetime) -> bool:
+    """Make orders of the next rows of a locked, running campaign; False: there are none.
+
+    Orders and the line that was reached are written together, so no row becomes two orders. A
+    campaign that could call nobody is paused.
+    """
+    rows = await repository.rows_after(session, campaign.id, campaign.fed_line, limit=ROWS)
+    if not rows:
+        return False
+    house = await load_house(session, campaign.organization_id)
+    pool = wishes.usable_pool(campaign, house)
+    if not house.trunks or pool is None:
+        gone = "outbound trunk" if pool is not None else "number of from_phone_numbers"
+        service.pause(session, campaign, f"the organization has no {gone} any more", now=now)
+        return True
+    wanted = [wishes.wish(campaign, row, pool) for row in rows]
+    placer = Placer(session, vault, now)
+    await placer.prepare(wanted)
+    placed = []
+    for index, (row, wish) in enumerate(zip(rows, wanted, strict=True)):
+        if index % _BREATH == 0:
+            await asyncio.sleep(0)
+        try:
+            order = await placer.build(wish)
+        except Refused as exc:
+            row.error = exc.detail
+        else:
+            row.order_id = order.values["id"]
+            placed.append(order)
+    await placer.store(placed)
+    campaign.fed_line = rows[-1].line
+    return True
+
+
+async def cancel_some(session: AsyncSession, campaign_id: str, *, now: datetime) -> int:
+    """Cancel a few open orders of a cancelled campaign; say how many."""
+    orders = (
+        await session.scalars(
+            select(CallOrder)
+            .where(
+                CallOrder.campaign_id == campaign_id,
+                CallOrder.status.in_(_OPEN),
+                CallOrder.cancel_requested_at.is_(None),
+            )
+            .limit(ORDERS)
+            .with_for_update(skip_locked=True)
+        )
+    ).all()
+    for order in orders:
+        await lifecycle.apply(session, order, None, CancelRequested(at=now))
+    return len(orders)
+
+
+async def release_some(session: AsyncSession, campaign_id: str, *, now: datetime) -> int:
+    """Let the gate look again at a few orders that a pause held; say how many."""
+    return await _wake(session, campaign_id, Rule.CAMPAIGN_PAUSED, now=now, limit=ROWS)
+
+
+async def limit_some(session: AsyncSession, campaign: Campaign) -> int:
+    """Give a few open orders the campaign's present limit; say how many had another."""
+    limit = campaign.max_concurrent_calls
+    other = (
+        CallOrder.campaign_id == campaign.id,
+        CallOrder.status.in_(_OPEN),
+        CallOrder.concurrency_max.is_distinct_from(limit),
+    )
+    changed = await session.scalars(
+        update(CallOrder)
+        .where(*other, CallOrder.id.in_(select(CallOrder.id).where(*other).limit(ROWS)))
+        .values(
+            concurrency_key=wishes.concurrency_key(campaign.id) if limit else None,
+            concurrency_max=limit,
+        )
+        .returning(CallOrder.id)
+        .execution_options(synchronize_session=False)
+    )
+    return len(changed.all())
+
+
+async def fill(session: AsyncSession, campaign: Campaign, *, now: datetime) -> int:
+    """Let the gate look again at orders that wait for a slot, as many as there may be."""
+    most = min(campaign.max_concurrent_calls or _MOST_WOKEN, _MOST_WOKEN)
+    return await _wake(session, campaign.id, Rule.CONCURRENCY, now=now, limit=most)
+
+
+async def _wake(
+    session: AsyncSession, campaign_id: str, rule: Rule, *, now: datetime, limit: int
+) -> int:
+    held = (
+        CallOrder.campaign_id == campaign_id,
+        CallOrder.status.in_([OrderStatus.SCHEDULED, OrderStatus.QUEUED_FOR_CALLING]),
+        CallOrder.waiting_rule == rule,
+        CallOrder.due_at.is_(None),
+    )
+    some = select(CallOrder.id).where(*held).order_by(CallOrder.id).limit(limit)
+    woken = await session.scalars(
+        update(CallOrder)
+        .where(*held, CallOrder.id.in_(some))
+        .values(due_at=now)
+        .returning(CallOrder.id)
+        .execution_options(synchronize_session=False)
+    )
+    count = len(woken.all())
+    if count:
+        wake(session)
+    return count

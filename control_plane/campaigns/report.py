@@ -1,0 +1,73 @@
+"""How a campaign went, counted by the database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, func, select, type_coerce
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.campaigns.schemas import Report
+from control_plane.db.models.attempt import Attempt
+from control_plane.db.models.call_order import CallOrder
+from control_plane.db.models.campaign import Campaign, CampaignRow
+from control_plane.domain.call_order import OrderStatus
+from control_plane.domain.events import AttemptResult
+
+_MINUTE_US = 60_000_000
+
+
+async def report(session: AsyncSession, campaign: Campaign) -> Report:
+    """Return the counts of a campaign's rows, orders and attempts."""
+    orders = await _groups(
+        session, select(CallOrder.status, func.count()).group_by(CallOrder.status), campaign
+    )
+    dial_errors = await _groups(
+        session,
+        _attempts(Attempt.dial_error, func.count()).group_by(Attempt.dial_error),
+        campaign,
+    )
+    results = await _groups(
+        session, _attempts(Attempt.result, func.count()).group_by(Attempt.result), campaign
+    )
+    ended, answered = (
+        type_coerce(each, BigInteger) for each in (Attempt.ended_at, Attempt.answered_at)
+    )
+    sums = _attempts(
+        func.count(),
+        func.count(Attempt.answered_at),
+        func.sum(ended - answered),
+        func.min(Attempt.created_at),
+        func.max(Attempt.created_at),
+    ).where(CallOrder.campaign_id == campaign.id)
+    attempts, taken, micros, first, last = (await session.execute(sums)).one()
+    refused = await session.scalar(
+        select(func.count()).where(
+            CampaignRow.campaign_id == campaign.id, CampaignRow.error.is_not(None)
+        )
+    )
+    placed = sum(orders.values())
+    return Report(
+        status=campaign.status,
+        rows=campaign.row_count,
+        waiting=campaign.row_count - placed - (refused or 0),
+        refused=refused or 0,
+        orders={OrderStatus(word): count for word, count in orders.items()},
+        attempts=attempts,
+        dial_errors=dial_errors,
+        results=results,
+        answered=taken,
+        human=results.get(AttemptResult.HUMAN, 0),
+        minutes=round(float(micros or 0) / _MINUTE_US, 2),
+        first_attempt_at=first,
+        last_attempt_at=last,
+    )
+
+
+def _attempts(*columns: Any) -> Any:
+    return select(*columns).select_from(Attempt).join(CallOrder, CallOrder.id == Attempt.order_id)
+
+
+async def _groups(session: AsyncSession, query: Any, campaign: Campaign) -> dict[str, int]:
+    rows = await session.execute(query.where(CallOrder.campaign_id == campaign.id))
+    return {str(word): count for word, count in rows if word is not None}
