@@ -43,6 +43,10 @@ class ApiClient:
         """Return the decoded answer."""
         return self._send("PUT", path, json=body)
 
+    def patch(self, path: str, body: dict[str, Any]) -> Any:
+        """Return the decoded answer."""
+        return self._send("PATCH", path, json=body)
+
     def events(
         self, order_id: str, *, silence_s: float, limit_s: float | None = None
     ) -> Iterator[dict[str, Any]]:

@@ -15,6 +15,7 @@ import typer
 
 from offhook import admin, livekit_server
 from offhook.api_client import ApiProblem, connect
+from offhook.campaigns import allow
 from offhook.console import fail, say, why
 from offhook.doctor import diagnose
 from offhook.first_call import ONE_TRY, place, recording_path, with_recording
@@ -35,6 +36,7 @@ livekit_app = typer.Typer(help="The livekit-server in use.", no_args_is_help=Tru
 app.add_typer(livekit_app, name="livekit")
 app.add_typer(webhooks_app, name="webhooks")
 admin.register(app)
+app.command()(allow)
 
 
 @app.command()
