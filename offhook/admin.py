@@ -40,6 +40,8 @@ def add_trunk(
     number: Annotated[list[str], typer.Option(help="Your number there, in E.164; repeatable")],
     username: Annotated[str | None, typer.Option(help="Digest user name")] = None,
     transport: Annotated[str, typer.Option(help="udp or tcp")] = "udp",
+    calls_per_second: Annotated[float, typer.Option(help="How fast it may be called")] = 1.0,
+    max_calls: Annotated[int, typer.Option(help="Calls at once")] = 10,
     default: Annotated[bool, typer.Option(help="Use it for every order")] = True,
 ) -> None:
     """Add a carrier; its password is asked for, never an argument."""
@@ -52,6 +54,8 @@ def add_trunk(
         "numbers": number,
         "transport": transport,
         "is_default": default,
+        "calls_per_second": calls_per_second,
+        "max_concurrent_calls": max_calls,
     }
     if username:
         body |= {"username": username, "password": _secret("Digest password")}
@@ -61,7 +65,23 @@ def add_trunk(
 @trunk_app.command("list")
 def list_trunks() -> None:
     """List the trunks."""
-    _run(lambda api: _listed(api.get("/trunk"), "trunks", ("name", "address", "is_default")))
+    columns = ("name", "address", "is_default", "live_calls", "stopped_reason")
+    _run(lambda api: _listed(api.get("/trunk"), "trunks", columns))
+
+
+@trunk_app.command("resume")
+def resume_trunk(name: Annotated[str, typer.Argument(help="The trunk's name or id")]) -> None:
+    """Call on a trunk again that was stopped by what it refused."""
+
+    def resume(api: ApiClient) -> None:
+        for trunk in api.get("/trunk")["trunks"]:
+            if name in (trunk["name"], trunk["id"]):
+                api.post(f"/trunk/{trunk['id']}/resume")
+                say(f"trunk {trunk['name']} goes on")
+                return
+        raise ApiProblem(f"there is no trunk {name!r}: `offhook trunk list` shows them")
+
+    _run(resume)
 
 
 @number_app.command("add")

@@ -86,8 +86,8 @@ class CallPrinter:
     def _on_held_back(self, data: dict[str, Any]) -> None:
         detail = f" ({data['detail']})" if data.get("detail") else ""
         what = f"{data.get('reason') or data.get('rule')}{detail}"
-        again = local_time(str(data["until"]))
-        out.print(f"  [dim]· waiting for {_escape(what)}; next try at {again}[/]")
+        again = f"; next try at {local_time(data['until'])}" if data.get("until") else ""
+        out.print(f"  [dim]· waiting for {_escape(what)}{again}[/]")
 
     def _on_call_ended(self, data: dict[str, Any]) -> None:
         if not self._answered:  # the attempt's own line has said why already

@@ -22,6 +22,7 @@ OURS = "+12025550199"
 ONE_TRY: dict[str, Any] = {"force_now": True, "call_retry_config": {"max_retry_attempts": 1}}
 """Somebody waits at the terminal: at any hour, and not again in two hours."""
 
+_NEEDS_A_PERSON = ("trunk_stopped", "destination_stopped")
 EVENT_LIMIT_S = 90.0
 RECORDING_LIMIT_S = 10.0
 LAST_WORDS_LIMIT_S = 5.0
@@ -57,12 +58,27 @@ def place(api: ApiClient, order: dict[str, Any], *, limit_s: float | None = None
     try:
         for event in api.events(order_id, silence_s=EVENT_LIMIT_S, limit_s=limit_s):
             printer.show(event)
+            _refuse_to_wait(event)
     except (ApiProblem, KeyboardInterrupt):
         with suppress(ApiProblem):  # it ended meanwhile, or the API is away
             api.post(f"/call/{order_id}/cancel")
         raise
     call: dict[str, Any] = api.get(f"/call/{order_id}")["call"]
     return call
+
+
+def _refuse_to_wait(event: dict[str, Any]) -> None:
+    """Stop when only a person can help the order on.
+
+    Raises:
+        ApiProblem: the trunk refused, and stays stopped until somebody resumes it.
+    """
+    data = event.get("data") or {}
+    if event.get("type") == "held_back" and data.get("rule") in _NEEDS_A_PERSON:
+        raise ApiProblem(
+            f"the trunk refused the call (SIP {data.get('sip_status')}) and is {data['rule']}: "
+            "`offhook trunk list` says why; mend it, then `offhook trunk resume NAME`"
+        )
 
 
 def first_call(home: Installation, api: ApiClient, *, limit_s: float | None = None) -> Outcome:

@@ -219,7 +219,8 @@ def _wait(
     cause: str,
 ) -> None:
     rule = Rule(again.rule or Rule.BACK_OFF)
-    own = rule is Rule.RETRY_DELAY
+    own = rule is Rule.RETRY_DELAY  # then nothing is in the way but the order's own delay
+    cause = rule if own else cause
     order.status = orders.move(
         order.status, OrderStatus.SCHEDULED if own else OrderStatus.QUEUED_FOR_CALLING
     )
@@ -236,7 +237,7 @@ def _wait(
         status=order.status,
         rule=rule,
         until=again.at,
-        reason=cause,
+        reason=call.dial_error or call.result if own else cause,
         detail=call.detail,
     )
 

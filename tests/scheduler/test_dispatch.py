@@ -118,6 +118,8 @@ async def test_a_failed_dial(
     assert (attempt.status, attempt.dial_error) == (AttemptStatus.ERROR, dial_error)
     assert (attempt.sip_status, attempt.sip_reason) == (sip_status, "why")
     assert (stored.status, stored.calls_count) == (status, count)
+    if status is OrderStatus.SCHEDULED:
+        assert stored.waiting_rule == "retry_delay"
 
 
 async def test_after_an_unknown_answer_nobody_is_called_twice(desk: Desk) -> None:
