@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -211,7 +212,11 @@ async def test_a_cancel_ends_what_waits_and_asks_what_is_live_to_end(desk: Desk)
 
 
 async def test_a_campaign_ends_with_its_last_order_and_reports(desk: Desk) -> None:
-    made = await desk.launched([*NUMBERS[:4], "+4930123456"], call_retry_config=ONE_TRY)
+    hook = {"url": "https://example.com/hook", "event_types": ["campaign.*"]}
+    await desk.ask("POST", "/webhook", hook, status=201)
+    made = await desk.launched(
+        [*NUMBERS[:4], "+4930123456"], call_retry_config=ONE_TRY, metadata={"a": "b"}
+    )
     orders = await claimed(desk)
     await desk.feeder.look()
     assert (await desk.get(made))["status"] == "running"
@@ -236,6 +241,17 @@ async def test_a_campaign_ends_with_its_last_order_and_reports(desk: Desk) -> No
         now = await read_clock(session)
         views = CallViews("http://api")
         assert await outbox.relay(session, desk.office.vault, views, now=now, limit=500) > 5
+    ended, _launched = (await desk.ask("GET", "/delivery"))["deliveries"]
+    assert (ended["event_type"], ended["call_id"]) == ("campaign.completed", None)
+    whole = (await desk.ask("GET", f"/delivery/{ended['id']}"))["payload"]
+    assert json.loads(whole)["data"] == {
+        "campaign_id": made,
+        "name": "C",
+        "status": "completed",
+        "reason": None,
+        "rows": 5,
+        "metadata": {"a": "b"},
+    }
 
 
 async def test_a_limit_is_kept_and_can_be_changed_on_the_way(desk: Desk) -> None:
