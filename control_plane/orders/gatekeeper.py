@@ -79,7 +79,11 @@ class Gatekeeper:
 
     async def house(self, organization_id: str) -> House:
         """Return what the organization calls with."""
-        return await self._houses.get(self._session, organization_id, self._now)
+        house = await self._houses.get(self._session, organization_id, self._now)
+        for row in (house.organization, *house.trunks, *house.numbers):
+            if row in self._session:  # it is kept longer than this: a rollback would empty it
+                self._session.expunge(row)
+        return house
 
     async def question(self, order: CallOrder) -> Question:
         """Return all that the gate looks at for `order`, which `prepare` has seen."""
