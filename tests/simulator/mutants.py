@@ -189,10 +189,10 @@ def _no_deadline() -> None:
 def _pace_ignored() -> None:
     """An INVITE leaves as soon as its agent is ready."""
 
-    async def reserve(_session: Any, _trunk: Any, now: datetime) -> datetime:
-        return now
+    async def at_once(_session: Any, _attempt: Any, _now: datetime) -> timedelta:
+        return timedelta(0)
 
-    _replace(pace, "reserve", reserve)
+    _replace(pace, "time_to_invite", at_once)
 
 
 def _trunk_overfilled() -> None:

@@ -96,7 +96,8 @@ def draw(seed: int) -> Plan:
     calm = rng.random() < 0.3
     begins = rng.choice(_BEGINNINGS) + timedelta(seconds=rng.randrange(0, 6 * 3600))
     orders = rng.choice((1, 1, 1, 1, 2, 2, 3))
-    events = _orders(rng, orders, begins)
+    most = rng.choice((1, 1, 1, 2, 3))
+    events = _orders(rng, orders, most, begins)
     horizon = rng.choice((20.0, 60.0, 60.0, 600.0))
     events += _interference(rng, orders, horizon)
     if not calm:
@@ -133,7 +134,7 @@ def draw(seed: int) -> Plan:
     )
 
 
-def _orders(rng: random.Random, orders: int, begins: datetime) -> list[Event]:
+def _orders(rng: random.Random, orders: int, most: int, begins: datetime) -> list[Event]:
     events = []
     same = rng.random() < 0.5
     number = rng.choice(NUMBERS)
@@ -166,7 +167,7 @@ def _orders(rng: random.Random, orders: int, begins: datetime) -> list[Event]:
                     }
                     for start, end in windows
                 ],
-                "max_retry_attempts": 1 if together else rng.choice((1, 1, 2, 3)),
+                "max_retry_attempts": 1 if together else most,
                 "timezone": zone,
             },
         }
@@ -176,7 +177,7 @@ def _orders(rng: random.Random, orders: int, begins: datetime) -> list[Event]:
             body["concurrency"] = {"key": key, "max": rng.choice((1, 1, 2))}
         at = 0.0 if index == 0 else rng.choice((0.0, rng.uniform(0, 10)))
         repeats = [
-            rng.choice((0.0, 0.001, rng.uniform(0, 5))) for _ in range(rng.choice((0, 0, 2)))
+            rng.choice((0.0, 0.001, rng.uniform(0, 5))) for _ in range(rng.choice((0, 0, 0, 1, 2)))
         ]
         for again in (0.0, *repeats):
             facts = {"owner": owner, "body": body, "order": index, "key": f"key-{index}"}
@@ -192,12 +193,13 @@ def _interference(rng: random.Random, orders: int, horizon: float) -> list[Event
         at = rng.choice((rng.uniform(0, 3), rng.uniform(0, 15), rng.uniform(0, horizon)))
         if chance < 0.2:
             events.append(Event(at, "cancel", {"order": index}))
-        elif chance < 0.35:
+        elif chance < 0.38:
+            at = min(at, rng.uniform(0, 12))
             events.append(Event(at, "pause", {"order": index}))
             if rng.random() < 0.7:
                 resumed = at + rng.choice((1.0, 30.0, 4_000.0))
                 events.append(Event(resumed, "resume", {"order": index}))
-        elif chance < 0.42:
+        elif chance < 0.45:
             events.append(Event(at, "never_call", {"order": index}))
     return events
 
