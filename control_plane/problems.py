@@ -86,7 +86,7 @@ def framework(request: Request[Any, Any, Any], exc: HTTPException) -> Response[b
     if status is HTTPStatus.METHOD_NOT_ALLOWED:
         detail = f"{request.method} does not work here; /schema lists what does"
     if status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        detail = "the body is larger than 262144 bytes, the most this endpoint takes"
+        detail = "the body is larger than this endpoint takes: send less at once"
     return _render(
         Problem(
             title=status.phrase,

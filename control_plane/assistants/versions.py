@@ -21,9 +21,11 @@ _KEPT = 1_000
 class Version(Struct, frozen=True):
     """One state of an assistant; `spec` is `stored` as a type, its keys references.
 
+    `number` counts the assistant's states from 1, 0 for one that lives in an order only;
     `variables` are those that an order must give a value for.
     """
 
+    number: int
     stored: dict[str, Any]
     spec: AssistantSpec
     variables: tuple[str, ...]
@@ -69,7 +71,7 @@ async def get(session: AsyncSession, version_id: str) -> Version:
         row = await session.get_one(AssistantVersion, version_id)
         spec = specs.load(row.spec)
         names = tuple(name for _text, name in wanted(spec))
-        found = _seen[version_id] = Version(row.spec, spec, names)
+        found = _seen[version_id] = Version(row.version, row.spec, spec, names)
         if len(_seen) > _KEPT:
             _seen.popitem(last=False)
     return found

@@ -234,7 +234,8 @@ class Placer:
                 self._session, owner, assistant_id, field="assistant_id"
             )
         chosen = version_id or row.version_id or ""
-        return _Speaker(row.id, row.version, chosen, await versions.get(self._session, chosen))
+        version = await versions.get(self._session, chosen)
+        return _Speaker(row.id, version.number, chosen, version)
 
     def _timing(
         self,
