@@ -333,8 +333,16 @@ async def test_an_event_waits_for_the_first_try_of_the_one_before(
         pass
     desk.now = datetime.now(UTC)
     [deliverer] = desk.deliverers
+    answered = asyncio.Event()
+
+    async def slow(_request: web.Request) -> web.StreamResponse:
+        await answered.wait()
+        return web.Response()
+
+    receiver.replies.append(slow)
     assert await deliverer.deliver_due() == 1
     assert await deliverer.deliver_due() == 0
+    answered.set()
     await deliverer.settled()
     assert await deliverer.deliver_due() == 1
     await deliverer.settled()
