@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 
@@ -22,6 +23,8 @@ def main() -> int:
         return 2
     if options.replay is not None:
         return _replay(options)
+    # Told to stop, the pool must end its processes.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     violations = schedules = 0
     began = told = time.monotonic()
     for seed, broken in verdicts(
