@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
+from control_plane.db.models.attempt import Attempt
 from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.errors import StaleEpoch
 from control_plane.domain.events import AttemptResult, EndedBy, EndReason
@@ -13,6 +16,7 @@ from process import crash_points
 from process.logs import get_logger
 from scheduler.rooms import Rooms, RoomTrouble
 
+AGAIN_S = 1.0
 log = get_logger(__name__)
 
 
@@ -22,26 +26,35 @@ class Canceller:
     def __init__(self, database: Database, rooms: Rooms):
         self._database = database
         self._rooms = rooms
-        self._ended: set[str] = set()
+        self._ended: dict[str, tuple[AttemptStatus, float]] = {}
 
     async def end_cancelled(self) -> None:
         """End every live call whose order was cancelled; CANCEL or BYE follows at once."""
         async with self._database.reading() as session:
             cancelled = await repository.cancelled_attempts(session)
-        self._ended &= {attempt.id for attempt in cancelled}
+        now = asyncio.get_running_loop().time()
+        live = {attempt.id for attempt in cancelled}
+        self._ended = {key: told for key, told in self._ended.items() if key in live}
         for attempt in cancelled:
-            # A dial under way reports its own end once its room is gone; asking again is useless.
-            if attempt.status is AttemptStatus.QUEUED or attempt.id in self._ended:
+            if attempt.status is AttemptStatus.QUEUED or self._was_just_told(attempt, now):
                 continue
             try:
                 await self._rooms.close(attempt.room_name)
-                self._ended.add(attempt.id)
+                self._ended[attempt.id] = attempt.status, now
                 if attempt.status is AttemptStatus.ONGOING:
                     await self._close(attempt.id, attempt.epoch)
             except RoomTrouble as exc:
                 log.warning("a cancelled call goes on", attempt_id=attempt.id, error=str(exc))
             except StaleEpoch:
                 log.debug("another process was faster", attempt_id=attempt.id)
+
+    def _was_just_told(self, attempt: Attempt, now: float) -> bool:
+        """Return whether the room was closed a moment ago: its dial then reports its own end.
+
+        A dial that arrives after that makes the room anew; so it is closed again.
+        """
+        status, at = self._ended.get(attempt.id, (None, 0.0))
+        return status is attempt.status and now - at < AGAIN_S
 
     async def _close(self, attempt_id: str, epoch: int) -> None:
         async with self._database.transaction() as session:

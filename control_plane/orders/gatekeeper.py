@@ -79,11 +79,7 @@ class Gatekeeper:
 
     async def house(self, organization_id: str) -> House:
         """Return what the organization calls with."""
-        house = await self._houses.get(self._session, organization_id, self._now)
-        for row in (house.organization, *house.trunks, *house.numbers):
-            if row in self._session:  # it is kept longer than this: a rollback would empty it
-                self._session.expunge(row)
-        return house
+        return await self._houses.get(self._session, organization_id, self._now)
 
     async def question(self, order: CallOrder) -> Question:
         """Return all that the gate looks at for `order`, which `prepare` has seen."""

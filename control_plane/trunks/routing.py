@@ -79,6 +79,10 @@ class Houses:
             if len(self._kept) > _MOST:
                 self._kept.clear()
             kept = now, await load_house(session, organization_id)
+            for row in (kept[1].organization, *kept[1].trunks, *kept[1].numbers):
+                session.expunge(
+                    row
+                )  # kept longer than the transaction, whose rollback empties rows
             self._kept[organization_id] = kept
         return kept[1]
 

@@ -26,6 +26,7 @@ from control_plane.ledgers.entries import never_call
 from control_plane.orders.schemas import Concurrency
 from control_plane.orders.service import cancel, pause, resume
 from control_plane.trunks import pace
+from scheduler.cancel import Canceller
 from scheduler.claim import claim, next_look
 from scheduler.expire import Expirer
 from sip.ports import DialFailure, DialFailureKind
@@ -425,3 +426,20 @@ async def test_an_order_follows_its_number_to_another_trunk(desk: Desk) -> None:
     [request] = desk.sip.dialled
     assert (request.sip_trunk_id, request.from_number) == ("ST_2", "+12025550188")
     assert (await now(desk, order)).status is OrderStatus.CALLING
+
+
+async def test_a_room_that_a_late_dial_made_anew_is_closed_again(desk: Desk) -> None:
+    desk.sip.hold = asyncio.Event()
+    order = await place(desk)
+    await desk.dispatcher.dispatch_due()
+    await desk.sip.ringing.wait()
+    await cancel(desk.database, desk.owner, order.id)
+    canceller = Canceller(desk.database, desk.rooms)
+    for _ in range(2):
+        await canceller.end_cancelled()
+    assert desk.journal.count("room closed") == 1
+    desk.sip.hold.set()  # answered all the same
+    await desk.dispatcher.finish(10)
+    await canceller.end_cancelled()
+    assert desk.journal.count("room closed") == 2
+    assert (await now(desk, order)).status is OrderStatus.CANCELLED
