@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import event, text
 from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.exc import TimeoutError as LockTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from control_plane.db.base import CLOCK
@@ -25,7 +26,9 @@ from control_plane.db.wake import (
 
 _WAKE = "wake"
 _READ_ONLY = "offhook_read_only"
-_BUSY_TIMEOUT_MS = 10_000
+_BUSY_TIMEOUT_MS = 5_000
+_TURN_LIMIT_S = 5.0
+"""With the lock's own wait, a locked database is told of within ten seconds."""
 
 
 class Database:
@@ -62,9 +65,13 @@ class Database:
         """Yield a session that is committed at the end, or rolled back by an exception.
 
         After the commit the other processes are woken if `wake(session)` was called.
+
+        Raises:
+            sqlalchemy.exc.OperationalError, TimeoutError: the database stayed locked; nothing was
+                written.
         """
         async with (
-            self._turn or contextlib.nullcontext(),
+            self._my_turn(),
             AsyncSession(self.engine, expire_on_commit=False, info=self._info) as session,
         ):
             async with session.begin():
@@ -77,6 +84,22 @@ class Database:
                     )
             if woken and self._waker is not None:
                 self._waker.wake()
+
+    @contextlib.asynccontextmanager
+    async def _my_turn(self) -> AsyncIterator[None]:
+        """Wait in line, and not for ever: each before us may wait for the lock in vain."""
+        if self._turn is None:
+            yield
+            return
+        try:
+            async with asyncio.timeout(_TURN_LIMIT_S):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise LockTimeout("others waited for the locked database all the time") from None
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:

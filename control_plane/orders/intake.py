@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as LockTimeout
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.base import read_clock
@@ -106,18 +107,24 @@ class Intake:
 
     async def _write(self) -> None:
         while True:
-            batch = [await self._queue.get()]
-            while len(batch) < _TOGETHER and not self._queue.empty():
-                batch.append(self._queue.get_nowait())
+            batch = [await self._queue.get(), *self._next(_TOGETHER - 1)]
             try:
                 await self._commit(batch)
             except IntegrityError:
                 # Another process took one of the keys: alone, each finds out whether it was its.
                 for each in batch:
                     await self._commit_alone(each)
+            except (OperationalError, LockTimeout) as exc:
+                # Who came meanwhile has waited too; told now, they may come back in time.
+                log.warning("the database took no orders", error=str(exc))
+                _fail([*batch, *self._next(_MOST_WAITING)], exc)
             except Exception as exc:  # the one handler: every waiter must hear of it
                 log.exception("orders were not stored", count=len(batch))
                 _fail(batch, exc)
+
+    def _next(self, most: int) -> list[_Waiting]:
+        """Return those that wait now, and wait no more."""
+        return [self._queue.get_nowait() for _ in range(min(most, self._queue.qsize()))]
 
     async def _commit_alone(self, waiting: _Waiting) -> None:
         for last in (False, True):
