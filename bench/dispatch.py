@@ -196,18 +196,22 @@ async def _fill(database: Database, columns: dict[str, Any], due: list[datetime]
 
 @contextlib.asynccontextmanager
 async def _scheduler(database: Database, folder: Path) -> AsyncIterator[psutil.Process]:
-    child = subprocess.Popen(
-        [sys.executable, "-m", "bench.scheduler_arm", database.url, str(folder)],
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "bench.scheduler_arm",
+        database.url,
+        str(folder),
         cwd=ROOT,
         stdout=subprocess.PIPE,
     )
     try:
         assert child.stdout is not None
-        await asyncio.to_thread(child.stdout.readline)
+        await child.stdout.readline()
         yield psutil.Process(child.pid)
     finally:
         child.terminate()
-        await asyncio.to_thread(child.wait, 20)
+        await asyncio.wait_for(child.wait(), 20)
 
 
 async def _decided(database: Database, count: int, limit_s: float) -> list[float]:

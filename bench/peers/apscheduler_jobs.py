@@ -16,12 +16,14 @@ from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 delays: list[float] = []
+done = asyncio.Semaphore(0)
 
 
 async def decide(due: str) -> None:
     """Note how late it is."""
     late = datetime.now(UTC) - datetime.fromisoformat(due)
     delays.append(late / timedelta(milliseconds=1))
+    done.release()
 
 
 async def main(count: int, over_s: float) -> None:
@@ -40,8 +42,7 @@ async def main(count: int, over_s: float) -> None:
             scheduler.add_job(decide, "date", run_date=due, args=[due.isoformat()])
         scheduler.start()
         async with asyncio.timeout(over_s * 5):
-            while len(delays) < count:
-                await asyncio.sleep(0.5)
+            await asyncio.gather(*(done.acquire() for _ in range(count)))
         scheduler.shutdown(wait=False)
     print(json.dumps(delays))
 

@@ -16,6 +16,7 @@ from procrastinate import App, PsycopgConnector
 from tests.postgres import server
 
 delays: list[float] = []
+done = asyncio.Semaphore(0)
 
 
 async def main(address: str, count: int, over_s: float) -> None:
@@ -26,6 +27,7 @@ async def main(address: str, count: int, over_s: float) -> None:
     async def decide(due: str) -> None:
         late = datetime.now(UTC) - datetime.fromisoformat(due)
         delays.append(late / timedelta(milliseconds=1))
+        done.release()
 
     async with app.open_async():
         await app.schema_manager.apply_schema_async()
@@ -38,8 +40,7 @@ async def main(address: str, count: int, over_s: float) -> None:
             app.run_worker_async(concurrency=20, install_signal_handlers=False)
         )
         async with asyncio.timeout(over_s * 5):
-            while len(delays) < count:
-                await asyncio.sleep(0.5)
+            await asyncio.gather(*(done.acquire() for _ in range(count)))
         worker.cancel()
         await asyncio.gather(worker, return_exceptions=True)
     print(json.dumps(delays))
