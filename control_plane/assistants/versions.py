@@ -59,9 +59,7 @@ async def add(
 
 async def add_current(session: AsyncSession, row: Assistant, *, now: datetime) -> None:
     """Keep the assistant's present state as a version."""
-    row.version_id = await add(
-        session, row.organization_id, row.id, row.version, row.spec, now=now
-    )
+    row.version_id = await add(session, row.organization_id, row.id, row.version, row.spec, now=now)
 
 
 async def get(session: AsyncSession, version_id: str) -> Version:
