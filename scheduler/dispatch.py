@@ -42,7 +42,8 @@ from sip.ports import Answered, Dialer, DialFailure, DialFailureKind, DialReques
 log = get_logger(__name__)
 
 FactAt = Callable[[datetime], AnyFact]
-_NOW = timedelta(milliseconds=1)
+_NOW = timedelta()
+"""An INVITE that leaves even a moment early is not among those that the trunk remembers."""
 _PROMPT = leases.LEASE / 4
 """How soon after its mark an INVITE leaves, or not at all."""
 
