@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
@@ -173,14 +174,17 @@ class Dispatcher:
         while True:
             async with self._database.transaction() as session:
                 order, row = await leases.hold(session, attempt.id, epoch=attempt.epoch)
-                now = await read_clock(session)
+                now, here = await read_clock(session), time.monotonic()
                 early = await pace.time_to_invite(session, row, now)
                 if early <= _NOW:
                     request = await self._mark(session, order, row, sip_trunk_id, now)
                     crash_points.here("before_mark_commit")
                     break
             await self._clock.wait(early / timedelta(seconds=1))
-        if request is not None and await self._is_late(now):
+        if request is None:
+            return None
+        # The look takes a while of its own, in which this process may have stood still, too.
+        if await self._is_late(now) or time.monotonic() - here > _PROMPT / timedelta(seconds=1):
             await self._tell(
                 attempt, lambda at: AttemptAbandoned(at=at, reason=Cause.SCHEDULER_LOST)
             )
