@@ -126,8 +126,16 @@ class Dispatcher:
             await self.carry_out(attempt)
         except StaleEpoch:
             log.warning("an attempt was taken over by another process", attempt_id=attempt.id)
+            await self._hang_up(attempt)
         except Exception:  # the one handler of this task; the lease lapses and is looked into
             log.exception("an attempt broke down", attempt_id=attempt.id)
+
+    async def _hang_up(self, attempt: Attempt) -> None:
+        """Leave nobody on a line that no agent will join: a late dial made the room anew."""
+        try:
+            await self._rooms.close(attempt.room_name)
+        except RoomTrouble as exc:
+            log.warning("a room was not deleted", attempt_id=attempt.id, error=str(exc))
 
     async def carry_out(self, attempt: Attempt) -> None:
         """Take one attempt from its room to the dial's result.
