@@ -31,6 +31,11 @@ test: venv-dev livekit  ## Run the whole suite
 simulate: venv-dev  ## Simulate the order book: make simulate RUNS=1000000 [SEED=0] [MUTANT=no_fence]
 	@$(PY) -m tests.simulator --runs $(RUNS) --seed $(SEED) --workers $(WORKERS) $(if $(MUTANT),--mutant $(MUTANT))
 
+test-long: venv-dev livekit  ## The faults at length: make test-long KILLS=200 ORDERS=2000
+	@OFFHOOK_TEST_KILLS=$(or $(KILLS),200) OFFHOOK_TEST_ORDERS=$(or $(ORDERS),2000) \
+	OFFHOOK_TEST_FREEZE_S=60 OFFHOOK_TEST_LOCK_S=30 \
+	$(PY) -m pytest tests/faults --log-cli-level=INFO $(PYTEST_ARGS)
+
 check: venv-dev  ## Lint, types, import contracts, format
 	@echo "== ruff";          $(VENV)/bin/ruff check .
 	@echo "== ruff format";   $(VENV)/bin/ruff format --check .
