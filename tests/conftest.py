@@ -40,27 +40,23 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Where an empty database with the schema of this release is."""
     if request.param == "sqlite":
         copy = tmp_path / "offhook.db"
         shutil.copy(request.getfixturevalue("sqlite_template"), copy)
-        return f"sqlite+aiosqlite:///{copy}"
-    address = request.getfixturevalue("postgres")
-    name = f"t{uuid.uuid4().hex}"
-    _elsewhere(_administer(address, f'CREATE DATABASE "{name}" TEMPLATE {_TEMPLATE}'))
-    return f"postgresql+asyncpg://postgres@{address}/{name}"
+        yield f"sqlite+aiosqlite:///{copy}"
+        return
+    yield from _database(request.getfixturevalue("postgres"), f"TEMPLATE {_TEMPLATE}")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def bare_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def bare_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Where a database without any schema is."""
     if request.param == "sqlite":
-        return f"sqlite+aiosqlite:///{tmp_path / 'bare.db'}"
-    address = request.getfixturevalue("postgres")
-    name = f"t{uuid.uuid4().hex}"
-    _elsewhere(_administer(address, f'CREATE DATABASE "{name}"'))
-    return f"postgresql+asyncpg://postgres@{address}/{name}"
+        yield f"sqlite+aiosqlite:///{tmp_path / 'bare.db'}"
+        return
+    yield from _database(request.getfixturevalue("postgres"), "")
 
 
 @pytest.fixture
@@ -73,6 +69,14 @@ async def database(database_url: str, tmp_path: Path) -> AsyncIterator[Database]
             yield opened
     finally:
         await opened.close()
+
+
+def _database(address: str, made_from: str) -> Iterator[str]:
+    """Yield where a fresh database of the server is; it is dropped afterwards."""
+    name = f"t{uuid.uuid4().hex}"
+    _elsewhere(_administer(address, f'CREATE DATABASE "{name}" {made_from}'))
+    yield f"postgresql+asyncpg://postgres@{address}/{name}"
+    _elsewhere(_administer(address, f'DROP DATABASE "{name}" WITH (FORCE)'))
 
 
 def _elsewhere(work: Coroutine[Any, Any, None]) -> None:
