@@ -14,7 +14,7 @@ from sqlalchemy import update
 
 from control_plane.db.engine import Database
 from control_plane.db.models.call_order import CallOrder
-from control_plane.domain.call_order import OrderStatus
+from control_plane.domain.call_order import WAITING, OrderStatus
 from tests.faults.asking import BUSY, body, place
 from tests.faults.judging import invites
 from tests.faults.stage import MOST_AT_ONCE, Stage
@@ -36,12 +36,14 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 
 @pytest.fixture
 def caller(started: Stage) -> Iterator[str]:
-    """Return a number on a slow trunk; what is left of its backlog is dropped afterwards."""
+    """Return a number on a slow trunk; its backlog is dropped afterwards, its calls ended."""
     [number] = started.callers(1)
     started.patch(f"/trunk/{started.trunk_id}", {"calls_per_second": CALLS_PER_SECOND})
     yield number
     started.patch(f"/trunk/{started.trunk_id}", {"calls_per_second": 30.0})
     asyncio.run(_drop(started, number))
+    with started.crew(1):
+        started.quiet(LIMIT_S)
 
 
 async def _drop(stage: Stage, caller: str) -> None:
@@ -50,7 +52,7 @@ async def _drop(stage: Stage, caller: str) -> None:
     async with database.transaction() as session:
         await session.execute(
             update(CallOrder)
-            .where(CallOrder.from_phone_number == caller, CallOrder.deadline_at.is_not(None))
+            .where(CallOrder.from_phone_number == caller, CallOrder.status.in_(WAITING))
             .values(due_at=None, deadline_at=None, status=OrderStatus.CANCELLED)
         )
     await database.close()

@@ -31,6 +31,8 @@ GOOD, FLAKY, HANGING, GONE, DOWN = "/good", "/flaky", "/hanging", "/gone", "/dow
 class Receiver(ThreadingHTTPServer):
     """An endpoint for each way to be treated; `got` holds what came, by path and then by id."""
 
+    request_queue_size = 128  # or a burst is refused by the kernel, which is none of the ways
+
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.daemon_threads = True
