@@ -38,19 +38,23 @@ from scheduler.claim import claim
 from scheduler.prepare import NotReady, Preparer
 from scheduler.rooms import Rooms, RoomTrouble
 from scheduler.trunks import TrunkKeeper
-from sip.ports import Answered, Dialer, DialFailure, DialFailureKind, DialRequest
+from sip.ports import Answered, Dialer, DialFailure, DialFailureKind, DialRequest, TooLate
 
 log = get_logger(__name__)
 
 FactAt = Callable[[datetime], AnyFact]
 _NOW = timedelta()
 """An INVITE that leaves even a moment early is not among those that the trunk remembers."""
-_PROMPT = leases.LEASE / 4
+_PROMPT_S = leases.LEASE.total_seconds() / 4
 """How soon after its mark an INVITE leaves, or not at all."""
 
 
 class Clock(Protocol):
-    """Lets time pass."""
+    """This machine's time."""
+
+    def now(self) -> float:
+        """Return seconds since the epoch."""
+        ...
 
     async def wait(self, seconds: float) -> None:
         """Return after `seconds`."""
@@ -59,6 +63,10 @@ class Clock(Protocol):
 
 class WallClock:
     """The machine's own clock."""
+
+    def now(self) -> float:
+        """Return seconds since the epoch."""
+        return time.time()
 
     async def wait(self, seconds: float) -> None:
         """Return after `seconds`."""
@@ -159,6 +167,8 @@ class Dispatcher:
             case Answered(sip_call_id):
                 crash_points.here("after_answer_before_record")
                 await self._tell(attempt, lambda now: DialAnswered(at=now, sip_call_id=sip_call_id))
+            case TooLate():
+                await self._abandon_late(attempt)
             case DialFailure():
                 crash_points.here("after_invite_before_record")
                 await self._failed(attempt, result)
@@ -182,38 +192,46 @@ class Dispatcher:
         while True:
             async with self._database.transaction() as session:
                 order, row = await leases.hold(session, attempt.id, epoch=attempt.epoch)
-                now, here = await read_clock(session), time.monotonic()
+                now, here = await read_clock(session), self._clock.now()
                 early = await pace.time_to_invite(session, row, now)
                 if early <= _NOW:
-                    request = await self._mark(session, order, row, sip_trunk_id, now)
+                    request = await self._mark(
+                        session,
+                        order,
+                        row,
+                        now,
+                        sip_trunk_id=sip_trunk_id,
+                        dial_before=here + _PROMPT_S,
+                    )
                     crash_points.here("before_mark_commit")
                     break
             await self._clock.wait(early / timedelta(seconds=1))
-        if request is None:
-            return None
-        # The look takes a while of its own, in which this process may have stood still, too.
-        if await self._is_late(now) or time.monotonic() - here > _PROMPT / timedelta(seconds=1):
-            await self._tell(
-                attempt, lambda at: AttemptAbandoned(at=at, reason=Cause.SCHEDULER_LOST)
-            )
+        if request is not None and await self._is_late(now):
+            await self._abandon_late(attempt)
             return None
         return request
 
     async def _is_late(self, marked_at: datetime) -> bool:
         """Return whether this process stood still since the mark.
 
-        Others may soon take the attempt for lost, and dial the order again.
+        Others may soon take the attempt for lost, and dial the order again. A SIP service that
+        knows `dial_before` looks once more, right before the INVITE.
         """
         async with self._database.reading() as session:
-            return await read_clock(session) - marked_at > _PROMPT
+            return await read_clock(session) - marked_at > timedelta(seconds=_PROMPT_S)
+
+    async def _abandon_late(self, attempt: Attempt) -> None:
+        await self._tell(attempt, lambda now: AttemptAbandoned(at=now, reason=Cause.SCHEDULER_LOST))
 
     async def _mark(
         self,
         session: AsyncSession,
         order: CallOrder,
         row: Attempt,
-        sip_trunk_id: str,
         now: datetime,
+        *,
+        sip_trunk_id: str,
+        dial_before: float,
     ) -> DialRequest | None:
         keeper = Gatekeeper(session, now, self._houses)
         await keeper.prepare([order])
@@ -229,9 +247,6 @@ class Dispatcher:
         row.dispatch_lease_until = now + leases.LEASE
         await lifecycle.apply(session, order, row, DialStarted(at=now))
         version = await versions.get(session, order.assistant_version_id)
-        return self._request(row, sip_trunk_id, version.spec.max_call_duration_secs)
-
-    def _request(self, row: Attempt, sip_trunk_id: str, limit_s: int) -> DialRequest:
         return DialRequest(
             sip_trunk_id=sip_trunk_id,
             to_number=row.to_phone_number,
@@ -239,7 +254,8 @@ class Dispatcher:
             room_name=row.room_name,
             participant_identity=row.participant_identity,
             ringing_timeout_s=self._ringing_timeout_s,
-            max_call_duration_s=limit_s,
+            max_call_duration_s=version.spec.max_call_duration_secs,
+            dial_before=dial_before,
         )
 
     async def _failed(self, attempt: Attempt, failure: DialFailure) -> None:

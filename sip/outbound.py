@@ -8,8 +8,9 @@ from livekit import api
 from livekit.api.sip_service import SipService
 from livekit.protocol.sip import CreateSIPParticipantRequest
 
+from sip import deadline
 from sip.failures import DIAL_ERRORS, failure_of
-from sip.ports import Answered, DialFailure, DialRequest
+from sip.ports import Answered, DialFailure, DialRequest, TooLate
 
 MARGIN_S = 15
 """The SIP service's own limit lies this far behind ours: it only catches what we miss."""
@@ -21,13 +22,15 @@ class LiveKitDialer:
     def __init__(self, service: SipService):
         self._service = service
 
-    async def dial(self, request: DialRequest) -> Answered | DialFailure:
+    async def dial(self, request: DialRequest) -> Answered | DialFailure | TooLate:
         """Return once the call is answered or has failed; never raises what the network does."""
         try:
             info: api.SIPParticipantInfo = await self._service.create_sip_participant(
                 to_protobuf(request)
             )
         except DIAL_ERRORS as exc:
+            if isinstance(exc, api.ServerError) and deadline.TOO_LATE in exc.message:
+                return TooLate()
             return failure_of(exc)
         return Answered(info.sip_call_id)
 
@@ -40,6 +43,7 @@ def to_protobuf(request: DialRequest) -> CreateSIPParticipantRequest:
         sip_number=request.from_number,
         room_name=request.room_name,
         participant_identity=request.participant_identity,
+        participant_attributes=deadline.attributes(request.dial_before),
         wait_until_answered=True,
     )
     message.ringing_timeout.FromTimedelta(timedelta(seconds=request.ringing_timeout_s))

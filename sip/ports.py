@@ -24,6 +24,7 @@ class DialRequest(Struct, frozen=True, kw_only=True):
         sip_trunk_id: the SIP service's own id of the outbound trunk.
         ringing_timeout_s: whole seconds from the INVITE to our CANCEL.
         max_call_duration_s: whole seconds from the answer to our BYE.
+        dial_before: seconds since the epoch after which no INVITE may leave; null is no limit.
     """
 
     sip_trunk_id: str
@@ -33,6 +34,11 @@ class DialRequest(Struct, frozen=True, kw_only=True):
     participant_identity: str
     ringing_timeout_s: int
     max_call_duration_s: int
+    dial_before: float | None = None
+
+
+class TooLate(Struct, frozen=True):
+    """`dial_before` had passed when the SIP service was about to dial: nobody was called."""
 
 
 class Answered(Struct, frozen=True):
@@ -110,7 +116,7 @@ class SipTrouble(Exception):
 class Dialer(Protocol):
     """Places calls."""
 
-    async def dial(self, request: DialRequest) -> Answered | DialFailure:
+    async def dial(self, request: DialRequest) -> Answered | DialFailure | TooLate:
         """Return once the call is answered or has failed."""
         ...
 

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import re
 import secrets
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from baresip.errors import BaresipError, split_status
@@ -13,6 +15,7 @@ from baresip.events import Event, StackEvent
 from livekit.protocol import sip as proto
 from livekit.rtc import DisconnectReason
 
+from sip import deadline
 from sip.gateway import codecs, dtmf, validate
 from sip.gateway.attributes import header_attributes
 from sip.gateway.calls import End, Leg, Parts, Status, media_timeout
@@ -140,6 +143,8 @@ class OutboundCall(Leg):
             self.end_after(longest, End("the longest duration", show_hangup=True))
         if self.ended.done():
             return
+        if deadline.is_over(self._plan.request.participant_attributes, time.time()):
+            raise relayed("failed_precondition", deadline.TOO_LATE)
         try:
             phone = await self.parts.endpoint.dial(
                 self._plan.caller, self._plan.uri, self._plan.headers
@@ -274,5 +279,10 @@ def _member(chosen: Plan, call_id: str) -> Member:
         request.participant_identity or f"sip_{request.sip_call_to}",
         request.participant_name,
         request.participant_metadata,
-        {**attributes, **request.participant_attributes},
+        {**attributes, **_shown(request.participant_attributes)},
     )
+
+
+def _shown(given: Mapping[str, str]) -> dict[str, str]:
+    """What was said to this service alone is nobody else's business."""
+    return {name: value for name, value in given.items() if name != deadline.ATTRIBUTE}

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from livekit.protocol import sip as proto
 
+from sip import deadline
 from sip.gateway import codecs, fields
 from sip.gateway.errors import TwirpError, invalid, unserved
 
@@ -148,6 +149,10 @@ def participant(request: proto.CreateSIPParticipantRequest) -> None:
     if re.search(r"[\x00-\x20\x7f<>\"]", request.sip_call_to):
         raise invalid("SipCallTo contains characters that cannot stand in a SIP URI")
     headers(request.headers)
+    try:
+        deadline.is_over(request.participant_attributes, 0.0)
+    except ValueError:
+        raise invalid(f"attribute {deadline.ATTRIBUTE} is no number of seconds") from None
     _media(request.media, request.media_encryption)
 
 

@@ -26,6 +26,8 @@ from control_plane.orders import (
 )
 from control_plane.trunks import pace
 from scheduler import claim, dispatch, expire, tidy
+from sip.ports import DialRequest
+from tests.simulator.outside import SipService
 
 
 def _replace(owner: Any, name: str, value: Any) -> None:
@@ -62,6 +64,17 @@ def _late_invite() -> None:
         return False
 
     _replace(dispatch.Dispatcher, "_is_late", is_late)
+    _no_dial_deadline()
+
+
+def _no_dial_deadline() -> None:
+    """The SIP service is not told until when an INVITE may leave."""
+    dial = SipService.dial
+
+    async def forgetful(self: SipService, request: DialRequest) -> Any:
+        return await dial(self, msgspec.structs.replace(request, dial_before=None))
+
+    _replace(SipService, "dial", forgetful)
 
 
 def _gate_without(change: Callable[[Decision], Decision]) -> None:
@@ -260,6 +273,7 @@ MUTANTS: dict[str, Callable[[], None]] = {
     "no_fence": _no_fence,
     "blind_redial": _blind_redial,
     "late_invite": _late_invite,
+    "no_dial_deadline": _no_dial_deadline,
     "no_second_gate": _no_second_gate,
     "cancel_ignored": _cancel_ignored,
     "slot_leak": _slot_leak,

@@ -9,7 +9,7 @@ import msgspec
 
 from control_plane.domain.brief import DispatchMetadata
 from scheduler.rooms import DEPARTURE_TIMEOUT_S, EMPTY_TIMEOUT_S, Present, RoomTrouble
-from sip.ports import Answered, DialFailure, DialFailureKind, DialRequest
+from sip.ports import Answered, DialFailure, DialFailureKind, DialRequest, TooLate
 from tests.simulator.agents import Agent
 from tests.simulator.plan import AgentPlan, Outcome
 from tests.simulator.world import CURRENT, Process, World
@@ -125,9 +125,14 @@ class SipService:
         self._rooms = rooms
         self._outcomes = {number: list(some) for number, some in world.plan.outcomes.items()}
 
-    async def dial(self, request: DialRequest) -> Answered | DialFailure:
+    async def dial(self, request: DialRequest) -> Answered | DialFailure | TooLate:
         """Return once the call is answered or has failed."""
         process = CURRENT.get()
+        if process is not None:
+            await process.passes()
+        if request.dial_before is not None and self._world.clock() > request.dial_before:
+            self._world.note("far end", f"{request.room_name} came too late")
+            return TooLate()
         script = self._outcomes.get(request.to_number)
         outcome = script.pop(0) if script else Outcome("answer", after=0.5, talk=1.0)
         reply: asyncio.Future[Answered | DialFailure] = self._world.loop.create_future()

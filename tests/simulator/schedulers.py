@@ -14,7 +14,7 @@ from typing import Any
 from control_plane.domain.gate import Rule
 from scheduler import service
 from scheduler.cancel import Canceller
-from scheduler.dispatch import Dispatcher
+from scheduler.dispatch import Dispatcher, WallClock
 from scheduler.expire import Expirer
 from scheduler.heartbeat import beat
 from scheduler.prepare import Preparer
@@ -92,6 +92,13 @@ class Job:
     task: asyncio.Task[Any] | None = None
 
 
+class MachineClock(WallClock):
+    """The time of the schedule."""
+
+    def __init__(self, world: World):
+        self.now = world.clock  # type: ignore[method-assign]
+
+
 class Scheduler(Process):
     """One process of `python -m scheduler`."""
 
@@ -107,6 +114,7 @@ class Scheduler(Process):
             tasks=self,  # type: ignore[arg-type]
             ringing_timeout_s=RINGING_S,
             max_dispatching=10,
+            clock=MachineClock(world),
         )
         reconciler = Reconciler(database, rooms)
         tidier = Tidier(database, rooms, Recordings())  # type: ignore[arg-type]

@@ -114,6 +114,10 @@ class World:
         """Return the database's time."""
         return self.at(self.loop.time())
 
+    def clock(self) -> float:
+        """Return the machine's time, in seconds since the epoch."""
+        return self.now().timestamp()
+
     def at(self, seconds: float) -> datetime:
         """Return the instant that many seconds after the start."""
         return self.plan.begins + timedelta(microseconds=round(seconds * 1e6))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import itertools
+import time
 
 import pytest
 from google.rpc import status_pb2
 from livekit import api
 from livekit.protocol import sip as proto
 
+from sip import deadline
 from sip.message import Request
 from tests.contract.sip.conftest import Target
 from tests.contract.sip.peer import Phone, Talk, audio_formats
@@ -452,3 +454,41 @@ async def test_dial_tone_is_heard_in_the_room_until_the_answer(
     await calling
     talk.send("BYE")
     await watcher.gone(CALLER)
+
+
+@pytest.mark.parametrize("late_s", [-30.0, 30.0])
+async def test_a_dial_past_its_own_deadline_rings_nowhere(
+    sip: api.SipService,
+    phone: Phone,
+    trunk: str,
+    watcher: Watcher,
+    room_name: str,
+    target: Target,
+    late_s: float,
+) -> None:
+    if not target.embedded:
+        pytest.skip("the deadline is this gateway's own")
+    attributes = {deadline.ATTRIBUTE: str(time.time() - late_s), "mine": "1"}
+    calling = asyncio.create_task(
+        sip.create_sip_participant(dial(room_name, trunk, participant_attributes=attributes))
+    )
+    if late_s > 0:
+        with pytest.raises(api.ServerError, match=deadline.TOO_LATE):
+            await calling
+        assert phone.count("INVITE") == 0
+        return
+    phone.answer(await phone.request("INVITE"))
+    await calling
+    await watcher.status(CALLER, "active")
+    shown = watcher.attributes(CALLER)
+    assert (shown["mine"], deadline.ATTRIBUTE in shown) == ("1", False)
+
+
+async def test_a_deadline_that_is_no_number_is_refused(
+    sip: api.SipService, trunk: str, room_name: str, target: Target
+) -> None:
+    if not target.embedded:
+        pytest.skip("the deadline is this gateway's own")
+    attributes = {deadline.ATTRIBUTE: "soon"}
+    with pytest.raises(api.ServerError, match=deadline.ATTRIBUTE):
+        await sip.create_sip_participant(dial(room_name, trunk, participant_attributes=attributes))
