@@ -11,7 +11,7 @@ from control_plane.db.models.call_order import CallOrder
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.facts import Forbidden
 from control_plane.domain.gate import Rule
-from control_plane.orders import idempotency, lifecycle, repository, slots
+from control_plane.orders import lifecycle, repository, slots
 
 _AT_ONCE = 100
 
@@ -34,11 +34,6 @@ class Expirer:
         for order in waiting:
             async with self._database.transaction() as session:
                 await slots.call_next(session, order, await read_clock(session))
-
-    async def forget_answers(self) -> None:
-        """Delete the kept answers that nobody can ask for again."""
-        async with self._database.transaction() as session:
-            await idempotency.forget_old(session, await read_clock(session))
 
     async def _expire_some(self) -> int:
         async with self._database.reading() as session:

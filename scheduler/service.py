@@ -23,6 +23,7 @@ from scheduler.claim import next_look
 from scheduler.deliver import Deliverer
 from scheduler.dispatch import Dispatcher
 from scheduler.expire import Expirer
+from scheduler.forget import Forgetter
 from scheduler.heartbeat import beat
 from scheduler.prepare import Preparer
 from scheduler.reap import Reconciler
@@ -89,6 +90,7 @@ async def run(world: World, settings: SchedulerSettings, stopped: asyncio.Event)
         tidier = Tidier(database, world.rooms, world.recordings)
         reconciler = Reconciler(database, world.rooms)
         expirer = Expirer(database)
+        forgetter = Forgetter(database, messages_kept=settings.messages_kept)
 
         async def dispatch() -> None:
             await dispatcher.dispatch_due()
@@ -106,7 +108,7 @@ async def run(world: World, settings: SchedulerSettings, stopped: asyncio.Event)
         timetable.every(TRUNKS_S, "check trunks", check_trunks)
         timetable.every(EXPIRE_S, "expire orders", expirer.expire)
         timetable.every(EXPIRE_S, "fill slots", expirer.fill_slots)
-        timetable.every(FORGET_S, "forget answers", expirer.forget_answers)
+        timetable.every(FORGET_S, "forget what is old", forgetter.forget)
         timetable.on_change("dispatch", dispatch, sweep_s=SWEEP_S, rest_s=0.01)
         timetable.on_change("cancel", canceller.end_cancelled, sweep_s=SWEEP_S, rest_s=0.05)
         feeder = Feeder(database, world.vault)

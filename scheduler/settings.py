@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated
 
 import msgspec
@@ -21,5 +22,13 @@ class SchedulerSettings(Struct, frozen=True):
     max_dispatching: Annotated[int, Meta(ge=1)] = msgspec.field(
         name="OFFHOOK_MAX_DISPATCHING", default=50
     )
+    message_days: Annotated[int, Meta(ge=4)] = msgspec.field(
+        name="OFFHOOK_MESSAGE_DAYS", default=30
+    )
     log_level: str = msgspec.field(name="OFFHOOK_LOG_LEVEL", default="INFO")
     log_pii: bool = msgspec.field(name="OFFHOOK_LOG_PII", default=False)
+
+    @property
+    def messages_kept(self) -> timedelta:
+        """How long sent messages are kept; a delivery may take a little over three days itself."""
+        return timedelta(days=self.message_days)

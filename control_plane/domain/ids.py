@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import uuid_utils
 
 from control_plane.domain.errors import NotFound
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Source:
@@ -19,6 +22,12 @@ class Source:
 def new_id() -> str:
     """Return a fresh UUIDv7 in its 36-character form."""
     return str(Source.make())
+
+
+def first_id_at(instant: datetime) -> str:
+    """Return what no id made at `instant` or later is less than (RFC 9562 section 5.7)."""
+    milliseconds = f"{(instant - _EPOCH) // timedelta(milliseconds=1):012x}"
+    return f"{milliseconds[:8]}-{milliseconds[8:]}-0000-0000-000000000000"
 
 
 def parse_id(text: str, *, what: str, field: str = "id") -> str:
