@@ -33,7 +33,7 @@ async def test_a_busy_port_is_named_and_a_phone_is_answered() -> None:
         _Phone, remote_addr=(host, port), local_addr=("127.0.0.1", 0)
     )
     transport.sendto(invite())
-    answer = await asyncio.wait_for(phone.heard.get(), 2)
+    answer = await asyncio.wait_for(phone.heard.get(), 10)
     assert answer.startswith(b"SIP/2.0 603 Decline")
     transport.close()
     await front.stop()

@@ -194,9 +194,16 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(database: Database, vault: Vault) -> AsyncIterator[Desk]:
-    """A desk that may reach loopback; a try lasts 0.5 s at most."""
-    outbound = Outbound(Allowed.parse("127.0.0.0/8"), Limits(total_s=0.5, body_bytes=64 * 1024))
+def try_limit_s() -> float:
+    """How long a try may last; a test whose receiver hangs asks for less."""
+    return 15.0
+
+
+@pytest.fixture
+async def desk(database: Database, vault: Vault, try_limit_s: float) -> AsyncIterator[Desk]:
+    """A desk that may reach loopback."""
+    limits = Limits(total_s=try_limit_s, body_bytes=64 * 1024)
+    outbound = Outbound(Allowed.parse("127.0.0.0/8"), limits)
     made = Desk(
         database=database,
         vault=vault,

@@ -41,7 +41,7 @@ class Office:
         self.resources = resources
         self.client = client
         self.owner = owner
-        self.outbound = Outbound(resources.allowed, Limits(total_s=1.0))
+        self.outbound = Outbound(resources.allowed, Limits(total_s=10.0))
         self.relay = Relay(resources.database, resources.vault, CallViews("http://api"))
         self.deliverer = Deliverer(
             resources.database, resources.vault, self.outbound, on_room=lambda: None
