@@ -21,6 +21,7 @@ from agent.persona import Persona
 from agent.recording import StereoRecorder
 from agent.reporter import Reporter
 from agent.session import Engines, build_parts, build_session
+from agent.sounds import Sounds
 from control_plane.domain.brief import CallBrief
 from control_plane.domain.events import (
     AgentReady,
@@ -82,8 +83,11 @@ async def _hold(
     line_in = LineIn(recorder.heard)
     line_out = LineOut(recorder.said, recorder.cut)
     session.input.audio, session.output.audio = line_in, line_out
-    first, _ = await asyncio.gather(
-        prepare(brief, parts.llm, parts.tts), _join(context, brief, line_in, line_out)
+    sounds = Sounds(brief.assistant, line_out)
+    first, *_ = await asyncio.gather(
+        prepare(brief, parts.llm, parts.tts),
+        _join(context, brief, line_in, line_out),
+        sounds.load(),
     )
     call = Call(brief, context.room, session, reporter)
     persona = Persona(brief, first=first, on_end_call=call.end_politely)
@@ -100,6 +104,7 @@ async def _hold(
         if await call.wait_answered():
             if brief.assistant.recording_enabled:
                 recorder.start()
+            sounds.begin(session)
             await call.converse(persona)
         call.report_end(await call.ending.wait())
     finally:

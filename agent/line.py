@@ -14,6 +14,8 @@ from collections.abc import Callable
 from livekit import rtc
 from livekit.agents.voice import io
 
+from agent.mixing import Loop, Mixer
+
 HEARD_RATE = 16_000
 """Hz of the caller's audio: what voice activity detection and the recogniser work at."""
 SAID_RATE = 24_000
@@ -82,10 +84,11 @@ class LineOut(io.AudioOutput):
 
     The track never pauses: between two segments it carries silence. A track that pauses makes the
     far end's jitter buffer start over at every sentence, late first and then squeezed to catch up.
+    Sounds that play beside the speech are mixed in here: whoever hears the track hears them.
 
     Args:
-        on_said: called with the samples handed to the line and the time (s since the epoch) at
-            which their first one plays.
+        on_said: called with the samples handed to the line, sounds and all, and the time (s since
+            the epoch) at which their first one plays; not called for silence.
         on_cut: called with the time after which nothing of what was handed over plays.
     """
 
@@ -105,6 +108,10 @@ class LineOut(io.AudioOutput):
         self._open: _Segment | None = None  # being captured
         self._unfinished: list[_Segment] = []  # in order; the session has not been told their end
         self._speech_until = 0.0  # when the last sample of speech handed over plays
+        self._sound_until = 0.0  # the same of anything but silence
+        self._handed = 0  # samples in a row up to then
+        self._mixer = Mixer()
+        self._outdated = False  # what fills the line without speech is not what should
         self._pump: asyncio.Task[None] | None = None
 
     async def publish(self, room: rtc.Room) -> None:
@@ -120,8 +127,20 @@ class LineOut(io.AudioOutput):
         """Begin to play."""
         self._pump = asyncio.create_task(self._play(), name="line out")
 
+    def play(self, loop: Loop) -> None:
+        """Let `loop` be heard from now on, from its start."""
+        self._mixer.add(loop)
+        self._refill()
+
+    def stop(self, loop: Loop) -> None:
+        """Let `loop` be heard no more, from now on."""
+        if self._mixer.remove(loop):
+            self._refill()
+
     async def capture_frame(self, frame: rtc.AudioFrame) -> None:
         await super().capture_frame(frame)
+        if self._may_play and not self._waiting:
+            self._end_silence()
         if self._open is None:
             self._open = _Segment()
             self._unfinished.append(self._open)
@@ -143,10 +162,9 @@ class LineOut(io.AudioOutput):
         now = time.time()
         unplayed_s = max(0.0, self._speech_until - now)
         self._waiting.clear()
-        self._source.clear_queue()
+        self._take_back(now)
         self._speech_until = now
         self._open = None
-        self._on_cut(now)
         cut, self._unfinished = self._unfinished, []
         for segment in cut:
             heard_s = max(0.0, segment.sent_s - unplayed_s)
@@ -159,6 +177,8 @@ class LineOut(io.AudioOutput):
     def resume(self) -> None:
         super().resume()
         self._may_play = True
+        if self._waiting:
+            self._end_silence()
 
     async def aclose(self) -> None:
         """Stop playing and free the track's source."""
@@ -171,7 +191,7 @@ class LineOut(io.AudioOutput):
         """Hand over speech or silence; the source waits while it holds QUEUE_MS: real time."""
         while True:
             if not self._waiting or not self._may_play:
-                await self._source.capture_frame(_SILENCE)
+                await self._fill()
                 continue
             segment, frame = self._waiting.popleft()
             if frame is None:
@@ -180,17 +200,55 @@ class LineOut(io.AudioOutput):
                 continue
             await self._say(segment, frame)
 
+    async def _fill(self) -> None:
+        """Hand over what is heard without speech: the sounds, or silence."""
+        now = time.time()
+        if self._outdated and self._speech_until <= now:
+            self._take_back(now)
+        self._outdated = False
+        if self._mixer.audible:
+            samples = self._mixer.next(SAID_RATE * FRAME_MS // 1000)
+            await self._hand_over(samples, now)
+        else:
+            await self._source.capture_frame(_SILENCE)
+
     async def _say(self, segment: _Segment, frame: rtc.AudioFrame) -> None:
         now = time.time()
         if self._speech_until <= now:
-            self._source.clear_queue()  # silence, which must not delay the word
-        starts_at = max(now, self._speech_until)
+            self._take_back(now)  # silence or sounds, which must not delay the word
+        starts_at = max(now, self._sound_until)
         if not segment.sent_s:
             self.on_playback_started(created_at=starts_at)
         segment.sent_s += frame.duration
         self._speech_until = starts_at + frame.duration
-        self._on_said(bytes(frame.data), starts_at)
+        await self._hand_over(self._mixer.beside(bytes(frame.data)), now)
+
+    async def _hand_over(self, samples: bytes, now: float) -> None:
+        starts_at = max(now, self._sound_until)
+        self._on_said(samples, starts_at)
+        frame = _frame(samples)
+        self._handed = frame.samples_per_channel + (self._handed if starts_at > now else 0)
+        self._sound_until = starts_at + frame.duration
         await self._source.capture_frame(frame)
+
+    def _refill(self) -> None:
+        self._outdated = True
+        self._end_silence()
+
+    def _end_silence(self) -> None:
+        """Wake the pump, which may wait for silence to play; sounds keep it a frame at most."""
+        if self._sound_until <= time.time():
+            self._source.clear_queue()
+
+    def _take_back(self, now: float) -> None:
+        """Drop what WebRTC has not played; the sounds go on where they were heard last."""
+        self._source.clear_queue()
+        if self._sound_until > now:
+            heard = self._handed - (self._sound_until - now) * SAID_RATE
+            heard = min(self._handed, _TAKEN * round(heard / _TAKEN))
+            self._mixer.take_back(self._handed - heard)
+            self._sound_until = now
+            self._on_cut(now)
 
     def _heard(self, segment: _Segment) -> None:
         if segment in self._unfinished:
@@ -207,5 +265,6 @@ def _frame(samples: bytes) -> rtc.AudioFrame:
     )
 
 
+_TAKEN = SAID_RATE // 100  # samples: WebRTC takes ten milliseconds at a time
 # Longer than a frame: every hand-over wakes each room of the process, and speech drops it anyway.
 _SILENCE = _frame(bytes(SAID_RATE // 10 * 2))

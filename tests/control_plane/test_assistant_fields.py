@@ -72,8 +72,6 @@ def test_what_is_left_to_build_is_known() -> None:
     """This list only ever gets shorter; when it is empty, `not_yet_acted_on` goes."""
     assert {name for name, symbol in ASSISTANT.items() if symbol is None} <= {
         "after_call_sms_prompt",
-        "background_sound",
-        "background_sound_volume",
         "calendly",
         "custom_tools",
         "email_notification_address",
@@ -84,9 +82,6 @@ def test_what_is_left_to_build_is_known() -> None:
         "sms_template",
         "structured_output_config",
         "structured_output_prompt",
-        "thinking_sound",
-        "thinking_sound_probability",
-        "thinking_sound_volume",
         "transfer_phone_number",
         "voicemail_message",
         "voicemail_sms_prompt",
@@ -96,9 +91,9 @@ def test_what_is_left_to_build_is_known() -> None:
 
 def test_only_what_differs_from_its_default_is_listed() -> None:
     assert not_yet_acted_on(spec()) == []
-    assert not_yet_acted_on(spec(sms_enabled=False, thinking_sound_volume=0.8)) == []
-    changed = spec(sms_enabled=True, thinking_sound_volume=0.5, first_sentence="Hi.")
-    assert not_yet_acted_on(changed) == ["sms_enabled", "thinking_sound_volume"]
+    assert not_yet_acted_on(spec(sms_enabled=False, sms_template=None)) == []
+    changed = spec(sms_enabled=True, sms_template="Hi.", first_sentence="Hi.")
+    assert not_yet_acted_on(changed) == ["sms_enabled", "sms_template"]
 
 
 def test_a_realtime_model_is_kept_named_and_not_spoken_with() -> None:

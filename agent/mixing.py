@@ -1,0 +1,85 @@
+"""Sample arithmetic: what plays beside the agent's words is added to them."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Samples = npt.NDArray[np.int16]
+_LOWEST, _HIGHEST = -32_768, 32_767
+
+
+class Loop:
+    """A clip that plays from its start, over and over, as often as it is taken from.
+
+    Args:
+        clip: mono samples, at least one.
+        volume: linear gain, 0 is silent, 1 leaves the clip as it is.
+        under_words: whether it goes on while the agent speaks; otherwise words end it.
+    """
+
+    def __init__(self, clip: Samples, volume: float, *, under_words: bool) -> None:
+        self.under_words = under_words
+        self._clip = clip
+        self._volume = np.float32(volume)
+        self._taken = 0
+
+    def take(self, count: int) -> npt.NDArray[np.float32]:
+        """Return the next `count` samples at this loop's volume."""
+        wanted = np.arange(self._taken, self._taken + count)
+        self._taken += count
+        return self._clip.take(wanted, mode="wrap") * self._volume
+
+    def take_back(self, count: int) -> None:
+        """Have the last `count` samples taken, or as many as there were, come again."""
+        self._taken = max(0, self._taken - count)
+
+    def rewind(self) -> None:
+        """Begin at the clip's start again."""
+        self._taken = 0
+
+
+class Mixer:
+    """What plays beside the words, in the order in which it is sent."""
+
+    def __init__(self) -> None:
+        self._loops: list[Loop] = []
+
+    @property
+    def audible(self) -> bool:
+        """Whether anything plays."""
+        return bool(self._loops)
+
+    def add(self, loop: Loop) -> None:
+        """Play `loop` from its start."""
+        loop.rewind()
+        if loop not in self._loops:
+            self._loops.append(loop)
+
+    def remove(self, loop: Loop) -> bool:
+        """Play `loop` no more; returns whether it played."""
+        if loop not in self._loops:
+            return False
+        self._loops.remove(loop)
+        return True
+
+    def next(self, count: int) -> bytes:
+        """Return the next `count` samples of what plays."""
+        return self._mixed(np.zeros(count, dtype=np.float32))
+
+    def beside(self, words: bytes) -> bytes:
+        """Return `words` with what may play under them; what may not has ended."""
+        self._loops = [loop for loop in self._loops if loop.under_words]
+        if not self._loops:
+            return words
+        return self._mixed(np.frombuffer(words, dtype=np.int16).astype(np.float32))
+
+    def take_back(self, count: int) -> None:
+        """Have the last `count` samples, which were not heard, come again."""
+        for loop in self._loops:
+            loop.take_back(count)
+
+    def _mixed(self, samples: npt.NDArray[np.float32]) -> bytes:
+        for loop in self._loops:
+            samples += loop.take(len(samples))
+        return np.clip(np.rint(samples), _LOWEST, _HIGHEST).astype(np.int16).tobytes()
