@@ -196,9 +196,7 @@ async def test_an_empty_answer_says_nothing(
     assert (collected.text, collected.tool_calls) == ("", [])
 
 
-async def test_a_huge_answer_is_a_megabyte(
-    servers: ProviderServers, model: llm.LLM[Any]
-) -> None:
+async def test_a_huge_answer_is_a_megabyte(servers: ProviderServers, model: llm.LLM[Any]) -> None:
     servers.controls.behave("openai.chat", Behaviour(fault=Fault.HUGE))
     assert len((await ask(model, said("Hi"))).text) >= HUGE_BYTES
 
