@@ -1,0 +1,249 @@
+"""The real Cartesia, ElevenLabs and OpenAI ears against the servers, told what was spoken."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Literal
+
+import aiohttp
+import numpy as np
+import pytest
+from livekit import rtc
+from livekit.agents import (
+    APIConnectionError,
+    APIConnectOptions,
+    APIError,
+    APIStatusError,
+    stt,
+)
+from livekit.plugins import elevenlabs, openai
+
+from control_plane.domain.assistant import Ears
+from speech.tables import make_stt
+from tests.providers.behaviour import Behaviour, Fault
+from tests.providers.servers import KEY, ProviderServers
+from tests.providers.sound import Sound
+
+pytestmark = pytest.mark.system
+
+SENTENCE = "I would like to book an appointment."
+ONCE = APIConnectOptions(max_retry=0, timeout=8.0)
+RATE = 16_000
+PAUSE = bytes(2 * RATE)  # 1 s
+FINAL, INTERIM = stt.SpeechEventType.FINAL_TRANSCRIPT, stt.SpeechEventType.INTERIM_TRANSCRIPT
+Kind = Literal["ink-2", "ink-whisper", "scribe-commit", "scribe-vad", "openai-realtime"]
+KINDS: tuple[Kind, ...] = (
+    "ink-2",
+    "ink-whisper",
+    "scribe-commit",
+    "scribe-vad",
+    "openai-realtime",
+)
+
+
+def ears_of(servers: ProviderServers, kind: Kind) -> stt.STT[Any]:
+    access = servers.access()
+    if kind == "scribe-vad":
+        return elevenlabs.STT(
+            model="scribe_v2_realtime",
+            base_url=servers.elevenlabs_url,
+            api_key=KEY,
+            language_code="en",
+            server_vad={"vad_silence_threshold_secs": 0.4},
+        )
+    if kind == "openai-realtime":
+        return openai.STT(
+            model="gpt-4o-mini-transcribe",
+            use_realtime=True,
+            base_url=servers.openai_url,
+            api_key=KEY,
+            turn_detection={"type": "server_vad", "silence_duration_ms": 350},
+        )
+    if kind == "scribe-commit":
+        return make_stt(Ears("elevenlabs"), access)
+    return make_stt(Ears("cartesia", model=kind), access)
+
+
+def capability(kind: Kind) -> str:
+    provider = {"ink": "cartesia", "scribe": "elevenlabs"}.get(kind.partition("-")[0], "openai")
+    return f"{provider}.stt"
+
+
+async def listen(
+    ears: stt.STT[Any], pcm: bytes, kind: Kind, *, finals: int = 1, limit_s: float = 8.0
+) -> list[stt.SpeechEvent]:
+    """Return the events until there are `finals` final ones, or until the stream ends."""
+    events: list[stt.SpeechEvent] = []
+    async with ears.stream(conn_options=ONCE) as stream, asyncio.timeout(limit_s):
+        for frame in frames_of(pcm):
+            stream.push_frame(frame)
+        if kind == "scribe-commit":
+            stream.flush()
+        async for event in stream:
+            events.append(event)
+            if sum(one.type is FINAL for one in events) == finals:
+                break
+    return events
+
+
+def frames_of(pcm: bytes) -> list[rtc.AudioFrame]:
+    step = RATE // 50 * 2
+    parts = (pcm[at : at + step] for at in range(0, len(pcm), step))
+    return [rtc.AudioFrame(part, RATE, 1, len(part) // 2) for part in parts]
+
+
+def text_of(events: list[stt.SpeechEvent]) -> list[str]:
+    return [event.alternatives[0].text for event in events if event.type is FINAL]
+
+
+async def close(ears: stt.STT[Any]) -> None:
+    """Close the ears; OpenAI's leave their HTTP client open, which a test must not."""
+    await ears.aclose()
+    if isinstance(ears, openai.STT):
+        await ears._client.close()
+
+
+async def spoken(sound: Sound, *sentences: str) -> bytes:
+    parts = [await sound.speak(sentence, RATE) for sentence in sentences]
+    return PAUSE + PAUSE.join(parts) + PAUSE
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_was_spoken_is_told(servers: ProviderServers, sound: Sound, kind: Kind) -> None:
+    ears = ears_of(servers, kind)
+    (text,) = text_of(await listen(ears, await spoken(sound, SENTENCE), kind))
+    assert "book an appointment" in text
+    (request,) = servers.journal.entries(capability(kind), "request")
+    assert request.asked["text"] == text
+    await close(ears)
+
+
+@pytest.mark.parametrize("kind", ["ink-2", "openai-realtime", "scribe-vad", "ink-whisper"])
+async def test_two_utterances_are_two_turns(
+    servers: ProviderServers, sound: Sound, kind: Kind
+) -> None:
+    ears = ears_of(servers, kind)
+    pcm = await spoken(sound, SENTENCE, "On Monday, please.")
+    first, second = text_of(await listen(ears, pcm, kind, finals=2))
+    assert "appointment" in first
+    assert "Monday" in second
+    await close(ears)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_scripted_texts_are_claimed_in_order(
+    servers: ProviderServers, sound: Sound, kind: Kind
+) -> None:
+    servers.controls.hear(capability(kind), "First of all.", "And then.")
+    ears = ears_of(servers, kind)
+    pcm = await spoken(sound, SENTENCE)
+    answers = [text_of(await listen(ears, pcm, kind)) for _ in range(2)]
+    assert answers == [["First of all."], ["And then."]]
+    await close(ears)
+
+
+async def test_a_turn_starts_before_its_words(servers: ProviderServers, sound: Sound) -> None:
+    ears = ears_of(servers, "ink-2")
+    events = await listen(ears, await spoken(sound, SENTENCE), "ink-2")
+    kinds = [event.type for event in events if event.alternatives or event.type is not FINAL]
+    assert kinds[0] is stt.SpeechEventType.START_OF_SPEECH
+    assert kinds.index(INTERIM) < kinds.index(FINAL)
+    await close(ears)
+
+
+@pytest.mark.parametrize("provider", ["openai", "elevenlabs"])
+async def test_a_file_is_heard(
+    servers: ProviderServers, sound: Sound, provider: Literal["openai", "elevenlabs"]
+) -> None:
+    model = {"openai": "gpt-4o-mini-transcribe", "elevenlabs": "scribe_v1"}[provider]
+    ears = make_stt(Ears(provider, model=model), servers.access())
+    pcm = await spoken(sound, SENTENCE)
+    event = await ears.recognize(frames_of(pcm), conn_options=ONCE)
+    assert "appointment" in event.alternatives[0].text
+    (request,) = servers.journal.entries(f"{provider}.stt", "request")
+    assert model in (request.asked.get("model"), request.asked.get("model_id"))
+    await close(ears)
+
+
+@pytest.mark.parametrize("status", [401, 429, 500])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_status_at_the_door(
+    servers: ProviderServers, sound: Sound, kind: Kind, status: int
+) -> None:
+    if status == 401:
+        servers.controls.refuse_keys(KEY)
+    servers.controls.behave(capability(kind), Behaviour(status=status))
+    ears = ears_of(servers, kind)
+    # OpenAI's plugin lets the handshake's own error through.
+    refused = (APIStatusError, APIConnectionError, aiohttp.WSServerHandshakeError)
+    with pytest.raises(refused) as failed:
+        await listen(ears, PAUSE, kind)
+    if isinstance(failed.value, APIStatusError):
+        assert failed.value.status_code == status
+    elif isinstance(failed.value, aiohttp.WSServerHandshakeError):
+        assert failed.value.status == status
+    await close(ears)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_dropped_connection_is_an_error(
+    servers: ProviderServers, sound: Sound, kind: Kind
+) -> None:
+    servers.controls.behave(capability(kind), Behaviour(fault=Fault.DISCONNECT))
+    ears = ears_of(servers, kind)
+    with pytest.raises(APIError):
+        await listen(ears, await spoken(sound, SENTENCE), kind)
+    await close(ears)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_garbage_and_silence_are_no_transcript(
+    servers: ProviderServers, sound: Sound, kind: Kind
+) -> None:
+    pcm = await spoken(sound, SENTENCE)
+    servers.controls.hear(capability(kind), "Heard.", "Heard.")
+    ears = ears_of(servers, kind)
+    for fault in (Fault.GARBAGE, Fault.SILENT):
+        servers.controls.behave(capability(kind), Behaviour(fault=fault), times=1)
+        with pytest.raises(TimeoutError):
+            await listen(ears, pcm, kind, limit_s=1.0)
+    await close(ears)
+
+
+@pytest.mark.parametrize("kind", ["ink-whisper", "scribe-commit", "scribe-vad", "openai-realtime"])
+async def test_duplicate_finals_come_twice(
+    servers: ProviderServers, sound: Sound, kind: Kind
+) -> None:
+    servers.controls.hear(capability(kind), "Heard.")
+    servers.controls.behave(capability(kind), Behaviour(fault=Fault.DUPLICATE_FINALS))
+    ears = ears_of(servers, kind)
+    events = await listen(ears, await spoken(sound, SENTENCE), kind, finals=2)
+    assert text_of(events) == ["Heard.", "Heard."]
+    await close(ears)
+
+
+async def test_late_finals_are_late(servers: ProviderServers, sound: Sound) -> None:
+    servers.controls.hear("cartesia.stt", "Heard.")
+    late = Behaviour(fault=Fault.LATE_FINALS, late_ms=400)
+    servers.controls.behave("cartesia.stt", late)
+    ears = ears_of(servers, "ink-2")
+    await listen(ears, await spoken(sound, SENTENCE), "ink-2")
+    request, first_byte = servers.journal.entries("cartesia.stt")[1:3]
+    assert first_byte.monotonic - request.monotonic >= 0.4
+    await close(ears)
+
+
+async def test_batch_ears_that_are_dropped_are_an_error(
+    servers: ProviderServers, sound: Sound
+) -> None:
+    servers.controls.behave("openai.stt", Behaviour(fault=Fault.DISCONNECT))
+    ears = make_stt(Ears("openai"), servers.access())
+    with pytest.raises(APIConnectionError):
+        await ears.recognize(frames_of(PAUSE), conn_options=ONCE)
+    await close(ears)
+
+
+async def test_the_voice_is_audible_to_the_ears(sound: Sound) -> None:
+    pcm = np.frombuffer(await sound.speak(SENTENCE, 8_000, volume=2.0), np.int16)
+    half = np.frombuffer(await sound.speak(SENTENCE, 8_000, volume=1.0), np.int16)
+    assert np.abs(pcm.astype(int)).mean() > 1.5 * np.abs(half.astype(int)).mean()
