@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as LockTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from control_plane.db.base import CLOCK
+from control_plane.db.sqlite_connection import connect
 from control_plane.db.wake import (
     CHANNEL,
     Bell,
@@ -134,7 +135,9 @@ def _create(url: str, *, pool_size: int) -> AsyncEngine:
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
         return create_async_engine(parsed, pool_size=pool_size, pool_pre_ping=True)
-    engine = create_async_engine(parsed, pool_size=pool_size)
+    engine = create_async_engine(
+        parsed, pool_size=pool_size, connect_args={"async_creator_fn": connect}
+    )
     prepare(engine)
     return engine
 
