@@ -20,6 +20,7 @@ from tests.providers.desk import Desk, application, bearer
 from tests.providers.journal import Journal
 from tests.providers.openai_http import Audio, Chat
 from tests.providers.openai_listening import transcription
+from tests.providers.openai_realtime import conversation
 from tests.providers.sound import Sound
 
 HOST = "127.0.0.1"
@@ -134,8 +135,9 @@ def _openai(desk: Desk) -> web.Application:
     audio = Audio(desk)
 
     async def realtime(request: web.Request) -> web.StreamResponse:
-        desk.admit("openai.stt", bearer(request))
-        return await transcription(desk, request)
+        listens = request.query.get("intent") == "transcription"
+        desk.admit("openai.stt" if listens else "openai.realtime", bearer(request))
+        return await (transcription if listens else conversation)(desk, request)
 
     app.add_routes(audio.routes("/v1"))
     app.router.add_get("/v1/realtime", realtime)

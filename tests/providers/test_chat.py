@@ -38,7 +38,7 @@ async def book(day: str) -> str:
 
 @pytest.fixture
 async def model(servers: ProviderServers) -> AsyncIterator[llm.LLM[Any]]:
-    made = make_llm(MODEL, servers.access())
+    made: Any = make_llm(MODEL, servers.access())
     yield made
     await made.aclose()
 
@@ -110,7 +110,7 @@ async def test_each_provider_is_told_apart(servers: ProviderServers) -> None:
         (DedicatedModel("ministral-3-8b-instruct"), "mistral.chat", "ministral-8b-2512"),
         (CustomModel(servers.custom_url, "tiny", "secret"), "custom.chat", "tiny"),
     ):
-        made = make_llm(wanted, access)
+        made: Any = make_llm(wanted, access)
         assert (await ask(made, said("Hi"))).text == "You said: Hi."
         (request,) = servers.journal.entries(capability, "request")
         assert request.asked["model"] == name

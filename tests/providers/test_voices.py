@@ -37,7 +37,7 @@ Provider = Literal["cartesia", "elevenlabs"]
 
 
 def voice_of(servers: ProviderServers, provider: Provider, **settings: float) -> tts.TTS[Any]:
-    return make_tts(Voice("voice-1", provider, **settings), servers.access(), language="en-US")
+    return make_tts(Voice("voice-1", provider, **settings), servers.access())
 
 
 async def speak(
