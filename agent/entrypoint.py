@@ -53,7 +53,9 @@ async def run_call(context: JobContext, engines: Engines, internal_url: str) -> 
     reporter = Reporter(
         session_api, brief.session_id, brief.epoch, heartbeat_s=brief.heartbeat_secs
     )
-    recorder = StereoRecorder(session_api, brief.session_id)
+    recorder = StereoRecorder(
+        session_api, brief.session_id, full_mix=brief.assistant.recording_full_mix
+    )
     try:
         await _hold(context, brief, engines, reporter, recorder)
     except (ProviderKeyMissing, RealtimeNotSpoken, APIError) as exc:
@@ -146,6 +148,7 @@ async def _finish_recording(recorder: StereoRecorder, reporter: Reporter) -> Non
             size_bytes=finished.size_bytes,
             duration_ms=finished.duration_ms,
             sha256=finished.sha256,
+            mix_sha256=finished.mix_sha256,
         )
 
 

@@ -8,6 +8,7 @@ from typing import Protocol
 import httpx
 import msgspec
 
+from control_plane.domain.attempt import RecordingKind
 from control_plane.domain.brief import CallBrief, InboundCall
 from control_plane.domain.events import EventBatch, EventReceipt
 
@@ -30,8 +31,10 @@ class SessionApi(Protocol):
     async def post_events(self, session_id: str, batch: EventBatch) -> EventReceipt:
         """Store the batch; returns how far the stream is safe."""
 
-    async def post_recording(self, session_id: str, offset: int, page: bytes) -> int:
-        """Append `page` at `offset` bytes; returns the size stored."""
+    async def post_recording(
+        self, session_id: str, kind: RecordingKind, offset: int, page: bytes
+    ) -> int:
+        """Append `page` at `offset` bytes of that file; returns the size stored."""
 
 
 class InternalApi:
@@ -68,11 +71,13 @@ class InternalApi:
         )
         return msgspec.json.decode(answer.content, type=EventReceipt)
 
-    async def post_recording(self, session_id: str, offset: int, page: bytes) -> int:
-        """Append `page` at `offset` bytes; returns the size stored."""
+    async def post_recording(
+        self, session_id: str, kind: RecordingKind, offset: int, page: bytes
+    ) -> int:
+        """Append `page` at `offset` bytes of that file; returns the size stored."""
         answer = await self._send(
             "POST",
-            f"/internal/recordings/{session_id}?offset={offset}",
+            f"/internal/recordings/{session_id}?kind={kind}&offset={offset}",
             content=page,
             content_type="application/octet-stream",
         )

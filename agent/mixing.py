@@ -9,6 +9,11 @@ Samples = npt.NDArray[np.int16]
 _LOWEST, _HIGHEST = -32_768, 32_767
 
 
+def mixed(*sides: Samples) -> Samples:
+    """Return the sum of as many samples from each side, held at the limits."""
+    return _held(np.sum(sides, axis=0, dtype=np.int32))
+
+
 class Loop:
     """A clip that plays from its start, over and over, as often as it is taken from.
 
@@ -82,4 +87,10 @@ class Mixer:
     def _mixed(self, samples: npt.NDArray[np.float32]) -> bytes:
         for loop in self._loops:
             samples += loop.take(len(samples))
-        return np.clip(np.rint(samples), _LOWEST, _HIGHEST).astype(np.int16).tobytes()
+        return _held(np.rint(samples)).tobytes()
+
+
+def _held(samples: npt.NDArray[np.generic]) -> Samples:
+    """Return `samples` as int16: what is too loud is held at the limit and does not wrap."""
+    held: Samples = np.clip(samples, _LOWEST, _HIGHEST).astype(np.int16)
+    return held

@@ -1,157 +1,113 @@
 """The agent-side recording: stereo Ogg/Opus, caller left, agent right, sent away as it is written.
 
 Both channels sit on the call's own clock: the caller where the audio arrived, the agent where it
-was played. A page holds at most half a second, so a dying agent loses about that much.
+was played. A page holds at most half a second, so a dying agent loses about that much. The full
+mix, where it is wanted, is a second file of the same samples on one channel.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import io
 import time
 from collections.abc import Callable
-from typing import Any, cast
 
-import av
 import numpy as np
-import numpy.typing as npt
 from livekit import rtc
 from msgspec import Struct
 
 from agent.internal_api import Refused, SessionApi, Unreachable
 from agent.line import HEARD_RATE, SAID_RATE
+from agent.mixing import mixed
+from agent.ogg import PAGE_S, RATE, Channel, Encoder
+from control_plane.domain.attempt import RecordingKind
 from process.logs import get_logger
 
 log = get_logger(__name__)
 
-RATE = 16_000
-PAGE_S = 0.5
 LAG_S = 0.4
 """How far behind the present the writer stays: speech in flight may still be cut."""
-RESYNC_S = 0.1
-"""Arrival may jitter this much before a channel takes the clock's word over its own count."""
 RETRY_S = 0.5
-
-Samples = npt.NDArray[np.int16]
+MIX_BIT_RATE = 24_000
 
 
 class Finished(Struct, frozen=True):
-    """The whole recording, as stored."""
+    """The whole recording, as stored; `mix_sha256` null: no full mix of it was."""
 
     size_bytes: int
     duration_ms: int
     sha256: str
+    mix_sha256: str | None = None
 
 
-class Channel:
-    """One side's samples on the call's timeline; silence where nothing was placed."""
+class _Upload:
+    """One file on its way to the control plane."""
 
-    def __init__(self) -> None:
-        self._samples = np.zeros(0, dtype=np.int16)
-        self._start = 0  # timeline position of the first sample kept
-        self._next: int | None = None
+    def __init__(self, api: SessionApi, session_id: str, kind: RecordingKind) -> None:
+        self._api = api
+        self._session_id = session_id
+        self._kind = kind
+        self._digest = hashlib.sha256()
+        self._unsent = bytearray()
+        self.sent = 0
 
-    def place(self, samples: Samples, at: int) -> None:
-        """Put `samples` at timeline position `at`, or where the last ones ended if that is near."""
-        if self._next is not None and abs(at - self._next) <= RESYNC_S * RATE:
-            at = self._next
-        self._next = at + len(samples)
-        if at < self._start:
-            samples = samples[self._start - at :]
-            at = self._start
-        end = at + len(samples)
-        self._grow(end)
-        self._samples[at - self._start : end - self._start] = samples
+    @property
+    def unsent(self) -> int:
+        """How many bytes wait."""
+        return len(self._unsent)
 
-    def cut(self, at: int) -> None:
-        """Silence everything from timeline position `at` on."""
-        self._samples[max(0, at - self._start) :] = 0
-        self._next = None
+    @property
+    def sha256(self) -> str:
+        """Of all that was kept so far."""
+        return self._digest.hexdigest()
 
-    def take(self, until: int) -> Samples:
-        """Return and forget the samples up to timeline position `until`."""
-        self._grow(until)
-        taken = self._samples[: until - self._start]
-        self._samples = self._samples[until - self._start :]
-        self._start = until
-        return taken
+    def keep(self, pages: bytes) -> None:
+        """Take the next bytes of the file."""
+        self._digest.update(pages)
+        self._unsent += pages
 
-    def _grow(self, end: int) -> None:
-        missing = end - self._start - len(self._samples)
-        if missing > 0:
-            self._samples = np.concatenate([self._samples, np.zeros(missing, dtype=np.int16)])
+    async def send(self) -> None:
+        """Send what waits; raises `Unreachable` or `Refused`, and then it still waits."""
+        if not self._unsent:
+            return
+        page = bytes(self._unsent)
+        size = await self._api.post_recording(self._session_id, self._kind, self.sent, page)
+        del self._unsent[: size - self.sent]
+        self.sent = size
 
-
-class Encoder:
-    """Stereo samples in, Ogg pages out."""
-
-    def __init__(self) -> None:
-        self._out = _Pages()
-        self._container = av.open(
-            cast(Any, self._out),
-            mode="w",
-            format="ogg",
-            options={"page_duration": str(int(PAGE_S * 1e6)), "flush_packets": "1"},
-        )
-        self._stream = self._container.add_stream("libopus", rate=RATE, layout="stereo")
-        self._stream.bit_rate = 32_000
-
-    def encode(self, left: Samples, right: Samples) -> bytes:
-        """Return the pages that these samples completed, perhaps none."""
-        interleaved = np.stack([left, right], axis=1).reshape(1, -1)
-        frame = av.AudioFrame.from_ndarray(interleaved, format="s16", layout="stereo")
-        frame.sample_rate = RATE
-        for packet in self._stream.encode(frame):
-            self._container.mux(packet)
-        return self._out.take()
-
-    def finish(self) -> bytes:
-        """Return the last pages."""
-        for packet in self._stream.encode(None):
-            self._container.mux(packet)
-        self._container.close()
-        return self._out.take()
-
-
-class _Pages(io.RawIOBase):
-    """A write-only file that hands over what was written."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._buffer = bytearray()
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any, /) -> int:
-        self._buffer += bytes(data)
-        return len(data)
-
-    def take(self) -> bytes:
-        taken = bytes(self._buffer)
-        self._buffer.clear()
-        return taken
+    async def send_all(self) -> None:
+        """Send until nothing waits; raises `Refused`."""
+        while self._unsent:
+            try:
+                await self.send()
+            except Unreachable:
+                await asyncio.sleep(RETRY_S)
 
 
 class StereoRecorder:
     """Records one call and streams it to the control plane.
 
     `heard` and `said`, `cut` are fed by the line; `start` begins the timeline, `finish` ends it.
+
+    Args:
+        full_mix: also write what both heard on one channel.
     """
 
     def __init__(
-        self, api: SessionApi, session_id: str, *, clock: Callable[[], float] = time.time
+        self,
+        api: SessionApi,
+        session_id: str,
+        *,
+        full_mix: bool = False,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._api = api
-        self._session_id = session_id
         self._clock = clock
         self._caller, self._agent = Channel(), Channel()
         self._downsample = rtc.AudioResampler(SAID_RATE, RATE, num_channels=1)
         self._encoder = Encoder()
-        self._digest = hashlib.sha256()
-        self._unsent = bytearray()
-        self._sent = 0
+        self._upload = _Upload(api, session_id, RecordingKind.STEREO)
+        self._mix_encoder = Encoder("mono", MIX_BIT_RATE) if full_mix else None
+        self._mix_upload = _Upload(api, session_id, RecordingKind.MIX)
         self._written = 0  # samples
         self._started_at: float | None = None
         self._task: asyncio.Task[None] | None = None
@@ -192,51 +148,43 @@ class StereoRecorder:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._write(self._position(self._clock()))
-        self._keep(self._encoder.finish())
+        self._upload.keep(self._encoder.finish())
+        if self._mix_encoder is not None:
+            self._mix_upload.keep(self._mix_encoder.finish())
         try:
             async with asyncio.timeout(limit_s):
-                await self._send_all()
+                await asyncio.gather(self._upload.send_all(), self._mix_upload.send_all())
         except (TimeoutError, Refused) as exc:
-            log.error("the recording could not be stored", why=str(exc), unsent=len(self._unsent))
+            unsent = self._upload.unsent + self._mix_upload.unsent
+            log.error("the recording could not be stored", why=str(exc), unsent=unsent)
             return None
-        return Finished(self._sent, self._written * 1000 // RATE, self._digest.hexdigest())
+        return Finished(
+            self._upload.sent,
+            self._written * 1000 // RATE,
+            self._upload.sha256,
+            self._mix_upload.sha256 if self._mix_encoder is not None else None,
+        )
 
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(PAGE_S)
             self._write(self._position(self._clock() - LAG_S))
             try:
-                await self._send()
+                await self._upload.send()
+                await self._mix_upload.send()
             except Unreachable as exc:
                 log.warning("a page of the recording waits", why=str(exc))
             except Refused as exc:
                 log.error("the recording was refused", why=str(exc))
                 return
 
-    async def _send_all(self) -> None:
-        while self._unsent:
-            try:
-                await self._send()
-            except Unreachable:
-                await asyncio.sleep(RETRY_S)
-
-    async def _send(self) -> None:
-        if not self._unsent:
-            return
-        page = bytes(self._unsent)
-        size = await self._api.post_recording(self._session_id, self._sent, page)
-        del self._unsent[: size - self._sent]
-        self._sent = size
-
     def _write(self, until: int) -> None:
         if until > self._written:
             left, right = self._caller.take(until), self._agent.take(until)
             self._written = until
-            self._keep(self._encoder.encode(left, right))
-
-    def _keep(self, pages: bytes) -> None:
-        self._digest.update(pages)
-        self._unsent += pages
+            self._upload.keep(self._encoder.encode(left, right))
+            if self._mix_encoder is not None:
+                self._mix_upload.keep(self._mix_encoder.encode(mixed(left, right)))
 
     def _position(self, at: float) -> int:
         assert self._started_at is not None

@@ -8,7 +8,7 @@ from datetime import timedelta
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database, wake
 from control_plane.db.models.attempt import Attempt
-from control_plane.domain.attempt import RecordingState
+from control_plane.domain.attempt import RecordingKind, RecordingState
 from control_plane.domain.events import EndReason
 from control_plane.orders import leases, repository
 from control_plane.orders.history import record
@@ -58,9 +58,11 @@ class Tidier:
                 await self._put_away(attempt)
 
     async def _put_away(self, attempt: Attempt) -> None:
-        found = await asyncio.to_thread(
-            self._recordings.put_away, attempt.id, attempt.ended_at or attempt.created_at
-        )
+        ended_at = attempt.ended_at or attempt.created_at
+        found, mix = [
+            await asyncio.to_thread(self._recordings.put_away, attempt.id, ended_at, kind)
+            for kind in (RecordingKind.STEREO, RecordingKind.MIX)
+        ]
         async with self._database.transaction() as session:
             order, row = await leases.hold(session, attempt.id, epoch=None)
             if row.recording_state is not RecordingState.SPOOLING:
@@ -70,6 +72,7 @@ class Tidier:
                 row.recording_state = RecordingState.ABSENT
                 return
             row.recording_path, row.recording_size = found
+            row.mix_path, row.mix_size = mix or (None, None)
             row.recording_state = RecordingState.STORED
             record(
                 session, order, row, "recording_stored", at=now, stored_at=now, size_bytes=found[1]

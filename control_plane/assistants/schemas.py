@@ -71,6 +71,7 @@ class AssistantFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     voice: GivenVoice | None | UnsetType = UNSET
     ears: Ears | None | UnsetType = UNSET
     recording_enabled: bool | None | UnsetType = UNSET
+    recording_full_mix: bool | None | UnsetType = UNSET
     background_sound: BackgroundSound | None | UnsetType = UNSET
     background_sound_volume: Share | None | UnsetType = UNSET
     thinking_sound: ThinkingSound | None | UnsetType = UNSET
@@ -150,6 +151,7 @@ class AssistantView(Struct, frozen=True, kw_only=True):
     voice: Voice | None
     ears: Ears
     recording_enabled: bool
+    recording_full_mix: bool
     background_sound: BackgroundSound | None
     background_sound_volume: float
     thinking_sound: ThinkingSound | None

@@ -28,6 +28,7 @@ ASSISTANT: Mapping[str, str | None] = {
     "voice": "speech.tables.make_tts",
     "ears": "speech.tables.make_stt",
     "recording_enabled": "agent.recording.StereoRecorder",
+    "recording_full_mix": "agent.recording.StereoRecorder",
     "background_sound": "agent.sounds.Sounds",
     "background_sound_volume": "agent.sounds.Sounds",
     "thinking_sound": "agent.sounds.Sounds",

@@ -162,6 +162,7 @@ class AssistantSpec(Struct, frozen=True, kw_only=True):
     voice: Voice | None = None
     ears: Ears = msgspec.field(default_factory=Ears)
     recording_enabled: bool = True
+    recording_full_mix: bool = False
     background_sound: BackgroundSound | None = None
     background_sound_volume: float = 0.8
     thinking_sound: ThinkingSound | None = None

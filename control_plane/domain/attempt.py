@@ -25,6 +25,13 @@ class RecordingState(StrEnum):
     ABSENT = "absent"  # there is none and none will come
 
 
+class RecordingKind(StrEnum):
+    """Which file of an attempt's recording."""
+
+    STEREO = "stereo"  # the person left, the agent right
+    MIX = "mix"  # everything that both heard, on one channel
+
+
 _S = AttemptStatus
 
 TRANSITIONS: dict[AttemptStatus, frozenset[AttemptStatus]] = {

@@ -96,11 +96,12 @@ class KeyPressed(_Event, frozen=True, kw_only=True, tag="key_pressed"):
 
 
 class RecordingFinished(_Event, frozen=True, kw_only=True, tag="recording_finished"):
-    """The last page of the recording was sent."""
+    """The last page of the recording was sent; `mix_sha256` null: there is no full mix."""
 
     size_bytes: int
     duration_ms: int
     sha256: str
+    mix_sha256: str | None = None
 
 
 class CallEnded(_Event, frozen=True, kw_only=True, tag="call_ended"):

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from control_plane.auth import bearer
 from control_plane.db.models.attempt import Attempt
-from control_plane.domain.attempt import RecordingState
+from control_plane.domain.attempt import RecordingKind, RecordingState
 from control_plane.domain.brief import CallBrief, InboundCall
 from control_plane.domain.errors import BadInput, Conflict, NotAllowed, NotFound, StaleEpoch
 from control_plane.domain.events import EventBatch, EventReceipt
@@ -99,6 +99,9 @@ class InternalController(Controller):
         signer: GivenSigner,
         recordings: GivenRecordings,
         offset: Annotated[int, QueryParameter(ge=0, description="Where the bytes begin")],
+        kind: Annotated[
+            RecordingKind, QueryParameter(description="Which file they belong to")
+        ] = RecordingKind.STEREO,
     ) -> SpoolSize:
         """Append raw bytes; those already there are skipped, a gap is a conflict."""
         claims = _claims(request, signer, Scope.SESSION)
@@ -115,7 +118,7 @@ class InternalController(Controller):
         if not content:
             raise BadInput("the request has no bytes to append", field="body")
         size = await asyncio.to_thread(
-            recordings.append, session_id, offset=offset, content=content
+            recordings.append, session_id, offset=offset, content=content, kind=kind
         )
         return SpoolSize(size)
 

@@ -106,6 +106,7 @@ def _recorded(attempt: Attempt, event: events.RecordingFinished, now: datetime) 
     attempt.recording_finished_at = now
     attempt.recording_duration_ms = event.duration_ms
     attempt.recording_sha256 = event.sha256[:64]
+    attempt.mix_sha256 = event.mix_sha256[:64] if event.mix_sha256 else None
 
 
 def _nothing(_attempt: Attempt, _event: Any, _now: datetime) -> None:

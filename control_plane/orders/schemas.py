@@ -80,6 +80,7 @@ class AttemptView(Struct, frozen=True, kw_only=True):
     detail: str | None
     counted: bool
     recording_url: str | None
+    recording_mix_url: str | None
     recording_state: RecordingState
     structured_output: dict[str, Any] | None = None
     transcript: list[TranscriptItem]

@@ -16,7 +16,7 @@ from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.campaign import Campaign
 from control_plane.db.models.history import CallEventRow
-from control_plane.domain.attempt import RecordingState
+from control_plane.domain.attempt import RecordingKind, RecordingState
 from control_plane.domain.call_order import WAITING, OrderStatus
 from control_plane.orders import repository
 from control_plane.orders.gatekeeper import config_of
@@ -137,6 +137,9 @@ class CallViews:
             detail=row.detail,
             counted=row.counted,
             recording_url=f"{self._api_url}/recording/{row.id}" if stored else None,
+            recording_mix_url=f"{self._api_url}/recording/{row.id}?kind={RecordingKind.MIX}"
+            if stored and row.mix_path is not None
+            else None,
             recording_state=row.recording_state,
             transcript=[
                 msgspec.convert({**item.data, "at": item.at.timestamp()}, TranscriptItem)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from litestar import Controller, Request, Response, get
-from litestar.params import FromPath
+from litestar.params import FromPath, QueryParameter
 from sqlalchemy import select
 
 from control_plane.db.models.attempt import Attempt
-from control_plane.domain.attempt import RecordingState
+from control_plane.domain.attempt import RecordingKind, RecordingState
 from control_plane.domain.errors import NotFound
 from control_plane.domain.ids import parse_id
 from control_plane.given import GivenDatabase, GivenPrincipal, GivenRecordings
@@ -31,7 +31,8 @@ class RecordingController(Controller):
         "/{attempt_id:str}",
         operation_id="getRecording",
         summary="Download a recording",
-        description="Ogg, the person left and the agent right; single ranges (RFC 9110 "
+        description="Ogg, the person left and the agent right; `kind=mix` is everything that both "
+        "heard on one channel, where `recording_full_mix` asked for it. Single ranges (RFC 9110 "
         "section 14). 404 while there is none.",
     )
     async def download(
@@ -41,6 +42,9 @@ class RecordingController(Controller):
         principal: GivenPrincipal,
         database: GivenDatabase,
         recordings: GivenRecordings,
+        kind: Annotated[
+            RecordingKind, QueryParameter(description="Both sides apart, or the full mix")
+        ] = RecordingKind.STEREO,
     ) -> Response[bytes]:
         """Return the recording or the part of it that the Range header asks for."""
         key = parse_id(attempt_id, what="recording")
@@ -52,8 +56,8 @@ class RecordingController(Controller):
             )
         if row is None or row.recording_state is not RecordingState.STORED:
             raise NotFound("there is no recording of this attempt, or not yet", field="id")
-        path = recordings.stored(row.recording_path or "")
-        size = row.recording_size or 0
+        relative, size = _file(row, kind)
+        path = recordings.stored(relative)
         span = _span(request.headers.get("range"), size)
         if span is None:
             return Response(
@@ -66,6 +70,18 @@ class RecordingController(Controller):
             return Response(content, media_type=AUDIO, headers=headers)
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
         return Response(content, status_code=206, media_type=AUDIO, headers=headers)
+
+
+def _file(row: Attempt, kind: RecordingKind) -> tuple[str, int]:
+    """Return the path below the store, and the size."""
+    if kind is RecordingKind.STEREO:
+        return row.recording_path or "", row.recording_size or 0
+    if row.mix_path is None:
+        raise NotFound(
+            "there is no full mix of this attempt: set recording_full_mix before the call",
+            field="kind",
+        )
+    return row.mix_path, row.mix_size or 0
 
 
 def _asks_for_part(header: str | None) -> bool:

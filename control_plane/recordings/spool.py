@@ -7,10 +7,13 @@ import os
 from datetime import datetime
 from pathlib import Path
 
+from control_plane.domain.attempt import RecordingKind
 from control_plane.domain.errors import SpoolGap
 
 PAGE_LIMIT = 4 * 1024 * 1024
 """Bytes that one request may append; a page of a second has about 10,000."""
+_STEREO = RecordingKind.STEREO
+_SUFFIX = {RecordingKind.STEREO: ".ogg", RecordingKind.MIX: ".mix.ogg"}
 
 
 class RecordingFiles:
@@ -20,7 +23,9 @@ class RecordingFiles:
         self._spool = data / "spool"
         self._store = data / "recordings"
 
-    def append(self, attempt_id: str, *, offset: int, content: bytes) -> int:
+    def append(
+        self, attempt_id: str, *, offset: int, content: bytes, kind: RecordingKind = _STEREO
+    ) -> int:
         """Return the size of the spool after `content` was put at `offset`.
 
         Bytes that are there already are not written again, so a repeated request is harmless.
@@ -29,7 +34,7 @@ class RecordingFiles:
             SpoolGap: `offset` lies past the end; `size` says where to go on.
         """
         self._spool.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self._spooled(attempt_id), os.O_WRONLY | os.O_CREAT, 0o600)
+        handle = os.open(self._spooled(attempt_id, kind), os.O_WRONLY | os.O_CREAT, 0o600)
         with os.fdopen(handle, "wb") as file:
             size = file.seek(0, os.SEEK_END)
             if offset > size:
@@ -38,23 +43,25 @@ class RecordingFiles:
             file.write(fresh)
             return size + len(fresh)
 
-    def size(self, attempt_id: str) -> int | None:
+    def size(self, attempt_id: str, kind: RecordingKind = _STEREO) -> int | None:
         """Return how much of the recording is spooled, None when nothing is."""
         try:
-            return self._spooled(attempt_id).stat().st_size
+            return self._spooled(attempt_id, kind).stat().st_size
         except FileNotFoundError:
             return None
 
-    def put_away(self, attempt_id: str, ended_at: datetime) -> tuple[str, int] | None:
+    def put_away(
+        self, attempt_id: str, ended_at: datetime, kind: RecordingKind = _STEREO
+    ) -> tuple[str, int] | None:
         """Return path (below the store) and size of the finished recording, None without one.
 
         Doing it twice is harmless: the rename is atomic, and a file already in place is found.
         """
-        relative = Path(f"{ended_at:%Y/%m}") / f"{attempt_id}.ogg"
+        relative = Path(f"{ended_at:%Y/%m}") / f"{attempt_id}{_SUFFIX[kind]}"
         target = self._store / relative
         target.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
-            spooled = self._spooled(attempt_id)
+            spooled = self._spooled(attempt_id, kind)
             handle = os.open(spooled, os.O_RDONLY)
             try:
                 os.fsync(handle)
@@ -70,5 +77,5 @@ class RecordingFiles:
         """Return the file of a stored recording."""
         return self._store / relative
 
-    def _spooled(self, attempt_id: str) -> Path:
-        return self._spool / f"{attempt_id}.ogg"
+    def _spooled(self, attempt_id: str, kind: RecordingKind) -> Path:
+        return self._spool / f"{attempt_id}{_SUFFIX[kind]}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agent.mixing import Loop, Mixer
+from agent.mixing import Loop, Mixer, mixed
 
 pytestmark = pytest.mark.unit
 
@@ -45,6 +45,11 @@ def test_what_is_too_loud_is_held_at_the_limit_and_does_not_wrap() -> None:
     mixer = Mixer()
     mixer.add(background(30_000, -30_000))
     assert mixer.beside(pcm(30_000, -30_000)) == pcm(32_767, -32_768)
+
+
+def test_two_sides_are_added_and_held_at_the_limit() -> None:
+    sides = clip(1, -2, 30_000, -30_000), clip(10, 20, 30_000, -30_000)
+    assert mixed(*sides).tolist() == [11, 18, 32_767, -32_768]
 
 
 def test_two_sounds_are_heard_at_once() -> None:

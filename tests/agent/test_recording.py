@@ -12,7 +12,9 @@ import pytest
 
 from agent.internal_api import Unreachable
 from agent.line import HEARD_RATE, SAID_RATE
-from agent.recording import RATE, Channel, StereoRecorder
+from agent.ogg import RATE, Channel
+from agent.recording import Finished, StereoRecorder
+from control_plane.domain.attempt import RecordingKind
 from control_plane.domain.events import EventBatch, EventReceipt
 
 pytestmark = pytest.mark.unit
@@ -23,18 +25,24 @@ class Spool:
 
     def __init__(self, failures: int = 0) -> None:
         self.failures = failures
-        self.data = bytearray()
+        self.files = {kind: bytearray() for kind in RecordingKind}
+
+    @property
+    def data(self) -> bytearray:
+        return self.files[RecordingKind.STEREO]
 
     async def post_events(self, session_id: str, batch: EventBatch) -> EventReceipt:
         raise AssertionError("no events here")
 
-    async def post_recording(self, session_id: str, offset: int, page: bytes) -> int:
+    async def post_recording(
+        self, session_id: str, kind: RecordingKind, offset: int, page: bytes
+    ) -> int:
         if self.failures:
             self.failures -= 1
             raise Unreachable("down")
-        assert offset == len(self.data)
-        self.data += page
-        return len(self.data)
+        assert offset == len(self.files[kind])
+        self.files[kind] += page
+        return len(self.files[kind])
 
 
 class Clock:
@@ -64,9 +72,21 @@ def _level(samples: npt.NDArray[np.float32], start_s: float, end_s: float) -> fl
 
 
 async def _record(spool: Spool, *, cut_at: float | None = None) -> bytes:
-    """Two seconds: the caller in the first, the agent in the second."""
+    """Return the stereo file of two seconds: the caller in the first, the agent in the second."""
+    finished = await _finished(spool, cut_at=cut_at)
+    assert finished.duration_ms == 2_000
+    assert finished.size_bytes == len(spool.data)
+    assert finished.sha256 == hashlib.sha256(spool.data).hexdigest()
+    assert finished.mix_sha256 is None
+    assert not spool.files[RecordingKind.MIX]
+    return bytes(spool.data)
+
+
+async def _finished(
+    spool: Spool, *, cut_at: float | None = None, full_mix: bool = False
+) -> Finished:
     clock = Clock()
-    recorder = StereoRecorder(spool, "session", clock=clock)
+    recorder = StereoRecorder(spool, "session", full_mix=full_mix, clock=clock)
     recorder.start()
     tone = _tone(HEARD_RATE, 1.0, 440)
     for start in range(0, len(tone), 320):
@@ -80,10 +100,7 @@ async def _record(spool: Spool, *, cut_at: float | None = None) -> bytes:
     clock.now = 1_002.0
     finished = await recorder.finish(limit_s=5.0)
     assert finished is not None
-    assert finished.duration_ms == 2_000
-    assert finished.size_bytes == len(spool.data)
-    assert finished.sha256 == hashlib.sha256(spool.data).hexdigest()
-    return bytes(spool.data)
+    return finished
 
 
 async def test_caller_left_agent_right() -> None:
@@ -95,6 +112,25 @@ async def test_caller_left_agent_right() -> None:
 async def test_what_was_cut_was_not_heard() -> None:
     _, right = _decode(await _record(Spool(), cut_at=1_001.5))
     assert _level(right, 1.1, 1.4) > 0.1 > 10 * _level(right, 1.6, 1.9)
+
+
+async def test_the_full_mix_holds_both_on_one_channel_beside_the_stereo_file() -> None:
+    spool = Spool(failures=1)
+    finished = await _finished(spool, full_mix=True)
+    mix = spool.files[RecordingKind.MIX]
+    assert finished.mix_sha256 == hashlib.sha256(mix).hexdigest()
+    assert finished.sha256 == hashlib.sha256(spool.data).hexdigest()
+    (both,) = _decode(bytes(mix))
+    left, right = _decode(bytes(spool.data))
+    assert _level(both, 0.1, 0.9) == pytest.approx(_level(left, 0.1, 0.9), rel=0.1)
+    assert _level(both, 1.1, 1.9) == pytest.approx(_level(right, 1.1, 1.9), rel=0.1)
+
+
+async def test_the_full_mix_lacks_what_was_cut() -> None:
+    spool = Spool()
+    await _finished(spool, full_mix=True, cut_at=1_001.5)
+    (both,) = _decode(bytes(spool.files[RecordingKind.MIX]))
+    assert _level(both, 1.1, 1.4) > 0.1 > 10 * _level(both, 1.6, 1.9)
 
 
 async def test_a_passing_failure_loses_nothing() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from control_plane.app import Resources
 from control_plane.db.models.attempt import Attempt
+from control_plane.domain.attempt import RecordingKind
 from control_plane.domain.facts import DialStarted
 from control_plane.domain.ids import new_id
 from control_plane.orders import leases, lifecycle
@@ -243,6 +244,51 @@ async def test_recordings_are_downloaded_in_ranges(
     ):
         part = await api.get(path, headers={"Range": asked})
         assert (part.status_code, part.content) == (status, content), asked
+
+
+async def test_the_full_mix_is_a_file_of_its_own(
+    internal: httpx.AsyncClient,
+    api: httpx.AsyncClient,
+    resources: Resources,
+    attempt: Attempt,
+    session_token: dict[str, str],
+) -> None:
+    path = f"/internal/recordings/{attempt.id}"
+    for kind, content in (("stereo", b"both sides"), ("mix", b"one")):
+        sent = await internal.post(
+            path, params={"offset": 0, "kind": kind}, content=content, headers=session_token
+        )
+        assert sent.json() == {"size": len(content)}
+    unknown = await internal.post(
+        path, params={"offset": 0, "kind": "quad"}, content=b"x", headers=session_token
+    )
+    assert unknown.status_code == 422
+    done = event(
+        1, "recording_finished", size_bytes=10, duration_ms=5, sha256="ab", mix_sha256="cd"
+    )
+    body = {"epoch": attempt.epoch, "events": [done]}
+    await internal.post(f"/internal/sessions/{attempt.id}/events", json=body, headers=session_token)
+    kept = resources.recordings
+    stereo = kept.put_away(attempt.id, attempt.created_at)
+    mix = kept.put_away(attempt.id, attempt.created_at, RecordingKind.MIX)
+    assert stereo is not None
+    async with resources.database.transaction() as session:
+        _, row = await leases.hold(session, attempt.id, epoch=attempt.epoch)
+        assert row.mix_sha256 == "cd"
+        row.recording_state, (row.recording_path, row.recording_size) = "stored", stereo
+    call = (await api.get(f"/call/{attempt.order_id}")).json()["call"]
+    assert call["last_call_attempt"]["recording_mix_url"] is None
+    missing = await api.get(f"/recording/{attempt.id}", params={"kind": "mix"})
+    assert (missing.status_code, missing.json()["field"]) == (404, "kind")
+    async with resources.database.transaction() as session:
+        _, row = await leases.hold(session, attempt.id, epoch=attempt.epoch)
+        assert mix is not None
+        row.mix_path, row.mix_size = mix
+    call = (await api.get(f"/call/{attempt.order_id}")).json()["call"]
+    url = call["last_call_attempt"]["recording_mix_url"]
+    assert url.endswith(f"/recording/{attempt.id}?kind=mix")
+    assert (await api.get(f"/recording/{attempt.id}?kind=mix")).content == b"one"
+    assert (await api.get(f"/recording/{attempt.id}")).content == b"both sides"
 
 
 async def test_metrics_are_internal(internal: httpx.AsyncClient, api: httpx.AsyncClient) -> None:

@@ -18,21 +18,30 @@ Samples = npt.NDArray[np.int16]
 
 def channels(platform: Platform, attempt: dict[str, Any]) -> tuple[Samples, Samples]:
     """Return the recording's left and right channel at 8 kHz, downloaded over the API."""
+    left, right = _downloaded(platform, attempt["recording_url"], "stereo")
+    return left, right
+
+
+def full_mix(platform: Platform, attempt: dict[str, Any]) -> Samples:
+    """Return the one channel of the recording's full mix, likewise."""
+    (both,) = _downloaded(platform, attempt["recording_mix_url"], "mono")
+    return both
+
+
+def _downloaded(platform: Platform, url: str, layout: str) -> Samples:
     key = platform.home.credentials()["api_key"]
-    answer = httpx.get(
-        attempt["recording_url"], headers={"Authorization": f"Bearer {key}"}, trust_env=False
-    )
+    answer = httpx.get(url, headers={"Authorization": f"Bearer {key}"}, trust_env=False)
     assert answer.status_code == httpx.codes.OK, answer.text
     assert answer.headers["content-type"] == "audio/ogg"
-    resampler = av.AudioResampler(format="s16p", layout="stereo", rate=RATE)
+    resampler = av.AudioResampler(format="s16p", layout=layout, rate=RATE)
     with av.open(io.BytesIO(answer.content)) as container:
+        assert container.streams.audio[0].layout.name == layout
         frames = [
             part.to_ndarray()
             for frame in container.decode(audio=0)
             for part in resampler.resample(frame)
         ]
-    left, right = np.concatenate(frames, axis=1)
-    return left, right
+    return np.concatenate(frames, axis=1)
 
 
 def level_where(samples: Samples, *, until_s: float | None = None) -> float:

@@ -17,7 +17,7 @@ from tests.providers.script import Rule
 from tests.providers.servers import ProviderServers, in_background
 from tests.system.far_end import RATE, phone, render
 from tests.system.platform import Platform
-from tests.system.sound import Samples, channels
+from tests.system.sound import Samples, channels, full_mix
 from tests.system.test_conversation import CALLEE, number_at
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
@@ -47,6 +47,15 @@ def held(
     Returns:
         what it heard, the recording's right channel, its events.
     """
+    heard, attempt, events = called(platform, folder, script, **assistant)
+    assert attempt["recording_mix_url"] is None
+    return heard, channels(platform, attempt)[1], events
+
+
+def called(
+    platform: Platform, folder: Path, script: list[dict[str, Any]], **assistant: Any
+) -> tuple[Samples, dict[str, Any], list[dict[str, Any]]]:
+    """Call a phone that follows `script`; returns what it heard, the attempt, its events."""
     told = {"name": "Sounds", "prompt": "You are a receptionist.", **assistant}
     with phone(folder, [*script, {"hangup": True}]) as far_end:
         number = number_at(platform, "sounds", far_end.port)
@@ -57,7 +66,7 @@ def held(
     call = platform.wait_call(
         placed["id"], lambda c: c["last_call_attempt"]["recording_url"] is not None, 10.0
     )
-    return heard, channels(platform, call["last_call_attempt"])[1], far_end.events
+    return heard, call["last_call_attempt"], far_end.events
 
 
 def levels(samples: Samples) -> list[float]:
@@ -189,3 +198,30 @@ def test_the_thinking_sound_stops_when_the_caller_goes_on(
     again, until = second["began"] - connected, second["ended"] - connected
     assert level(heard, again - 0.8, again - 0.2) == pytest.approx(CITY_LEVEL, rel=0.4)
     assert max(levels(heard[int((again + 0.9) * RATE) : int((until - 0.3) * RATE)])) < QUIET
+
+
+def test_the_full_mix_holds_the_caller_and_the_agent_with_its_sounds(
+    platform: Platform, speaker: Speaker, folder: Path
+) -> None:
+    question = render(speaker, folder, "What are your opening hours?")
+    _, attempt, _ = called(
+        platform,
+        folder,
+        [{"stay": 2.5}, {"say": question}, {"stay": 6}],
+        first_sentence_mode="none",
+        background_sound="audio/office.ogg",
+        background_sound_volume=1.0,
+        recording_full_mix=True,
+    )
+    left, right = channels(platform, attempt)
+    both = full_mix(platform, attempt)
+    assert len(both) == pytest.approx(len(left), abs=RATE // 10)
+    halves = [(0.5 * at, 0.5 * at + 0.5) for at in range(1, len(left) // (RATE // 2) - 1)]
+    compared = [[level(each, *half) for each in (left, right, both)] for half in halves]
+    for caller, agent, mix in compared:
+        if max(caller, agent) > 20:  # below, two encoders of noise differ too much
+            assert mix == pytest.approx((caller**2 + agent**2) ** 0.5, rel=0.35)
+    # Each was alone at some time, and the mix had it.
+    assert any(caller > 500 > 10 * agent for caller, agent, _ in compared)
+    assert any(agent > 500 > 10 * caller for caller, agent, _ in compared)
+    assert any(20 < agent < 200 and caller < QUIET for caller, agent, _ in compared)

@@ -82,3 +82,6 @@ class Attempt(Base):
     recording_duration_ms: Mapped[int | None]
     recording_sha256: Mapped[str | None] = mapped_column(String(64))
     recording_finished_at: Mapped[datetime | None]
+    mix_path: Mapped[str | None] = mapped_column(String(300))
+    mix_size: Mapped[int | None] = mapped_column(BigInteger)
+    mix_sha256: Mapped[str | None] = mapped_column(String(64))
