@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 from livekit import rtc
 from livekit.agents import (
@@ -12,14 +13,20 @@ from livekit.agents import (
     CloseEvent,
     CloseReason,
     UserStateChangedEvent,
+    tts,
 )
 
 from agent.ending import Ending, Verdict, report_end
 from agent.keys import KeyCollector
 from agent.limits import SilenceWatch, hold_max_duration, played
+from agent.line import LineOut
 from agent.persona import Persona
 from agent.prompt import render
 from agent.reporter import Reporter
+from agent.rescue import Rescue
+from agent.sayings import sayings
+from agent.speaker import Speaker
+from agent.spoken import Spoken
 from agent.transcript import Transcriber
 from control_plane.domain.brief import LOST_ATTRIBUTE, CallBrief
 from control_plane.domain.events import (
@@ -29,7 +36,6 @@ from control_plane.domain.events import (
     EndReason,
 )
 
-CLOSING = "Thank you. Goodbye."
 GREET_ANYWAY_S = 2.5
 """The person spoke first, but no reply came of it (a cough): greet after this."""
 PLAYOUT_LIMIT_S = 20.0
@@ -44,13 +50,30 @@ class Call:
     """Runs a started session against the person's side of the call."""
 
     def __init__(
-        self, brief: CallBrief, room: rtc.Room, session: AgentSession[None], reporter: Reporter
+        self,
+        brief: CallBrief,
+        room: rtc.Room,
+        session: AgentSession[None],
+        *,
+        reporter: Reporter,
+        line: LineOut,
+        voice_aside: tts.TTS[Any] | None,
     ) -> None:
         self._brief = brief
         self._room = room
         self._session = session
         self._reporter = reporter
+        self._speaker = Speaker(session)
         self.ending = Ending()
+        self.rescue = Rescue(
+            brief,
+            session,
+            self._speaker,
+            line,
+            reporter=reporter,
+            ending=self.ending,
+            voice=voice_aside,
+        )
         self._answered = asyncio.Event()
         self._closing: asyncio.Task[None] | None = None
         self._person_began = asyncio.Event()
@@ -91,7 +114,7 @@ class Call:
                 hold_max_duration(
                     spec.max_call_duration_secs,
                     render(spec.max_duration_end_message or "", self._brief.prompt_variables),
-                    self._session,
+                    self._speaker,
                     self.ending,
                     answered_at,
                 ),
@@ -99,8 +122,9 @@ class Call:
             ),
             asyncio.create_task(self._greet(persona), name="greeting"),
             asyncio.create_task(
-                SilenceWatch(spec, self._session, self.ending).run(), name="silence"
+                SilenceWatch(spec, self._session, self._speaker, self.ending).run(), name="silence"
             ),
+            asyncio.create_task(self.rescue.run(), name="rescue"),
             asyncio.create_task(self._lost(), name="lease"),
         ]
         try:
@@ -134,7 +158,8 @@ class Call:
             self._brief.assistant.end_of_call_sentence or "", self._brief.prompt_variables
         )
         if sentence or not already_spoke:
-            handle = self._session.say(sentence or CLOSING, allow_interruptions=False)
+            closing = sentence or sayings(self._brief.assistant.language).closing
+            handle = self._speaker.say(closing, allow_interruptions=False)
             await played(handle, PLAYOUT_LIMIT_S)
         self.ending.end(EndedBy.AGENT, EndReason.TOOL_END_CALL)
 
@@ -152,10 +177,11 @@ class Call:
             await asyncio.sleep(GREET_ANYWAY_S)
         except TimeoutError:
             pass
-        first = persona.first
-        if first is not None:
-            persona.first = None
-            self._session.say(first.text, audio=first.audio())
+        first, persona.first = persona.first, None
+        if isinstance(first, Spoken):
+            self._speaker.play(first)
+        elif first is not None:
+            self._session.generate_reply(instructions=first)
 
     async def _lost(self) -> None:
         await self._reporter.lost.wait()
@@ -200,7 +226,6 @@ class Call:
 
     def _on_close(self, event: CloseEvent) -> None:
         if event.reason is CloseReason.ERROR:
-            detail = type(event.error).__name__ if event.error else ""
-            self.ending.end(EndedBy.SYSTEM, EndReason.PROVIDER_FAILED, detail)
+            self.rescue.fail(type(event.error).__name__ if event.error else "")
         else:
             self.ending.end(EndedBy.SYSTEM, None, f"the session closed: {event.reason.value}")

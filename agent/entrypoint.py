@@ -16,7 +16,8 @@ from agent.call import Call
 from agent.ending import Verdict, report_end
 from agent.first_sentence import prepare
 from agent.internal_api import InternalApi, Refused, Unreachable
-from agent.line import LineIn, LineOut
+from agent.line import LineOut
+from agent.line_in import LineIn
 from agent.persona import Persona
 from agent.recording import StereoRecorder
 from agent.reporter import Reporter
@@ -32,7 +33,6 @@ from control_plane.domain.events import (
 )
 from process.logs import get_logger
 from speech.providers.access import ProviderKeyMissing
-from speech.tables import RealtimeNotSpoken
 
 log = get_logger(__name__)
 
@@ -58,7 +58,7 @@ async def run_call(context: JobContext, engines: Engines, internal_url: str) -> 
     )
     try:
         await _hold(context, brief, engines, reporter, recorder)
-    except (ProviderKeyMissing, RealtimeNotSpoken, APIError) as exc:
+    except (ProviderKeyMissing, APIError) as exc:
         log.warning("a provider failed before the call", why=str(exc))
         verdict = Verdict(EndedBy.SYSTEM, EndReason.PROVIDER_FAILED, str(exc))
         report_end(reporter, verdict, AttemptResult.UNKNOWN)
@@ -81,7 +81,8 @@ async def _hold(
 ) -> None:
     """Get ready, say so, wait for the answer, converse."""
     parts = build_parts(brief, engines)
-    session = build_session(parts, engines)
+    spec = brief.assistant
+    session = build_session(parts, engines, spec.turn_taking, spec.language)
     line_in = LineIn(recorder.heard)
     line_out = LineOut(recorder.said, recorder.cut)
     session.input.audio, session.output.audio = line_in, line_out
@@ -91,8 +92,20 @@ async def _hold(
         _join(context, brief, line_in, line_out),
         sounds.load(),
     )
-    call = Call(brief, context.room, session, reporter)
-    persona = Persona(brief, first=first, on_end_call=call.end_politely)
+    call = Call(
+        brief,
+        context.room,
+        session,
+        reporter=reporter,
+        line=line_out,
+        voice_aside=parts.voice_aside,
+    )
+    persona = Persona(
+        brief,
+        first=first,
+        is_speaking=lambda: line_out.is_speaking,
+        on_end_call=call.end_politely,
+    )
     try:
         await session.start(
             agent=persona,
@@ -103,6 +116,7 @@ async def _hold(
             record=False,
         )
         reporter.report(AgentReady)
+        call.rescue.prepare()
         if await call.wait_answered():
             if brief.assistant.recording_enabled:
                 recorder.start()
@@ -115,6 +129,7 @@ async def _hold(
         await line_in.aclose()
         await line_out.aclose()
         await _finish_recording(recorder, reporter)
+        await call.rescue.aclose()
         await session.aclose()
 
 

@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
-from livekit import rtc
 from livekit.agents import llm, tts
-from msgspec import Struct
 
 from agent import prompt
-from control_plane.domain.assistant import FirstSentenceMode, Voice
+from agent.spoken import Spoken, speak
+from control_plane.domain.assistant import FirstSentenceMode
 from control_plane.domain.brief import CallBrief
-
-SPOKEN_KEPT = 64
-"""First sentences kept per worker, at about 50 kB a second of speech."""
-
-_spoken: dict[tuple[str, Voice | None, str], tuple[rtc.AudioFrame, ...]] = {}
-
-
-class FirstSentence(Struct, frozen=True):
-    """Words and their sound (mono int16 at the voice's own rate)."""
-
-    text: str
-    frames: tuple[rtc.AudioFrame, ...]
-
-    async def audio(self) -> AsyncIterator[rtc.AudioFrame]:
-        """Yield the sound."""
-        for frame in self.frames:
-            yield frame
+from speech import limits
 
 
 async def prepare(
-    brief: CallBrief, model: llm.LLM[Any], voice: tts.TTS[Any]
-) -> FirstSentence | None:
+    brief: CallBrief, model: llm.LLM[Any] | llm.RealtimeModel, voice: tts.TTS[Any] | None
+) -> Spoken | str | None:
     """Return the first sentence ready to be played, or null when the agent waits.
+
+    A model that speaks by itself gets what to say, as an instruction.
 
     Raises:
         livekit.agents.APIError: the model or the voice failed.
@@ -45,24 +29,16 @@ async def prepare(
     wanted = prompt.render(spec.first_sentence or "", brief.prompt_variables)
     if spec.first_sentence_mode is FirstSentenceMode.STATIC:
         text = wanted
+        if voice is None:
+            return prompt.word_for_word(text)
+    elif isinstance(model, llm.RealtimeModel):
+        return prompt.opening(wanted or None)
     else:
         text = await _generate(brief, model, wanted or None)
     if not text.strip():
         return None
-    return FirstSentence(text, await _speak(text, brief, voice))
-
-
-async def _speak(text: str, brief: CallBrief, voice: tts.TTS[Any]) -> tuple[rtc.AudioFrame, ...]:
-    """Return the sound of `text`; what every call of an assistant says first is spoken once."""
-    key = (brief.organization_id, brief.assistant.voice, text)
-    known = _spoken.get(key)
-    if known is None:
-        async with voice.synthesize(text) as stream:
-            known = tuple([chunk.frame async for chunk in stream])
-        _spoken[key] = known
-        while len(_spoken) > SPOKEN_KEPT:
-            _spoken.pop(next(iter(_spoken)))
-    return known
+    assert voice is not None, "only a model that speaks by itself has none"
+    return await speak(text, brief, voice)
 
 
 async def _generate(brief: CallBrief, model: llm.LLM[Any], wanted: str | None) -> str:
@@ -71,6 +47,6 @@ async def _generate(brief: CallBrief, model: llm.LLM[Any], wanted: str | None) -
         role="system", content=prompt.instructions(brief.assistant, brief.prompt_variables)
     )
     context.add_message(role="system", content=prompt.opening(wanted))
-    async with model.chat(chat_ctx=context) as stream:
+    async with model.chat(chat_ctx=context, conn_options=limits.LLM) as stream:
         reply = await stream.collect()
     return reply.text

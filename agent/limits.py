@@ -15,13 +15,13 @@ from livekit.agents import (
 from livekit.agents.voice import SpeechHandle
 
 from agent.ending import Ending
+from agent.sayings import sayings
+from agent.speaker import Speaker
 from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.events import EndedBy, EndReason
 
 FAREWELL_S = 9.0
 """Set aside for `max_duration_end_message` (≤ 150 characters), so that it ends by the limit."""
-ASK = ("Are you still there?", "I cannot hear you. Are you still on the line?")
-GOODBYE = "I will hang up now. Goodbye."
 
 
 async def played(speech: SpeechHandle, limit_s: float) -> None:
@@ -30,7 +30,7 @@ async def played(speech: SpeechHandle, limit_s: float) -> None:
 
 
 async def hold_max_duration(
-    limit_s: int, message: str, session: AgentSession[Any], ending: Ending, answered_at: float
+    limit_s: int, message: str, speaker: Speaker, ending: Ending, answered_at: float
 ) -> None:
     """End the call when `limit_s` have passed since `answered_at` (monotonic).
 
@@ -39,8 +39,8 @@ async def hold_max_duration(
     reserve_s = min(FAREWELL_S, limit_s / 2) if message else 0.0
     await _until(answered_at + limit_s - reserve_s)
     if message:
-        session.interrupt(force=True)
-        handle = session.say(message, allow_interruptions=False)
+        speaker.interrupt()
+        handle = speaker.say(message, allow_interruptions=False)
         await played(handle, max(0.0, answered_at + limit_s - time.monotonic()))
     ending.end(EndedBy.SYSTEM, EndReason.MAX_DURATION)
 
@@ -48,9 +48,13 @@ async def hold_max_duration(
 class SilenceWatch:
     """Asks twice, then hangs up, when nobody speaks for `silence_timeout_secs` in all."""
 
-    def __init__(self, spec: AssistantSpec, session: AgentSession[Any], ending: Ending) -> None:
-        self._step_s = spec.silence_timeout_secs / (len(ASK) + 1)
+    def __init__(
+        self, spec: AssistantSpec, session: AgentSession[Any], speaker: Speaker, ending: Ending
+    ) -> None:
+        self._sayings = sayings(spec.language)
+        self._step_s = spec.silence_timeout_secs / (len(self._sayings.asks) + 1)
         self._session = session
+        self._speaker = speaker
         self._ending = ending
         self._stirred = asyncio.Event()
         session.on("user_state_changed", self._on_user_state)
@@ -68,11 +72,11 @@ class SilenceWatch:
             except TimeoutError:
                 if self._busy():
                     continue
-                if self._asked == len(ASK):
+                if self._asked == len(self._sayings.asks):
                     break
-                await self._say(ASK[self._asked])
+                await self._say(self._sayings.asks[self._asked])
                 self._asked += 1
-        await self._say(GOODBYE)
+        await self._say(self._sayings.silent)
         self._ending.end(EndedBy.AGENT, EndReason.SILENCE)
 
     def _busy(self) -> bool:
@@ -83,7 +87,7 @@ class SilenceWatch:
 
     async def _say(self, text: str) -> None:
         self._asking = True
-        await self._session.say(text)
+        await self._speaker.say(text)
         self._asking = False
 
     def _on_user_state(self, event: UserStateChangedEvent) -> None:

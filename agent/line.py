@@ -1,7 +1,7 @@
-"""The agent's ends of the telephone line: what it hears (`LineIn`), what it says (`LineOut`).
+"""What the agent says into the telephone line.
 
-They take the place of LiveKit's room audio so that the recording knows exactly what was heard and
-sent, and so that an interruption takes back what WebRTC has not played yet.
+It takes the place of LiveKit's room output so that the recording knows exactly what was sent, and
+so that an interruption takes back what WebRTC has not played yet.
 """
 
 from __future__ import annotations
@@ -9,15 +9,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 from livekit import rtc
 from livekit.agents.voice import io
 
 from agent.mixing import Loop, Mixer
 
-HEARD_RATE = 16_000
-"""Hz of the caller's audio: what voice activity detection and the recogniser work at."""
 SAID_RATE = 24_000
 """Hz of the agent's audio: what the voices speak at."""
 FRAME_MS = 20
@@ -26,57 +24,16 @@ QUEUE_MS = 200
 An interruption takes it back, so it costs no time there."""
 
 
-class LineIn(io.AudioInput):
-    """The caller's audio, mono int16 at `HEARD_RATE` in frames of `FRAME_MS`.
-
-    Args:
-        on_heard: called with each frame's samples as it arrives.
-    """
-
-    def __init__(self, on_heard: Callable[[bytes], None]) -> None:
-        super().__init__(label="line")
-        self._on_heard = on_heard
-        # A session that stops listening must not make a call grow: 5 s, then the oldest goes.
-        self._frames: deque[rtc.AudioFrame] = deque(maxlen=5_000 // FRAME_MS)
-        self._arrived = asyncio.Event()
-        self._pump: asyncio.Task[None] | None = None
-
-    def connect(self, track: rtc.Track) -> None:
-        """Listen to `track` from now on, and to nothing else."""
-        if self._pump is not None:
-            self._pump.cancel()
-        self._pump = asyncio.create_task(self._read(track), name="line in")
-
-    async def __anext__(self) -> rtc.AudioFrame:
-        while not self._frames:
-            self._arrived.clear()
-            await self._arrived.wait()
-        return self._frames.popleft()
-
-    async def aclose(self) -> None:
-        """Stop listening."""
-        if self._pump is not None:
-            self._pump.cancel()
-            await asyncio.gather(self._pump, return_exceptions=True)
-
-    async def _read(self, track: rtc.Track) -> None:
-        stream = rtc.AudioStream(
-            track, sample_rate=HEARD_RATE, num_channels=1, frame_size_ms=FRAME_MS
-        )
-        try:
-            async for event in stream:
-                self._on_heard(bytes(event.frame.data))
-                self._frames.append(event.frame)
-                self._arrived.set()
-        finally:
-            await stream.aclose()
-
-
 class _Segment:
     """What the session hands over between two flushes; it is told once how much was heard."""
 
     def __init__(self) -> None:
         self.sent_s = 0.0
+        self.has_begun = False
+        self.end: asyncio.TimerHandle | None = None  # set once everything is handed over
+
+
+_Piece = tuple[_Segment, rtc.AudioFrame | None]  # None: the segment's end
 
 
 class LineOut(io.AudioOutput):
@@ -103,11 +60,13 @@ class LineOut(io.AudioOutput):
         self._on_said = on_said
         self._on_cut = on_cut
         self._source = rtc.AudioSource(SAID_RATE, 1, queue_size_ms=QUEUE_MS)
-        self._waiting: deque[tuple[_Segment, rtc.AudioFrame | None]] = deque()  # None: its end
+        self._waiting: deque[_Piece] = deque()
+        self._sent: deque[tuple[_Segment, rtc.AudioFrame, float]] = deque()  # and when it plays
         self._may_play = True
         self._open: _Segment | None = None  # being captured
         self._unfinished: list[_Segment] = []  # in order; the session has not been told their end
         self._speech_until = 0.0  # when the last sample of speech handed over plays
+        self._words_until = 0.0  # the same without asides
         self._sound_until = 0.0  # the same of anything but silence
         self._handed = 0  # samples in a row up to then
         self._mixer = Mixer()
@@ -144,10 +103,34 @@ class LineOut(io.AudioOutput):
         if self._open is None:
             self._open = _Segment()
             self._unfinished.append(self._open)
-        size = SAID_RATE * FRAME_MS // 1000 * 2
-        data = bytes(frame.data)
-        for start in range(0, len(data), size):
-            self._waiting.append((self._open, _frame(data[start : start + size])))
+        self._waiting.extend((self._open, piece) for piece in _split(bytes(frame.data)))
+
+    def aside(self, frames: Iterable[rtc.AudioFrame]) -> None:
+        """Say something that is no part of the session's speech, as soon as nothing else is."""
+        segment = _Segment()
+        for data in _at_said_rate(frames):
+            self._waiting.extend((segment, frame) for frame in _split(data))
+        self._end_silence()
+
+    @property
+    def silent_since(self) -> float:
+        """When the last word handed over was heard (s since the epoch); perhaps still to come."""
+        return self._speech_until
+
+    @property
+    def words_until(self) -> float:
+        """The same of the session's words alone, without asides."""
+        return self._words_until
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the session has paused its words."""
+        return not self._may_play
+
+    @property
+    def is_speaking(self) -> bool:
+        """Whether words of the session were begun and not all heard; true while it pauses."""
+        return any(segment.has_begun for segment in self._unfinished)
 
     def flush(self) -> None:
         super().flush()
@@ -165,14 +148,36 @@ class LineOut(io.AudioOutput):
         self._take_back(now)
         self._speech_until = now
         self._open = None
+        self._sent.clear()
         cut, self._unfinished = self._unfinished, []
         for segment in cut:
             heard_s = max(0.0, segment.sent_s - unplayed_s)
             self.on_playback_finished(playback_position=heard_s, interrupted=True)
 
     def pause(self) -> None:
+        """Fall silent at once; what was not heard comes again with `resume`, asides do not."""
         super().pause()
         self._may_play = False
+        now = time.time()
+        unheard = [(s, frame) for s, frame, at in self._sent if at + frame.duration / 2 > now]
+        self._sent.clear()
+        self._waiting = deque(each for each in self._waiting if each[0] in self._unfinished)
+        if not unheard:
+            return
+        self._take_back(now)
+        self._speech_until = now
+        again: list[_Piece] = []
+        for segment, frame in unheard:
+            segment.sent_s -= frame.duration
+            if segment in self._unfinished:
+                again.append((segment, frame))
+        for segment in {each for each, _ in again if each.end is not None}:
+            assert segment.end is not None
+            segment.end.cancel()
+            segment.end = None
+            last = max(n for n, piece in enumerate(again) if piece[0] is segment)
+            again.insert(last + 1, (segment, None))
+        self._waiting.extendleft(reversed(again))
 
     def resume(self) -> None:
         super().resume()
@@ -196,7 +201,8 @@ class LineOut(io.AudioOutput):
             segment, frame = self._waiting.popleft()
             if frame is None:
                 left_s = max(0.0, self._speech_until - time.time())
-                asyncio.get_running_loop().call_later(left_s, self._heard, segment)
+                loop = asyncio.get_running_loop()
+                segment.end = loop.call_later(left_s, self._heard, segment)
                 continue
             await self._say(segment, frame)
 
@@ -217,10 +223,16 @@ class LineOut(io.AudioOutput):
         if self._speech_until <= now:
             self._take_back(now)  # silence or sounds, which must not delay the word
         starts_at = max(now, self._sound_until)
-        if not segment.sent_s:
+        if not segment.has_begun and segment in self._unfinished:
             self.on_playback_started(created_at=starts_at)
+        segment.has_begun = True
         segment.sent_s += frame.duration
+        while self._sent and self._sent[0][2] + self._sent[0][1].duration < now:
+            self._sent.popleft()
+        self._sent.append((segment, frame, starts_at))
         self._speech_until = starts_at + frame.duration
+        if segment in self._unfinished:
+            self._words_until = self._speech_until
         await self._hand_over(self._mixer.beside(bytes(frame.data)), now)
 
     async def _hand_over(self, samples: bytes, now: float) -> None:
@@ -254,6 +266,27 @@ class LineOut(io.AudioOutput):
         if segment in self._unfinished:
             self._unfinished.remove(segment)
             self.on_playback_finished(playback_position=segment.sent_s, interrupted=False)
+
+
+def _split(samples: bytes) -> Iterator[rtc.AudioFrame]:
+    size = SAID_RATE * FRAME_MS // 1000 * 2
+    for start in range(0, len(samples), size):
+        yield _frame(samples[start : start + size])
+
+
+def _at_said_rate(frames: Iterable[rtc.AudioFrame]) -> Iterator[bytes]:
+    resampler: rtc.AudioResampler | None = None
+    for frame in frames:
+        if frame.sample_rate == SAID_RATE:
+            yield bytes(frame.data)
+            continue
+        if resampler is None:
+            resampler = rtc.AudioResampler(frame.sample_rate, SAID_RATE, num_channels=1)
+        for piece in resampler.push(frame):
+            yield bytes(piece.data)
+    if resampler is not None:
+        for piece in resampler.flush():
+            yield bytes(piece.data)
 
 
 def _frame(samples: bytes) -> rtc.AudioFrame:

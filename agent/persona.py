@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Callable
 from typing import Any
 
-from livekit.agents import Agent, ModelSettings, RunContext, function_tool, llm
+from livekit import rtc
+from livekit.agents import Agent, ModelSettings, RunContext, function_tool, llm, stt
 
 from agent import prompt
-from agent.first_sentence import FirstSentence
+from agent.spoken import Spoken
+from agent.turn_taking import is_backchannel
 from control_plane.domain.brief import CallBrief
 
 
@@ -16,21 +18,44 @@ class Persona(Agent):
     """Speaks as the brief's assistant.
 
     Args:
-        first: the prepared first sentence. Said by `agent/call.py` some time after the answer;
-            a person who speaks before that gets it as the reply.
+        first: the prepared first sentence, or what a model that speaks by itself is told to begin
+            with. Said by `agent/call.py` some time after the answer; a person who speaks before
+            that gets it as the reply.
+        is_speaking: whether words of the agent were begun and not all heard.
         on_end_call: called once the model wants to hang up; says the closing and ends the call.
     """
 
     def __init__(
-        self, brief: CallBrief, *, first: FirstSentence | None, on_end_call: Callable[[], None]
+        self,
+        brief: CallBrief,
+        *,
+        first: Spoken | str | None,
+        is_speaking: Callable[[], bool],
+        on_end_call: Callable[[], None],
     ) -> None:
         super().__init__(
             instructions=prompt.instructions(brief.assistant, brief.prompt_variables),
             tools=[_end_call_tool(on_end_call)],
         )
+        self._language = brief.assistant.language
+        self._is_speaking = is_speaking
         self.first = first
         """Null once the agent has begun to speak. Not cleared when a reply is only generated:
         LiveKit generates replies ahead of time and throws them away when the person goes on."""
+
+    async def stt_node(
+        self, audio: AsyncIterable[rtc.AudioFrame], model_settings: ModelSettings
+    ) -> AsyncIterable[stt.SpeechEvent | str]:
+        """Hear the person; a "mm-hm" while the agent speaks is no turn, and it goes on."""
+        async for event in Agent.default.stt_node(self, audio, model_settings):
+            if not (self._is_speaking() and self._is_backchannel(event)):
+                yield event
+
+    def _is_backchannel(self, event: stt.SpeechEvent | str) -> bool:
+        if isinstance(event, str):
+            return is_backchannel(event, self._language)
+        said = event.alternatives[0].text if event.alternatives else ""
+        return is_backchannel(said, self._language)
 
     async def llm_node(
         self,
@@ -39,7 +64,7 @@ class Persona(Agent):
         model_settings: ModelSettings,
     ) -> AsyncIterable[llm.ChatChunk | str]:
         """Reply to the person; the first reply of all is the first sentence."""
-        if self.first is not None:
+        if isinstance(self.first, Spoken):
             yield self.first.text
             return
         async for chunk in Agent.default.llm_node(self, chat_ctx, tools, model_settings):

@@ -36,6 +36,11 @@ def instructions(spec: AssistantSpec, variables: Mapping[str, str]) -> str:
     return "\n\n".join(parts)
 
 
+def word_for_word(text: str) -> str:
+    """Return the instruction that has a model that speaks by itself say `text`."""
+    return f"Say exactly the following, word for word, and nothing else: {text}"
+
+
 def opening(first_sentence: str | None) -> str:
     """Return the instruction that makes the model speak first."""
     if first_sentence:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from livekit.agents import AgentSession, inference, llm, stt, tts, vad
+from livekit.agents import NOT_GIVEN, AgentSession, inference, llm, stt, tts, vad
 from msgspec import Struct
 
+from agent.turn_taking import turn_handling
+from control_plane.domain.assistant import Language, TurnTaking
 from control_plane.domain.brief import CallBrief
+from speech import limits
 from speech.prewarm import OfflineEngines
 from speech.tables import make_llm, make_stt, make_tts
 
 SILENCE_S = 0.25
 """Silence after which voice activity detection says that speech has ended."""
-ENDPOINTING_S = 0.3
-"""The wait for more words, which runs while the recogniser and the model already work."""
-INTERRUPT_S = 0.3
-"""Speech shorter than this does not interrupt the agent."""
+UNHEARD_S = 4.0
+"""After speech whose words have not come by then, the agent asks to hear it again."""
 
 
 class Engines(Struct, frozen=True):
@@ -27,11 +28,16 @@ class Engines(Struct, frozen=True):
 
 
 class Parts(Struct, frozen=True):
-    """One call's model, voice and ears."""
+    """One call's model, voice and ears; a realtime model brings its own of both.
 
-    llm: llm.LLM[Any]
-    tts: tts.TTS[Any]
-    stt: stt.STT[Any]
+    `voice_aside` speaks the agent's own sentences: the assistant's voice, or the embedded one
+    where it speaks the language.
+    """
+
+    voice_aside: tts.TTS[Any] | None
+    llm: llm.LLM[Any] | llm.RealtimeModel
+    tts: tts.TTS[Any] | None
+    stt: stt.STT[Any] | None
 
 
 def load_vad() -> vad.VAD:
@@ -45,36 +51,45 @@ def build_parts(brief: CallBrief, engines: Engines) -> Parts:
     Raises:
         ProviderKeyMissing: a provider has no key.
     """
-    spec = brief.assistant
-    return Parts(
-        llm=make_llm(spec.llm_model, brief.providers, engines=engines.offline),
-        tts=make_tts(spec.voice, brief.providers, engines=engines.offline),
-        stt=make_stt(spec.ears, brief.providers, engines=engines.offline, listening=engines.vad),
+    spec, keys = brief.assistant, brief.providers
+    offline, language = engines.offline, spec.language
+    model = make_llm(
+        spec.llm_model, keys, fallbacks=spec.llm_fallbacks, language=language, engines=offline
     )
+    hears_itself = isinstance(model, llm.RealtimeModel)
+    speaker = None
+    if spec.voice is not None or language.base == "en":
+        speaker = make_tts(
+            spec.voice, keys, fallbacks=spec.voice_fallbacks, language=language, engines=offline
+        )
+    ears = None
+    if not hears_itself:
+        ears = make_stt(
+            spec.ears,
+            keys,
+            fallbacks=spec.ears_fallbacks,
+            language=language,
+            engines=offline,
+            listening=engines.vad,
+        )
+    own_voice = speaker if spec.voice is not None or not hears_itself else None
+    return Parts(llm=model, tts=own_voice, stt=ears, voice_aside=speaker)
 
 
-def build_session(parts: Parts, engines: Engines) -> AgentSession[None]:
+def build_session(
+    parts: Parts, engines: Engines, turn_taking: TurnTaking, language: Language
+) -> AgentSession[None]:
     """Return the session; needs a running loop."""
     return AgentSession(
         llm=parts.llm,
-        tts=parts.tts,
-        stt=parts.stt,
+        tts=parts.tts or NOT_GIVEN,
+        stt=parts.stt or NOT_GIVEN,
         vad=engines.vad,
-        turn_handling={
-            # The silence decides: the bundled turn detector is not deterministic enough yet with
-            # the embedded voices, and its cloud version is never used.
-            "turn_detection": "vad",
-            "endpointing": {"mode": "fixed", "min_delay": ENDPOINTING_S, "max_delay": 2.0},
-            "interruption": {
-                "mode": "vad",
-                "min_duration": INTERRUPT_S,
-                "resume_false_interruption": True,
-                "false_interruption_timeout": 1.0,
-            },
-            "preemptive_generation": {"enabled": True},
-        },
+        turn_handling=turn_handling(turn_taking, language, by_words=parts.stt is not None),
+        conn_options=limits.SESSION,
         # Our own watch asks and hangs up; see agent/limits.py.
         user_away_timeout=None,
+        transcription_timeout=UNHEARD_S if parts.stt is not None else None,
         # Nobody waits for words that were begun when the call ended.
         session_close_transcript_timeout=0.2,
         aec_warmup_duration=None,

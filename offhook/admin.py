@@ -13,7 +13,7 @@ from offhook.api_client import ApiClient, ApiProblem, connect
 from offhook.console import fail, say
 from offhook.installation import Installation
 
-PROVIDERS = ("openai", "openrouter", "mistral", "cartesia", "elevenlabs")
+PROVIDERS = ("openai", "openrouter", "mistral", "google", "cartesia", "elevenlabs")
 
 trunk_app = typer.Typer(
     help="Trunks: the carriers that calls go out through.", no_args_is_help=True

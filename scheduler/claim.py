@@ -18,7 +18,7 @@ from control_plane.db.engine import Database, wake
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.trunk import Trunk, TrunkPace
-from control_plane.domain.assistant import Provider, why_mute
+from control_plane.domain.assistant import Provider
 from control_plane.domain.attempt import (
     AttemptStatus,
     RecordingState,
@@ -188,11 +188,12 @@ async def _attempt(
         await lifecycle.apply(session, order, attempt, failure)
         return None
     missing = await missing_keys(session, order.organization_id, version.spec)
-    mute = why_mute(version.spec) or (_no_key(missing) if missing else None)
-    if mute is None:
+    if not missing:
         return attempt
     # Nobody is called by an agent that could not speak; waiting would not help.
-    gave_up = AttemptAbandoned(at=now, reason=Cause.PROVIDER_FAILED, detail=mute, hopeless=True)
+    gave_up = AttemptAbandoned(
+        at=now, reason=Cause.PROVIDER_FAILED, detail=_no_key(missing), hopeless=True
+    )
     await lifecycle.apply(session, order, attempt, gave_up)
     return None
 

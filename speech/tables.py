@@ -1,30 +1,41 @@
 """Which engine serves which setting: one table each for models, voices and ears.
 
 Every plugin is imported here, at module level: LiveKit registers plugins on the main thread only.
+A provider more is one file in `speech/providers/` and one row here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from livekit.agents import llm, stt, tts, vad
 
 from control_plane.domain.assistant import (
-    DEFAULT_LANGUAGE,
     CustomModel,
     DedicatedModel,
     Ears,
+    Language,
     LlmModel,
+    OpenRouterModel,
     RealtimeModel,
+    TextModel,
     Voice,
 )
+from speech import limits
 from speech.offline.llm import OfflineLLM
 from speech.offline.stt import OfflineSTT
 from speech.offline.tts import OfflineTTS
 from speech.prewarm import OfflineEngines
-from speech.providers import cartesia, elevenlabs, openai
+from speech.providers import cartesia, elevenlabs, google, openai
 from speech.providers.access import Providers
 
+_MODELS: dict[type[TextModel], Callable[[Any, Providers], llm.LLM[Any]]] = {
+    DedicatedModel: openai.dedicated,
+    OpenRouterModel: openai.openrouter,
+    CustomModel: openai.custom,
+}
+_REALTIME = {"openai": openai.realtime, "google": google.realtime}
 _VOICES = {"cartesia": cartesia.voice, "elevenlabs": elevenlabs.voice}
 _EARS = {
     "openai": openai.transcriber,
@@ -37,43 +48,51 @@ class OfflineNotLoaded(Exception):
     """The embedded engines are needed and were not loaded; call `speech.prewarm.load_offline`."""
 
 
-class RealtimeNotSpoken(Exception):
-    """An assistant has a model of the type realtime, which no call can be held with yet."""
-
-    def __init__(self) -> None:
-        super().__init__("no call can be held with an llm_model of the type realtime yet")
-
-
 def make_llm(
-    model: LlmModel | None, providers: Providers, *, engines: OfflineEngines | None = None
-) -> llm.LLM[Any]:
+    model: LlmModel | None,
+    providers: Providers,
+    *,
+    fallbacks: Sequence[TextModel] = (),
+    language: Language = Language.EN_US,
+    engines: OfflineEngines | None = None,
+) -> llm.LLM[Any] | llm.RealtimeModel:
     """Return the model; null is the embedded scripted dialogue.
+
+    Args:
+        fallbacks: step in, in this order, when it fails; not for a realtime model.
+        language: what a realtime model hears; others are told in their instructions.
 
     Raises:
         ProviderKeyMissing: naming the remedy.
         OfflineNotLoaded: null was asked for without `engines`.
-        RealtimeNotSpoken: it is a realtime model.
     """
-    if isinstance(model, RealtimeModel):
-        raise RealtimeNotSpoken
     if model is None:
         loaded = _loaded(engines)
         return OfflineLLM(loaded.meaning, loaded.thinking)
-    if isinstance(model, DedicatedModel):
-        return openai.dedicated(model, providers)
-    if isinstance(model, CustomModel):
-        return openai.custom(model)
-    return openai.openrouter(model, providers)
+    if isinstance(model, RealtimeModel):
+        return _REALTIME[model.provider](
+            model, providers, language=language.base, conn_options=limits.REALTIME
+        )
+    made = [_MODELS[type(each)](each, providers) for each in (model, *fallbacks)]
+    if len(made) == 1:
+        return made[0]
+    return llm.FallbackAdapter(
+        made, attempt_timeout=limits.LLM.timeout, retry_interval=limits.LLM.retry_interval
+    )
 
 
 def make_tts(
     voice: Voice | None,
     providers: Providers,
     *,
-    language: str = DEFAULT_LANGUAGE,
+    fallbacks: Sequence[Voice] = (),
+    language: Language = Language.EN_US,
     engines: OfflineEngines | None = None,
 ) -> tts.TTS[Any]:
     """Return the voice; null is the embedded one.
+
+    Args:
+        fallbacks: step in, in this order, when it fails.
 
     Raises:
         ProviderKeyMissing: naming the remedy.
@@ -82,20 +101,26 @@ def make_tts(
     if voice is None:
         loaded = _loaded(engines)
         return OfflineTTS(loaded.speaker, loaded.speaking)
-    return _VOICES[voice.provider](voice, providers, language=_base(language))
+    made = [
+        _VOICES[each.provider](each, providers, language=language.base)
+        for each in (voice, *fallbacks)
+    ]
+    return made[0] if len(made) == 1 else tts.FallbackAdapter(made, max_retry_per_tts=0)
 
 
 def make_stt(
     ears: Ears,
     providers: Providers,
     *,
-    language: str = DEFAULT_LANGUAGE,
+    fallbacks: Sequence[Ears] = (),
+    language: Language = Language.EN_US,
     engines: OfflineEngines | None = None,
     listening: vad.VAD | None = None,
 ) -> stt.STT[Any]:
     """Return the recogniser.
 
     Args:
+        fallbacks: step in, in this order, when it fails.
         listening: lets the embedded ears stream, with the text ready when a turn ends (about
             0.15 s sooner than through `stt.StreamAdapter`); other ears bring their own.
 
@@ -103,18 +128,26 @@ def make_stt(
         ProviderKeyMissing: naming the remedy.
         OfflineNotLoaded: offline ears were asked for without `engines`.
     """
-    if ears.provider == "offline":
-        loaded = _loaded(engines)
-        return OfflineSTT(loaded.ears, loaded.decoding, vad=listening)
-    return _EARS[ears.provider](ears, providers, language=_base(language))
+
+    def made(each: Ears) -> stt.STT[Any]:
+        if each.provider == "offline":
+            loaded = _loaded(engines)
+            return OfflineSTT(loaded.ears, loaded.decoding, vad=listening)
+        return _EARS[each.provider](each, providers, language=language.base)
+
+    first, *others = [made(each) for each in (ears, *fallbacks)]
+    if not others:
+        return first
+    return stt.FallbackAdapter(
+        [first, *others],
+        vad=listening,
+        attempt_timeout=limits.STT.timeout,
+        max_retry_per_stt=0,
+        retry_interval=limits.STT.retry_interval,
+    )
 
 
 def _loaded(engines: OfflineEngines | None) -> OfflineEngines:
     if engines is None:
         raise OfflineNotLoaded
     return engines
-
-
-def _base(language: str) -> str:
-    """`en-US` → `en`: what the providers take."""
-    return language.partition("-")[0].lower()

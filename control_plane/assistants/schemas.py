@@ -15,10 +15,13 @@ from control_plane.domain.assistant import (
     Ears,
     FaqItem,
     FirstSentenceMode,
+    Language,
     LlmModel,
     Provider,
+    TextModel,
     ThinkingSound,
     TransferMode,
+    TurnTaking,
     Voice,
 )
 from control_plane.domain.assistant_rules import check
@@ -59,6 +62,8 @@ class AssistantFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     name: Name | UnsetType = UNSET
     prompt: Prompt | UnsetType = UNSET
     prompt_flow: PromptFlow | None | UnsetType = UNSET
+    language: Language | None | UnsetType = UNSET
+    turn_taking: TurnTaking | None | UnsetType = UNSET
     first_sentence: Sentence | None | UnsetType = UNSET
     first_sentence_mode: FirstSentenceMode | None | UnsetType = UNSET
     first_sentence_delay_ms: Milliseconds | None | UnsetType = UNSET
@@ -70,6 +75,9 @@ class AssistantFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     llm_model: LlmModel | None | UnsetType = UNSET
     voice: GivenVoice | None | UnsetType = UNSET
     ears: Ears | None | UnsetType = UNSET
+    llm_fallbacks: Annotated[list[TextModel], Meta(max_length=3)] | None | UnsetType = UNSET
+    voice_fallbacks: Annotated[list[GivenVoice], Meta(max_length=3)] | None | UnsetType = UNSET
+    ears_fallbacks: Annotated[list[Ears], Meta(max_length=3)] | None | UnsetType = UNSET
     recording_enabled: bool | None | UnsetType = UNSET
     recording_full_mix: bool | None | UnsetType = UNSET
     background_sound: BackgroundSound | None | UnsetType = UNSET
@@ -138,6 +146,8 @@ class AssistantView(Struct, frozen=True, kw_only=True):
     updated_at: datetime
     prompt: str
     prompt_flow: PromptFlow | None
+    language: Language
+    turn_taking: TurnTaking
     first_sentence: str | None
     first_sentence_mode: FirstSentenceMode
     first_sentence_delay_ms: int
@@ -150,6 +160,9 @@ class AssistantView(Struct, frozen=True, kw_only=True):
     llm_model: LlmModel | None
     voice: Voice | None
     ears: Ears
+    llm_fallbacks: tuple[TextModel, ...]
+    voice_fallbacks: tuple[Voice, ...]
+    ears_fallbacks: tuple[Ears, ...]
     recording_enabled: bool
     recording_full_mix: bool
     background_sound: BackgroundSound | None
@@ -219,11 +232,17 @@ def _stored(name: str, given: Any, within: str) -> Any:
         return tuple(FaqItem(entry.question, entry.answer) for entry in given)
     if name in _PHONE_NUMBERS:
         return e164(given, field=f"{within}{name}")
+    if name == "voice_fallbacks":
+        return tuple(_voice(each) for each in given)
     if isinstance(given, GivenVoice):
-        return Voice(
-            given.id,
-            given.provider,
-            1.0 if given.speed is None else given.speed,
-            1.0 if given.volume is None else given.volume,
-        )
+        return _voice(given)
     return tuple(given) if isinstance(given, list) else given
+
+
+def _voice(given: GivenVoice) -> Voice:
+    return Voice(
+        given.id,
+        given.provider,
+        1.0 if given.speed is None else given.speed,
+        1.0 if given.volume is None else given.volume,
+    )

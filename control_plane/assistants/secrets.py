@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from control_plane.domain.assistant import AssistantSpec, CustomModel
+from control_plane.domain.assistant import AssistantSpec, CustomModel, LlmModel
 from control_plane.domain.placeholders import names
 from control_plane.domain.tools import CustomTool, Pair
 from control_plane.sealed import MASK, mask
+
+_Model = TypeVar("_Model", bound=LlmModel | None)
 
 PLAIN_HEADERS = frozenset(
     [
@@ -78,6 +81,10 @@ def find(spec: AssistantSpec) -> Iterator[tuple[Place, str]]:
     """Yield each place with what stands there."""
     if isinstance(spec.llm_model, CustomModel):
         yield Place("llm_model.api_key", ("llm_model",)), spec.llm_model.api_key
+    for index, model in enumerate(spec.llm_fallbacks):
+        if isinstance(model, CustomModel):
+            place = Place(_fallback_field(index), ("llm_fallback", model.api_url, model.model_name))
+            yield place, model.api_key
     for index, tool in enumerate(spec.custom_tools):
         seen: dict[str, int] = {}
         for number, header in enumerate(tool.headers):
@@ -93,11 +100,27 @@ def put(spec: AssistantSpec, values: Mapping[str, str]) -> AssistantSpec:
     """Return `spec` with `values` at the places that have these fields."""
     if not values:
         return spec
-    model, key = spec.llm_model, values.get("llm_model.api_key")
-    if isinstance(model, CustomModel) and key is not None:
-        model = msgspec.structs.replace(model, api_key=key)
     tools = tuple(_with_headers(tool, n, values) for n, tool in enumerate(spec.custom_tools))
-    return msgspec.structs.replace(spec, llm_model=model, custom_tools=tools)
+    fallbacks = tuple(
+        _with_key(model, values.get(_fallback_field(n)))
+        for n, model in enumerate(spec.llm_fallbacks)
+    )
+    return msgspec.structs.replace(
+        spec,
+        llm_model=_with_key(spec.llm_model, values.get("llm_model.api_key")),
+        llm_fallbacks=fallbacks,
+        custom_tools=tools,
+    )
+
+
+def _with_key(model: _Model, key: str | None) -> _Model:
+    if isinstance(model, CustomModel) and key is not None:
+        return msgspec.structs.replace(model, api_key=key)
+    return model
+
+
+def _fallback_field(index: int) -> str:
+    return f"llm_fallbacks[{index}].api_key"
 
 
 def _with_headers(tool: CustomTool, index: int, values: Mapping[str, str]) -> CustomTool:

@@ -10,12 +10,14 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from control_plane.domain.assistant import AssistantSpec, RealtimeModel
+from control_plane.domain.assistant import AssistantSpec
 
 ASSISTANT: Mapping[str, str | None] = {
     "name": "control_plane.assistants.views.view_of_spec",
     "prompt": "agent.prompt.instructions",
     "prompt_flow": "control_plane.assistants.views.view_of_spec",
+    "language": "speech.tables.make_stt",
+    "turn_taking": "agent.turn_taking.turn_handling",
     "first_sentence": "agent.first_sentence.prepare",
     "first_sentence_mode": "agent.first_sentence.prepare",
     "first_sentence_delay_ms": "agent.call.Call",
@@ -27,6 +29,9 @@ ASSISTANT: Mapping[str, str | None] = {
     "llm_model": "speech.tables.make_llm",
     "voice": "speech.tables.make_tts",
     "ears": "speech.tables.make_stt",
+    "llm_fallbacks": "speech.tables.make_llm",
+    "voice_fallbacks": "speech.tables.make_tts",
+    "ears_fallbacks": "speech.tables.make_stt",
     "recording_enabled": "agent.recording.StereoRecorder",
     "recording_full_mix": "agent.recording.StereoRecorder",
     "background_sound": "agent.sounds.Sounds",
@@ -80,10 +85,7 @@ _NOWHERE = "*not yet*"
 
 def not_yet_acted_on(spec: AssistantSpec) -> list[str]:
     """Return the settings that differ from their default and change nothing yet, by name."""
-    found = [name for name, default in _PENDING if getattr(spec, name) != default]
-    if isinstance(spec.llm_model, RealtimeModel):
-        found.append("llm_model")
-    return sorted(found)
+    return sorted(name for name, default in _PENDING if getattr(spec, name) != default)
 
 
 def page() -> str:
@@ -97,12 +99,8 @@ def _table(title: str, table: Mapping[str, str | None]) -> Iterator[str]:
     yield "|---|---|"
     for name in sorted(table):
         symbol = table[name]
-        yield f"| `{name}` | {_NOWHERE if symbol is None else f'`{symbol}`'}{_but(title, name)} |"
+        yield f"| `{name}` | {_NOWHERE if symbol is None else f'`{symbol}`'} |"
     yield ""
-
-
-def _but(title: str, name: str) -> str:
-    return "; the type `realtime` *not yet*" if (title, name) == ("assistant", "llm_model") else ""
 
 
 def _defaults() -> dict[str, object]:

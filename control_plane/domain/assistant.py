@@ -16,7 +16,33 @@ from control_plane.domain.flow import PromptFlow
 from control_plane.domain.outcome import Outcome
 from control_plane.domain.tools import CustomTool, DataField
 
-DEFAULT_LANGUAGE = "en-US"
+
+class Language(StrEnum):
+    """What is spoken on a call (BCP 47)."""
+
+    EN_US = "en-US"
+    EN_GB = "en-GB"
+    ES_MX = "es-MX"
+    ES_ES = "es-ES"
+    PT_PT = "pt-PT"
+    DE_DE = "de-DE"
+    FR_FR = "fr-FR"
+    PL_PL = "pl-PL"
+    RO_RO = "ro-RO"
+    IT_IT = "it-IT"
+
+    @property
+    def base(self) -> str:
+        """`en-US` → `en`: what the providers take."""
+        return self.value.partition("-")[0]
+
+
+class TurnTaking(StrEnum):
+    """How soon the agent takes its turn, and how easily it gives it up."""
+
+    FAST = "fast"
+    BALANCED = "balanced"
+    PATIENT = "patient"
 
 
 class FirstSentenceMode(StrEnum):
@@ -33,6 +59,7 @@ class Provider(StrEnum):
     OPENAI = "openai"
     OPENROUTER = "openrouter"
     MISTRAL = "mistral"
+    GOOGLE = "google"
     CARTESIA = "cartesia"
     ELEVENLABS = "elevenlabs"
 
@@ -93,7 +120,8 @@ class RealtimeModel(
     realtime_voice_id: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
 
 
-LlmModel = DedicatedModel | OpenRouterModel | CustomModel | RealtimeModel
+TextModel = DedicatedModel | OpenRouterModel | CustomModel
+LlmModel = TextModel | RealtimeModel
 
 
 class Voice(Struct, frozen=True, forbid_unknown_fields=True):
@@ -144,12 +172,15 @@ BackgroundSound = Literal["audio/office.ogg"]
 class AssistantSpec(Struct, frozen=True, kw_only=True):
     """One version of an assistant, complete: what an order keeps and what the agent receives.
 
-    `llm_model`, `voice` null mean the embedded offline dialogue and voice.
+    `llm_model`, `voice` null mean the embedded offline dialogue and voice; the fallbacks of each
+    step in when it fails, in their order.
     """
 
     name: str
     prompt: str
     prompt_flow: PromptFlow | None = None
+    language: Language = Language.EN_US
+    turn_taking: TurnTaking = TurnTaking.BALANCED
     first_sentence: str | None = None
     first_sentence_mode: FirstSentenceMode = FirstSentenceMode.GENERATED
     first_sentence_delay_ms: int = 400
@@ -161,6 +192,9 @@ class AssistantSpec(Struct, frozen=True, kw_only=True):
     llm_model: LlmModel | None = None
     voice: Voice | None = None
     ears: Ears = msgspec.field(default_factory=Ears)
+    llm_fallbacks: tuple[TextModel, ...] = ()
+    voice_fallbacks: tuple[Voice, ...] = ()
+    ears_fallbacks: tuple[Ears, ...] = ()
     recording_enabled: bool = True
     recording_full_mix: bool = False
     background_sound: BackgroundSound | None = None
@@ -186,13 +220,3 @@ class AssistantSpec(Struct, frozen=True, kw_only=True):
     email_notification_outcomes: tuple[Outcome, ...] = ()
     structured_output_config: tuple[DataField, ...] = ()
     structured_output_prompt: str | None = None
-
-
-def why_mute(spec: AssistantSpec) -> str | None:
-    """Return why no call can be held with the assistant, with the remedy; None when one can."""
-    if isinstance(spec.llm_model, RealtimeModel):
-        return (
-            "an llm_model of the type realtime is stored but cannot speak yet: give the assistant "
-            "one of the type dedicated-instance, openrouter or custom, then order the call again"
-        )
-    return None

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from control_plane.domain.assistant import AssistantSpec, CustomModel, FirstSentenceMode
+from control_plane.domain.assistant import (
+    AssistantSpec,
+    CustomModel,
+    FirstSentenceMode,
+    LlmModel,
+    RealtimeModel,
+    Voice,
+)
 from control_plane.domain.calling_times import check as check_times
 from control_plane.domain.errors import BadInput
 from control_plane.domain.tools import check_fields, check_tools
@@ -27,10 +34,50 @@ def check(spec: AssistantSpec, *, within: str = "") -> None:
     check_fields(spec.structured_output_config, field=f"{within}structured_output_config")
     if spec.webhook_url is not None:
         check_url(spec.webhook_url, field=f"{within}webhook_url")
-    if isinstance(spec.llm_model, CustomModel):
-        check_url(spec.llm_model.api_url, field=f"{within}llm_model.api_url")
+    _check_models(spec, within)
     if spec.email_notification_address is not None:
         check_email(spec.email_notification_address, field=f"{within}email_notification_address")
+
+
+def _check_models(spec: AssistantSpec, within: str) -> None:
+    named: list[tuple[str, LlmModel | None]] = [("llm_model", spec.llm_model)]
+    named += [(f"llm_fallbacks[{n}]", model) for n, model in enumerate(spec.llm_fallbacks)]
+    for name, model in named:
+        if isinstance(model, CustomModel):
+            check_url(model.api_url, field=f"{within}{name}.api_url")
+    if spec.llm_fallbacks and isinstance(spec.llm_model, RealtimeModel):
+        raise BadInput(
+            "llm_fallbacks step in between two replies, which a realtime model cannot hand over: "
+            "leave llm_fallbacks empty, or give an llm_model of another type",
+            field=f"{within}llm_fallbacks",
+        )
+    for name, first in (("llm", spec.llm_model), ("voice", spec.voice)):
+        if first is None and getattr(spec, f"{name}_fallbacks"):
+            main = "llm_model" if name == "llm" else name
+            raise BadInput(
+                f"{name}_fallbacks step in for {main}, which is the embedded one and does not "
+                f"fail: give {main}, or leave {name}_fallbacks empty",
+                field=f"{within}{name}_fallbacks",
+            )
+    _check_language(spec, within)
+
+
+def _check_language(spec: AssistantSpec, within: str) -> None:
+    if spec.language.base == "en":
+        return
+    hears_itself = isinstance(spec.llm_model, RealtimeModel)
+    embedded = {
+        "llm_model": spec.llm_model is None,
+        "voice": spec.voice is None and not hears_itself,
+        "ears": spec.ears.provider == "offline" and not hears_itself,
+    }
+    for name, is_embedded in embedded.items():
+        if is_embedded:
+            raise BadInput(
+                f"the embedded {name} knows English only: give {name} a provider that speaks "
+                f"{spec.language.value}, or use the language en-US",
+                field=f"{within}{name}",
+            )
 
 
 def _check_speech(spec: AssistantSpec, within: str) -> None:
@@ -40,12 +87,16 @@ def _check_speech(spec: AssistantSpec, within: str) -> None:
             "or use the mode generated or none",
             field=f"{within}first_sentence",
         )
-    if spec.voice is not None and spec.voice.provider == "elevenlabs":
-        lowest, highest = _ELEVENLABS_SPEED
-        if not lowest <= spec.voice.speed <= highest:
+    voices: list[tuple[str, Voice | None]] = [("voice", spec.voice)]
+    voices += [(f"voice_fallbacks[{n}]", voice) for n, voice in enumerate(spec.voice_fallbacks)]
+    lowest, highest = _ELEVENLABS_SPEED
+    for name, voice in voices:
+        if voice is None or voice.provider != "elevenlabs":
+            continue
+        if not lowest <= voice.speed <= highest:
             raise BadInput(
-                f"voice.speed of elevenlabs lies between {lowest} and {highest}",
-                field=f"{within}voice.speed",
+                f"{name}.speed of elevenlabs lies between {lowest} and {highest}",
+                field=f"{within}{name}.speed",
             )
 
 

@@ -11,6 +11,7 @@ from control_plane.domain.assistant import (
     DedicatedModel,
     OpenRouterModel,
     Provider,
+    RealtimeModel,
 )
 
 _DEDICATED = {"gpt-4.1": Provider.OPENAI, "ministral-3-8b-instruct": Provider.MISTRAL}
@@ -19,15 +20,20 @@ _DEDICATED = {"gpt-4.1": Provider.OPENAI, "ministral-3-8b-instruct": Provider.MI
 def providers_of(spec: AssistantSpec) -> set[Provider]:
     """Return the providers whose keys the assistant's agent needs, and no others."""
     needed: set[Provider] = set()
-    if spec.voice is not None:
-        needed.add(Provider(spec.voice.provider))
-    if spec.ears.provider != "offline":
-        needed.add(Provider(spec.ears.provider))
-    match spec.llm_model:
-        case DedicatedModel(name=name):
-            needed.add(_DEDICATED[name])
-        case OpenRouterModel():
-            needed.add(Provider.OPENROUTER)
+    for voice in (spec.voice, *spec.voice_fallbacks):
+        if voice is not None:
+            needed.add(Provider(voice.provider))
+    for ears in (spec.ears, *spec.ears_fallbacks):
+        if ears.provider != "offline" and not isinstance(spec.llm_model, RealtimeModel):
+            needed.add(Provider(ears.provider))
+    for model in (spec.llm_model, *spec.llm_fallbacks):
+        match model:
+            case DedicatedModel(name=name):
+                needed.add(_DEDICATED[name])
+            case OpenRouterModel():
+                needed.add(Provider.OPENROUTER)
+            case RealtimeModel(provider=provider):
+                needed.add(Provider(provider))
     return needed
 
 

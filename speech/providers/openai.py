@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from livekit.agents import llm, stt
+from livekit.agents import APIConnectOptions, llm, stt
 from livekit.plugins import openai
+from openai.types.realtime import AudioTranscription
 
 from control_plane.domain.assistant import (
     CustomModel,
@@ -13,12 +14,16 @@ from control_plane.domain.assistant import (
     Ears,
     OpenRouterModel,
     Provider,
+    RealtimeModel,
 )
 from speech.providers.access import Providers, access
 
 MISTRAL_URL = "https://api.mistral.ai/v1"
 OPENROUTER_URL = "https://openrouter.ai/api/v1"
 OPENAI_URL = "https://api.openai.com/v1"
+
+_TRANSCRIBER = "gpt-4o-mini-transcribe"
+_REALTIME_VOICE = "marin"
 
 _MISTRAL_NAME = {"ministral-3-8b-instruct": "ministral-8b-2512"}
 """What Mistral calls the models that assistants name."""
@@ -57,7 +62,28 @@ def openrouter(model: OpenRouterModel, providers: Providers) -> llm.LLM[Any]:
     )
 
 
-def custom(model: CustomModel) -> llm.LLM[Any]:
+def realtime(
+    model: RealtimeModel, providers: Providers, *, language: str, conn_options: APIConnectOptions
+) -> llm.RealtimeModel:
+    """Return OpenAI's model that hears and speaks; turns are told by our own ears.
+
+    Raises:
+        ProviderKeyMissing: OpenAI has no key.
+    """
+    found = access(providers, Provider.OPENAI)
+    return openai.realtime.RealtimeModel(
+        model=model.realtime_model_id,
+        voice=model.realtime_voice_id or _REALTIME_VOICE,
+        # Server-side turns could not be told that a sentence must be heard to its end.
+        turn_detection=None,
+        input_audio_transcription=AudioTranscription(model=_TRANSCRIBER, language=language),
+        api_key=found.api_key,
+        base_url=found.api_url or OPENAI_URL,
+        conn_options=conn_options,
+    )
+
+
+def custom(model: CustomModel, _providers: Providers) -> llm.LLM[Any]:
     """Return a model at an endpoint of the user's own."""
     return openai.LLM(model=model.model_name, api_key=model.api_key, base_url=model.api_url)
 
@@ -70,7 +96,7 @@ def transcriber(ears: Ears, providers: Providers, *, language: str) -> stt.STT[A
     """
     found = access(providers, Provider.OPENAI)
     return openai.STT(
-        model=ears.model or "gpt-4o-mini-transcribe",
+        model=ears.model or _TRANSCRIBER,
         language=language,
         api_key=found.api_key,
         base_url=found.api_url or OPENAI_URL,

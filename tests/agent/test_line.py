@@ -98,3 +98,69 @@ async def test_a_new_segment_follows_an_interrupted_one(mouth: Mouth) -> None:
     mouth.line.flush()
     await asyncio.wait_for(mouth.done.wait(), 5.0)
     assert [event.interrupted for event in mouth.finished] == [True, False]
+
+
+async def test_a_pause_is_heard_at_once_and_nothing_is_lost(mouth: Mouth) -> None:
+    await mouth.speak(0.5)
+    mouth.line.flush()
+    await asyncio.wait_for(mouth.began.wait(), 5.0)
+    mouth.line.pause()
+    handed, cuts = sum(size for size, _ in mouth.said), len(mouth.cuts)
+    assert cuts == 1, "what WebRTC held is taken back"
+    await asyncio.sleep(0.7)
+    assert sum(size for size, _ in mouth.said) == handed
+    assert mouth.finished == []
+    mouth.line.resume()
+    await asyncio.wait_for(mouth.done.wait(), 5.0)
+    assert [(event.interrupted, round(event.playback_position, 3)) for event in mouth.finished] == [
+        (False, 0.5)
+    ]
+    again = sum(size for size, _ in mouth.said) - int(0.5 * SAID_RATE) * 2
+    assert 0 < again <= int(0.25 * SAID_RATE) * 2, "no more than WebRTC held"
+
+
+async def test_a_pause_after_the_last_word_was_handed_over(mouth: Mouth) -> None:
+    await mouth.speak(0.1)
+    mouth.line.flush()
+    await asyncio.wait_for(mouth.began.wait(), 5.0)
+    await asyncio.sleep(0)
+    mouth.line.pause()
+    await asyncio.sleep(0.3)
+    assert mouth.finished == []
+    mouth.line.resume()
+    await asyncio.wait_for(mouth.done.wait(), 5.0)
+    assert round(mouth.finished[0].playback_position, 3) == 0.1
+
+
+async def test_an_interruption_of_a_pause_tells_what_was_heard(mouth: Mouth) -> None:
+    await mouth.speak(1.0)
+    mouth.line.flush()
+    await asyncio.wait_for(mouth.began.wait(), 5.0)
+    mouth.line.pause()
+    mouth.line.clear_buffer()
+    (event,) = mouth.finished
+    assert event.interrupted
+    assert event.playback_position < 0.1
+
+
+async def test_an_aside_is_heard_and_is_nobodys_segment(mouth: Mouth) -> None:
+    samples = SAID_RATE // 10
+    mouth.line.aside([rtc.AudioFrame(bytes(samples * 2), SAID_RATE, 1, samples)] * 2)
+    await mouth.speak(0.1)
+    mouth.line.flush()
+    await asyncio.wait_for(mouth.done.wait(), 5.0)
+    assert [round(event.playback_position, 3) for event in mouth.finished] == [0.1]
+    assert sum(size for size, _ in mouth.said) == 3 * samples * 2
+    starts = [at for _, at in mouth.said]
+    assert starts == sorted(starts)
+
+
+async def test_a_pause_forgets_an_aside(mouth: Mouth) -> None:
+    samples = SAID_RATE * 2
+    mouth.line.aside([rtc.AudioFrame(bytes(samples * 2), SAID_RATE, 1, samples)])
+    mouth.line.pause()
+    mouth.line.resume()
+    await mouth.speak(0.1)
+    mouth.line.flush()
+    await asyncio.wait_for(mouth.done.wait(), 5.0)
+    assert sum(size for size, _ in mouth.said) < samples

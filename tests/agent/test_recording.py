@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pytest
 
 from agent.internal_api import Unreachable
-from agent.line import HEARD_RATE, SAID_RATE
+from agent.line import SAID_RATE
+from agent.line_in import HEARD_RATE
 from agent.ogg import RATE, Channel
 from agent.recording import Finished, StereoRecorder
 from control_plane.domain.attempt import RecordingKind

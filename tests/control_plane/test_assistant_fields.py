@@ -19,9 +19,8 @@ from control_plane.assistants.secrets import PLAIN_HEADERS, Reference
 from control_plane.db.models.assistant import Assistant
 from control_plane.domain import acted_on
 from control_plane.domain.acted_on import ASSISTANT, ORDER, not_yet_acted_on
-from control_plane.domain.assistant import AssistantSpec, RealtimeModel, why_mute
+from control_plane.domain.assistant import AssistantSpec
 from control_plane.orders.schemas import PlaceCall
-from speech.tables import RealtimeNotSpoken, make_llm
 from tests.factories import spec
 
 pytestmark = pytest.mark.db
@@ -94,15 +93,6 @@ def test_only_what_differs_from_its_default_is_listed() -> None:
     assert not_yet_acted_on(spec(sms_enabled=False, sms_template=None)) == []
     changed = spec(sms_enabled=True, sms_template="Hi.", first_sentence="Hi.")
     assert not_yet_acted_on(changed) == ["sms_enabled", "sms_template"]
-
-
-def test_a_realtime_model_is_kept_named_and_not_spoken_with() -> None:
-    realtime = spec(llm_model=RealtimeModel("openai", "gpt-realtime"))
-    assert not_yet_acted_on(realtime) == ["llm_model"]
-    assert "dedicated-instance" in (why_mute(realtime) or "")
-    assert why_mute(spec()) is None
-    with pytest.raises(RealtimeNotSpoken):
-        make_llm(realtime.llm_model, {})
 
 
 async def test_answers_name_what_is_not_acted_on(api: httpx.AsyncClient) -> None:
