@@ -46,6 +46,7 @@ def lines(servers: ProviderServers) -> list[str]:
     return [
         *found,
         f"{'custom':<11} {servers.custom_url}  {custom}",
+        f"{'google':<11} its clients need SSL_CERT_FILE={servers.ca_file}",
         f"{'control':<11} {servers.control_url}  POST /control, GET /log, DELETE /log",
     ]
 

@@ -6,7 +6,9 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
 from ssl import SSLContext
+from tempfile import TemporaryDirectory
 
 import msgspec
 from aiohttp import web
@@ -14,7 +16,8 @@ from msgspec import Struct
 
 from control_plane.domain.assistant import Provider
 from control_plane.domain.brief import ProviderAccess
-from tests.providers import cartesia, elevenlabs, refusals
+from tests.providers import cartesia, elevenlabs, google_live, refusals
+from tests.providers.certificate import make_certificate
 from tests.providers.controls import Command, Controls
 from tests.providers.desk import Desk, application, bearer
 from tests.providers.journal import Journal
@@ -33,7 +36,8 @@ _LEAVE_S = 0.05
 class ProviderServers(Struct, frozen=True, kw_only=True):
     """The running servers: where they are, what they are told, what they were asked.
 
-    `controls` and `journal` may be used from any thread.
+    `controls` and `journal` may be used from any thread. Google is reached by TLS alone: let
+    `SSL_CERT_FILE` name `ca_file` where its client runs.
     """
 
     controls: Controls
@@ -44,7 +48,9 @@ class ProviderServers(Struct, frozen=True, kw_only=True):
     custom_url: str
     cartesia_url: str
     elevenlabs_url: str
+    google_url: str
     control_url: str
+    ca_file: Path
 
     def access(self, key: str = KEY) -> dict[Provider, ProviderAccess]:
         """Return what an organization stores so that its calls reach these servers."""
@@ -54,6 +60,7 @@ class ProviderServers(Struct, frozen=True, kw_only=True):
             Provider.MISTRAL: self.mistral_url,
             Provider.CARTESIA: self.cartesia_url,
             Provider.ELEVENLABS: self.elevenlabs_url,
+            Provider.GOOGLE: self.google_url,
         }
         return {provider: ProviderAccess(key, url) for provider, url in urls.items()}
 
@@ -71,13 +78,21 @@ async def serving(
     sound = Sound()
     controls, journal = Controls(tone=tone), Journal()
     desk = Desk(controls, journal, sound)
-    apps = (_openai(desk), cartesia.app(desk), elevenlabs.app(desk), _control(controls, journal))
     try:
         async with AsyncExitStack() as stack:
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix="provider-servers-")))
+            ca_file, tls = make_certificate(folder)
+            apps = (
+                (_openai(desk), None),
+                (cartesia.app(desk), None),
+                (elevenlabs.app(desk), None),
+                (_control(controls, journal), None),
+                (google_live.app(desk), tls),
+            )
             ports = []
-            for index, app in enumerate(apps):
+            for index, (app, secured) in enumerate(apps):
                 port = first_port + index if first_port else 0
-                ports.append(await stack.enter_async_context(_listening(app, port)))
+                ports.append(await stack.enter_async_context(_listening(app, port, secured)))
             openai, bare = f"http://{HOST}:{ports[0]}", f"http://{HOST}"
             yield ProviderServers(
                 controls=controls,
@@ -89,6 +104,8 @@ async def serving(
                 cartesia_url=f"{bare}:{ports[1]}",
                 elevenlabs_url=f"{bare}:{ports[2]}/v1",
                 control_url=f"{bare}:{ports[3]}",
+                google_url=f"https://{HOST}:{ports[4]}",
+                ca_file=ca_file,
             )
     finally:
         sound.close()
