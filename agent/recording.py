@@ -17,7 +17,8 @@ from livekit import rtc
 from msgspec import Struct
 
 from agent.internal_api import Refused, SessionApi, Unreachable
-from agent.line import HEARD_RATE, SAID_RATE
+from agent.line import SAID_RATE
+from agent.line_in import HEARD_RATE
 from agent.mixing import mixed
 from agent.ogg import PAGE_S, RATE, Channel, Encoder
 from control_plane.domain.attempt import RecordingKind

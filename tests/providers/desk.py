@@ -50,6 +50,7 @@ class Line:
         task = asyncio.create_task(_quietly(work))
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        task.add_done_callback(lambda _: work.close())  # it may never have begun
         return task
 
     async def aclose(self) -> None:

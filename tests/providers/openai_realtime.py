@@ -34,6 +34,7 @@ class RealtimeSession:
         self._buffer = bytearray()
         self._response: _Response | None = None
         self._listener = Listener(RATE, self._started, self._ended, SILENCE_S)
+        self._hearing: asyncio.Task[None] | None = None
         self._numbers = 0
         self._item = ""  # of the utterance that is going on
         self._handlers = {
@@ -115,7 +116,7 @@ class RealtimeSession:
             return
         samples = samples_of(bytes(self._buffer), RATE)
         self._buffer.clear()
-        self._line.spawn(self._heard(self.number("item"), samples))
+        self._hearing = self._line.spawn(self._heard(self.number("item"), samples))
 
     async def _started(self) -> None:
         self._item = self.number("item")
@@ -186,6 +187,8 @@ class RealtimeSession:
             message = "Conversation already has an active response in progress."
             await self._error(event, "conversation_already_has_active_response", message)
         else:
+            if self._hearing is not None:  # the answer is to what was committed before
+                await asyncio.wait([self._hearing])
             await self._respond(event.get("response") or {})
 
     async def _cancel_response(self, event: Json) -> None:
@@ -201,6 +204,9 @@ class RealtimeSession:
         tools = [] if choice == "none" else settings.get("tools") or []
         names = frozenset(tool.get("name", "") for tool in tools)
         said = Said(role=self._said.role, text=self._said.text, tools=names)
+        if wanted.get("instructions"):  # of this response alone, after those of the session
+            order = wanted["instructions"].splitlines()[-1]
+            said = Said(role=None, text=order, tools=names)
         self._response = _Response(self._desk, self._line, self, settings)
         self._response.start(said)
 

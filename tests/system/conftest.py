@@ -8,13 +8,28 @@ from pathlib import Path
 import pytest
 
 from speech.offline.voice import Speaker
+from tests.providers.servers import ProviderServers, in_background
 from tests.system.platform import Platform, running
 
 
 @pytest.fixture(scope="session")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def providers() -> Iterator[ProviderServers]:
+    """Return the provider servers, where every provider's key of `platform` leads."""
+    with in_background() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def platform(
+    tmp_path_factory: pytest.TempPathFactory, providers: ProviderServers
+) -> Iterator[Platform]:
     """Return a running Offhook."""
-    with running(tmp_path_factory.mktemp("offhook")) as started:
+    # Google's client takes its trust from the environment, and speaks TLS only.
+    environment = {"SSL_CERT_FILE": str(providers.ca_file), "OFFHOOK_ALLOW_PRIVATE": "127.0.0.0/8"}
+    with running(tmp_path_factory.mktemp("offhook"), environment) as started:
+        for name, access in providers.access().items():
+            given = {"api_key": access.api_key, "api_url": access.api_url}
+            started.api.put(f"/provider/{name.value}", given)
         yield started
 
 

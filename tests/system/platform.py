@@ -8,7 +8,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -109,9 +109,13 @@ def _ports() -> dict[str, str] | None:
 
 
 @contextmanager
-def running(data: Path) -> Iterator[Platform]:
-    """Run Offhook with its data in `data`; everything is stopped afterwards."""
-    home = Installation(settings(data))
+def running(data: Path, environment: Mapping[str, str] | None = None) -> Iterator[Platform]:
+    """Run Offhook with its data in `data`; everything is stopped afterwards.
+
+    Args:
+        environment: settings beside the ports.
+    """
+    home = Installation({**settings(data), **(environment or {})})
     home.prepare()
     livekit = obtain(os.environ, print)
     loop = asyncio.new_event_loop()
