@@ -21,7 +21,7 @@ from agent.keys import KeyCollector
 from agent.limits import SilenceWatch, hold_max_duration, played
 from agent.line import LineOut
 from agent.persona import Persona
-from agent.prompt import render
+from agent.prompt import Texts
 from agent.reporter import Reporter
 from agent.rescue import Rescue
 from agent.sayings import sayings
@@ -52,6 +52,7 @@ class Call:
     def __init__(
         self,
         brief: CallBrief,
+        texts: Texts,
         room: rtc.Room,
         session: AgentSession[None],
         *,
@@ -60,6 +61,7 @@ class Call:
         voice_aside: tts.TTS[Any] | None,
     ) -> None:
         self._brief = brief
+        self._texts = texts
         self._room = room
         self._session = session
         self._reporter = reporter
@@ -113,7 +115,7 @@ class Call:
             asyncio.create_task(
                 hold_max_duration(
                     spec.max_call_duration_secs,
-                    render(spec.max_duration_end_message or "", self._brief.prompt_variables),
+                    self._texts.spoken(spec.max_duration_end_message),
                     self._speaker,
                     self.ending,
                     answered_at,
@@ -154,9 +156,7 @@ class Call:
         )
         if current is not None:
             await played(current, PLAYOUT_LIMIT_S)
-        sentence = render(
-            self._brief.assistant.end_of_call_sentence or "", self._brief.prompt_variables
-        )
+        sentence = self._texts.spoken(self._brief.assistant.end_of_call_sentence)
         if sentence or not already_spoke:
             closing = sentence or sayings(self._brief.assistant.language).closing
             handle = self._speaker.say(closing, allow_interruptions=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from datetime import UTC, datetime
 
 import aiohttp
 import msgspec
@@ -19,6 +20,7 @@ from agent.internal_api import InternalApi, Refused, Unreachable
 from agent.line import LineOut
 from agent.line_in import LineIn
 from agent.persona import Persona
+from agent.prompt import Texts
 from agent.recording import StereoRecorder
 from agent.reporter import Reporter
 from agent.session import Engines, build_parts, build_session
@@ -81,6 +83,7 @@ async def _hold(
 ) -> None:
     """Get ready, say so, wait for the answer, converse."""
     parts = build_parts(brief, engines)
+    texts = Texts(brief, datetime.now(UTC))
     spec = brief.assistant
     session = build_session(parts, engines, spec.turn_taking, spec.language)
     line_in = LineIn(recorder.heard)
@@ -88,12 +91,13 @@ async def _hold(
     session.input.audio, session.output.audio = line_in, line_out
     sounds = Sounds(brief.assistant, line_out)
     first, *_ = await asyncio.gather(
-        prepare(brief, parts.llm, parts.tts),
+        prepare(brief, texts, parts.llm, parts.tts),
         _join(context, brief, line_in, line_out),
         sounds.load(),
     )
     call = Call(
         brief,
+        texts,
         context.room,
         session,
         reporter=reporter,
@@ -102,6 +106,7 @@ async def _hold(
     )
     persona = Persona(
         brief,
+        texts,
         first=first,
         is_speaking=lambda: line_out.is_speaking,
         on_end_call=call.end_politely,

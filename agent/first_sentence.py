@@ -7,6 +7,7 @@ from typing import Any
 from livekit.agents import llm, tts
 
 from agent import prompt
+from agent.prompt import Texts
 from agent.spoken import Spoken, speak
 from control_plane.domain.assistant import FirstSentenceMode
 from control_plane.domain.brief import CallBrief
@@ -14,7 +15,10 @@ from speech import limits
 
 
 async def prepare(
-    brief: CallBrief, model: llm.LLM[Any] | llm.RealtimeModel, voice: tts.TTS[Any] | None
+    brief: CallBrief,
+    texts: Texts,
+    model: llm.LLM[Any] | llm.RealtimeModel,
+    voice: tts.TTS[Any] | None,
 ) -> Spoken | str | None:
     """Return the first sentence ready to be played, or null when the agent waits.
 
@@ -26,7 +30,7 @@ async def prepare(
     spec = brief.assistant
     if spec.first_sentence_mode is FirstSentenceMode.NONE:
         return None
-    wanted = prompt.render(spec.first_sentence or "", brief.prompt_variables)
+    wanted = texts.spoken(spec.first_sentence)
     if spec.first_sentence_mode is FirstSentenceMode.STATIC:
         text = wanted
         if voice is None:
@@ -34,18 +38,16 @@ async def prepare(
     elif isinstance(model, llm.RealtimeModel):
         return prompt.opening(wanted or None)
     else:
-        text = await _generate(brief, model, wanted or None)
+        text = await _generate(texts, model, wanted or None)
     if not text.strip():
         return None
     assert voice is not None, "only a model that speaks by itself has none"
     return await speak(text, brief, voice)
 
 
-async def _generate(brief: CallBrief, model: llm.LLM[Any], wanted: str | None) -> str:
+async def _generate(texts: Texts, model: llm.LLM[Any], wanted: str | None) -> str:
     context = llm.ChatContext()
-    context.add_message(
-        role="system", content=prompt.instructions(brief.assistant, brief.prompt_variables)
-    )
+    context.add_message(role="system", content=texts.instructions())
     context.add_message(role="system", content=prompt.opening(wanted))
     async with model.chat(chat_ctx=context, conn_options=limits.LLM) as stream:
         reply = await stream.collect()

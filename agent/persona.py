@@ -8,7 +8,7 @@ from typing import Any
 from livekit import rtc
 from livekit.agents import Agent, ModelSettings, RunContext, function_tool, llm, stt
 
-from agent import prompt
+from agent.prompt import Texts
 from agent.spoken import Spoken
 from agent.turn_taking import is_backchannel
 from control_plane.domain.brief import CallBrief
@@ -28,13 +28,14 @@ class Persona(Agent):
     def __init__(
         self,
         brief: CallBrief,
+        texts: Texts,
         *,
         first: Spoken | str | None,
         is_speaking: Callable[[], bool],
         on_end_call: Callable[[], None],
     ) -> None:
         super().__init__(
-            instructions=prompt.instructions(brief.assistant, brief.prompt_variables),
+            instructions=texts.instructions(),
             tools=[_end_call_tool(on_end_call)],
         )
         self._language = brief.assistant.language

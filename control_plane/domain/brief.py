@@ -69,6 +69,7 @@ class CallBrief(Struct, frozen=True, kw_only=True):
         participant_identity: the person's identity in that room.
         heartbeat_secs: how often, at least, an event must arrive to keep the call's lease.
         answer_timeout_secs: how long the agent waits, once ready, for the call to be answered.
+        time_zone: the person's (IANA), as far as the number or the order tells.
         providers: keys for the cloud providers that `assistant` names, and no others.
     """
 
@@ -83,6 +84,7 @@ class CallBrief(Struct, frozen=True, kw_only=True):
     to_phone_number: str
     from_phone_number: str
     assistant: AssistantSpec
+    time_zone: str = "UTC"
     prompt_variables: dict[str, str] = msgspec.field(default_factory=dict)
     heartbeat_secs: float = 3.0
     answer_timeout_secs: float = 120.0

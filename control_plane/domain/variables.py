@@ -9,10 +9,20 @@ from control_plane.domain.errors import MissingVariable
 from control_plane.domain.placeholders import names
 from control_plane.domain.tools import CustomTool
 
-BUILT_INS: frozenset[str] = frozenset()
-"""Variables that have a value without anybody giving one: none so far."""
+BUILT_INS = frozenset(
+    [
+        "current_date",
+        "current_time",
+        "time_zone",
+        "call_direction",
+        "user_phone_number",
+        "agent_phone_number",
+    ]
+)
+"""Variables that have a value without anybody giving one (`agent.circumstances`); an order's own
+value of that name wins."""
 
-OF_THE_CALL = frozenset(["transcript", "call_direction", "user_phone_number", "agent_phone_number"])
+OF_THE_CALL = frozenset(["transcript"])
 """What `structured_output_prompt` may name besides: known once the call is over."""
 
 _TEXTS = (

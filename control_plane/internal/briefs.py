@@ -59,6 +59,7 @@ async def build(
         to_phone_number=attempt.to_phone_number,
         from_phone_number=attempt.from_phone_number,
         assistant=spec,
+        time_zone=order.zones[0] if order.zones else "UTC",
         prompt_variables=order.prompt_variables,
         heartbeat_secs=leases.HEARTBEAT_SECS,
         providers=await _access(session, vault, order.organization_id, spec),
