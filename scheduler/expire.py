@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
-from control_plane.db.models.call_order import CallOrder
-from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.facts import Forbidden
 from control_plane.domain.gate import Rule
 from control_plane.orders import lifecycle, repository, slots
 
 _AT_ONCE = 100
+_MOST_KEYS = 1_000
 
 
 class Expirer:
@@ -30,7 +26,7 @@ class Expirer:
     async def fill_slots(self) -> None:
         """Look again at one waiting order of each concurrency key: a net for a lost wake-up."""
         async with self._database.reading() as session:
-            waiting = await _first_of_each_key(session)
+            waiting = await slots.first_of_each_key(session, limit=_MOST_KEYS)
         for order in waiting:
             async with self._database.transaction() as session:
                 await slots.call_next(session, order, await read_clock(session))
@@ -47,22 +43,3 @@ class Expirer:
                 fact = Forbidden(at=now, rule=Rule.EXPIRED)
                 await lifecycle.apply(session, order, None, fact)
             return len(overdue)
-
-
-async def _first_of_each_key(session: AsyncSession) -> list[CallOrder]:
-    rows = await session.scalars(
-        select(CallOrder)
-        .where(
-            CallOrder.concurrency_key.is_not(None),
-            CallOrder.deadline_at.is_not(None),
-            CallOrder.status == OrderStatus.QUEUED_FOR_CALLING,
-            CallOrder.waiting_rule == Rule.CONCURRENCY,
-            CallOrder.due_at.is_(None),
-        )
-        .order_by(CallOrder.id)
-        .limit(1_000)
-    )
-    found: dict[tuple[str, str | None], CallOrder] = {}
-    for order in rows:
-        found.setdefault((order.organization_id, order.concurrency_key), order)
-    return list(found.values())

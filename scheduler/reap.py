@@ -74,7 +74,7 @@ class Reconciler:
             now = await read_clock(session)
             live = await repository.open_attempts(session)
             limits = await _limits(session, [order for _attempt, order in live])
-            api_works = await alive(session, API, now=now)
+            api_works = bool(live) and await alive(session, API, now=now)
         self._phone_missing &= {attempt.id for attempt, _order in live}
         self._note_silence([attempt for attempt, _order in live], now, api_works=api_works)
         for attempt, order in live:

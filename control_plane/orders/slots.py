@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select, text
+from sqlalchemy import literal_column, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.engine import wake
@@ -14,6 +14,14 @@ from control_plane.db.models.call_order import CallOrder
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.gate import Rule
 from control_plane.ledgers.facts import live_calls
+
+PARKED = (
+    # As literals, or PostgreSQL's plan for any value could not use their index.
+    CallOrder.waiting_rule == literal_column(f"'{Rule.CONCURRENCY}'"),
+    CallOrder.due_at.is_(None),
+    CallOrder.status == OrderStatus.QUEUED_FOR_CALLING,
+)
+"""What is true of an order that waits for a slot and for nothing else."""
 
 
 async def lock_keys(session: AsyncSession, orders: Sequence[CallOrder]) -> None:
@@ -42,10 +50,7 @@ async def call_next(session: AsyncSession, order: CallOrder, now: datetime) -> N
         .where(
             CallOrder.organization_id == order.organization_id,
             CallOrder.concurrency_key == order.concurrency_key,
-            CallOrder.status == OrderStatus.QUEUED_FOR_CALLING,
-            CallOrder.deadline_at.is_not(None),
-            CallOrder.waiting_rule == Rule.CONCURRENCY,
-            CallOrder.due_at.is_(None),
+            *PARKED,
             CallOrder.concurrency_max > live,
         )
         .order_by(CallOrder.id)
@@ -55,6 +60,25 @@ async def call_next(session: AsyncSession, order: CallOrder, now: datetime) -> N
     if waiting is not None:
         waiting.due_at = now
         wake(session)
+
+
+async def first_of_each_key(session: AsyncSession, *, limit: int) -> list[CallOrder]:
+    """Return the oldest order that waits for a slot, of each key; a probe of the index each."""
+    found: list[CallOrder] = []
+    last = "", ""
+    key = tuple_(CallOrder.organization_id, CallOrder.concurrency_key)
+    while len(found) < limit:
+        order = await session.scalar(
+            select(CallOrder)
+            .where(key > last, *PARKED)
+            .order_by(CallOrder.organization_id, CallOrder.concurrency_key, CallOrder.id)
+            .limit(1)
+        )
+        if order is None:
+            break
+        found.append(order)
+        last = order.organization_id, order.concurrency_key or ""
+    return found
 
 
 def _number(organization_id: str, key: str) -> int:

@@ -36,6 +36,14 @@ class CallOrder(Base):
             "status",
             where="concurrency_key IS NOT NULL AND deadline_at IS NOT NULL",
         ),
+        # One key may have a million orders parked for a slot: its oldest is one probe away.
+        _partial(
+            "call_order_slot",
+            "organization_id",
+            "concurrency_key",
+            "id",
+            where="waiting_rule = 'concurrency' AND due_at IS NULL",
+        ),
         _partial("call_order_campaign", "campaign_id", "status", where="campaign_id IS NOT NULL"),
         Index("call_order_listing", "organization_id", "id"),
         Index("call_order_number", "organization_id", "to_phone_number"),

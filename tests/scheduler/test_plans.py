@@ -1,0 +1,113 @@
+"""What a scheduler asks of the database while a million orders are parked: probes, never a scan."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text, update
+
+from control_plane.db.models.call_order import CallOrder
+from control_plane.domain.gate import Rule
+from control_plane.orders import slots
+from control_plane.orders.schemas import Concurrency
+from scheduler.cancel import Canceller
+from scheduler.expire import Expirer
+from scheduler.heartbeat import beat
+from scheduler.reap import Reconciler
+from scheduler.tidy import Tidier
+from tests import factories
+from tests.scheduler.conftest import Desk
+
+pytestmark = pytest.mark.db
+
+
+async def park(desk: Desk, key: str | None) -> CallOrder:
+    """Return an order that waits for a slot of `key`, or for three days."""
+    wish: dict[str, Any] = {"concurrency": Concurrency(key=key, max=1)} if key else {}
+    order = await factories.order(desk.database, desk.vault, desk.owner, **wish)
+    waits: dict[str, Any] = {"due_at": datetime.now(UTC) + timedelta(days=3)}
+    if key:
+        waits = {"due_at": None, "waiting_rule": Rule.CONCURRENCY}
+    async with desk.database.transaction() as session:
+        await session.execute(update(CallOrder).where(CallOrder.id == order.id).values(**waits))
+    return order
+
+
+async def test_one_order_of_each_key_is_looked_at_the_oldest(desk: Desk) -> None:
+    keys = ("b", "a", None, "b", "c", "a")
+    orders = [await park(desk, key) for key in keys]
+    async with desk.database.reading() as session:
+        found = await slots.first_of_each_key(session, limit=100)
+        some = await slots.first_of_each_key(session, limit=2)
+    assert [each.id for each in found] == [orders[1].id, orders[0].id, orders[4].id]
+    assert [each.id for each in some] == [orders[1].id, orders[0].id]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_nothing_that_runs_while_idle_scans_or_sorts_orders(desk: Desk) -> None:
+    for key in ("a", None):
+        await park(desk, key)
+    asked: dict[str, Any] = {}
+
+    def note(_c: Any, _cursor: Any, sql: str, values: Any, _context: Any, _many: bool) -> None:
+        asked[sql] = values
+
+    engine = desk.database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    reconciler, expirer = Reconciler(desk.database, desk.rooms), Expirer(desk.database)
+    tidier = Tidier(desk.database, desk.rooms, desk.recordings)
+    jobs: tuple[Callable[[], Awaitable[None]], ...] = (
+        desk.dispatcher.dispatch_due,
+        Canceller(desk.database, desk.rooms).end_cancelled,
+        reconciler.look,
+        reconciler.look_at_silent,
+        expirer.expire,
+        expirer.fill_slots,
+        tidier.delete_rooms,
+        tidier.put_recordings_away,
+    )
+    for job in jobs:
+        await job()
+    await beat(desk.database, "test", desk.dispatcher)
+    event.remove(engine, "before_cursor_execute", note)
+    plans = {}
+    async with desk.database.engine.connect() as connection:
+        for sql, values in asked.items():
+            if "call_order" in sql:
+                rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)
+                plans[sql] = [row[3] for row in rows]
+    assert len(plans) >= 6
+    bad = {
+        sql: plan
+        for sql, plan in plans.items()
+        if any("SCAN call_order" in step or "TEMP B-TREE" in step for step in plan)
+    }
+    assert bad == {}
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_postgresql_finds_the_next_of_a_key_by_its_index(desk: Desk) -> None:
+    await park(desk, "a")
+    asked: dict[str, Any] = {}
+
+    def note(_c: Any, _cursor: Any, sql: str, values: Any, _context: Any, _many: bool) -> None:
+        if "call_order" in sql:
+            asked[sql] = values
+
+    engine = desk.database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    await Expirer(desk.database).fill_slots()
+    await desk.dispatcher.dispatch_due()
+    event.remove(engine, "before_cursor_execute", note)
+    plans = []
+    async with desk.database.engine.connect() as connection:
+        for setting in ("enable_seqscan", "enable_sort"):  # with few rows both are cheaper
+            await connection.execute(text(f"SET {setting} = off"))
+        for sql, values in asked.items():
+            rows = await connection.exec_driver_sql(f"EXPLAIN {sql}", values)
+            plans.append("\n".join(row[0] for row in rows))
+    for name in ("call_order_slot", "call_order_lane"):
+        assert any(name in plan for plan in plans), plans
