@@ -7,17 +7,17 @@ its orders are claimed, so a backlog on one trunk costs another nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.assistants import versions
+from control_plane.assistants.versions import Version
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database, wake
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
-from control_plane.db.models.trunk import Trunk, TrunkPace
 from control_plane.domain.assistant import Provider
 from control_plane.domain.attempt import (
     AttemptStatus,
@@ -33,7 +33,7 @@ from control_plane.domain.facts import (
     Forbidden,
     HeldBack,
 )
-from control_plane.domain.gate import Go, Never, Rule, Wait
+from control_plane.domain.gate import Decision, Go, Never, Rule, Wait
 from control_plane.domain.ids import new_id
 from control_plane.domain.pace import most_preparing
 from control_plane.domain.waiting import Cause
@@ -55,18 +55,40 @@ class Lane(Struct, frozen=True):
     due_at: datetime
 
 
+class Look(Struct, frozen=True):
+    """What may be claimed now, and for how long time alone will bring no more."""
+
+    lanes: list[Lane]
+    wait: timedelta | None
+
+
+async def look(database: Database) -> Look:
+    """Return what there is to claim."""
+    async with database.reading() as session:
+        now = await read_clock(session)
+        rows = await repository.lanes(session)
+    next_at = _next(rows, now)
+    due = [lane for lane in _open(rows, now) if lane.due_at <= now]
+    return Look(due, next_at - now if next_at is not None else None)
+
+
 async def claim(
-    database: Database, *, limit: int, houses: Houses | None = None
-) -> Sequence[Attempt]:
+    database: Database,
+    *,
+    limit: int,
+    houses: Houses | None = None,
+    seen: Look | None = None,
+) -> list[Attempt]:
     """Return fresh attempts for at most `limit` due orders; nobody else has them.
 
     Each open lane gets its share, those that have waited longest first.
+
+    Args:
+        seen: a look just taken; one is taken here otherwise.
     """
     if limit <= 0:
         return []
-    async with database.reading() as session:
-        now = await read_clock(session)
-        lanes = [lane for lane in await open_lanes(session, now) if lane.due_at <= now]
+    lanes = (seen or await look(database)).lanes
     started: list[Attempt] = []
     share = max(1, limit // max(1, len(lanes)))
     for lane in sorted(lanes, key=lambda each: each.due_at):
@@ -76,19 +98,23 @@ async def claim(
     return started
 
 
-async def open_lanes(session: AsyncSession, now: datetime) -> list[Lane]:
+def _open(rows: Sequence[repository.LaneRow], now: datetime) -> list[Lane]:
     """Return the lanes with waiting orders whose trunk takes calls."""
     return [
         Lane(trunk_id, due_at)
-        for trunk_id, due_at, stopped, blocked in await repository.lanes(session)
+        for trunk_id, due_at, stopped, blocked in rows
         if stopped is None and (blocked is None or blocked <= now)
     ]
 
 
 async def next_look(session: AsyncSession, now: datetime) -> datetime | None:
     """Return the next instant at which an order may become claimable by time alone."""
+    return _next(await repository.lanes(session), now)
+
+
+def _next(rows: Sequence[repository.LaneRow], now: datetime) -> datetime | None:
     instants = []
-    for _trunk_id, due_at, stopped, blocked in await repository.lanes(session):
+    for _trunk_id, due_at, stopped, blocked in rows:
         if stopped is None:
             instants.append(max(due_at, blocked) if blocked is not None else due_at)
     return min((instant for instant in instants if instant > now), default=None)
@@ -97,7 +123,6 @@ async def next_look(session: AsyncSession, now: datetime) -> datetime | None:
 async def _claim_lane(
     database: Database, trunk_id: str | None, room: int, houses: Houses
 ) -> list[Attempt]:
-    started = []
     async with database.transaction() as session:
         now = await read_clock(session)
         if trunk_id is not None:
@@ -105,30 +130,30 @@ async def _claim_lane(
         if room <= 0:
             return []
         orders = await repository.claim_due(session, trunk_id, now=now, limit=room)
+        if not orders:
+            return []
         await slots.lock_keys(session, orders)
         keeper = Gatekeeper(session, now, houses)
         await keeper.prepare(orders)
-        for order in orders:
-            attempt = await _start(session, keeper, order, now)
-            if attempt is not None:
-                started.append(attempt)
+        batch = _Batch(session, keeper, now)
+        await batch.start(orders)
         crash_points.here("before_claim_commit")
     crash_points.here("after_claim_commit")
-    return started
+    return batch.started
 
 
 async def _free(session: AsyncSession, trunk_id: str, now: datetime) -> int:
     """Return how many calls may be set out on the trunk now; the lane is ours until the commit."""
-    row = await pace.lock(session, trunk_id, wait=False)
-    trunk = await session.get(Trunk, trunk_id)
-    if row is None:
+    found = await pace.lock_with_trunk(session, trunk_id, wait=False)
+    if found is None:
         return 0
-    if trunk is None or trunk.deleted_at is not None:
+    row, trunk = found
+    if trunk.deleted_at is not None:
         return _AT_ONCE  # its orders find another way
     if row.stopped_at is not None or (row.blocked_until is not None and row.blocked_until > now):
         return 0
     live, preparing, dialling = await repository.calls_on(session, trunk_id)
-    if _is_probing(row):
+    if row.failures_in_a_row > 0:  # one call is to show that the trunk is well again
         return 1 if preparing + dialling == 0 else 0
     free = min(
         trunk.max_concurrent_calls - live, most_preparing(trunk.calls_per_second) - preparing
@@ -136,66 +161,111 @@ async def _free(session: AsyncSession, trunk_id: str, now: datetime) -> int:
     return max(0, free)
 
 
-def _is_probing(row: TrunkPace) -> bool:
-    """Return whether one call is to show that the trunk is well again."""
-    return row.failures_in_a_row > 0
+class _Start(Struct, frozen=True):
+    """An order that the gate lets through, its new attempt, and what is in the attempt's way."""
+
+    order: CallOrder
+    attempt: Attempt
+    obstacle: AttemptAbandoned | DialFailed | None
 
 
-async def _start(
-    session: AsyncSession, keeper: Gatekeeper, order: CallOrder, now: datetime
-) -> Attempt | None:
-    match await keeper.ask(order):
+class _Batch:
+    """Orders of one lane on their way to attempts, in the transaction that claimed them."""
+
+    def __init__(self, session: AsyncSession, keeper: Gatekeeper, now: datetime):
+        self.started: list[Attempt] = []
+        self._session = session
+        self._keeper = keeper
+        self._now = now
+        self._made: dict[str, int] = {}
+        self._stops: dict[str, dict[str, str]] = {}
+        self._missing: dict[tuple[str, str], list[Provider]] = {}
+
+    async def start(self, orders: Sequence[CallOrder]) -> None:
+        """Ask the gate about each, and make the attempts of those that may go."""
+        self._made = await repository.count_attempts(self._session, [each.id for each in orders])
+        together: list[_Start] = []
+        for order in orders:
+            start = await self._ask(order)
+            if start is None:
+                continue
+            if order.concurrency_key is None:
+                together.append(start)
+            else:
+                await self._write([start])  # the next one's gate counts it
+        await self._write(together)
+
+    async def _ask(self, order: CallOrder) -> _Start | None:
+        """Return what is to be written for an order that may go; else it is told to wait."""
+        now, way = self._now, None
+        fact = _fact(await self._keeper.ask(order), now)
+        if fact is None:
+            way = (await self._keeper.house(order.organization_id)).route(order.from_phone_number)
+            if way is not None and way.trunk.id != order.trunk_id:
+                order.trunk_id, order.due_at = way.trunk.id, now  # it goes on in that trunk's lane
+                wake(self._session)
+                return None
+            if way is not None and await self._is_stopped_there(way, order):
+                fact = HeldBack(at=now, until=None, rule=Rule.DESTINATION_STOPPED)
+        if fact is not None:
+            await lifecycle.apply(self._session, order, None, fact)
+            return None
+        version = await versions.get(self._session, order.assistant_version_id)
+        ordinal = self._made.get(order.id, 0) + 1
+        recorded = version.spec.recording_enabled
+        attempt = _row(order, way, now, ordinal=ordinal, recorded=recorded)
+        return _Start(order, attempt, await self._obstacle(order, way, version))
+
+    async def _is_stopped_there(self, way: Route, order: CallOrder) -> bool:
+        stopped = self._stops.get(way.trunk.id)
+        if stopped is None:
+            with self._session.no_autoflush:
+                stopped = await pace.stopped_destinations(self._session, way.trunk.id)
+            self._stops[way.trunk.id] = stopped
+        return bool(stopped) and country_prefix(order.to_phone_number) in stopped
+
+    async def _obstacle(
+        self, order: CallOrder, way: Route | None, version: Version
+    ) -> AttemptAbandoned | DialFailed | None:
+        """Return why the attempt ends before it begins."""
+        if way is None:
+            return DialFailed(
+                at=self._now,
+                kind=DialFailureKind.BAD_REQUEST,
+                sip_reason="the organization has no outbound trunk for this number",
+            )
+        key = order.organization_id, order.assistant_version_id
+        if key not in self._missing:
+            with self._session.no_autoflush:
+                self._missing[key] = await missing_keys(self._session, key[0], version.spec)
+        missing = self._missing[key]
+        if not missing:
+            return None
+        # Nobody is called by an agent that could not speak; waiting would not help.
+        return AttemptAbandoned(
+            at=self._now, reason=Cause.PROVIDER_FAILED, detail=_no_key(missing), hopeless=True
+        )
+
+    async def _write(self, starts: Sequence[_Start]) -> None:
+        self._session.add_all([each.attempt for each in starts])
+        await self._session.flush()  # their histories refer to them
+        for each in starts:
+            began = AttemptStarted(at=self._now)
+            await lifecycle.apply(self._session, each.order, each.attempt, began)
+            if each.obstacle is None:
+                self.started.append(each.attempt)
+            else:
+                await lifecycle.apply(self._session, each.order, each.attempt, each.obstacle)
+
+
+def _fact(decision: Decision, now: datetime) -> Forbidden | HeldBack | None:
+    match decision:
         case Never(rule):
-            await lifecycle.apply(session, order, None, Forbidden(at=now, rule=rule))
-            return None
+            return Forbidden(at=now, rule=rule)
         case Wait(until, rule):
-            await lifecycle.apply(session, order, None, HeldBack(at=now, until=until, rule=rule))
-            return None
+            return HeldBack(at=now, until=until, rule=rule)
         case Go():
-            pass
-    way = (await keeper.house(order.organization_id)).route(order.from_phone_number)
-    if way is not None and way.trunk.id != order.trunk_id:
-        order.trunk_id, order.due_at = way.trunk.id, now  # it goes on in that trunk's lane
-        wake(session)
-        return None
-    if way is not None and await _is_stopped_there(session, way, order):
-        await lifecycle.apply(
-            session, order, None, HeldBack(at=now, until=None, rule=Rule.DESTINATION_STOPPED)
-        )
-        return None
-    return await _attempt(session, order, way, now)
-
-
-async def _is_stopped_there(session: AsyncSession, way: Route, order: CallOrder) -> bool:
-    stopped = await pace.stopped_destinations(session, way.trunk.id)
-    return bool(stopped) and country_prefix(order.to_phone_number) in stopped
-
-
-async def _attempt(
-    session: AsyncSession, order: CallOrder, way: Route | None, now: datetime
-) -> Attempt | None:
-    version = await versions.get(session, order.assistant_version_id)
-    attempt = await _row(session, order, way, now, recorded=version.spec.recording_enabled)
-    session.add(attempt)
-    await session.flush()
-    await lifecycle.apply(session, order, attempt, AttemptStarted(at=now))
-    if way is None:
-        failure = DialFailed(
-            at=now,
-            kind=DialFailureKind.BAD_REQUEST,
-            sip_reason="the organization has no outbound trunk for this number",
-        )
-        await lifecycle.apply(session, order, attempt, failure)
-        return None
-    missing = await missing_keys(session, order.organization_id, version.spec)
-    if not missing:
-        return attempt
-    # Nobody is called by an agent that could not speak; waiting would not help.
-    gave_up = AttemptAbandoned(
-        at=now, reason=Cause.PROVIDER_FAILED, detail=_no_key(missing), hopeless=True
-    )
-    await lifecycle.apply(session, order, attempt, gave_up)
-    return None
+            return None
 
 
 def _no_key(missing: Sequence[Provider]) -> str:
@@ -203,15 +273,15 @@ def _no_key(missing: Sequence[Provider]) -> str:
     return f"no key for {', '.join(missing)}: run {remedies}, then order the call again"
 
 
-async def _row(
-    session: AsyncSession, order: CallOrder, way: Route | None, now: datetime, *, recorded: bool
+def _row(
+    order: CallOrder, way: Route | None, now: datetime, *, ordinal: int, recorded: bool
 ) -> Attempt:
     attempt_id = new_id()
     return Attempt(
         id=attempt_id,
         order_id=order.id,
         organization_id=order.organization_id,
-        ordinal=await repository.count_attempts(session, order.id) + 1,
+        ordinal=ordinal,
         counted=True,
         status=AttemptStatus.QUEUED,
         epoch=order.epoch,

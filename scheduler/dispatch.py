@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -34,7 +32,8 @@ from control_plane.trunks import pace
 from control_plane.trunks.routing import Houses
 from process import crash_points
 from process.logs import get_logger
-from scheduler.claim import claim
+from scheduler.claim import claim, look
+from scheduler.clock import Clock, WallClock
 from scheduler.prepare import NotReady, Preparer
 from scheduler.rooms import Rooms, RoomTrouble
 from scheduler.trunks import TrunkKeeper
@@ -47,30 +46,6 @@ _NOW = timedelta()
 """An INVITE that leaves even a moment early is not among those that the trunk remembers."""
 _PROMPT_S = leases.LEASE.total_seconds() / 4
 """How soon after its mark an INVITE leaves, or not at all."""
-
-
-class Clock(Protocol):
-    """This machine's time."""
-
-    def now(self) -> float:
-        """Return seconds since the epoch."""
-        ...
-
-    async def wait(self, seconds: float) -> None:
-        """Return after `seconds`."""
-        ...
-
-
-class WallClock:
-    """The machine's own clock."""
-
-    def now(self) -> float:
-        """Return seconds since the epoch."""
-        return time.time()
-
-    async def wait(self, seconds: float) -> None:
-        """Return after `seconds`."""
-        await asyncio.sleep(seconds)
 
 
 class Dispatcher:
@@ -100,6 +75,8 @@ class Dispatcher:
         self._clock = clock
         self._houses = Houses()
         self._running: dict[str, asyncio.Task[None]] = {}
+        self.next_due_in: timedelta | None = None
+        """How long after the last pass time alone may bring an order; None: never."""
 
     @property
     def held(self) -> frozenset[str]:
@@ -110,7 +87,9 @@ class Dispatcher:
         """Claim what is due, as far as there is room for it, and set out on each."""
         while True:
             free = self._max_dispatching - len(self._running)
-            attempts = await claim(self._database, limit=free, houses=self._houses)
+            seen = await look(self._database)
+            self.next_due_in = seen.wait
+            attempts = await claim(self._database, limit=free, houses=self._houses, seen=seen)
             for attempt in attempts:
                 task = self._tasks.create_task(self._guarded(attempt), name=attempt.room_name)
                 self._running[attempt.id] = task
@@ -174,11 +153,22 @@ class Dispatcher:
                 await self._failed(attempt, result)
 
     async def _trunk_id(self, attempt: Attempt) -> str:
+        """Return what the SIP service calls the attempt's trunk, as far as it has it.
+
+        It may be a second old: the last gate looks again.
+        """
+        async with self._database.reading() as session:
+            house = await self._houses.get(
+                session, attempt.organization_id, await read_clock(session)
+            )
+        for trunk in house.trunks:
+            if trunk.id == attempt.trunk_id and trunk.sip_trunk_id is not None:
+                return trunk.sip_trunk_id
         for applied_now in (False, True):
             async with self._database.reading() as session:
-                trunk = await session.get_one(Trunk, attempt.trunk_id)
-            if trunk.sip_trunk_id is not None:
-                return trunk.sip_trunk_id
+                row = await session.get_one(Trunk, attempt.trunk_id)
+            if row.sip_trunk_id is not None:
+                return row.sip_trunk_id
             if not applied_now:
                 await self._trunks.apply()
         raise NotReady(Cause.TRUNK_NOT_APPLIED)
@@ -234,8 +224,9 @@ class Dispatcher:
         dial_before: float,
     ) -> DialRequest | None:
         keeper = Gatekeeper(session, now, self._houses)
-        await keeper.prepare([order])
-        decision = await keeper.ask(order)
+        with session.no_autoflush:  # the gate asks nothing of what was just changed
+            await keeper.prepare([order])
+            decision = await keeper.ask(order)
         if not isinstance(decision, Go):
             abandoned = AttemptAbandoned(at=now, reason=decision.rule, gate=decision)
             await lifecycle.apply(session, order, row, abandoned)
@@ -247,8 +238,9 @@ class Dispatcher:
         row.dispatch_lease_until = now + leases.LEASE
         await lifecycle.apply(session, order, row, DialStarted(at=now))
         version = await versions.get(session, order.assistant_version_id)
+        trunk = await session.get_one(Trunk, row.trunk_id)  # read with its pace a moment ago
         return DialRequest(
-            sip_trunk_id=sip_trunk_id,
+            sip_trunk_id=trunk.sip_trunk_id or sip_trunk_id,
             to_number=row.to_phone_number,
             from_number=row.from_phone_number,
             room_name=row.room_name,

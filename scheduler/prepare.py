@@ -19,6 +19,8 @@ from process import crash_points
 from scheduler.rooms import Rooms, RoomTrouble
 
 _SWEEP_S = 1.0
+_REST_S = 0.02
+"""Between two looks: the bell rings for many things that are no agent's readiness."""
 
 
 class NotReady(Exception):
@@ -88,6 +90,7 @@ class Preparer:
                     raise NotReady(Cause.AGENT_GAVE_UP)
                 if state is _State.READY:
                     return
+                await asyncio.sleep(_REST_S)
                 await self._database.bell.wait(since=heard, timeout_s=_SWEEP_S)
         finally:
             self._waiting.discard(attempt_id)

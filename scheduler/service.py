@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from control_plane.db.base import read_clock
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.orders.views import CallViews
@@ -19,7 +17,6 @@ from process.logs import get_logger
 from process.safe_http import Outbound
 from scheduler.campaigns import Feeder
 from scheduler.cancel import Canceller
-from scheduler.claim import next_look
 from scheduler.deliver import Deliverer
 from scheduler.dispatch import Dispatcher
 from scheduler.expire import Expirer
@@ -37,6 +34,8 @@ from scheduler.trunks import TrunkKeeper
 from sip.ports import Dialer, Presence, Trunks
 
 SWEEP_S = 1.0
+SLOW_SWEEP_S = 5.0
+"""For what nobody waits for: a lost wake-up costs no more than this."""
 REAP_S = 5.0
 TRUNKS_S = 30.0
 SIP_WATCH_S = 0.25
@@ -44,6 +43,8 @@ HEARTBEAT_S = 3.0
 EXPIRE_S = 10.0
 FORGET_S = 600.0
 GRACE_S = 5.0
+DISPATCH_REST_S = 0.03
+"""Orders that fall due meanwhile are claimed together, which costs little more than for one."""
 
 log = get_logger(__name__)
 
@@ -94,7 +95,8 @@ async def run(world: World, settings: SchedulerSettings, stopped: asyncio.Event)
 
         async def dispatch() -> None:
             await dispatcher.dispatch_due()
-            await _rearm(database, timetable)
+            if dispatcher.next_due_in is not None:
+                timetable.after(dispatcher.next_due_in, "next due order", database.bell.ring)
 
         async def check_trunks() -> None:
             await keeper.apply(check_all=True)
@@ -109,12 +111,14 @@ async def run(world: World, settings: SchedulerSettings, stopped: asyncio.Event)
         timetable.every(EXPIRE_S, "expire orders", expirer.expire)
         timetable.every(EXPIRE_S, "fill slots", expirer.fill_slots)
         timetable.every(FORGET_S, "forget what is old", forgetter.forget)
-        timetable.on_change("dispatch", dispatch, sweep_s=SWEEP_S, rest_s=0.01)
-        timetable.on_change("cancel", canceller.end_cancelled, sweep_s=SWEEP_S, rest_s=0.05)
+        timetable.on_change("dispatch", dispatch, sweep_s=SWEEP_S, rest_s=DISPATCH_REST_S)
+        timetable.on_change("cancel", canceller.end_cancelled, sweep_s=SWEEP_S, rest_s=0.1)
         feeder = Feeder(database, world.vault)
-        timetable.on_change("campaigns", feeder.look, sweep_s=SWEEP_S, rest_s=0.25)
-        timetable.on_change("delete rooms", tidier.delete_rooms, sweep_s=SWEEP_S, rest_s=0.2)
-        timetable.on_change("recordings", tidier.put_recordings_away, sweep_s=SWEEP_S, rest_s=0.1)
+        timetable.on_change("campaigns", feeder.look, sweep_s=SLOW_SWEEP_S, rest_s=0.25)
+        timetable.on_change("delete rooms", tidier.delete_rooms, sweep_s=SLOW_SWEEP_S, rest_s=0.2)
+        timetable.on_change(
+            "recordings", tidier.put_recordings_away, sweep_s=SLOW_SWEEP_S, rest_s=0.5
+        )
         timetable.on_change("apply trunks", keeper.apply, sweep_s=TRUNKS_S, rest_s=0.2)
         relay = Relay(database, world.vault, world.views)
         deliverer = Deliverer(
@@ -132,28 +136,11 @@ async def run(world: World, settings: SchedulerSettings, stopped: asyncio.Event)
 def tell_receivers(database: Database, timetable: Timetable, deliverer: Deliverer) -> None:
     """Relay events and deliver them, woken by their commit and by the next try's instant."""
 
-    async def ring() -> None:
-        database.bell.ring()
-
     async def tell() -> None:
         while await deliverer.deliver_due():
             pass
         due, now = await deliverer.next_due()
         if due is not None:
-            timetable.at(datetime.now(UTC) + (due - now), "next delivery", ring)
+            timetable.after(due - now, "next delivery", database.bell.ring)
 
-    timetable.on_change("webhooks", tell, sweep_s=SWEEP_S, rest_s=0.01)
-
-
-async def _rearm(database: Database, timetable: Timetable) -> None:
-    """Ring at the next due instant, by this machine's clock."""
-    async with database.reading() as session:
-        now = await read_clock(session)
-        due = await next_look(session, now)
-    if due is None:  # what is due and not taken waits for room, not for time
-        return
-
-    async def ring() -> None:
-        database.bell.ring()
-
-    timetable.at(datetime.now(UTC) + (due - now), "next due order", ring)
+    timetable.on_change("webhooks", tell, sweep_s=SWEEP_S, rest_s=0.02)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from control_plane.db.wake import Bell
@@ -18,12 +17,13 @@ log = get_logger(__name__)
 
 
 class Timetable:
-    """Runs jobs at intervals, at an instant that may move, and when the bell rings."""
+    """Runs jobs at intervals and when the bell rings, and rings it at an instant that may move."""
 
     def __init__(self, bell: Bell, tasks: asyncio.TaskGroup):
         self._bell = bell
         self._tasks = tasks
         self._listeners: list[asyncio.Task[None]] = []
+        self._timers: dict[str, asyncio.TimerHandle] = {}
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
@@ -55,14 +55,13 @@ class Timetable:
 
         self._listeners.append(self._tasks.create_task(listen(), name=name))
 
-    def at(self, instant: datetime, name: str, job: Job) -> None:
-        """Run `job` at `instant`; a later call moves it."""
-        self._scheduler.add_job(
-            _guarded(name, job),
-            DateTrigger(run_date=instant, timezone=UTC),
-            id=name,
-            replace_existing=True,
-        )
+    def after(self, wait: timedelta, name: str, call: Callable[[], None]) -> None:
+        """Call `call`, which must be quick, after `wait`; a later call for `name` moves it."""
+        before = self._timers.get(name)
+        if before is not None:
+            before.cancel()
+        seconds = max(0.0, wait / timedelta(seconds=1))
+        self._timers[name] = asyncio.get_running_loop().call_later(seconds, call)
 
     def start(self) -> None:
         """Begin."""
@@ -73,6 +72,8 @@ class Timetable:
         self._scheduler.shutdown(wait=False)
         for task in self._listeners:
             task.cancel()
+        for timer in self._timers.values():
+            timer.cancel()
 
 
 def _guarded(name: str, job: Job) -> Job:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.models.attempt import Attempt
@@ -14,6 +14,12 @@ from control_plane.domain.errors import NotFound, StaleEpoch
 
 HEARTBEAT_SECS = 3.0
 LEASE = timedelta(seconds=10)
+_HELD = (
+    select(CallOrder, Attempt)
+    .join(Attempt, Attempt.order_id == CallOrder.id)
+    .where(Attempt.id == bindparam("attempt_id"))
+    .with_for_update()
+)
 
 
 async def hold(
@@ -29,13 +35,7 @@ async def hold(
         StaleEpoch: somebody else has taken it over.
     """
     # Both by one statement, always the same, so that two holders cannot wait for each other.
-    found = await session.execute(
-        select(CallOrder, Attempt)
-        .join(Attempt, Attempt.order_id == CallOrder.id)
-        .where(Attempt.id == attempt_id)
-        .with_for_update()
-    )
-    row = found.one_or_none()
+    row = (await session.execute(_HELD, {"attempt_id": attempt_id})).one_or_none()
     if row is None:
         raise NotFound("there is no such session", field="id")
     order, attempt = row

@@ -18,6 +18,9 @@ from control_plane.domain.call_order import WAITING
 from control_plane.domain.errors import NotFound
 from control_plane.domain.events import Role
 
+LaneRow = tuple[str | None, datetime, datetime | None, datetime | None]
+"""Trunk, earliest due time, stopped since, blocked until."""
+
 CLAIM = timedelta(seconds=30)
 """How long a claimed order stays out of sight if its claimer dies before it writes more."""
 
@@ -47,35 +50,42 @@ async def claim_due(
     return sorted(claimed, key=lambda order: order.id)
 
 
-async def lanes(
-    session: AsyncSession,
-) -> list[tuple[str | None, datetime, datetime | None, datetime | None]]:
-    """Return each trunk's lane that is not empty: trunk, earliest due time, stopped, blocked until.
+async def lanes(session: AsyncSession) -> list[LaneRow]:
+    """Return each trunk's lane that is not empty.
 
     One probe of the index per trunk, however many orders wait.
     """
-    earliest = (
-        select(func.min(CallOrder.due_at))
-        .where(CallOrder.trunk_id == Trunk.id, CallOrder.due_at.is_not(None))
-        .correlate(Trunk)
-        .scalar_subquery()
-    )
-    rows = await session.execute(
-        select(Trunk.id, earliest, TrunkPace.stopped_at, TrunkPace.blocked_until)
-        .outerjoin(TrunkPace, TrunkPace.trunk_id == Trunk.id)
-        .where(Trunk.direction == Direction.OUTBOUND)
-    )
-    found: list[tuple[str | None, datetime, datetime | None, datetime | None]] = [
+    rows = (await session.execute(_LANES)).all()
+    found: list[LaneRow] = [
         (trunk_id, due, stopped, blocked)
-        for trunk_id, due, stopped, blocked in rows
+        for trunk_id, due, stopped, blocked, _lost in rows
         if due is not None
     ]
-    lost = await session.scalar(
-        select(func.min(CallOrder.due_at)).where(
-            CallOrder.trunk_id.is_(None), CallOrder.due_at.is_not(None)
-        )
-    )
+    lost = rows[0][-1] if rows else await session.scalar(_LOST)
     return [*found, (None, lost, None, None)] if lost is not None else found
+
+
+# Built once, as are other statements that are asked many times a second.
+_LOST = select(func.min(CallOrder.due_at)).where(
+    CallOrder.trunk_id.is_(None), CallOrder.due_at.is_not(None)
+)
+_EARLIEST = (
+    select(func.min(CallOrder.due_at))
+    .where(CallOrder.trunk_id == Trunk.id, CallOrder.due_at.is_not(None))
+    .correlate(Trunk)
+    .scalar_subquery()
+)
+_LANES = (
+    select(
+        Trunk.id,
+        _EARLIEST,
+        TrunkPace.stopped_at,
+        TrunkPace.blocked_until,
+        _LOST.scalar_subquery(),
+    )
+    .outerjoin(TrunkPace, TrunkPace.trunk_id == Trunk.id)
+    .where(Trunk.direction == Direction.OUTBOUND)
+)
 
 
 async def calls_on(session: AsyncSession, trunk_id: str) -> tuple[int, int, int]:
@@ -180,13 +190,14 @@ async def person_spoke(session: AsyncSession, attempt_id: str) -> bool:
     return any(row.data.get("role") == Role.USER for row in rows)
 
 
-async def count_attempts(session: AsyncSession, order_id: str) -> int:
-    """Return how many attempts the order has had, uncounted ones included."""
-    return (
-        await session.execute(
-            select(func.count()).select_from(Attempt).where(Attempt.order_id == order_id)
-        )
-    ).scalar_one()
+async def count_attempts(session: AsyncSession, order_ids: Collection[str]) -> dict[str, int]:
+    """Return how many attempts each order has had, uncounted ones included; none: left out."""
+    rows = await session.execute(
+        select(Attempt.order_id, func.count())
+        .where(Attempt.order_id.in_(order_ids))
+        .group_by(Attempt.order_id)
+    )
+    return dict(rows.all())
 
 
 async def open_attempts(session: AsyncSession) -> Sequence[tuple[Attempt, CallOrder]]:

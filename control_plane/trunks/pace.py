@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -23,6 +23,20 @@ from process.logs import get_logger
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_ALWAYS_HAD = "a lock that waits is always had"
+
+_ROW = select(TrunkPace).where(TrunkPace.trunk_id == bindparam("trunk_id"))
+_LOCKED = _ROW.with_for_update().execution_options(populate_existing=True)
+_LOCKED_IF_FREE = _ROW.with_for_update(skip_locked=True).execution_options(populate_existing=True)
+_BOTH = (
+    select(TrunkPace, Trunk)
+    .join(Trunk, Trunk.id == TrunkPace.trunk_id)
+    .where(TrunkPace.trunk_id == bindparam("trunk_id"))
+    .execution_options(populate_existing=True)
+)
+_WITH_TRUNK = _BOTH.with_for_update(of=TrunkPace)
+_WITH_TRUNK_IF_FREE = _BOTH.with_for_update(of=TrunkPace, skip_locked=True)
+
 log = get_logger(__name__)
 
 
@@ -38,10 +52,9 @@ async def lock(session: AsyncSession, trunk_id: str, *, wait: bool = True) -> Tr
 
     None when somebody else holds it and `wait` is false (PostgreSQL).
     """
-    query = select(TrunkPace).where(TrunkPace.trunk_id == trunk_id)
-    locking = query.with_for_update(skip_locked=not wait).execution_options(populate_existing=True)
-    row = await session.scalar(locking)
-    if row is None and (wait or await session.scalar(query) is None):
+    locking, key = _LOCKED if wait else _LOCKED_IF_FREE, {"trunk_id": trunk_id}
+    row = await session.scalar(locking, key)
+    if row is None and (wait or await session.scalar(_ROW, key) is None):
         try:
             async with session.begin_nested():
                 session.add(
@@ -49,8 +62,23 @@ async def lock(session: AsyncSession, trunk_id: str, *, wait: bool = True) -> Tr
                 )
         except IntegrityError:
             log.debug("another process made the row", trunk_id=trunk_id)
-        row = await session.scalar(locking)
+        row = await session.scalar(locking, key)
     return row
+
+
+async def lock_with_trunk(
+    session: AsyncSession, trunk_id: str, *, wait: bool = True
+) -> tuple[TrunkPace, Trunk] | None:
+    """Return the trunk's pace, locked until the transaction ends, and the trunk as it is now.
+
+    None as for `lock`.
+    """
+    query = _WITH_TRUNK if wait else _WITH_TRUNK_IF_FREE
+    found = (await session.execute(query, {"trunk_id": trunk_id})).one_or_none()
+    if found is None:
+        row = await lock(session, trunk_id, wait=wait)
+        return (row, await session.get_one(Trunk, trunk_id)) if row is not None else None
+    return found[0], found[1]
 
 
 async def time_to_invite(session: AsyncSession, attempt: Attempt, now: datetime) -> timedelta:
@@ -58,9 +86,11 @@ async def time_to_invite(session: AsyncSession, attempt: Attempt, now: datetime)
 
     The first time it is asked, an instant is reserved.
     """
-    trunk_id = attempt.trunk_id or ""
-    row = await _locked(session, trunk_id)
-    rate = (await session.get_one(Trunk, trunk_id)).calls_per_second
+    found = await lock_with_trunk(session, attempt.trunk_id or "")
+    if found is None:
+        raise TypeError(_ALWAYS_HAD)
+    row, trunk = found
+    rate = trunk.calls_per_second
     if attempt.invite_at is None:
         attempt.invite_at, row.invite_free_at = pace.reserve(
             row.invite_free_at, now, calls_per_second=rate
@@ -162,5 +192,5 @@ async def resume(session: AsyncSession, trunk_id: str, now: datetime) -> None:
 async def _locked(session: AsyncSession, trunk_id: str) -> TrunkPace:
     row = await lock(session, trunk_id)
     if row is None:
-        raise TypeError("a lock that waits is always had")
+        raise TypeError(_ALWAYS_HAD)
     return row

@@ -14,7 +14,8 @@ from typing import Any
 from control_plane.domain.gate import Rule
 from scheduler import service
 from scheduler.cancel import Canceller
-from scheduler.dispatch import Dispatcher, WallClock
+from scheduler.clock import WallClock
+from scheduler.dispatch import Dispatcher
 from scheduler.expire import Expirer
 from scheduler.heartbeat import beat
 from scheduler.prepare import Preparer
