@@ -20,6 +20,7 @@ from control_plane.domain.brief import Direction
 from control_plane.domain.ids import new_id
 from control_plane.sealed import seal
 from control_plane.settings import ApiSettings
+from control_plane.trunks import pace
 from process.logs import get_logger
 
 SIMULATOR_NUMBER = "+12025550199"
@@ -112,13 +113,18 @@ def write_credentials(path: Path, api_url: str, key: str, organization_id: str) 
 
 
 async def _follow_environment(session: AsyncSession, vault: Vault, api: ApiSettings) -> None:
-    """Keep our own trunks at the ports and the login that this start was given."""
+    """Keep our own trunks at the ports and the login that this start was given.
+
+    The simulator's is open again: two of its numbers stop a trunk, as a carrier would.
+    """
     now = datetime.now(UTC)
     trunks = await session.scalars(select(Trunk).where(Trunk.deleted_at.is_(None)))
     for trunk in trunks.all():
         if trunk.name == SIMULATOR and trunk.address != api.carrier_address:
             trunk.address, trunk.updated_at = api.carrier_address, now
             wake(session)
+        if trunk.name == SIMULATOR:
+            await pace.resume(session, trunk.id, now)
         if trunk.name == INBOUND and trunk.username != (api.sip_lan_username or None):
             await _admit(session, vault, trunk, api, now)
             wake(session)
