@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,20 +11,6 @@ import asyncpg  # type: ignore[import-untyped]
 import pytest
 
 from tests.faults.stage import Stage, stage
-
-# Only `make test-long` runs these: on a busy machine some of them do not pass every time yet.
-collect_ignore = (
-    []
-    if "OFFHOOK_TEST_KILLS" in os.environ
-    else [
-        "test_backlog.py",
-        "test_cancel_race.py",
-        "test_database_trouble.py",
-        "test_frozen_scheduler.py",
-        "test_killed_api.py",
-        "test_receivers.py",
-    ]
-)
 
 
 @pytest.fixture(scope="session")
