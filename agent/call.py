@@ -17,6 +17,7 @@ from livekit.agents import (
 )
 
 from agent.ending import Ending, Verdict, report_end
+from agent.failures import describe
 from agent.keys import KeyCollector
 from agent.limits import SilenceWatch, hold_max_duration, played
 from agent.line import LineOut
@@ -226,6 +227,6 @@ class Call:
 
     def _on_close(self, event: CloseEvent) -> None:
         if event.reason is CloseReason.ERROR:
-            self.rescue.fail(type(event.error).__name__ if event.error else "")
+            self.rescue.fail(describe(event.error))
         else:
             self.ending.end(EndedBy.SYSTEM, None, f"the session closed: {event.reason.value}")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
+from livekit import rtc
 from livekit.agents import (
-    AgentSession,
     APIConnectionError,
     APIStatusError,
     APITimeoutError,
@@ -14,6 +15,7 @@ from livekit.agents import (
 )
 
 from process.logs import get_logger
+from speech.careful import EmptyAnswer
 
 log = get_logger(__name__)
 
@@ -25,15 +27,27 @@ _PARTS = {
 }
 
 
+_PLUGIN = re.compile(r"livekit\.plugins\.(\w+)")
+_QUOTED = re.compile(r"'([\w.]+)'")
+
+
 class FailureWatch:
-    """Listens to the errors of a session; the first that no retry mends ends the call.
+    """Listens to the errors of a session that no retry mends.
 
     Args:
         on_fatal: called with what failed and how, for the attempt.
+        on_voice_lost: the same for a voice, which may have said half of a sentence.
     """
 
-    def __init__(self, session: AgentSession[Any], on_fatal: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        session: rtc.EventEmitter[Any],
+        *,
+        on_fatal: Callable[[str], None],
+        on_voice_lost: Callable[[str], None],
+    ) -> None:
         self._on_fatal = on_fatal
+        self._on_voice_lost = on_voice_lost
         session.on("error", self._on_error)
 
     def _on_error(self, event: ErrorEvent) -> None:
@@ -42,29 +56,43 @@ class FailureWatch:
             log.info("a provider is tried again", why=detail)
             return
         log.warning("a provider failed", why=detail)
-        self._on_fatal(detail)
+        if event.error.type == "tts_error":
+            self._on_voice_lost(detail)
+        else:
+            self._on_fatal(detail)
 
 
 def describe(error: Any) -> str:
     """Return which provider failed and how, without what it was told: that may be private."""
     part = _PARTS.get(getattr(error, "type", ""), "a provider")
-    return f"{part} {_provider(getattr(error, 'label', ''))} {reason(error.error)}"
+    cause = getattr(error, "error", None)
+    return f"{part} ({_providers(getattr(error, 'label', ''), cause)}) {reason(cause)}"
 
 
 def reason(cause: BaseException | None) -> str:
     """Return how a request to a provider failed."""
-    if isinstance(cause, APIStatusError):
+    if isinstance(cause, EmptyAnswer):
+        return "gave an empty answer"
+    if isinstance(cause, APIStatusError) and cause.status_code > 0:  # -1: no answer at all
         return f"answered {cause.status_code}"
     if isinstance(cause, APITimeoutError):
         return "did not answer in time"
-    if isinstance(cause, APIConnectionError):
+    if isinstance(cause, (APIConnectionError, APIStatusError)):
         return "could not be reached or broke off"
     return f"failed: {type(cause).__name__}"
 
 
-def _provider(label: str) -> str:
-    """`livekit.plugins.openai.llm.LLM` → `(openai)`; `speech.offline.tts.OfflineTTS` → ours."""
-    parts = label.split(".")
-    if parts[:2] == ["livekit", "plugins"] and len(parts) > 2:
-        return f"({parts[2]})"
-    return "(fallbacks too)" if "fallback" in label.lower() else "(embedded)"
+def _providers(label: str, cause: BaseException | None) -> str:
+    """Return the provider's name; of an adapter, which lists its labels, those of all."""
+    if "fallback" in label.lower():
+        names = [_name(each) for each in _QUOTED.findall(str(cause))]
+        return ", ".join(names) or "fallbacks too"
+    return _name(label)
+
+
+def _name(label: str) -> str:
+    """`livekit.plugins.cartesia.tts.TTS` → `cartesia`; a careful model is labelled by its name."""
+    plugin = _PLUGIN.search(label)
+    if plugin is not None:
+        return plugin.group(1)
+    return label if label and "." not in label else "embedded"

@@ -70,6 +70,7 @@ class LineOut(io.AudioOutput):
         self._sound_until = 0.0  # the same of anything but silence
         self._handed = 0  # samples in a row up to then
         self._mixer = Mixer()
+        self._is_over = False  # nothing follows what waits
         self._outdated = False  # what fills the line without speech is not what should
         self._pump: asyncio.Task[None] | None = None
 
@@ -103,7 +104,8 @@ class LineOut(io.AudioOutput):
         if self._open is None:
             self._open = _Segment()
             self._unfinished.append(self._open)
-        self._waiting.extend((self._open, piece) for piece in _split(bytes(frame.data)))
+        if not self._is_over:
+            self._waiting.extend((self._open, piece) for piece in _split(bytes(frame.data)))
 
     def aside(self, frames: Iterable[rtc.AudioFrame]) -> None:
         """Say something that is no part of the session's speech, as soon as nothing else is."""
@@ -111,6 +113,15 @@ class LineOut(io.AudioOutput):
         for data in _at_said_rate(frames):
             self._waiting.extend((segment, frame) for frame in _split(data))
         self._end_silence()
+
+    def farewell(self, frames: Iterable[rtc.AudioFrame]) -> float:
+        """Say this at once, and nothing after it; returns how long it is (s)."""
+        self.clear_buffer()
+        self._waiting.clear()
+        self._may_play = True
+        self.aside(frames)
+        self._is_over = True
+        return sum(piece.duration for _, piece in self._waiting if piece is not None)
 
     @property
     def silent_since(self) -> float:
@@ -144,11 +155,12 @@ class LineOut(io.AudioOutput):
             return
         now = time.time()
         unplayed_s = max(0.0, self._speech_until - now)
-        self._waiting.clear()
-        self._take_back(now)
-        self._speech_until = now
+        if not self._is_over:
+            self._waiting.clear()
+            self._take_back(now)
+            self._speech_until = now
+            self._sent.clear()
         self._open = None
-        self._sent.clear()
         cut, self._unfinished = self._unfinished, []
         for segment in cut:
             heard_s = max(0.0, segment.sent_s - unplayed_s)
@@ -157,6 +169,8 @@ class LineOut(io.AudioOutput):
     def pause(self) -> None:
         """Fall silent at once; what was not heard comes again with `resume`, asides do not."""
         super().pause()
+        if self._is_over:
+            return
         self._may_play = False
         now = time.time()
         unheard = [(s, frame) for s, frame, at in self._sent if at + frame.duration / 2 > now]

@@ -4,20 +4,54 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
 
-from livekit.agents import AgentSession
+from livekit import rtc
+from livekit.agents import (
+    ToolExecutionUpdatedEvent,
+    UserInputTranscribedEvent,
+    UserStateChangedEvent,
+)
 
-from agent.line import LineOut
 from agent.spoken import Spoken
 
 FIRST_S = 1.2
 """Silence before the first filler; it takes a fifth of a second more to be heard."""
 NEXT_S = 2.4
-GIVE_UP_S = 25.0
-"""A reply later than this does not come; tools may take ten seconds each."""
+GIVE_UP_S = 9.0
+"""A reply later than this does not come: a provider would have failed for good by then."""
+GIVE_UP_WITH_TOOLS_S = 25.0
+"""The same while tools are at work; they may take ten seconds each."""
+WORTH_WORDS_S = 0.8
+"""Speech shorter than this that has no words was a cough; nobody waits for an answer to it."""
 _LOOK_S = 0.1
+
+
+class Talk(Protocol):
+    """What is looked at of a session."""
+
+    @property
+    def current_speech(self) -> Any: ...
+    @property
+    def user_state(self) -> str: ...
+    @property
+    def stt(self) -> Any: ...
+    def on(self, event: Any, callback: Callable[..., Any], /) -> Any:
+        """Call `callback` with every event of this name."""
+
+
+class Mouth(Protocol):
+    """What is looked at of the line."""
+
+    @property
+    def words_until(self) -> float: ...
+    @property
+    def silent_since(self) -> float: ...
+    @property
+    def is_paused(self) -> bool: ...
+    def aside(self, frames: Iterable[rtc.AudioFrame]) -> None:
+        """Say something that is no part of the session's speech."""
 
 
 class Patience:
@@ -31,8 +65,8 @@ class Patience:
 
     def __init__(
         self,
-        session: AgentSession[Any],
-        line: LineOut,
+        session: Talk,
+        line: Mouth,
         *,
         on_said: Callable[[str], None],
         on_given_up: Callable[[], None],
@@ -46,6 +80,13 @@ class Patience:
         self._fillers: tuple[Spoken, ...] = ()
         self._owed_since: float | None = None
         self._said = 0
+        self._had_tools = False
+        self._began_speaking = 0.0
+        self._awaits_words = False
+        session.on("user_state_changed", self._on_user_state)
+        session.on("user_input_transcribed", self._on_words)
+        session.on("user_transcription_timeout", lambda _: self._await_words(awaited=False))
+        session.on("tool_execution_updated", self._on_tool)
 
     def be_ready(self, *fillers: Spoken) -> None:
         """Have these sentences to say."""
@@ -61,7 +102,7 @@ class Patience:
         """Say a filler if it is time for one."""
         now = self._clock()
         if not self._owes():
-            self._owed_since, self._said = None, 0
+            self._owed_since, self._said, self._had_tools = None, 0, False
             return
         if self._owed_since is None:
             self._owed_since = now
@@ -69,7 +110,7 @@ class Patience:
         quiet_s = now - max(self._owed_since, self._line.silent_since)
         if late_s < FIRST_S:
             self._said = 0
-        elif late_s > GIVE_UP_S:
+        elif late_s > (GIVE_UP_WITH_TOOLS_S if self._had_tools else GIVE_UP_S):
             self._owed_since = now
             self._on_given_up()
         elif self._fillers and quiet_s >= (NEXT_S if self._said else FIRST_S):
@@ -81,10 +122,28 @@ class Patience:
     def _owes(self) -> bool:
         """Return whether a reply is on its way while the person waits for it."""
         speech = self._session.current_speech
+        replies = speech is not None and not speech.done() and not speech.interrupted
         return (
-            speech is not None
-            and not speech.done()
-            and not speech.interrupted
+            (replies or self._awaits_words)
             and self._session.user_state != "speaking"
             and not self._line.is_paused
         )
+
+    def _on_user_state(self, event: UserStateChangedEvent) -> None:
+        now = self._clock()
+        if event.new_state == "speaking":
+            self._began_speaking = now
+            self._awaits_words = False
+        elif event.old_state == "speaking":
+            self._await_words(awaited=now - self._began_speaking >= WORTH_WORDS_S)
+
+    def _await_words(self, *, awaited: bool) -> None:
+        self._awaits_words = awaited and self._session.stt is not None
+
+    def _on_words(self, event: UserInputTranscribedEvent) -> None:
+        if event.transcript.strip():
+            self._awaits_words = False
+
+    def _on_tool(self, event: ToolExecutionUpdatedEvent) -> None:
+        if event.update.type == "tool_call_started":
+            self._had_tools = True

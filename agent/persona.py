@@ -6,8 +6,17 @@ from collections.abc import AsyncIterable, Callable
 from typing import Any
 
 from livekit import rtc
-from livekit.agents import Agent, ModelSettings, RunContext, function_tool, llm, stt
+from livekit.agents import (
+    Agent,
+    ModelSettings,
+    RunContext,
+    UserStateChangedEvent,
+    function_tool,
+    llm,
+    stt,
+)
 
+from agent.hearing import Echoes
 from agent.prompt import Texts
 from agent.spoken import Spoken
 from agent.turn_taking import is_backchannel
@@ -48,9 +57,21 @@ class Persona(Agent):
         self, audio: AsyncIterable[rtc.AudioFrame], model_settings: ModelSettings
     ) -> AsyncIterable[stt.SpeechEvent | str]:
         """Hear the person; a "mm-hm" while the agent speaks is no turn, and it goes on."""
-        async for event in Agent.default.stt_node(self, audio, model_settings):
-            if not (self._is_speaking() and self._is_backchannel(event)):
-                yield event
+        echoes = Echoes()
+
+        def on_user_state(event: UserStateChangedEvent) -> None:
+            if event.new_state == "speaking":
+                echoes.speech_began()
+
+        self.session.on("user_state_changed", on_user_state)
+        try:
+            async for event in Agent.default.stt_node(self, audio, model_settings):
+                if echoes.is_echo(event):
+                    continue
+                if not (self._is_speaking() and self._is_backchannel(event)):
+                    yield event
+        finally:
+            self.session.off("user_state_changed", on_user_state)
 
     def _is_backchannel(self, event: stt.SpeechEvent | str) -> bool:
         if isinstance(event, str):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from livekit.agents import AgentSession, APIError, UserTranscriptionTimeoutEvent, tts
+from livekit.agents.voice import SpeechHandle
 
 from agent.ending import Ending
 from agent.failures import FailureWatch
 from agent.limits import played
 from agent.line import LineOut
-from agent.patience import Patience
+from agent.patience import WORTH_WORDS_S, Patience
 from agent.reporter import Reporter
 from agent.sayings import sayings
 from agent.speaker import Speaker
@@ -22,11 +24,10 @@ from process.logs import get_logger
 
 log = get_logger(__name__)
 
-APOLOGY_LIMIT_S = 8.0
-WORTH_ASKING_S = 0.8
-"""Speech shorter than this that had no words was a cough."""
+AGAIN_LIMIT_S = 20.0
 ASKED_AT_MOST = 2
 """In a row; the ears that hear nothing after that have failed."""
+PREPARED_AT_MOST, PREPARE_AGAIN_S = 3, 1.0
 
 
 class Rescue:
@@ -48,7 +49,9 @@ class Rescue:
         voice: tts.TTS[Any] | None,
     ) -> None:
         self._brief = brief
+        self._session = session
         self._speaker = speaker
+        self._line = line
         self._reporter = reporter
         self._ending = ending
         self._voice = voice
@@ -56,57 +59,100 @@ class Rescue:
         self._patience = Patience(
             session, line, on_said=self._report, on_given_up=self._no_reply_came
         )
+        self._is_live = False
         self._apology: Spoken | None = None
         self._unheard = 0
-        self._preparing: asyncio.Task[None] | None = None
-        self._apologising: asyncio.Task[None] | None = None
-        FailureWatch(session, self.fail)
+        self._again: SpeechHandle | None = None  # what is being said a second time
+        self._tasks: list[asyncio.Task[None]] = []
+        self._apologising = False
+        FailureWatch(session, on_fatal=self.fail, on_voice_lost=self._on_voice_lost)
+        if isinstance(session.tts, tts.FallbackAdapter):
+            session.tts.on("tts_availability_changed", self._on_voice_changed)
         session.on("user_transcription_timeout", self._on_unheard)
         session.on("user_input_transcribed", lambda _: self._understood())
 
     def prepare(self) -> None:
         """Begin to have the sentences spoken; without them, silence is all there is."""
         if self._voice is not None:
-            self._preparing = asyncio.create_task(self._speak(self._voice), name="own sentences")
+            self._begin(self._speak(self._voice), "own sentences")
 
     async def _speak(self, voice: tts.TTS[Any]) -> None:
-        texts = (*self._words.fillers, self._words.apology)
-        try:
-            *fillers, apology = [await speak(text, self._brief, voice) for text in texts]
-        except APIError as exc:
-            log.warning("the agent's own sentences could not be spoken", why=type(exc).__name__)
-            return
-        self._patience.be_ready(*fillers)
-        self._apology = apology
+        """Have them spoken, the apology first: it is what a call cannot do without."""
+        for _ in range(PREPARED_AT_MOST):
+            try:
+                self._apology = await speak(self._words.apology, self._brief, voice)
+                fillers = [await speak(text, self._brief, voice) for text in self._words.fillers]
+            except APIError as exc:
+                log.warning("own sentences could not be spoken", why=type(exc).__name__)
+                await asyncio.sleep(PREPARE_AGAIN_S)
+            else:
+                self._patience.be_ready(*fillers)
+                return
 
     async def run(self) -> None:
-        """Watch until cancelled."""
+        """Watch until cancelled; call it once the person is there."""
+        self._is_live = True
         await self._patience.run()
 
     async def aclose(self) -> None:
         """Stop what was begun."""
-        begun = [task for task in (self._preparing, self._apologising) if task is not None]
-        for task in begun:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*begun, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def fail(self, detail: str) -> None:
         """Apologise and end the call: `detail` says which provider failed and how."""
-        if self._apologising is None and not self._ending.done:
-            self._apologising = asyncio.create_task(self._apologise(detail), name="apology")
+        if not self._apologising and not self._ending.done:
+            self._apologising = True
+            self._begin(self._apologise(detail), "apology")
 
     async def _apologise(self, detail: str) -> None:
-        if self._apology is not None:
+        """Say the apology past the session: what failed may have closed it."""
+        with suppress(RuntimeError):
             self._speaker.interrupt()
-            handle = self._speaker.play(self._apology, allow_interruptions=False)
-            await played(handle, APOLOGY_LIMIT_S)
+        if self._apology is not None and self._is_live:
+            length_s = self._line.farewell(self._apology.frames)
+            self._report(self._apology.text)
+            await asyncio.sleep(length_s)
         self._ending.end(EndedBy.SYSTEM, EndReason.PROVIDER_FAILED, detail)
 
     def _no_reply_came(self) -> None:
         self.fail("no reply came in time")
 
+    def _on_voice_lost(self, detail: str) -> None:
+        """Have half a sentence said again, once: by then the voice may be back."""
+        speech = self._broken_off()
+        if speech is None:
+            self.fail(detail)
+        else:
+            self._begin(self._say_again(speech, detail), "said again")
+
+    def _on_voice_changed(self, event: tts.AvailabilityChangedEvent) -> None:
+        # The adapter lets a sentence be that broke off half said; only the next has its fallback.
+        speech = self._broken_off() if not event.available else None
+        if speech is not None:
+            self._begin(self._say_again(speech, "the voice broke off"), "said again")
+
+    def _broken_off(self) -> SpeechHandle | None:
+        """Return what is being said and was begun to be heard, unless that is said again."""
+        speech = self._session.current_speech
+        if self._session.agent_state != "speaking" or speech is self._again:
+            return None
+        return speech
+
+    async def _say_again(self, speech: SpeechHandle, detail: str) -> None:
+        await played(speech, AGAIN_LIMIT_S)
+        said = [item.text_content for item in speech.chat_items if item.type == "message"]
+        text = " ".join(filter(None, said))
+        if speech.interrupted:
+            return
+        if not text:
+            self.fail(detail)
+            return
+        self._again = self._speaker.say(text)
+
     def _on_unheard(self, event: UserTranscriptionTimeoutEvent) -> None:
-        if event.speech_duration < WORTH_ASKING_S or self._ending.done:
+        if event.speech_duration < WORTH_WORDS_S or self._ending.done:
             return
         self._unheard += 1
         if self._unheard > ASKED_AT_MOST:
@@ -116,6 +162,9 @@ class Rescue:
 
     def _understood(self) -> None:
         self._unheard = 0
+
+    def _begin(self, work: Any, name: str) -> None:
+        self._tasks.append(asyncio.create_task(work, name=name))
 
     def _report(self, text: str) -> None:
         self._reporter.report(ItemSaid, role=Role.ASSISTANT, content=text)

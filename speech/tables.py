@@ -23,6 +23,7 @@ from control_plane.domain.assistant import (
     Voice,
 )
 from speech import limits
+from speech.careful import CarefulLLM
 from speech.offline.llm import OfflineLLM
 from speech.offline.stt import OfflineSTT
 from speech.offline.tts import OfflineTTS
@@ -73,11 +74,15 @@ def make_llm(
         return _REALTIME[model.provider](
             model, providers, language=language.base, conn_options=limits.REALTIME
         )
-    made = [_MODELS[type(each)](each, providers) for each in (model, *fallbacks)]
+    made: list[llm.LLM[Any]] = [
+        CarefulLLM(_MODELS[type(each)](each, providers), _provider_of(each))
+        for each in (model, *fallbacks)
+    ]
     if len(made) == 1:
         return made[0]
+    several = limits.LLM_WITH_FALLBACK
     return llm.FallbackAdapter(
-        made, attempt_timeout=limits.LLM.timeout, retry_interval=limits.LLM.retry_interval
+        made, attempt_timeout=several.timeout, retry_interval=several.retry_interval
     )
 
 
@@ -145,6 +150,12 @@ def make_stt(
         max_retry_per_stt=0,
         retry_interval=limits.STT.retry_interval,
     )
+
+
+def _provider_of(model: TextModel) -> str:
+    if isinstance(model, DedicatedModel):
+        return openai.serves(model).value
+    return "openrouter" if isinstance(model, OpenRouterModel) else "custom"
 
 
 def _loaded(engines: OfflineEngines | None) -> OfflineEngines:

@@ -29,17 +29,21 @@ _MISTRAL_NAME = {"ministral-3-8b-instruct": "ministral-8b-2512"}
 """What Mistral calls the models that assistants name."""
 
 
+def serves(model: DedicatedModel) -> Provider:
+    """Return who serves the named model."""
+    return Provider.MISTRAL if model.name in _MISTRAL_NAME else Provider.OPENAI
+
+
 def dedicated(model: DedicatedModel, providers: Providers) -> llm.LLM[Any]:
     """Return the named model, at OpenAI or at Mistral.
 
     Raises:
         ProviderKeyMissing: the provider that serves it has no key.
     """
+    found = access(providers, serves(model))
     if model.name in _MISTRAL_NAME:
-        found = access(providers, Provider.MISTRAL)
         url, name = found.api_url or MISTRAL_URL, _MISTRAL_NAME[model.name]
     else:
-        found = access(providers, Provider.OPENAI)
         url, name = found.api_url or OPENAI_URL, model.name
     return openai.LLM(model=name, api_key=found.api_key, base_url=url)
 
