@@ -21,10 +21,11 @@ def main() -> None:
         sys.exit("usage: python -m agent start")
     try:
         settings = load(AgentSettings, os.environ)
+        configure("agent", level=settings.log_level, show_pii=settings.log_pii)
+        engines = load_engines(settings)
     except SettingsError as exc:
         sys.exit(str(exc))
-    configure("agent", level=settings.log_level, show_pii=settings.log_pii)
-    asyncio.run(serve(settings, load_engines(settings)))
+    asyncio.run(serve(settings, engines))
 
 
 if __name__ == "__main__":

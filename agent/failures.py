@@ -14,6 +14,7 @@ from livekit.agents import (
     ErrorEvent,
 )
 
+from process.addresses import AddressRefused
 from process.logs import get_logger
 from speech.careful import EmptyAnswer
 
@@ -27,7 +28,7 @@ _PARTS = {
 }
 
 
-_PLUGIN = re.compile(r"livekit\.plugins\.(\w+)")
+_PLUGIN = re.compile(r"(?:livekit\.plugins|speech\.providers)\.(\w+)")
 _QUOTED = re.compile(r"'([\w.]+)'")
 
 
@@ -77,9 +78,19 @@ def reason(cause: BaseException | None) -> str:
         return f"answered {cause.status_code}"
     if isinstance(cause, APITimeoutError):
         return "did not answer in time"
+    refused = _refused(cause)
+    if refused is not None:
+        return f"was not asked: {refused}"
     if isinstance(cause, (APIConnectionError, APIStatusError)):
         return "could not be reached or broke off"
     return f"failed: {type(cause).__name__}"
+
+
+def _refused(cause: BaseException | None) -> AddressRefused | None:
+    """Return that the address of a custom model may not be reached, which names the setting."""
+    while cause is not None and not isinstance(cause, AddressRefused):
+        cause = cause.__cause__
+    return cause
 
 
 def _providers(label: str, cause: BaseException | None) -> str:

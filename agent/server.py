@@ -13,6 +13,7 @@ from agent.entrypoint import run_call
 from agent.session import Engines, load_vad
 from agent.settings import AgentSettings
 from control_plane.domain.brief import AGENT_NAME
+from process.addresses import Allowed
 from process.logs import get_logger
 from speech.prewarm import load_offline
 
@@ -64,10 +65,16 @@ def build_server(settings: AgentSettings, engines: Engines) -> AgentServer:
 
 
 def load_engines(settings: AgentSettings) -> Engines:
-    """Load and run every engine once, so that the first call is as fast as the tenth."""
+    """Load and run every engine once, so that the first call is as fast as the tenth.
+
+    Raises:
+        SettingsError: OFFHOOK_ALLOW_PRIVATE has the wrong form.
+    """
+    allowed = Allowed.parse(settings.allow_private)
     return Engines(
         offline=load_offline(
             model_folder=Path(settings.stt_model_dir) if settings.stt_model_dir else None
         ),
         vad=load_vad(),
+        allowed=allowed,
     )

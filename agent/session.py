@@ -10,9 +10,10 @@ from msgspec import Struct
 from agent.turn_taking import turn_handling
 from control_plane.domain.assistant import Language, TurnTaking
 from control_plane.domain.brief import CallBrief
+from process.addresses import Allowed
 from speech import limits
 from speech.prewarm import OfflineEngines
-from speech.tables import make_llm, make_stt, make_tts
+from speech.tables import PUBLIC_ONLY, make_llm, make_stt, make_tts
 
 SILENCE_S = 0.25
 """Silence after which voice activity detection says that speech has ended."""
@@ -25,6 +26,7 @@ class Engines(Struct, frozen=True):
 
     offline: OfflineEngines
     vad: vad.VAD
+    allowed: Allowed = PUBLIC_ONLY
 
 
 class Parts(Struct, frozen=True):
@@ -54,7 +56,12 @@ def build_parts(brief: CallBrief, engines: Engines) -> Parts:
     spec, keys = brief.assistant, brief.providers
     offline, language = engines.offline, spec.language
     model = make_llm(
-        spec.llm_model, keys, fallbacks=spec.llm_fallbacks, language=language, engines=offline
+        spec.llm_model,
+        keys,
+        fallbacks=spec.llm_fallbacks,
+        language=language,
+        engines=offline,
+        allowed=engines.allowed,
     )
     hears_itself = isinstance(model, llm.RealtimeModel)
     speaker = None

@@ -7,6 +7,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from process.addresses import SETTING
+
 
 class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of `python -m agent`, each named by its environment variable."""
@@ -20,6 +22,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_sessions: Annotated[int, Meta(ge=1)] = msgspec.field(
         name="OFFHOOK_WORKER_MAX_SESSIONS", default=20
     )
+    allow_private: str = msgspec.field(name=SETTING, default="")
     stt_model_dir: str = msgspec.field(name="OFFHOOK_STT_MODEL_DIR", default="")
     log_level: str = msgspec.field(name="OFFHOOK_LOG_LEVEL", default="INFO")
     log_pii: bool = msgspec.field(name="OFFHOOK_LOG_PII", default=False)

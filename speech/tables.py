@@ -22,6 +22,7 @@ from control_plane.domain.assistant import (
     TextModel,
     Voice,
 )
+from process.addresses import Allowed
 from speech import limits
 from speech.careful import CarefulLLM
 from speech.offline.llm import OfflineLLM
@@ -31,11 +32,12 @@ from speech.prewarm import OfflineEngines
 from speech.providers import cartesia, elevenlabs, google, openai
 from speech.providers.access import Providers
 
-_MODELS: dict[type[TextModel], Callable[[Any, Providers], llm.LLM[Any]]] = {
+_MODELS: dict[type[TextModel], Callable[[Any, Providers, Allowed], llm.LLM[Any]]] = {
     DedicatedModel: openai.dedicated,
     OpenRouterModel: openai.openrouter,
     CustomModel: openai.custom,
 }
+PUBLIC_ONLY = Allowed()
 _REALTIME = {"openai": openai.realtime, "google": google.realtime}
 _VOICES = {"cartesia": cartesia.voice, "elevenlabs": elevenlabs.voice}
 _EARS = {
@@ -56,12 +58,14 @@ def make_llm(
     fallbacks: Sequence[TextModel] = (),
     language: Language = Language.EN_US,
     engines: OfflineEngines | None = None,
+    allowed: Allowed = PUBLIC_ONLY,
 ) -> llm.LLM[Any] | llm.RealtimeModel:
     """Return the model; null is the embedded scripted dialogue.
 
     Args:
         fallbacks: step in, in this order, when it fails; not for a realtime model.
         language: what a realtime model hears; others are told in their instructions.
+        allowed: what a custom model's address may be beyond the public internet.
 
     Raises:
         ProviderKeyMissing: naming the remedy.
@@ -75,7 +79,7 @@ def make_llm(
             model, providers, language=language.base, conn_options=limits.REALTIME
         )
     made: list[llm.LLM[Any]] = [
-        CarefulLLM(_MODELS[type(each)](each, providers), _provider_of(each))
+        CarefulLLM(_MODELS[type(each)](each, providers, allowed), _provider_of(each))
         for each in (model, *fallbacks)
     ]
     if len(made) == 1:

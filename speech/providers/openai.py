@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import ssl
 from typing import Any
 
 from livekit.agents import APIConnectOptions, llm, stt
 from livekit.plugins import openai
+from openai import AsyncClient
 from openai.types.realtime import AudioTranscription
 
 from control_plane.domain.assistant import (
@@ -16,11 +19,18 @@ from control_plane.domain.assistant import (
     Provider,
     RealtimeModel,
 )
+from process.addresses import Allowed
+from process.guarded_connect import trusted_authorities
+from process.safe_http import Limits, Outbound
+from process.safe_http2 import LIBRARY, safe_client2
 from speech.providers.access import Providers, access
 
 MISTRAL_URL = "https://api.mistral.ai/v1"
 OPENROUTER_URL = "https://openrouter.ai/api/v1"
 OPENAI_URL = "https://api.openai.com/v1"
+
+CUSTOM_LIMITS = Limits(total_s=60.0, body_bytes=8 * 1024 * 1024)
+"""Of one answer, to its last word; how long it may be silent is the session's own limit."""
 
 _TRANSCRIBER = "gpt-4o-mini-transcribe"
 _REALTIME_VOICE = "marin"
@@ -34,7 +44,7 @@ def serves(model: DedicatedModel) -> Provider:
     return Provider.MISTRAL if model.name in _MISTRAL_NAME else Provider.OPENAI
 
 
-def dedicated(model: DedicatedModel, providers: Providers) -> llm.LLM[Any]:
+def dedicated(model: DedicatedModel, providers: Providers, _allowed: Allowed) -> llm.LLM[Any]:
     """Return the named model, at OpenAI or at Mistral.
 
     Raises:
@@ -48,7 +58,7 @@ def dedicated(model: DedicatedModel, providers: Providers) -> llm.LLM[Any]:
     return openai.LLM(model=name, api_key=found.api_key, base_url=url)
 
 
-def openrouter(model: OpenRouterModel, providers: Providers) -> llm.LLM[Any]:
+def openrouter(model: OpenRouterModel, providers: Providers, _allowed: Allowed) -> llm.LLM[Any]:
     """Return an OpenRouter model, served by the upstream provider asked for and by no other.
 
     Raises:
@@ -87,9 +97,32 @@ def realtime(
     )
 
 
-def custom(model: CustomModel, _providers: Providers) -> llm.LLM[Any]:
-    """Return a model at an endpoint of the user's own."""
-    return openai.LLM(model=model.model_name, api_key=model.api_key, base_url=model.api_url)
+def custom(model: CustomModel, _providers: Providers, allowed: Allowed) -> llm.LLM[Any]:
+    """Return a model at an endpoint of the user's own, public or `allowed`."""
+    outbound = Outbound(allowed, CUSTOM_LIMITS, tls=_authorities(), library=LIBRARY)
+    return _Custom(
+        model=model.model_name,
+        client=AsyncClient(
+            api_key=model.api_key,
+            base_url=model.api_url,
+            max_retries=0,
+            http_client=safe_client2(outbound),
+        ),
+    )
+
+
+class _Custom(openai.LLM):
+    """Closes the client that was made for it."""
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        await self._client.close()
+
+
+@functools.cache
+def _authorities() -> ssl.SSLContext:
+    """Made once: reading the certificates takes longer than many an answer."""
+    return trusted_authorities()
 
 
 def transcriber(ears: Ears, providers: Providers, *, language: str) -> stt.STT[Any]:
@@ -99,9 +132,17 @@ def transcriber(ears: Ears, providers: Providers, *, language: str) -> stt.STT[A
         ProviderKeyMissing: OpenAI has no key.
     """
     found = access(providers, Provider.OPENAI)
-    return openai.STT(
+    return _Transcriber(
         model=ears.model or _TRANSCRIBER,
         language=language,
         api_key=found.api_key,
         base_url=found.api_url or OPENAI_URL,
     )
+
+
+class _Transcriber(openai.STT):
+    """Closes its client, which the plugin leaves open."""
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        await self._client.close()

@@ -17,6 +17,7 @@ from livekit.agents import (
 )
 
 from agent.failures import FailureWatch, describe
+from process.addresses import AddressRefused
 from speech.careful import EmptyAnswer
 
 pytestmark = pytest.mark.unit
@@ -49,12 +50,21 @@ def test_how_it_failed(cause: Exception, how: str) -> None:
     assert describe(model_error(cause)) == f"the model (mistral) {how}"
 
 
+def test_a_refused_address_names_the_setting() -> None:
+    refused = APIConnectionError(PRIVATE)
+    refused.__cause__ = AddressRefused("10.0.0.7 is not public; OFFHOOK_ALLOW_PRIVATE=10.0.0.7")
+    assert describe(model_error(refused, label="custom")) == (
+        "the model (custom) was not asked: 10.0.0.7 is not public; OFFHOOK_ALLOW_PRIVATE=10.0.0.7"
+    )
+
+
 @pytest.mark.parametrize(
     ("label", "who"),
     [
         ("livekit.plugins.openai.stt.STT", "openai"),
         ("StreamAdapter[livekit.plugins.openai.stt.STT]", "openai"),
         ("speech.offline.stt.OfflineSTT", "embedded"),
+        ("speech.providers.openai._Transcriber", "openai"),
     ],
 )
 def test_who_failed(label: str, who: str) -> None:

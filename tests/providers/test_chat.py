@@ -18,6 +18,7 @@ from livekit.agents import (
 )
 
 from control_plane.domain.assistant import CustomModel, DedicatedModel, OpenRouterModel
+from process.addresses import Allowed
 from speech.tables import make_llm
 from tests.providers.behaviour import HUGE_BYTES, Behaviour, Fault
 from tests.providers.script import Rule, ToolCall
@@ -27,6 +28,7 @@ pytestmark = pytest.mark.system
 
 ONCE = APIConnectOptions(max_retry=0, timeout=5.0)
 HURRIED = APIConnectOptions(max_retry=0, timeout=0.3)
+LOOPBACK = Allowed.parse("127.0.0.0/8")
 MODEL = DedicatedModel("gpt-4.1")
 
 
@@ -110,7 +112,7 @@ async def test_each_provider_is_told_apart(servers: ProviderServers) -> None:
         (DedicatedModel("ministral-3-8b-instruct"), "mistral.chat", "ministral-8b-2512"),
         (CustomModel(servers.custom_url, "tiny", "secret"), "custom.chat", "tiny"),
     ):
-        made: Any = make_llm(wanted, access)
+        made: Any = make_llm(wanted, access, allowed=LOOPBACK)
         assert (await ask(made, said("Hi"))).text == "You said: Hi."
         (request,) = servers.journal.entries(capability, "request")
         assert request.asked["model"] == name

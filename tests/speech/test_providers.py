@@ -19,11 +19,13 @@ from control_plane.domain.assistant import (
     Voice,
 )
 from control_plane.domain.brief import ProviderAccess
+from process.addresses import Allowed
 from speech.providers.access import ProviderKeyMissing
 from speech.tables import OfflineNotLoaded, make_llm, make_stt, make_tts
 
 pytestmark = pytest.mark.unit
 
+LOOPBACK = Allowed.parse("127.0.0.0/8")
 Chunks = list[dict[str, Any]]
 
 
@@ -95,7 +97,7 @@ async def test_text_is_streamed_from_a_custom_endpoint(endpoint: Endpoint) -> No
         chunk({"content": "day."}),
         chunk({}, "stop"),
     ]
-    model = make_llm(CustomModel(endpoint.url, "tiny", "secret"), {})
+    model = make_llm(CustomModel(endpoint.url, "tiny", "secret"), {}, allowed=LOOPBACK)
     assert (await ask(model)).text == "Good day."
     assert endpoint.keys == ["Bearer secret"]
     sent = endpoint.requests[0]
