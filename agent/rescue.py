@@ -35,6 +35,8 @@ class Rescue:
 
     Args:
         voice: speaks the sentences, while the phone rings; null: there is none to be had.
+
+    `prepared` is set once all sentences have been spoken, for nobody to hear yet.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Rescue:
         self._patience = Patience(
             session, line, on_said=self._report, on_given_up=self._no_reply_came
         )
+        self.prepared = asyncio.Event()
         self._is_live = False
         self._apology: Spoken | None = None
         self._unheard = 0
@@ -87,6 +90,7 @@ class Rescue:
                 await asyncio.sleep(PREPARE_AGAIN_S)
             else:
                 self._patience.be_ready(*fillers)
+                self.prepared.set()
                 return
 
     async def run(self) -> None:
