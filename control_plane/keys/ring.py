@@ -133,6 +133,7 @@ class KeyRing:
         most = max(1.0, rate * _BURST_SECS, min(per_minute, 10))
         bucket = self._buckets.setdefault(name, _Bucket(most, now))
         self._buckets.move_to_end(name)
+        now = max(now, bucket.at)  # whoever had to look its key up comes with an older time
         bucket.tokens = min(most, bucket.tokens + (now - bucket.at) * rate)
         bucket.at = now
         if bucket.tokens < 1:
