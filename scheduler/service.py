@@ -87,11 +87,6 @@ async def run(world: World, settings: SchedulerSettings, stopped: asyncio.Event)
             max_dispatching=settings.max_dispatching,
         )
         timetable = Timetable(database.bell, tasks)
-        canceller = Canceller(database, world.rooms)
-        tidier = Tidier(database, world.rooms, world.recordings)
-        reconciler = Reconciler(database, world.rooms)
-        expirer = Expirer(database)
-        forgetter = Forgetter(database, messages_kept=settings.messages_kept)
 
         async def dispatch() -> None:
             await dispatcher.dispatch_due()
@@ -102,24 +97,10 @@ async def run(world: World, settings: SchedulerSettings, stopped: asyncio.Event)
             await keeper.apply(check_all=True)
 
         timetable.every(HEARTBEAT_S, "heartbeat", lambda: beat(database, name, dispatcher))
-        timetable.every(REAP_S, "reconcile", reconciler.look)
-        timetable.every(SWEEP_S, "look for silent agents", reconciler.look_at_silent)
-        if world.sip_presence is not None:
-            watch = SipWatch(world.sip_presence, reconciler)
-            timetable.every(SIP_WATCH_S, "watch the SIP service", watch.look)
         timetable.every(TRUNKS_S, "check trunks", check_trunks)
-        timetable.every(EXPIRE_S, "expire orders", expirer.expire)
-        timetable.every(EXPIRE_S, "fill slots", expirer.fill_slots)
-        timetable.every(FORGET_S, "forget what is old", forgetter.forget)
         timetable.on_change("dispatch", dispatch, sweep_s=SWEEP_S, rest_s=DISPATCH_REST_S)
-        timetable.on_change("cancel", canceller.end_cancelled, sweep_s=SWEEP_S, rest_s=0.1)
-        feeder = Feeder(database, world.vault)
-        timetable.on_change("campaigns", feeder.look, sweep_s=SLOW_SWEEP_S, rest_s=0.25)
-        timetable.on_change("delete rooms", tidier.delete_rooms, sweep_s=SLOW_SWEEP_S, rest_s=0.2)
-        timetable.on_change(
-            "recordings", tidier.put_recordings_away, sweep_s=SLOW_SWEEP_S, rest_s=0.5
-        )
         timetable.on_change("apply trunks", keeper.apply, sweep_s=TRUNKS_S, rest_s=0.2)
+        _keep_order(world, settings, timetable)
         relay = Relay(database, world.vault, world.views)
         deliverer = Deliverer(
             database, world.vault, world.outbound, on_room=database.bell.ring, relay=relay
@@ -131,6 +112,29 @@ async def run(world: World, settings: SchedulerSettings, stopped: asyncio.Event)
         timetable.stop()
         await asyncio.gather(dispatcher.finish(GRACE_S), deliverer.finish(GRACE_S))
     log.info("the scheduler has stopped", name=name)
+
+
+def _keep_order(world: World, settings: SchedulerSettings, timetable: Timetable) -> None:
+    """Do all that no dispatch waits for: look at calls, end, expire, tidy up, forget."""
+    database = world.database
+    reconciler = Reconciler(database, world.rooms)
+    timetable.every(REAP_S, "reconcile", reconciler.look)
+    timetable.every(SWEEP_S, "look for silent agents", reconciler.look_at_silent)
+    if world.sip_presence is not None:
+        watch = SipWatch(world.sip_presence, reconciler)
+        timetable.every(SIP_WATCH_S, "watch the SIP service", watch.look)
+    expirer = Expirer(database)
+    timetable.every(EXPIRE_S, "expire orders", expirer.expire)
+    timetable.every(EXPIRE_S, "fill slots", expirer.fill_slots)
+    forgetter = Forgetter(database, messages_kept=settings.messages_kept)
+    timetable.every(FORGET_S, "forget what is old", forgetter.forget)
+    canceller = Canceller(database, world.rooms)
+    timetable.on_change("cancel", canceller.end_cancelled, sweep_s=SWEEP_S, rest_s=0.1)
+    feeder = Feeder(database, world.vault)
+    timetable.on_change("campaigns", feeder.look, sweep_s=SLOW_SWEEP_S, rest_s=0.25)
+    tidier = Tidier(database, world.rooms, world.recordings)
+    timetable.on_change("delete rooms", tidier.delete_rooms, sweep_s=SLOW_SWEEP_S, rest_s=0.2)
+    timetable.on_change("recordings", tidier.put_recordings_away, sweep_s=SLOW_SWEEP_S, rest_s=0.5)
 
 
 def tell_receivers(database: Database, timetable: Timetable, deliverer: Deliverer) -> None:

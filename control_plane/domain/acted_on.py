@@ -14,7 +14,7 @@ from control_plane.domain.assistant import AssistantSpec
 
 ASSISTANT: Mapping[str, str | None] = {
     "name": "control_plane.assistants.views.view_of_spec",
-    "prompt": "agent.prompt.instructions",
+    "prompt": "agent.prompt.Texts",
     "prompt_flow": "control_plane.assistants.views.view_of_spec",
     "language": "speech.tables.make_stt",
     "turn_taking": "agent.turn_taking.turn_handling",
@@ -25,7 +25,7 @@ ASSISTANT: Mapping[str, str | None] = {
     "max_call_duration_secs": "agent.limits.hold_max_duration",
     "max_duration_end_message": "agent.limits.hold_max_duration",
     "silence_timeout_secs": "agent.limits.SilenceWatch",
-    "faq_items": "agent.prompt.instructions",
+    "faq_items": "agent.prompt.Texts",
     "llm_model": "speech.tables.make_llm",
     "voice": "speech.tables.make_tts",
     "ears": "speech.tables.make_stt",
@@ -69,7 +69,7 @@ ORDER: Mapping[str, str | None] = {
     "scheduled_at": "control_plane.domain.gate.gate",
     "from_phone_number": "control_plane.orders.placing.Placer",
     "metadata": "control_plane.orders.views.CallViews",
-    "prompt_variables": "agent.prompt.render",
+    "prompt_variables": "agent.prompt.Texts",
 }
 
 PAGE = "docs/reference/assistant-fields.md"
