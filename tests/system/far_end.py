@@ -100,11 +100,18 @@ def phone(
             far_end.close()
 
 
-def render(speaker: Speaker, folder: Path, text: str) -> str:
-    """Return a WAV file in which the embedded voice says `text`, at the telephone's rate."""
+def render(speaker: Speaker, folder: Path, text: str, *, trimmed: bool = False) -> str:
+    """Return a WAV file in which the embedded voice says `text`, at the telephone's rate.
+
+    Args:
+        trimmed: without the silence before the first sound and after the last.
+    """
     pcm = np.frombuffer(b"".join(speaker.stream(text)), dtype=np.int16).astype(np.float64)
     thirds = pcm[: len(pcm) // 3 * 3].reshape(-1, 3).mean(axis=1).astype(np.int16)
-    path = folder / f"{abs(hash(text))}.wav"
+    if trimmed:
+        loud = np.flatnonzero(np.abs(thirds) > 0.02 * np.abs(thirds).max())
+        thirds = thirds[loud[0] : loud[-1] + 1]
+    path = folder / f"{abs(hash(text))}{'-trimmed' * trimmed}.wav"
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)

@@ -3,10 +3,10 @@
     python -m tests.system.phone --port 25061 --record heard.wav --script script.json [--call URI]
 
 Without `--call` it answers the first INVITE. The script is a list of steps: {"listen": S} waits
-until the far end spoke and was quiet for S seconds, {"say": "file.wav"}, {"keys": "12#"},
-{"wait_keys": N}, {"stay": S} stays on the line for S seconds or until the far end hangs up,
-{"hangup": true}. What happens is written to standard output as JSON lines with `t` in seconds since
-the epoch.
+until the far end spoke and was quiet for S seconds, {"hear": S} until it speaks,
+{"say": "file.wav"}, {"keys": "12#"}, {"wait_keys": N}, {"stay": S} stays on the line for S
+seconds or until the far end hangs up, {"hangup": true}. What happens is written to standard
+output as JSON lines with `t` in seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -142,6 +142,8 @@ class Phone:
             self._listen(leg, float(value))
         elif verb == "say":
             self._say(leg, str(value))
+        elif verb == "hear":
+            self.pump(lambda: leg.gone or self._speaking_since is not None, float(value))
         elif verb == "keys":
             leg.dialDtmf(str(value))
             tell("pressed", keys=value)

@@ -1,0 +1,32 @@
+"""The peer of the agent worker: livekit-agents as its own quick start has it, defaults and all."""
+
+from __future__ import annotations
+
+import os
+
+from livekit.agents import Agent, AgentServer, AgentSession, JobContext, cli
+from livekit.plugins import cartesia, openai
+
+NAME = "stock"
+GREETING = "Hello, this is the night desk."
+server = AgentServer(port=0)
+
+
+@server.rtc_session(agent_name=NAME)
+async def entrypoint(context: JobContext) -> None:
+    """Hold one conversation with the stub providers."""
+    key = os.environ["STUB_KEY"]
+    session: AgentSession[None] = AgentSession(
+        llm=openai.LLM(model="gpt-4.1", api_key=key, base_url=os.environ["STUB_OPENAI"]),
+        stt=openai.STT(api_key=key, base_url=os.environ["STUB_OPENAI"]),
+        tts=cartesia.TTS(voice="voice-a", api_key=key, base_url=os.environ["STUB_CARTESIA"]),
+    )
+    await session.start(agent=Agent(instructions="You are the night desk."), room=context.room)
+    person = await context.wait_for_participant()
+    while person.attributes.get("sip.callStatus") != "active":
+        await context.room.local_participant.set_attributes({})
+    await session.say(GREETING)
+
+
+if __name__ == "__main__":
+    cli.run_app(server)
