@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+import functools
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from litestar import Litestar, Router
@@ -28,6 +29,7 @@ from control_plane.db.migrate import migrate
 from control_plane.health import Probes
 from control_plane.health_controller import HealthController
 from control_plane.internal.controller import InternalController
+from control_plane.internal.jobs import JobController
 from control_plane.keys.controller import KeyController
 from control_plane.keys.ring import KeyRing
 from control_plane.ledgers.controller import ConsentController, DoNotCallController
@@ -38,6 +40,7 @@ from control_plane.orders.controller import OrderController
 from control_plane.orders.intake import Intake
 from control_plane.orders.views import CallViews
 from control_plane.organizations.controller import OrganizationController
+from control_plane.probes.controller import AssistantTestController
 from control_plane.problems import HANDLERS
 from control_plane.providers.controller import ProviderController
 from control_plane.recordings.controller import RecordingController
@@ -50,6 +53,7 @@ from control_plane.trunks.numbers import NumberController
 from control_plane.webhooks.controller import WebhookController
 from control_plane.webhooks.deliveries import DeliveryController
 from process.addresses import Allowed
+from process.worker_key import is_worker_key
 from sip.api import SipApi
 
 VERSION = "0.1.0"
@@ -70,6 +74,7 @@ class Resources(Struct, frozen=True, kw_only=True):
     probes: Probes
     hooks: api.WebhookReceiver
     allowed: Allowed
+    is_worker: Callable[[str], bool]
 
 
 @contextlib.asynccontextmanager
@@ -101,6 +106,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                 probes=Probes(database, client, sip.trunks, settings.api.worker_health_url),
                 hooks=api.WebhookReceiver(api.TokenVerifier(livekit.api_key, livekit.api_secret)),
                 allowed=Allowed.parse(settings.outbound.allow_private),
+                is_worker=functools.partial(is_worker_key, livekit_secret=livekit.api_secret),
             )
     finally:
         await client.aclose()
@@ -112,6 +118,7 @@ def create_public_app(resources: Resources) -> Litestar:
     guarded: list[ControllerRouterHandler] = [
         OrderController,
         AssistantController,
+        AssistantTestController,
         TrunkController,
         NumberController,
         ProviderController,
@@ -155,7 +162,7 @@ def create_internal_app(resources: Resources) -> Litestar:
     """Return the application for our own agents; bind it to loopback."""
     return _application(
         resources,
-        [InternalController, MetricsController],
+        [InternalController, JobController, MetricsController],
         body_limit=INTERNAL_BODY_LIMIT,
         openapi=None,
     )
@@ -200,6 +207,7 @@ def _application(
         "probes": resources.probes,
         "livekit_hooks": resources.hooks,
         "allowed": resources.allowed,
+        "is_worker": resources.is_worker,
     }
     return Litestar(
         handlers,

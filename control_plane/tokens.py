@@ -23,10 +23,14 @@ class Scope(StrEnum):
     BRIEF = "brief"  # the brief of one attempt, once
     SESSION = "session"  # events and recording of one attempt
     INBOUND = "inbound"  # asking who answers a call of one organization
+    JOB = "job"  # reports on one job, by the worker that took it
 
 
 class Claims(Struct, frozen=True):
-    """What a valid token says; `subject` is an attempt, or an organization for inbound calls."""
+    """What a valid token says.
+
+    `subject` is an attempt, a job, or an organization for inbound calls.
+    """
 
     subject: str
     epoch: int

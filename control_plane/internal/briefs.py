@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.assistants import specs, versions
 from control_plane.db.crypto import Vault
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
-from control_plane.db.models.organization import ProviderKey
-from control_plane.domain.assistant import AssistantSpec, Provider
-from control_plane.domain.brief import CallBrief, ProviderAccess
+from control_plane.domain.brief import CallBrief
 from control_plane.domain.errors import NotFound, StaleEpoch, TokenUsed
 from control_plane.orders import leases
-from control_plane.providers.needed import providers_of
-from control_plane.sealed import unseal
+from control_plane.providers.needed import access_of, providers_of
 from control_plane.tokens import Claims, Scope, TokenSigner
 
 _SLACK = timedelta(hours=1)
@@ -62,25 +58,8 @@ async def build(
         time_zone=order.zones[0] if order.zones else "UTC",
         prompt_variables=order.prompt_variables,
         heartbeat_secs=leases.HEARTBEAT_SECS,
-        providers=await _access(session, vault, order.organization_id, spec),
+        providers=await access_of(session, vault, order.organization_id, providers_of(spec)),
     )
-
-
-async def _access(
-    session: AsyncSession, vault: Vault, organization_id: str, spec: AssistantSpec
-) -> dict[Provider, ProviderAccess]:
-    needed = providers_of(spec)
-    if not needed:
-        return {}
-    rows = await session.scalars(
-        select(ProviderKey).where(
-            ProviderKey.organization_id == organization_id, ProviderKey.name.in_(needed)
-        )
-    )
-    return {
-        Provider(row.name): ProviderAccess(await unseal(session, vault, row.secret_id), row.api_url)
-        for row in rows.all()
-    }
 
 
 async def order_of(session: AsyncSession, attempt: Attempt) -> CallOrder:

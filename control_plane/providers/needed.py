@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control_plane.db.crypto import Vault
 from control_plane.db.models.organization import ProviderKey
 from control_plane.domain.assistant import (
     AssistantSpec,
@@ -13,6 +14,8 @@ from control_plane.domain.assistant import (
     Provider,
     RealtimeModel,
 )
+from control_plane.domain.brief import ProviderAccess
+from control_plane.sealed import unseal
 
 _DEDICATED = {"gpt-4.1": Provider.OPENAI, "ministral-3-8b-instruct": Provider.MISTRAL}
 
@@ -35,6 +38,23 @@ def providers_of(spec: AssistantSpec) -> set[Provider]:
             case RealtimeModel(provider=provider):
                 needed.add(Provider(provider))
     return needed
+
+
+async def access_of(
+    session: AsyncSession, vault: Vault, organization_id: str, needed: set[Provider]
+) -> dict[Provider, ProviderAccess]:
+    """Return the keys, in clear, of those providers that the organization has one for."""
+    if not needed:
+        return {}
+    rows = await session.scalars(
+        select(ProviderKey).where(
+            ProviderKey.organization_id == organization_id, ProviderKey.name.in_(needed)
+        )
+    )
+    return {
+        Provider(row.name): ProviderAccess(await unseal(session, vault, row.secret_id), row.api_url)
+        for row in rows.all()
+    }
 
 
 async def missing_keys(

@@ -142,6 +142,8 @@ async def _make_everything(api: httpx.AsyncClient, app: Litestar) -> dict[str, s
     for path, body in LEDGERS:
         assert (await api.post(path, json=body)).status_code < 300
     ids["entry"] = LISTED
+    test = await api.post(f"/assistant/{ids['assistant_id']}/test")
+    ids["test_id"] = test.json()["test"]["id"]
     # Attempts and deliveries are made by the scheduler; a stranger may know the id of none.
     call = (await api.get(f"/call/{ids['call_id']}")).json()["call"]
     ids |= {"recording_id": call["id"], "attempt_id": call["id"], "delivery_id": call["id"]}

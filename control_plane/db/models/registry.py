@@ -13,9 +13,21 @@ from control_plane.db.models import (
     history,
     ledger,
     organization,
+    probe,
     trunk,
     webhook,
 )
 
-MODULES = (organization, assistant, trunk, campaign, call_order, attempt, history, ledger, webhook)
+MODULES = (
+    organization,
+    assistant,
+    trunk,
+    campaign,
+    call_order,
+    attempt,
+    history,
+    ledger,
+    webhook,
+    probe,
+)
 METADATA: MetaData = Base.metadata

@@ -1,0 +1,126 @@
+"""Jobs of the after-call worker: what it is given, what it reports, and when nobody does one."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import msgspec
+from msgspec import Struct
+
+from control_plane.domain.assistant import AssistantSpec, Provider
+from control_plane.domain.brief import ProviderAccess
+
+PATIENCE = timedelta(seconds=20)
+"""How long a job waits for a worker, when it is new and when its worker has stopped."""
+LEASE = timedelta(seconds=15)
+"""How long a job belongs to a worker after its last sign of life."""
+HEARTBEAT_S = 3.0
+TAKES = 2
+"""A job that stopped this many workers is given to no other."""
+NOT_TAKEN = (
+    "no after-call worker is running: `offhook up` starts one, and so does "
+    "`python -m agent.aftercall`"
+)
+LOST = "the after-call worker stopped before it was done: its log says why"
+
+
+class JobKind(StrEnum):
+    """What the after-call worker is to do."""
+
+    TEST = "assistant_test"  # probe every provider of an assistant
+    PREVIEW = "voice_preview"  # speak one sentence
+
+
+class Part(StrEnum):
+    """What a provider does for an assistant."""
+
+    MODEL = "model"
+    VOICE = "voice"
+    EARS = "ears"
+    REALTIME = "realtime"
+
+
+class ProbeStatus(StrEnum):
+    """Whether there is more to come."""
+
+    RUNNING = "running"
+    DONE = "done"
+
+
+class ProbeResult(Struct, frozen=True, kw_only=True):
+    """How one provider did.
+
+    Attributes:
+        provider: its name as `offhook provider set` has it, else `custom` or `offline`.
+        fallback: it steps in when the one before it fails.
+        took_ms: until its answer was complete.
+        said: what a model answered or a voice spoke; `heard`: what ears understood.
+        error: what went wrong and what to do; null when `ok`.
+    """
+
+    part: Part
+    provider: str
+    ok: bool
+    took_ms: int
+    fallback: bool = False
+    said: str | None = None
+    heard: str | None = None
+    error: str | None = None
+
+
+class Job(Struct, frozen=True, kw_only=True):
+    """A job and all that it needs, secrets in clear.
+
+    Attributes:
+        token: bearer for the reports of this job, by this worker.
+        text: what a preview speaks.
+        providers: keys for the cloud providers that `assistant` names, and no others.
+    """
+
+    id: str
+    kind: JobKind
+    token: str
+    assistant: AssistantSpec
+    text: str | None = None
+    providers: dict[Provider, ProviderAccess] = msgspec.field(default_factory=dict)
+
+
+class TakenJob(Struct, frozen=True):
+    """The answer to a worker that asks for a job; null when there is none."""
+
+    job: Job | None
+
+
+class JobReport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All results so far; also the sign of life that keeps the job.
+
+    Attributes:
+        sound: a WAV file, of a preview.
+    """
+
+    results: tuple[ProbeResult, ...]
+    done: bool = False
+    sound: bytes | None = None
+
+
+def verdict(
+    *,
+    created_at: datetime,
+    takes: int,
+    lease_until: datetime | None,
+    done_at: datetime | None,
+    now: datetime,
+) -> tuple[ProbeStatus, str | None]:
+    """Return a job's status, and for one that ended without a worker's word the reason.
+
+    Args:
+        takes: how many workers have taken it.
+    """
+    if done_at is not None:
+        return ProbeStatus.DONE, None
+    if lease_until is None:
+        late = now - created_at >= PATIENCE
+        return (ProbeStatus.DONE, NOT_TAKEN) if late else (ProbeStatus.RUNNING, None)
+    until = lease_until if takes >= TAKES else lease_until + PATIENCE
+    return (ProbeStatus.DONE, LOST) if now >= until else (ProbeStatus.RUNNING, None)

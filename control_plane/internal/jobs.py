@@ -1,0 +1,125 @@
+"""Jobs for the after-call worker: taken by our own, reported on by who took one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Controller, Request, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec import Struct
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.assistants import specs, versions
+from control_plane.auth import bearer
+from control_plane.db.base import read_clock
+from control_plane.db.crypto import Vault
+from control_plane.db.heartbeats import beat
+from control_plane.db.models.probe import Probe
+from control_plane.domain.assistant import AssistantSpec, Language, Voice
+from control_plane.domain.errors import NotAllowed, NotAuthenticated
+from control_plane.domain.probe import Job, JobReport, TakenJob
+from control_plane.given import GivenDatabase, GivenSigner, GivenVault
+from control_plane.probes import repository
+from control_plane.providers.needed import access_of, providers_of
+from control_plane.tokens import Scope, TokenSigner
+
+SWEEP_S = 1.0
+REPORT_LIMIT = 8 * 1024 * 1024
+_LIFETIME = timedelta(minutes=10)
+
+GivenWorkerCheck = NamedDependency[Callable[[str], bool]]
+
+
+class JobController(Controller):
+    """What the after-call worker asks for."""
+
+    path = "/internal/jobs"
+    tags = ("internal",)
+
+    @post("/take", operation_id="takeJob", summary="Take a job", status_code=200)
+    async def take(
+        self,
+        request: Request[Any, Any, Any],
+        database: GivenDatabase,
+        vault: GivenVault,
+        signer: GivenSigner,
+        is_worker: GivenWorkerCheck,
+        worker: Annotated[str, QueryParameter(max_length=90, description="The worker's name")],
+        wait: Annotated[float, QueryParameter(ge=0, le=4, description="Seconds")] = 0,
+    ) -> TakenJob:
+        """Return the oldest job that waits, or none after `wait` seconds; a sign of life too."""
+        if not is_worker(bearer(request.headers.get("authorization"))):
+            raise NotAuthenticated("this is not a worker's key: LIVEKIT_API_SECRET differs")
+        async with database.transaction() as session:
+            await beat(session, repository.WORKER, worker, now=await read_clock(session))
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + wait
+        while True:
+            heard = database.bell.count
+            async with database.reading() as session:
+                waiting = await repository.is_waiting(session)
+            if waiting:
+                async with database.transaction() as session:
+                    row = await repository.take(session)
+                    if row is not None:
+                        return TakenJob(await _opened(session, vault, signer, row))
+            left = deadline - clock()
+            if left <= 0:
+                return TakenJob(None)
+            await database.bell.wait(since=heard, timeout_s=min(left, SWEEP_S))
+
+    @post(
+        "/{job_id:str}/report",
+        operation_id="reportJob",
+        summary="Report on a job",
+        status_code=204,
+        request_max_body_size=REPORT_LIMIT,
+    )
+    async def report(
+        self,
+        job_id: FromPath[str],
+        data: JSONBody[JobReport],
+        request: Request[Any, Any, Any],
+        database: GivenDatabase,
+        signer: GivenSigner,
+        worker: Annotated[str, QueryParameter(max_length=90, description="The worker's name")],
+    ) -> None:
+        """Store all results so far; a conflict once another worker has the job."""
+        claims = signer.verify(bearer(request.headers.get("authorization")), Scope.JOB)
+        if claims.subject != job_id:
+            raise NotAllowed("this token belongs to another job")
+        async with database.transaction() as session:
+            await beat(session, repository.WORKER, worker, now=await read_clock(session))
+            await repository.report(session, job_id, claims.epoch, data)
+
+
+class Preview(Struct, frozen=True, kw_only=True):
+    """A sentence to speak; no voice is the embedded one."""
+
+    text: str
+    voice: Voice | None
+    language: Language
+
+
+async def _opened(session: AsyncSession, vault: Vault, signer: TokenSigner, row: Probe) -> Job:
+    text = None
+    if row.version_id is not None:
+        version = await versions.get(session, row.version_id)
+        spec = await specs.opened(session, vault, version.stored)
+    else:
+        wanted = msgspec.convert(row.preview, Preview)
+        text = wanted.text
+        spec = AssistantSpec(name="", prompt="", voice=wanted.voice, language=wanted.language)
+    return Job(
+        id=row.id,
+        kind=row.kind,
+        token=signer.issue(Scope.JOB, row.id, epoch=row.takes, ttl=_LIFETIME),
+        assistant=spec,
+        text=text,
+        providers=await access_of(session, vault, row.organization_id, providers_of(spec)),
+    )

@@ -1,0 +1,160 @@
+"""Jobs of the after-call worker as rows: made, taken by one worker at a time, reported on."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, and_, delete, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.db.base import read_clock
+from control_plane.db.engine import wake
+from control_plane.db.heartbeats import alive
+from control_plane.db.models.assistant import Assistant
+from control_plane.db.models.probe import Probe
+from control_plane.domain.errors import NotFound, StaleEpoch
+from control_plane.domain.ids import new_id
+from control_plane.domain.probe import (
+    LEASE,
+    PATIENCE,
+    TAKES,
+    JobKind,
+    JobReport,
+    ProbeStatus,
+    verdict,
+)
+
+WORKER = "aftercall"
+"""The kind of the after-call worker's signs of life."""
+_KEPT = timedelta(days=7)
+
+
+async def test_of(session: AsyncSession, assistant: Assistant) -> Probe:
+    """Return a new test of the assistant as it is now, or the one that is running already."""
+    now = await read_clock(session)
+    running = await session.scalars(
+        select(Probe).where(
+            Probe.organization_id == assistant.organization_id,
+            Probe.assistant_id == assistant.id,
+            Probe.version_id == assistant.version_id,
+            Probe.done_at.is_(None),
+        )
+    )
+    for row in running:
+        if status_of(row, now)[0] is ProbeStatus.RUNNING:
+            return row
+    return await _add(
+        session,
+        assistant.organization_id,
+        JobKind.TEST,
+        now=now,
+        assistant_id=assistant.id,
+        version_id=assistant.version_id,
+    )
+
+
+async def preview_of(session: AsyncSession, organization_id: str, wanted: dict[str, Any]) -> Probe:
+    """Return a new job to speak a sentence; `wanted` is a voice, a language and a text."""
+    now = await read_clock(session)
+    return await _add(session, organization_id, JobKind.PREVIEW, now=now, preview=wanted)
+
+
+async def get(session: AsyncSession, organization_id: str, probe_id: str) -> Probe:
+    """Return a job.
+
+    Raises:
+        NotFound: this organization has none with that id, or it was forgotten after a week.
+    """
+    found: Probe | None = await session.scalar(
+        select(Probe).where(Probe.id == probe_id, Probe.organization_id == organization_id)
+    )
+    if found is None:
+        raise NotFound(f"there is no test with the id {probe_id}; tests are kept for a week")
+    return found
+
+
+def status_of(row: Probe, now: datetime) -> tuple[ProbeStatus, str | None]:
+    """Return the job's status, and why it ended when no worker did it."""
+    return verdict(
+        created_at=row.created_at,
+        takes=row.takes,
+        lease_until=row.lease_until,
+        done_at=row.done_at,
+        now=now,
+    )
+
+
+async def worker_is_there(session: AsyncSession) -> bool:
+    """Return whether an after-call worker has given a sign of life lately."""
+    return await alive(session, WORKER, now=await read_clock(session))
+
+
+async def is_waiting(session: AsyncSession) -> bool:
+    """Return whether there is a job that a worker may take."""
+    now = await read_clock(session)
+    return await session.scalar(select(Probe.id).where(_takeable(now)).limit(1)) is not None
+
+
+async def take(session: AsyncSession) -> Probe | None:
+    """Return the oldest job that waits, for one worker and no other; null when there is none."""
+    now = await read_clock(session)
+    oldest = await session.scalar(
+        select(Probe.id).where(_takeable(now)).order_by(Probe.created_at).limit(1)
+    )
+    if oldest is None:
+        return None
+    taken: Probe | None = await session.scalar(
+        update(Probe)
+        .where(Probe.id == oldest, _takeable(now))
+        .values(takes=Probe.takes + 1, lease_until=now + LEASE)
+        .returning(Probe)
+    )
+    return taken
+
+
+async def report(session: AsyncSession, probe_id: str, takes: int, told: JobReport) -> None:
+    """Store what a worker tells, and keep the job its own.
+
+    Raises:
+        StaleEpoch: the job is done, or another worker has it.
+    """
+    now = await read_clock(session)
+    row = await session.scalar(select(Probe).where(Probe.id == probe_id).with_for_update())
+    if row is None or row.takes != takes or row.done_at is not None:
+        raise StaleEpoch("this job is done, or another worker has it")
+    row.results = msgspec.to_builtins(told.results)
+    row.lease_until = now + LEASE
+    if told.done:
+        row.sound, row.done_at = told.sound, now
+    wake(session)
+
+
+def _takeable(now: datetime) -> ColumnElement[bool]:
+    """The condition that `domain.probe.verdict` leaves a job to a worker, as SQL."""
+    fresh = and_(Probe.lease_until.is_(None), Probe.created_at > now - PATIENCE)
+    left = and_(Probe.takes < TAKES, Probe.lease_until <= now, Probe.lease_until > now - PATIENCE)
+    return and_(Probe.done_at.is_(None), or_(fresh, left))
+
+
+async def _add(
+    session: AsyncSession, organization_id: str, kind: JobKind, *, now: datetime, **more: Any
+) -> Probe:
+    await session.execute(
+        delete(Probe).where(
+            Probe.organization_id == organization_id, Probe.created_at < now - _KEPT
+        )
+    )
+    row = Probe(
+        id=new_id(),
+        organization_id=organization_id,
+        kind=kind,
+        takes=0,
+        results=[],
+        created_at=now,
+        **more,
+    )
+    session.add(row)
+    wake(session)
+    return row

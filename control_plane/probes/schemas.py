@@ -1,0 +1,51 @@
+"""Tests of assistants as clients see them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+from msgspec import Struct
+
+from control_plane.db.models.probe import Probe
+from control_plane.domain.probe import ProbeResult, ProbeStatus
+from control_plane.probes.repository import status_of
+
+
+class AssistantTestView(Struct, frozen=True, kw_only=True):
+    """A test of an assistant: one result per provider, in the order of their steps.
+
+    `ok` once every provider did what it should; `error` says why nobody tested them.
+    """
+
+    id: str
+    assistant_id: str
+    status: ProbeStatus
+    ok: bool
+    results: list[ProbeResult]
+    error: str | None
+    created_at: datetime
+
+
+class AssistantTestEnvelope(Struct, frozen=True):
+    """One test."""
+
+    test: AssistantTestView
+
+
+def test_view(row: Probe, now: datetime) -> AssistantTestEnvelope:
+    """Return the test as it stands."""
+    status, error = status_of(row, now)
+    results = msgspec.convert(row.results, list[ProbeResult])
+    passed = status is ProbeStatus.DONE and error is None and all(each.ok for each in results)
+    return AssistantTestEnvelope(
+        AssistantTestView(
+            id=row.id,
+            assistant_id=row.assistant_id or "",
+            status=status,
+            ok=passed,
+            results=results,
+            error=error,
+            created_at=row.created_at,
+        )
+    )

@@ -1,0 +1,36 @@
+"""Waiting for a job of the after-call worker, for as long as one that asked will."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+from control_plane.db.base import read_clock
+from control_plane.db.engine import Database
+from control_plane.db.models.probe import Probe
+from control_plane.domain.probe import ProbeStatus
+from control_plane.probes import repository
+
+_SWEEP_S = 1.0
+
+
+async def wait_for(
+    database: Database, organization_id: str, probe_id: str, *, limit_s: float
+) -> tuple[Probe, datetime]:
+    """Return the job as it stands once it is done, and the database's time.
+
+    Also when `limit_s` has passed, and at once when no worker has given a sign of life lately:
+    nobody would do it meanwhile.
+    """
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + limit_s
+    while True:
+        heard = database.bell.count
+        async with database.reading() as session:
+            now = await read_clock(session)
+            row = await repository.get(session, organization_id, probe_id)
+            there = await repository.worker_is_there(session)
+        left = deadline - clock()
+        if repository.status_of(row, now)[0] is ProbeStatus.DONE or left <= 0 or not there:
+            return row, now
+        await database.bell.wait(since=heard, timeout_s=min(left, _SWEEP_S))
