@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 import aiohttp
 import msgspec
 from livekit import api, rtc
-from livekit.agents import APIError, AutoSubscribe, JobContext
+from livekit.agents import AutoSubscribe, JobContext
 from livekit.agents.voice.room_io import RoomOptions
 
 from agent.briefing import NobodyThere, get_brief
 from agent.call import Call
 from agent.ending import Verdict, report_end
-from agent.first_sentence import prepare
+from agent.first_sentence import NotPrepared, prepare
 from agent.internal_api import InternalApi, Refused, Unreachable
 from agent.line import LineOut
 from agent.line_in import LineIn
@@ -60,7 +60,7 @@ async def run_call(context: JobContext, engines: Engines, internal_url: str) -> 
     )
     try:
         await _hold(context, brief, engines, reporter, recorder)
-    except (ProviderKeyMissing, APIError) as exc:
+    except (ProviderKeyMissing, NotPrepared) as exc:
         log.warning("a provider failed before the call", why=str(exc))
         verdict = Verdict(EndedBy.SYSTEM, EndReason.PROVIDER_FAILED, str(exc))
         report_end(reporter, verdict, AttemptResult.UNKNOWN)

@@ -9,9 +9,12 @@ from typing import Any
 from livekit import rtc
 from livekit.agents import (
     APIConnectionError,
+    APIError,
     APIStatusError,
     APITimeoutError,
     ErrorEvent,
+    llm,
+    tts,
 )
 
 from process.addresses import AddressRefused
@@ -68,6 +71,13 @@ def describe(error: Any) -> str:
     part = _PARTS.get(getattr(error, "type", ""), "a provider")
     cause = getattr(error, "error", None)
     return f"{part} ({_providers(getattr(error, 'label', ''), cause)}) {reason(cause)}"
+
+
+def blame(part: str, provider: llm.LLM[Any] | tts.TTS[Any], failure: APIError) -> str:
+    """Return the same of a request that was made outside a session, by `part`: `llm_error` …"""
+    # The last of several tries hides behind an error that only counts them.
+    cause = failure.__cause__ if isinstance(failure.__cause__, APIError) else failure
+    return f"{_PARTS[part]} ({_providers(provider.label, cause)}) {reason(cause)}"
 
 
 def reason(cause: BaseException | None) -> str:

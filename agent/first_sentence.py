@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from livekit.agents import llm, tts
+from livekit.agents import APIError, llm, tts
 
 from agent import prompt
+from agent.failures import blame
 from agent.prompt import Texts
 from agent.spoken import Spoken, speak
 from control_plane.domain.assistant import FirstSentenceMode
 from control_plane.domain.brief import CallBrief
 from speech import limits
+
+
+class NotPrepared(Exception):
+    """The model or the voice failed; says which, and how."""
 
 
 async def prepare(
@@ -25,7 +30,7 @@ async def prepare(
     A model that speaks by itself gets what to say, as an instruction.
 
     Raises:
-        livekit.agents.APIError: the model or the voice failed.
+        NotPrepared: the model or the voice failed.
     """
     spec = brief.assistant
     if spec.first_sentence_mode is FirstSentenceMode.NONE:
@@ -38,11 +43,17 @@ async def prepare(
     elif isinstance(model, llm.RealtimeModel):
         return prompt.opening(wanted or None)
     else:
-        text = await _generate(texts, model, wanted or None)
+        try:
+            text = await _generate(texts, model, wanted or None)
+        except APIError as exc:
+            raise NotPrepared(blame("llm_error", model, exc)) from exc
     if not text.strip():
         return None
     assert voice is not None, "only a model that speaks by itself has none"
-    return await speak(text, brief, voice)
+    try:
+        return await speak(text, brief, voice)
+    except APIError as exc:
+        raise NotPrepared(blame("tts_error", voice, exc)) from exc
 
 
 async def _generate(texts: Texts, model: llm.LLM[Any], wanted: str | None) -> str:

@@ -6,7 +6,13 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
-from livekit.agents import AgentSession, APIError, UserTranscriptionTimeoutEvent, tts
+from livekit.agents import (
+    AgentSession,
+    APIError,
+    SpeechCreatedEvent,
+    UserTranscriptionTimeoutEvent,
+    tts,
+)
 from livekit.agents.voice import SpeechHandle
 
 from agent.ending import Ending
@@ -18,6 +24,7 @@ from agent.reporter import Reporter
 from agent.sayings import sayings
 from agent.speaker import Speaker
 from agent.spoken import Spoken, speak
+from control_plane.domain.assistant import RealtimeModel
 from control_plane.domain.brief import CallBrief
 from control_plane.domain.events import EndedBy, EndReason, ItemSaid, Role
 from process.logs import get_logger
@@ -71,6 +78,8 @@ class Rescue:
         FailureWatch(session, on_fatal=self.fail, on_voice_lost=self._on_voice_lost)
         if isinstance(session.tts, tts.FallbackAdapter):
             session.tts.on("tts_availability_changed", self._on_voice_changed)
+        self._wordless = 0
+        session.on("speech_created", self._on_speech)
         session.on("user_transcription_timeout", self._on_unheard)
         session.on("user_input_transcribed", lambda _: self._understood())
 
@@ -122,6 +131,25 @@ class Rescue:
 
     def _no_reply_came(self) -> None:
         self.fail("no reply came in time")
+
+    def _on_speech(self, event: SpeechCreatedEvent) -> None:
+        if isinstance(self._brief.assistant.llm_model, RealtimeModel):
+            event.speech_handle.add_done_callback(self._on_speech_done)
+
+    def _on_speech_done(self, speech: SpeechHandle) -> None:
+        """Ask a realtime model again, once, when no word came of its reply: it tells no error."""
+        if speech.chat_items:
+            self._wordless = 0
+        elif not speech.interrupted and self._is_live and not self._apologising:
+            self._wordless += 1
+            if self._wordless > 1:
+                self.fail(f"the realtime model ({self._model_provider}) gave no answer")
+            else:
+                self._session.generate_reply()
+
+    @property
+    def _model_provider(self) -> str:
+        return getattr(self._brief.assistant.llm_model, "provider", "embedded")
 
     def _on_voice_lost(self, detail: str) -> None:
         """Have half a sentence said again, once: by then the voice may be back."""

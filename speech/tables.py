@@ -47,6 +47,10 @@ _EARS = {
 }
 
 
+_EARS_AMONG_OTHERS = _EARS | {"elevenlabs": elevenlabs.transcriber_by_itself}
+"""A fallback adapter tells its ears that a sentence is over only where all of them want to know."""
+
+
 class OfflineNotLoaded(Exception):
     """The embedded engines are needed and were not loaded; call `speech.prewarm.load_offline`."""
 
@@ -142,7 +146,8 @@ def make_stt(
         if each.provider == "offline":
             loaded = _loaded(engines)
             return OfflineSTT(loaded.ears, loaded.decoding, vad=listening)
-        return _EARS[each.provider](each, providers, language=language.base)
+        table = _EARS_AMONG_OTHERS if fallbacks else _EARS
+        return table[each.provider](each, providers, language=language.base)
 
     first, *others = [made(each) for each in (ears, *fallbacks)]
     if not others:

@@ -12,6 +12,7 @@ from speech.providers.access import Providers, access
 
 API_URL = "https://api.elevenlabs.io/v1"
 SLOWEST, FASTEST = 0.7, 1.2
+_SILENCE_S = 0.35
 _STABILITY, _SIMILARITY = 0.5, 0.75
 """The provider's own defaults; its plugin wants them given as soon as a speed is."""
 
@@ -38,15 +39,31 @@ def voice(chosen: Voice, providers: Providers, *, language: str) -> tts.TTS[Any]
 
 
 def transcriber(ears: Ears, providers: Providers, *, language: str) -> stt.STT[Any]:
-    """Return ElevenLabs' streaming recogniser.
+    """Return ElevenLabs' streaming recogniser; it is told when a sentence is over.
 
     Raises:
         ProviderKeyMissing: ElevenLabs has no key.
     """
+    return _recogniser(ears, providers, language)
+
+
+def transcriber_by_itself(ears: Ears, providers: Providers, *, language: str) -> stt.STT[Any]:
+    """Return the same, finding out by itself when a sentence is over; a little later.
+
+    Raises:
+        ProviderKeyMissing: ElevenLabs has no key.
+    """
+    return _recogniser(
+        ears, providers, language, server_vad={"vad_silence_threshold_secs": _SILENCE_S}
+    )
+
+
+def _recogniser(ears: Ears, providers: Providers, language: str, **how: Any) -> stt.STT[Any]:
     found = access(providers, Provider.ELEVENLABS)
     return elevenlabs.STT(
         model=ears.model or "scribe_v2_realtime",
         language_code=language,
         api_key=found.api_key,
         base_url=found.api_url or API_URL,
+        **how,
     )

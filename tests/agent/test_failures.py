@@ -15,10 +15,11 @@ from livekit.agents import (
     stt,
     tts,
 )
+from livekit.plugins import openai
 
-from agent.failures import FailureWatch, describe
+from agent.failures import FailureWatch, blame, describe
 from process.addresses import AddressRefused
-from speech.careful import EmptyAnswer
+from speech.careful import CarefulLLM, EmptyAnswer
 
 pytestmark = pytest.mark.unit
 
@@ -78,6 +79,13 @@ def test_an_adapter_names_all_that_failed() -> None:
     cause = APIConnectionError("all LLMs failed (['openrouter', 'custom']) after 5.0 seconds")
     said = describe(model_error(cause, label=ADAPTER))
     assert said == "the model (openrouter, custom) could not be reached or broke off"
+
+
+def test_a_request_outside_a_session_names_its_last_try() -> None:
+    counted = APIConnectionError("failed after 2 attempts")
+    counted.__cause__ = APIStatusError(PRIVATE, status_code=500)
+    said = blame("llm_error", CarefulLLM(openai.LLM(model="m", api_key="k"), "mistral"), counted)
+    assert said == "the model (mistral) answered 500"
 
 
 def test_only_what_no_retry_mends_is_told() -> None:

@@ -16,6 +16,7 @@ from livekit.agents import (
     APIConnectOptions,
     APITimeoutError,
     ErrorEvent,
+    SpeechCreatedEvent,
     UserTranscriptionTimeoutEvent,
     tts,
 )
@@ -26,7 +27,7 @@ from agent.reporter import Reporter
 from agent.rescue import Rescue
 from agent.sayings import sayings
 from agent.speaker import Speaker
-from control_plane.domain.assistant import AssistantSpec, Language
+from control_plane.domain.assistant import AssistantSpec, Language, RealtimeModel
 from control_plane.domain.brief import CallBrief, Direction
 from control_plane.domain.events import EndedBy, EndReason, EventBatch, EventReceipt, ItemSaid
 
@@ -77,12 +78,18 @@ class Speech:
         self.chat_items = [SimpleNamespace(type="message", text_content=text)] if text else []
         self.interrupted = False
         self._over = asyncio.Event()
+        self._callbacks: list[Any] = []
 
     def done(self) -> bool:
         return self._over.is_set()
 
     def end(self) -> None:
         self._over.set()
+        for callback in self._callbacks:
+            callback(self)
+
+    def add_done_callback(self, callback: Any) -> None:
+        self._callbacks.append(callback)
 
     async def wait_for_playout(self) -> None:
         await self._over.wait()
@@ -109,12 +116,19 @@ class Session(rtc.EventEmitter[str]):
         self.current_speech, self.agent_state = Speech(text), "speaking"
         return self.current_speech
 
-    def generate_reply(self, *, instructions: str, **_how: Any) -> Speech:
+    def generate_reply(self, *, instructions: str = "", **_how: Any) -> Speech:
         return self.say(instructions)
 
     def interrupt(self, **_how: Any) -> None:
         if self.is_closed:
             raise RuntimeError("the session is closed")
+
+    def reply(self, text: str) -> None:
+        """Have a reply come, and end."""
+        speech = Speech(text)
+        created = SpeechCreatedEvent.model_construct(speech_handle=speech)
+        self.emit("speech_created", created)
+        speech.end()
 
     def lose(self, error: Any) -> None:
         self.emit("error", ErrorEvent(error=error, source=None))
@@ -142,7 +156,7 @@ class Events:
 class Scene:
     """A call that can be rescued, on a line without a room."""
 
-    def __init__(self, voice: Voice | None) -> None:
+    def __init__(self, voice: Voice | None, model: RealtimeModel | None) -> None:
         self.session = opened()
         if voice is not None:
             self.session.tts = voice
@@ -162,7 +176,7 @@ class Scene:
             participant_identity="p",
             to_phone_number="+12025550100",
             from_phone_number="+12025550101",
-            assistant=AssistantSpec(name="Ann", prompt="Be kind."),
+            assistant=AssistantSpec(name="Ann", prompt="Be kind.", llm_model=model),
         )
         self.rescue = Rescue(
             brief,
@@ -197,8 +211,10 @@ async def scenes() -> AsyncIterator[list[Scene]]:
         await scene.aclose()
 
 
-async def scene_with(scenes: list[Scene], voice: Voice | None) -> Scene:
-    scenes.append(Scene(voice))
+async def scene_with(
+    scenes: list[Scene], voice: Voice | None, model: RealtimeModel | None = None
+) -> Scene:
+    scenes.append(Scene(voice, model))
     await asyncio.sleep(0)  # its watch begins
     return scenes[-1]
 
@@ -279,6 +295,19 @@ async def test_a_voice_that_said_nothing_is_not_waited_for(scenes: list[Scene]) 
     scene.session.lose(voice_lost())
     assert (await scene.verdict()).reason is EndReason.PROVIDER_FAILED
     assert scene.session.said.empty()
+
+
+async def test_a_realtime_model_is_asked_again_for_a_reply_without_words(
+    scenes: list[Scene],
+) -> None:
+    scene = await scene_with(scenes, Voice(), RealtimeModel("openai", "gpt-realtime"))
+    for text in ("", "We open at nine.", ""):
+        scene.session.reply(text)
+    assert scene.session.said.qsize() == 2
+    assert not scene.ending.done
+    scene.session.reply("")
+    said = (await scene.verdict()).detail
+    assert said == "the realtime model (openai) gave no answer"
 
 
 async def test_ears_that_hear_nothing_are_asked_twice_and_then_given_up(
