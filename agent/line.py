@@ -109,6 +109,8 @@ class LineOut(io.AudioOutput):
 
     def aside(self, frames: Iterable[rtc.AudioFrame]) -> None:
         """Say something that is no part of the session's speech, as soon as nothing else is."""
+        if self._is_over:
+            return
         segment = _Segment()
         for data in _at_said_rate(frames):
             self._waiting.extend((segment, frame) for frame in _split(data))

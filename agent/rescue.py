@@ -121,6 +121,7 @@ class Rescue:
 
     async def _apologise(self, detail: str) -> None:
         """Say the apology past the session: what failed may have closed it."""
+        self._patience.be_ready()  # no filler comes after it
         with suppress(RuntimeError):
             self._speaker.interrupt()
         if self._apology is not None and self._is_live:
@@ -184,7 +185,8 @@ class Rescue:
         self._again = self._speaker.say(text)
 
     def _on_unheard(self, event: UserTranscriptionTimeoutEvent) -> None:
-        if event.speech_duration < WORTH_WORDS_S or self._ending.done:
+        over = self._apologising or self._ending.done
+        if event.speech_duration < WORTH_WORDS_S or over:
             return
         self._unheard += 1
         if self._unheard > ASKED_AT_MOST:
