@@ -58,6 +58,7 @@ def parts(home: Installation, livekit: LiveKitServer) -> list[Part]:
             start_limit_s=120.0,
         ),
         Part("scheduler", _module("scheduler"), None, wave=2),
+        Part("aftercall", _module("agent.aftercall"), None, wave=2),
     ]
 
 

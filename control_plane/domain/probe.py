@@ -13,8 +13,11 @@ from control_plane.domain.brief import ProviderAccess
 
 PATIENCE = timedelta(seconds=20)
 """How long a job waits for a worker, when it is new and when its worker has stopped."""
-LEASE = timedelta(seconds=15)
-"""How long a job belongs to a worker after its last sign of life."""
+LEASE = timedelta(seconds=20)
+"""How long a job belongs to a worker after its last sign of life.
+
+Longer than a worker on a busy machine takes to load every plugin, with its first job.
+"""
 HEARTBEAT_S = 3.0
 TAKES = 2
 """A job that stopped this many workers is given to no other."""

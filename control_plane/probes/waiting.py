@@ -19,8 +19,8 @@ async def wait_for(
 ) -> tuple[Probe, datetime]:
     """Return the job as it stands once it is done, and the database's time.
 
-    Also when `limit_s` has passed, and at once when no worker has given a sign of life lately:
-    nobody would do it meanwhile.
+    Also when `limit_s` has passed, and at once when nobody has the job and no worker has given a
+    sign of life lately: nobody would do it meanwhile.
     """
     clock = asyncio.get_running_loop().time
     deadline = clock() + limit_s
@@ -29,8 +29,8 @@ async def wait_for(
         async with database.reading() as session:
             now = await read_clock(session)
             row = await repository.get(session, organization_id, probe_id)
-            there = await repository.worker_is_there(session)
+            in_vain = row.takes == 0 and not await repository.worker_is_there(session)
         left = deadline - clock()
-        if repository.status_of(row, now)[0] is ProbeStatus.DONE or left <= 0 or not there:
+        if repository.status_of(row, now)[0] is ProbeStatus.DONE or left <= 0 or in_vain:
             return row, now
         await database.bell.wait(since=heard, timeout_s=min(left, _SWEEP_S))

@@ -39,7 +39,7 @@ def test_the_schema_would_notice_a_mistake() -> None:
 
 
 def test_every_part_is_there() -> None:
-    ours = {"control-plane", "scheduler", "agent"}
+    ours = {"control-plane", "scheduler", "agent", "aftercall"}
     assert set(COMPOSE["services"]) == ours | {"livekit", "sip", "redis", "postgres"}
     assert COMPOSE["services"]["livekit"]["image"].endswith(f":v{livekit_server.VERSION}")
 
@@ -63,9 +63,9 @@ def test_the_internal_listener_and_the_stores_are_not_published() -> None:
 
 def test_processes_start_as_modules_and_the_image_holds_them() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
-    for name in ("control-plane", "scheduler", "agent"):
+    for name in ("control-plane", "scheduler", "agent", "aftercall"):
         command = COMPOSE["services"][name]["command"]
         assert command[:2] == ["python", "-m"]
-        package = command[2]
-        assert (ROOT / package / "__main__.py").is_file()
-        assert f"COPY {package} {package}" in dockerfile
+        module = command[2].split(".")
+        assert ROOT.joinpath(*module, "__main__.py").is_file()
+        assert f"COPY {module[0]} {module[0]}" in dockerfile

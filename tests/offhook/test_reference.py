@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from typer.main import get_command
 
+from agent.aftercall.settings import AfterCallSettings
 from agent.settings import AgentSettings
 from control_plane.assistants.schemas import AssistantFields
 from control_plane.domain.assistant import Provider
@@ -33,6 +34,7 @@ pytestmark = pytest.mark.unit
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "reference"
 STRUCTS = (
+    AfterCallSettings,
     AgentSettings,
     ApiSettings,
     CarrierSettings,

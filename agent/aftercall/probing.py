@@ -1,0 +1,217 @@
+"""Jobs done by the real plugins: each provider of an assistant is asked once, as a call asks it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+from livekit import rtc
+from livekit.agents.utils import http_context
+
+from agent.aftercall import asking
+from agent.aftercall.remedies import Subject, remedy
+from agent.sayings import sayings
+from control_plane.domain.assistant import (
+    CustomModel,
+    DedicatedModel,
+    Ears,
+    Language,
+    LlmModel,
+    OpenRouterModel,
+    RealtimeModel,
+    Voice,
+)
+from control_plane.domain.probe import Job, JobKind, Part, ProbeResult
+from process.addresses import Allowed
+from process.logs import get_logger
+from speech.prewarm import OfflineEngines
+from speech.providers.openai import serves
+from speech.tables import make_llm, make_stt, make_tts
+
+log = get_logger(__name__)
+
+Tell = Callable[[list[ProbeResult]], None]
+Load = Callable[[], Awaitable[OfflineEngines]]
+LIMITS_S = {Part.MODEL: 10.0, Part.VOICE: 10.0, Part.EARS: 15.0, Part.REALTIME: 15.0}
+_MOST_SAID = 300
+
+
+async def carry_out(job: Job, tell: Tell, *, engines: Load, allowed: Allowed) -> bytes | None:
+    """Do `job`, telling all results so far with each; returns the WAV of a preview that worked."""
+    async with http_context.open():
+        probes = Probes(job, tell, engines=engines, allowed=allowed)
+        if job.kind is JobKind.PREVIEW:
+            sound = await probes.voice(0, job.assistant.voice, job.text or "")
+            return sound.to_wav_bytes() if sound is not None else None
+        await probes.everything()
+    return None
+
+
+class Probes:
+    """The questions to the providers of one assistant, and their results."""
+
+    def __init__(self, job: Job, tell: Tell, *, engines: Load, allowed: Allowed) -> None:
+        self._spec = job.assistant
+        self._keys = job.providers
+        self._tell = tell
+        self._engines = engines
+        self._allowed = allowed
+        self._results: dict[tuple[Part, int], ProbeResult] = {}
+        self._secrets = tuple(_secrets(job))
+
+    async def everything(self) -> None:
+        """Ask models and voices at the same time, then have the ears hear what a voice said."""
+        spec = self._spec
+        itself = isinstance(spec.llm_model, RealtimeModel)
+        models = [
+            self.model(index, each)
+            for index, each in enumerate((spec.llm_model, *spec.llm_fallbacks))
+        ]
+        voices: tuple[Voice | None, ...] = (spec.voice, *spec.voice_fallbacks)
+        if itself and spec.voice is None:
+            voices = ()  # it has one of its own
+        sentence = sentence_in(spec.language)
+        speaking = [self.voice(index, each, sentence) for index, each in enumerate(voices)]
+        _, sounds = await asyncio.gather(asyncio.gather(*models), asyncio.gather(*speaking))
+        if not itself:
+            sound = next(filter(None, sounds), None)
+            ears = enumerate((spec.ears, *spec.ears_fallbacks))
+            await asyncio.gather(*[self.ears(index, each, sound) for index, each in ears])
+
+    async def model(self, index: int, chosen: LlmModel | None) -> None:
+        """Have a model answer."""
+
+        async def ask() -> dict[str, str]:
+            made: Any = make_llm(
+                chosen,
+                self._keys,
+                language=self._spec.language,
+                engines=await self._engines() if chosen is None else None,
+                allowed=self._allowed,
+            )
+            try:
+                if isinstance(chosen, RealtimeModel):
+                    return {"said": await asking.greet(made)}
+                return {"said": await asking.answer(made)}
+            finally:
+                await made.aclose()
+
+        part = Part.REALTIME if isinstance(chosen, RealtimeModel) else Part.MODEL
+        provider = _provider(chosen)
+        await self._try(part, index, provider, _name(chosen), ask)
+
+    async def voice(self, index: int, chosen: Voice | None, text: str) -> rtc.AudioFrame | None:
+        """Have a voice speak; returns what it said."""
+        spoken: list[rtc.AudioFrame] = []
+
+        async def ask() -> dict[str, str]:
+            made = make_tts(
+                chosen,
+                self._keys,
+                language=self._spec.language,
+                engines=await self._engines() if chosen is None else None,
+            )
+            try:
+                spoken.append(await asking.speak(made, text))
+            finally:
+                await made.aclose()
+            return {"said": text}
+
+        provider = chosen.provider if chosen is not None else "offline"
+        await self._try(Part.VOICE, index, provider, chosen.id if chosen else "", ask)
+        return spoken[0] if spoken else None
+
+    async def ears(self, index: int, chosen: Ears, sound: rtc.AudioFrame | None) -> None:
+        """Have ears hear `sound`, or the embedded voice where no other spoke."""
+
+        async def ask() -> dict[str, str]:
+            offline = chosen.provider == "offline"
+            engines = await self._engines() if offline or sound is None else None
+            made = make_stt(chosen, self._keys, language=self._spec.language, engines=engines)
+            try:
+                given = sound
+                if given is None:
+                    own = make_tts(None, {}, engines=engines)
+                    given = await asking.speak(own, sentence_in(Language.EN_US))
+                return {"heard": await asking.listen(made, given)}
+            finally:
+                await made.aclose()
+
+        await self._try(Part.EARS, index, chosen.provider, chosen.model or "", ask)
+
+    async def _try(
+        self,
+        part: Part,
+        index: int,
+        provider: str,
+        name: str,
+        ask: Callable[[], Awaitable[dict[str, str]]],
+    ) -> None:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        facts: dict[str, str] = {}
+        error = None
+        try:
+            if provider == "offline":
+                await self._engines()
+                began = clock()  # loading is none of the provider's time
+            async with asyncio.timeout(LIMITS_S[part]):
+                facts = await ask()
+        except Exception as exc:  # noqa: BLE001 - whatever a plugin raises is its result
+            error = remedy(exc, Subject(part, provider, name, LIMITS_S[part], self._secrets))
+            # Not the exception: what it says may repeat a key.
+            log.info("a provider was found wanting", provider=provider, part=part, why=error)
+        self._results[part, index] = ProbeResult(
+            part=part,
+            provider=provider,
+            fallback=index > 0,
+            ok=error is None,
+            took_ms=round((clock() - began) * 1_000),
+            error=error,
+            **{key: value[:_MOST_SAID] for key, value in facts.items()},
+        )
+        order = list(LIMITS_S)
+        ranked = sorted(self._results, key=lambda each: (order.index(each[0]), each[1]))
+        self._tell([self._results[each] for each in ranked])
+
+
+def sentence_in(language: Language) -> str:
+    """Return one sentence that voices speak and ears hear."""
+    return sayings(language).fillers[0]
+
+
+def _provider(model: LlmModel | None) -> str:
+    match model:
+        case None:
+            return "offline"
+        case DedicatedModel():
+            return serves(model).value
+        case OpenRouterModel():
+            return "openrouter"
+        case CustomModel():
+            return "custom"
+        case RealtimeModel():
+            return model.provider
+
+
+def _name(model: LlmModel | None) -> str:
+    match model:
+        case None:
+            return ""
+        case DedicatedModel():
+            return model.name
+        case OpenRouterModel():
+            return model.openrouter_model_id
+        case CustomModel():
+            return model.model_name
+        case RealtimeModel():
+            return model.realtime_model_id
+
+
+def _secrets(job: Job) -> Iterator[str]:
+    for access in job.providers.values():
+        yield access.api_key
+    for model in (job.assistant.llm_model, *job.assistant.llm_fallbacks):
+        if isinstance(model, CustomModel):
+            yield model.api_key

@@ -1,0 +1,72 @@
+"""`POST /assistant/{id}/test` on a whole Offhook: the after-call worker does it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.providers.behaviour import Behaviour
+from tests.providers.script import Rule
+from tests.providers.servers import KEY, ProviderServers
+from tests.system.platform import Platform
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+
+
+def outcome_of(platform: Platform, **fields: Any) -> dict[str, Any]:
+    """Return the finished test of a new assistant."""
+    body = {"name": "A", "prompt": "Be kind.", **fields}
+    assistant = platform.api.post("/assistant", body)["assistant"]
+    test: dict[str, Any] = platform.api.post(f"/assistant/{assistant['id']}/test?wait=12")["test"]
+    if test["status"] == "running":  # the first one of all loads the plugins
+        test = platform.api.post(f"/assistant/{assistant['id']}/test?wait=12")["test"]
+    assert test["status"] == "done", test
+    return test
+
+
+@pytest.fixture(autouse=True)
+def _as_usual(providers: ProviderServers) -> None:
+    providers.controls.reset()
+
+
+def test_every_provider_of_an_assistant(platform: Platform, providers: ProviderServers) -> None:
+    providers.controls.rules(Rule(say="This is the clinic."))
+    custom = {"type": "custom", "api_url": providers.custom_url, "model_name": "m", "api_key": KEY}
+    test = outcome_of(
+        platform,
+        llm_model={"type": "dedicated-instance", "name": "gpt-4.1"},
+        llm_fallbacks=[custom],
+        voice={"provider": "elevenlabs", "id": "v"},
+        ears={"provider": "cartesia"},
+    )
+    assert (test["ok"], test["error"]) == (True, None), test
+    told = [(each["part"], each["provider"], each["said"]) for each in test["results"]]
+    assert told[:2] == [
+        ("model", "openai", "This is the clinic."),
+        ("model", "custom", "This is the clinic."),
+    ]
+    assert "moment" in test["results"][-1]["heard"].lower()
+
+
+def test_what_a_provider_refuses_is_told_with_the_remedy(
+    platform: Platform, providers: ProviderServers
+) -> None:
+    providers.controls.behave("cartesia.tts", Behaviour(status=401))
+    test = outcome_of(platform, voice={"provider": "cartesia", "id": "v"})
+    assert test["ok"] is False
+    (voice,) = [each for each in test["results"] if each["part"] == "voice"]
+    assert "`offhook provider set cartesia`" in voice["error"]
+
+
+@pytest.mark.parametrize(
+    ("provider", "model"), [("google", "gemini-2.5-flash-native-audio-preview-12-2025"),
+                            ("openai", "gpt-realtime")]
+)  # fmt: skip
+def test_models_that_speak_by_themselves(
+    platform: Platform, providers: ProviderServers, provider: str, model: str
+) -> None:
+    providers.controls.rules(Rule(say="Good morning."))
+    chosen = {"type": "realtime", "provider": provider, "realtime_model_id": model}
+    (result,) = outcome_of(platform, llm_model=chosen)["results"]
+    assert (result["ok"], result["said"]) == (True, "Good morning."), result
