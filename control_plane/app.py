@@ -50,6 +50,7 @@ from control_plane.settings import Settings
 from control_plane.tokens import TokenSigner
 from control_plane.trunks.controller import TrunkController
 from control_plane.trunks.numbers import NumberController
+from control_plane.voices.controller import VoiceController
 from control_plane.webhooks.controller import WebhookController
 from control_plane.webhooks.deliveries import DeliveryController
 from process.addresses import Allowed
@@ -122,6 +123,7 @@ def create_public_app(resources: Resources) -> Litestar:
         TrunkController,
         NumberController,
         ProviderController,
+        VoiceController,
         KeyController,
         OrganizationController,
         AuditController,

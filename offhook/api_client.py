@@ -11,6 +11,8 @@ import httpx
 
 from offhook.installation import Installation
 
+LONG_S = 40.0
+
 
 class ApiProblem(Exception):
     """The API refused a request; the message says which field and what to do."""
@@ -38,6 +40,10 @@ class ApiClient:
     def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """Return the decoded answer."""
         return self._send("POST", path, json=body if body is not None else {})
+
+    def post_for_bytes(self, path: str, body: dict[str, Any]) -> bytes:
+        """Return the answer as it is; it may take longer than others."""
+        return self._answer("POST", path, json=body, timeout=LONG_S).content
 
     def put(self, path: str, body: dict[str, Any]) -> Any:
         """Return the decoded answer."""
@@ -79,6 +85,10 @@ class ApiClient:
             raise ApiProblem(f"the API stopped answering: {type(exc).__name__}") from exc
 
     def _send(self, method: str, path: str, **how: Any) -> Any:
+        answer = self._answer(method, path, **how)
+        return answer.json() if answer.content else None
+
+    def _answer(self, method: str, path: str, **how: Any) -> httpx.Response:
         try:
             answer = self._http.request(method, path, **how)
         except httpx.TransportError as exc:
@@ -87,7 +97,7 @@ class ApiClient:
             ) from exc
         if answer.is_error:
             raise ApiProblem(explain(answer))
-        return answer.json() if answer.content else None
+        return answer
 
 
 def connect(home: Installation) -> ApiClient:

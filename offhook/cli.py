@@ -22,6 +22,7 @@ from offhook.first_call import ONE_TRY, place, recording_path, with_recording
 from offhook.installation import Installation
 from offhook.ports import PortRefused
 from offhook.up import up as run_up
+from offhook.voices import voices_app
 from offhook.webhooks import webhooks_app
 
 DOWN_LIMIT_S = 60.0
@@ -35,6 +36,7 @@ app = typer.Typer(
 livekit_app = typer.Typer(help="The livekit-server in use.", no_args_is_help=True)
 app.add_typer(livekit_app, name="livekit")
 app.add_typer(webhooks_app, name="webhooks")
+app.add_typer(voices_app, name="voices")
 admin.register(app)
 app.command()(allow)
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 import msgspec
 from msgspec import Struct
 
-from control_plane.domain.assistant import AssistantSpec, Provider
+from control_plane.domain.assistant import AssistantSpec, Language, Provider, Voice
 from control_plane.domain.brief import ProviderAccess
 
 PATIENCE = timedelta(seconds=20)
@@ -70,6 +70,14 @@ class ProbeResult(Struct, frozen=True, kw_only=True):
     said: str | None = None
     heard: str | None = None
     error: str | None = None
+
+
+class Preview(Struct, frozen=True, kw_only=True):
+    """A sentence to speak; no voice is the embedded one."""
+
+    text: str
+    voice: Voice | None
+    language: Language
 
 
 class Job(Struct, frozen=True, kw_only=True):

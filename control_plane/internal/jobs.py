@@ -11,7 +11,6 @@ import msgspec
 from litestar import Controller, Request, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
-from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.assistants import specs, versions
@@ -20,9 +19,9 @@ from control_plane.db.base import read_clock
 from control_plane.db.crypto import Vault
 from control_plane.db.heartbeats import beat
 from control_plane.db.models.probe import Probe
-from control_plane.domain.assistant import AssistantSpec, Language, Voice
+from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.errors import NotAllowed, NotAuthenticated
-from control_plane.domain.probe import Job, JobReport, TakenJob
+from control_plane.domain.probe import Job, JobReport, Preview, TakenJob
 from control_plane.given import GivenDatabase, GivenSigner, GivenVault
 from control_plane.probes import repository
 from control_plane.providers.needed import access_of, providers_of
@@ -96,14 +95,6 @@ class JobController(Controller):
         async with database.transaction() as session:
             await beat(session, repository.WORKER, worker, now=await read_clock(session))
             await repository.report(session, job_id, claims.epoch, data)
-
-
-class Preview(Struct, frozen=True, kw_only=True):
-    """A sentence to speak; no voice is the embedded one."""
-
-    text: str
-    voice: Voice | None
-    language: Language
 
 
 async def _opened(session: AsyncSession, vault: Vault, signer: TokenSigner, row: Probe) -> Job:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import wave
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,3 +75,26 @@ def test_models_that_speak_by_themselves(
     chosen = {"type": "realtime", "provider": provider, "realtime_model_id": model}
     (result,) = outcome_of(platform, llm_model=chosen)["results"]
     assert (result["ok"], result["said"]) == (True, "Good morning."), result
+
+
+def offhook(platform: Platform, *words: str) -> subprocess.CompletedProcess[str]:
+    """Return what the command line says to this Offhook."""
+    env = {**os.environ, **platform.home.environment()}
+    command = [sys.executable, "-m", "offhook", *words]
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=90, check=False)
+
+
+def test_voices_are_listed_and_heard_by_the_command_line(platform: Platform, folder: Path) -> None:
+    listed = offhook(platform, "voices", "--provider", "cartesia")
+    assert listed.returncode == 0, listed.stderr
+    assert "Katie" in listed.stdout
+    for provider in ("cartesia", "offline"):
+        out = folder / f"{provider}.wav"
+        how = ("--provider", provider, "--text", "Good morning.", "--out", str(out))
+        heard = offhook(platform, "voices", "preview", "some-voice", *how)
+        assert heard.returncode == 0, heard.stderr
+        with wave.open(str(out)) as file:
+            assert file.getnframes() / file.getframerate() > 0.5
+    wrong = offhook(platform, "voices", "--provider", "nobody")
+    assert wrong.returncode == 1
+    assert "cartesia, elevenlabs, offline" in wrong.stdout + wrong.stderr

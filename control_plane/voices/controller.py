@@ -1,0 +1,129 @@
+"""Voices: listed by their providers, and previewed by the after-call worker."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from litestar import Controller, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody, QueryParameter
+from msgspec import Meta, Struct
+from sqlalchemy import delete
+
+from control_plane.db.models.probe import Probe
+from control_plane.domain.assistant import Language, Provider, Voice
+from control_plane.domain.errors import BadInput, Conflict
+from control_plane.domain.probe import NOT_TAKEN, Preview, ProbeResult, ProbeStatus
+from control_plane.given import GivenDatabase, GivenPrincipal, GivenVault
+from control_plane.probes import repository
+from control_plane.probes.waiting import wait_for
+from control_plane.providers.needed import access_of
+from control_plane.voices.catalogue import EMBEDDED, VoiceView, spoken_in, voices_of
+from process.addresses import Allowed
+
+AUDIO = "audio/wav"
+PREVIEW_LIMIT_S = 25.0
+_PROVIDERS = (Provider.CARTESIA, Provider.ELEVENLABS)
+
+GivenAllowed = NamedDependency[Allowed]
+
+
+class VoiceList(Struct, frozen=True):
+    """Voices."""
+
+    voices: list[VoiceView]
+
+
+class PreviewAsk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A sentence and who speaks it; no voice is the embedded one, which speaks English only."""
+
+    text: Annotated[str, Meta(min_length=1, max_length=500)]
+    voice: Voice | None = None
+    language: Language = Language.EN_US
+
+
+class VoiceController(Controller):
+    """What assistants can speak with."""
+
+    path = "/voices"
+    tags = ("voices",)
+    opt = {"scope": "admin"}  # noqa: RUF012 - Litestar's own protocol
+
+    @get(operation_id="listVoices", summary="List voices")
+    async def list_all(
+        self,
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        vault: GivenVault,
+        allowed: GivenAllowed,
+        provider: Annotated[
+            str | None,
+            QueryParameter(
+                max_length=50,
+                description="`cartesia`, `elevenlabs` or `offline`; without it, all with a key",
+            ),
+        ] = None,
+        language: Annotated[
+            str | None, QueryParameter(max_length=20, description="Such as `de` or `de-DE`")
+        ] = None,
+    ) -> VoiceList:
+        """List the voices of the providers, asked now with the organization's keys."""
+        known = [*_PROVIDERS, EMBEDDED.provider]
+        if provider is not None and provider not in known:
+            raise BadInput(
+                f"there is no provider {provider!r} of voices; known are {', '.join(known)}",
+                field="provider",
+            )
+        wanted = {each for each in _PROVIDERS if provider in (None, each.value)}
+        async with database.reading() as session:
+            keys = await access_of(session, vault, principal.organization_id, wanted)
+        found = [EMBEDDED] if provider in (None, "offline") else []
+        for each in sorted(wanted):
+            if each in keys:
+                found += await voices_of(each, keys[each], allowed)
+            elif provider is not None:
+                raise _no_key(provider, field="provider")
+        return VoiceList(found if language is None else list(spoken_in(found, language)))
+
+    @post(
+        "/preview",
+        operation_id="previewVoice",
+        summary="Hear a voice",
+        status_code=200,
+        media_type=AUDIO,
+    )
+    async def preview(
+        self,
+        data: JSONBody[PreviewAsk],
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        vault: GivenVault,
+    ) -> Response[bytes]:
+        """Return the sentence as a WAV file; a conflict says why the voice did not speak."""
+        if data.voice is None and data.language.base != "en":
+            raise Conflict("the embedded voice speaks English only: name a voice", field="voice")
+        owner = principal.organization_id
+        wanted = Preview(text=data.text, voice=data.voice, language=data.language)
+        async with database.transaction() as session:
+            if data.voice is not None:
+                needed = {Provider(data.voice.provider)}
+                if not await access_of(session, vault, owner, needed):
+                    raise _no_key(data.voice.provider, field="voice.provider")
+            made = await repository.preview_of(session, owner, msgspec.to_builtins(wanted))
+        row, now = await wait_for(database, owner, made.id, limit_s=PREVIEW_LIMIT_S)
+        async with database.transaction() as session:
+            await session.execute(delete(Probe).where(Probe.id == row.id))
+        if row.sound is None:
+            status, error = repository.status_of(row, now)
+            results = msgspec.convert(row.results, list[ProbeResult])
+            told = results[0].error if results else None
+            late = f"not done within {PREVIEW_LIMIT_S:g} s: try again" if row.takes else NOT_TAKEN
+            why = (told or error or "no sound came") if status is ProbeStatus.DONE else late
+            who = f"{data.voice.provider} " if data.voice is not None and told else ""
+            raise Conflict(f"{who}{why}", field="voice")
+        return Response(row.sound, media_type=AUDIO)
+
+
+def _no_key(provider: str, *, field: str) -> Conflict:
+    return Conflict(f"no key for {provider}: run `offhook provider set {provider}`", field=field)
