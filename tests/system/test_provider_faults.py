@@ -38,9 +38,6 @@ OTHER = "Sunday is our busiest day of the whole week."
 HEARD = 0.85
 """Calls at the same time on a busy machine: sentences come a little warped."""
 MOST_SILENCE_S = 3.0
-FIRST_SOUND_S = 2.5
-"""From the caller's last word: half a second to know that it was the last, then 1.5 s at most;
-the rest is for a busy machine."""
 BYE_S = 5.0
 ONCE, LASTS = 1, None
 _callees = itertools.count(500)
@@ -64,7 +61,8 @@ class Row(Struct, frozen=True, kw_only=True):
         heard: the phrases that must be heard; `unheard`: those that must not.
         detail: parts of what the attempt says of its failure; none: the caller hangs up content.
         said: what the transcript must hold of the agent's own sentences.
-        questions: how often the caller asks.
+        questions: how often the caller asks; `patience_s`: when they hang up on an answer that
+            does not end.
     """
 
     assistant: Mapping[str, Any]
@@ -75,6 +73,7 @@ class Row(Struct, frozen=True, kw_only=True):
     detail: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
     questions: int = 1
+    patience_s: float | None = None
 
 
 def fault(kind: Fault, **more: Any) -> Behaviour:
@@ -121,8 +120,11 @@ GROUPS: dict[str, dict[str, Row]] = {
             heard=(FILLER, LONGER, SORRY),
         ),
         "fallbacks in order": Row(
-            assistant={"llm_model": ROUTED, "llm_fallbacks": [CUSTOM]},
-            faults={"openrouter.chat": (fault(Fault.HANG), LASTS)},
+            assistant={"llm_model": ROUTED, "llm_fallbacks": [MISTRAL, CUSTOM]},
+            faults={
+                "openrouter.chat": (fault(Fault.HANG), LASTS),
+                "mistral.chat": (fault(Fault.HANG), LASTS),
+            },
             said=(FILLER,),
             heard=(FILLER, ANSWER),
             unheard=(SORRY,),
@@ -146,22 +148,18 @@ GROUPS: dict[str, dict[str, Row]] = {
             detail=("model", "openrouter", "broke off"),
             **LOST,
         ),
-        "empty, then a fallback": Row(
-            assistant={"llm_model": CUSTOM, "llm_fallbacks": [OPENAI]},
-            faults={"custom.chat": (fault(Fault.EMPTY), LASTS)},
-            **SAVED,
-        ),
     },
     "models that say too much": {
         "endless": Row(
             assistant={"llm_model": OPENAI},
             faults={"openai.chat": (fault(Fault.ENDLESS, gap_ms=5), LASTS)},
+            patience_s=8,
             unheard=(SORRY,),
         ),
         "1 MB": Row(
             assistant={"llm_model": MISTRAL},
             faults={"mistral.chat": (fault(Fault.HUGE), ONCE)},
-            questions=2,
+            patience_s=8,
             **SAVED,
         ),
         "stalls in the middle": Row(
@@ -203,7 +201,11 @@ GROUPS: dict[str, dict[str, Row]] = {
             faults={"openai.realtime": (fault(Fault.DISCONNECT), ONCE)},
             **SAVED,
         ),
-        "healthy": Row(assistant={"llm_model": CUSTOM}, **SAVED),
+        "empty, then a fallback": Row(
+            assistant={"llm_model": CUSTOM, "llm_fallbacks": [ROUTED]},
+            faults={"custom.chat": (fault(Fault.EMPTY), LASTS)},
+            **SAVED,
+        ),
     },
     "voices that come back": {
         "stall once": Row(
@@ -421,7 +423,10 @@ class Faulty:
         ask: list[dict[str, Any]] = [{"listen": 0.6}, {"say": question}]
         for _ in range(self._row.questions - 1):
             ask += [{"listen": 2.9}, {"say": question}]
-        ask += [{"stay": 30}] if self._row.detail else [{"listen": 2.9}, {"hangup": True}]
+        if self._row.patience_s is not None:
+            ask += [{"stay": self._row.patience_s}, {"hangup": True}]
+        else:
+            ask += [{"stay": 30}] if self._row.detail else [{"listen": 2.9}, {"hangup": True}]
         with phone(self._folder, ask) as far_end:
             assistant = {
                 "name": self._folder.name,
@@ -518,15 +523,14 @@ class Faulty:
             for e in self._events
             if e["event"] == "state" and e["state"].startswith("DISCON")
         )
-        wrongs, quiet_from, first = [], asked, True
+        wrongs, quiet_from = [], asked
         for who, start, end in sounds:
             if end <= asked:
                 continue
             gap = start - quiet_from
-            most = FIRST_SOUND_S if first else MOST_SILENCE_S
-            if who == "agent" and gap > most:
+            if who == "agent" and gap > MOST_SILENCE_S:
                 wrongs.append(f"{gap:.1f} s of silence at {quiet_from:.1f} s")
-            quiet_from, first = max(quiet_from, end), False
+            quiet_from = max(quiet_from, end)
         if self._row.detail and over - quiet_from > BYE_S:
             wrongs.append(f"{over - quiet_from:.1f} s from the apology to the end")
         return wrongs
