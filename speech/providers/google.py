@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from google.genai.types import HttpOptions
 from livekit.agents import NOT_GIVEN, APIConnectOptions, llm
 from livekit.plugins import google
