@@ -197,10 +197,12 @@ class _Batch:
 
     async def _ask(self, order: CallOrder) -> _Start | None:
         """Return what is to be written for an order that may go; else it is told to wait."""
-        now, way = self._now, None
-        fact = _fact(await self._keeper.ask(order), now)
+        now = self._now
+        fact, way = await self._judge(order)
+        hopeless = isinstance(fact, Forbidden) or (fact is None and way is None)
+        if hopeless and self._keeper.look_again(order):
+            fact, way = await self._judge(order)
         if fact is None:
-            way = (await self._keeper.house(order.organization_id)).route(order.from_phone_number)
             if way is not None and way.trunk.id != order.trunk_id:
                 order.trunk_id, order.due_at = way.trunk.id, now  # it goes on in that trunk's lane
                 wake(self._session)
@@ -215,6 +217,12 @@ class _Batch:
         recorded = version.spec.recording_enabled
         attempt = _row(order, way, now, ordinal=ordinal, recorded=recorded)
         return _Start(order, attempt, await self._obstacle(order, way, version))
+
+    async def _judge(self, order: CallOrder) -> tuple[Forbidden | HeldBack | None, Route | None]:
+        """Return what keeps the order from going, and the way that it would take."""
+        fact = _fact(await self._keeper.ask(order), self._now)
+        house = await self._keeper.house(order.organization_id)
+        return fact, house.route(order.from_phone_number)
 
     async def _is_stopped_there(self, way: Route, order: CallOrder) -> bool:
         stopped = self._stops.get(way.trunk.id)

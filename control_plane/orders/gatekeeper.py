@@ -81,6 +81,13 @@ class Gatekeeper:
         """Return what the organization calls with."""
         return await self._houses.get(self._session, organization_id, self._now)
 
+    def look_again(self, order: CallOrder) -> bool:
+        """Have the house read again if it is older than the order; return whether it was.
+
+        What was added a moment before the order, such as its number, is not in an older one.
+        """
+        return self._houses.drop(order.organization_id, read_before=order.created_at)
+
     async def question(self, order: CallOrder) -> Question:
         """Return all that the gate looks at for `order`, which `prepare` has seen."""
         recipient = recipient_of(order)

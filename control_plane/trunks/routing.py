@@ -80,11 +80,17 @@ class Houses:
                 self._kept.clear()
             kept = now, await load_house(session, organization_id)
             for row in (kept[1].organization, *kept[1].trunks, *kept[1].numbers):
-                session.expunge(
-                    row
-                )  # kept longer than the transaction, whose rollback empties rows
+                session.expunge(row)  # it outlives the transaction, whose rollback empties rows
             self._kept[organization_id] = kept
         return kept[1]
+
+    def drop(self, organization_id: str, *, read_before: datetime) -> bool:
+        """Have the organization read again if it was last read before then; return whether."""
+        kept = self._kept.get(organization_id)
+        if kept is None or kept[0] > read_before:
+            return False
+        del self._kept[organization_id]
+        return True
 
 
 async def load_house(session: AsyncSession, organization_id: str) -> House:

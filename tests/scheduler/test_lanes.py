@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.ledger import DoNotCall, KeyUsage
 from control_plane.db.models.organization import Organization
 from control_plane.db.models.trunk import Trunk, TrunkPace
-from control_plane.domain.brief import DispatchMetadata
+from control_plane.domain.brief import Direction, DispatchMetadata
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.events import AttemptResult, CallEnded, EndedBy
 from control_plane.domain.ids import new_id
@@ -443,3 +443,40 @@ async def test_a_room_that_a_late_dial_made_anew_is_closed_again(desk: Desk) -> 
     await canceller.end_cancelled()
     assert desk.journal.count("room closed") == 2
     assert (await now(desk, order)).status is OrderStatus.CANCELLED
+
+
+async def test_what_was_added_a_moment_before_an_order_counts(desk: Desk) -> None:
+    await place(desk)
+    await go(desk)  # what the organization calls with has been read
+    added, at = "+12025550188", await clock(desk)
+    async with desk.database.transaction() as session:
+        session.add(
+            Trunk(
+                id=new_id(),
+                organization_id=desk.owner,
+                direction=Direction.OUTBOUND,
+                name="another",
+                address="127.0.0.1:5091",
+                transport="udp",
+                numbers=[added],
+                allowed_addresses=[],
+                sip_trunk_id="ST_2",
+                calls_per_second=1_000.0,
+                max_concurrent_calls=100,
+                created_at=at,
+                updated_at=at,
+            )
+        )
+        owner = await session.get_one(Organization, desk.owner)
+        owner.allowed_countries = ["US", "GB"]
+    from_it = await place(desk, from_phone_number=added)
+    abroad = await place(desk, "+442079460018")
+    await go(desk)
+    assert [request.sip_trunk_id for request in desk.sip.dialled] == ["ST_1", "ST_2", "ST_1"]
+    for order in (from_it, abroad):
+        assert (await now(desk, order)).status is not OrderStatus.ERRORED
+
+
+async def clock(desk: Desk) -> datetime:
+    async with desk.database.reading() as session:
+        return await read_clock(session)
