@@ -136,6 +136,7 @@ async def _hold(
         await _finish_recording(recorder, reporter)
         await call.rescue.aclose()
         await session.aclose()
+        await parts.aclose()
 
 
 async def _join(context: JobContext, brief: CallBrief, line_in: LineIn, line_out: LineOut) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from livekit.agents import NOT_GIVEN, AgentSession, inference, llm, stt, tts, vad
@@ -11,12 +12,16 @@ from agent.turn_taking import turn_handling
 from control_plane.domain.assistant import Language, TurnTaking
 from control_plane.domain.brief import CallBrief
 from process.addresses import Allowed
+from process.logs import get_logger
 from speech import limits
 from speech.prewarm import OfflineEngines
 from speech.tables import PUBLIC_ONLY, make_llm, make_stt, make_tts
 
+log = get_logger(__name__)
+
 SILENCE_S = 0.25
 """Silence after which voice activity detection says that speech has ended."""
+CLOSE_LIMIT_S = 2.0
 UNHEARD_S = 4.0
 """After speech whose words have not come by then, the agent asks to hear it again."""
 
@@ -40,6 +45,17 @@ class Parts(Struct, frozen=True):
     llm: llm.LLM[Any] | llm.RealtimeModel
     tts: tts.TTS[Any] | None
     stt: stt.STT[Any] | None
+
+    async def aclose(self) -> None:
+        """Close every connection to a provider; what fails in it is nobody's loss any more."""
+        parts = {self.llm, self.tts, self.stt, self.voice_aside} - {None}
+        closing = [asyncio.ensure_future(part.aclose()) for part in parts if part is not None]
+        _, late = await asyncio.wait(closing, timeout=CLOSE_LIMIT_S)
+        for each in late:
+            each.cancel()
+        for problem in await asyncio.gather(*closing, return_exceptions=True):
+            if problem is not None:
+                log.info("a provider was not closed in order", why=type(problem).__name__)
 
 
 def load_vad() -> vad.VAD:

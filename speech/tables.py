@@ -23,6 +23,7 @@ from control_plane.domain.assistant import (
     Voice,
 )
 from process.addresses import Allowed
+from speech import fallbacks as fallbacks_of
 from speech import limits
 from speech.careful import CarefulLLM
 from speech.offline.llm import OfflineLLM
@@ -89,7 +90,7 @@ def make_llm(
     if len(made) == 1:
         return made[0]
     several = limits.LLM_WITH_FALLBACK
-    return llm.FallbackAdapter(
+    return fallbacks_of.Models(
         made, attempt_timeout=several.timeout, retry_interval=several.retry_interval
     )
 
@@ -118,7 +119,7 @@ def make_tts(
         _VOICES[each.provider](each, providers, language=language.base)
         for each in (voice, *fallbacks)
     ]
-    return made[0] if len(made) == 1 else tts.FallbackAdapter(made, max_retry_per_tts=0)
+    return made[0] if len(made) == 1 else fallbacks_of.Voices(made, max_retry_per_tts=0)
 
 
 def make_stt(
@@ -152,7 +153,7 @@ def make_stt(
     first, *others = [made(each) for each in (ears, *fallbacks)]
     if not others:
         return first
-    return stt.FallbackAdapter(
+    return fallbacks_of.Ears(
         [first, *others],
         vad=listening,
         attempt_timeout=limits.STT.timeout,
