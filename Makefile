@@ -26,7 +26,7 @@ first-call: venv-run  ## Start, place the first call, judge it, stop
 	@$(PY) -m offhook up --once
 
 test: venv-dev livekit  ## Run the whole suite
-	@$(PY) -m pytest $(PYTEST_ARGS)
+	@$(PY) -m tests.suite $(PYTEST_ARGS)
 
 simulate: venv-dev  ## Simulate the order book: make simulate RUNS=1000000 [SEED=0] [MUTANT=no_fence]
 	@$(PY) -m tests.simulator --runs $(RUNS) --seed $(SEED) --workers $(WORKERS) $(if $(MUTANT),--mutant $(MUTANT))

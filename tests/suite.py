@@ -1,0 +1,54 @@
+"""The whole suite: `python -m tests.suite`; with arguments, pytest with these.
+
+The faults wait more than they work, and are judged by what the far end saw, however late. So they
+run beside the tests that need no quiet machine; what is heard comes after both, alone.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+
+PYTEST = [sys.executable, "-m", "pytest"]
+NOTHING_CHOSEN = 5  # pytest's exit status for that
+FAULTS_LIMIT_S = 1_500.0
+
+
+def main() -> int:
+    """Run everything and return the exit status."""
+    if sys.argv[1:]:
+        return subprocess.run([*PYTEST, *sys.argv[1:]], check=False).returncode
+    began = time.monotonic()
+    with tempfile.TemporaryFile("w+") as told:
+        beside = [*PYTEST, "-p", "no:cacheprovider", "-m", "faults"]
+        with subprocess.Popen(beside, stdout=told, stderr=subprocess.STDOUT) as faults:
+            _tell("The faults run beside the tests below; their report follows.")
+            quiet = _run("not system and not faults")
+            try:
+                faults.wait(FAULTS_LIMIT_S)
+            except subprocess.TimeoutExpired:
+                faults.terminate()
+            told.seek(0)
+            _tell(told.read())
+    heard = _run("system")
+    statuses = {"faults": faults.returncode, "alone": heard, "side by side": quiet}
+    failed = [name for name, status in statuses.items() if status]
+    took = round(time.monotonic() - began)
+    _tell(f"The suite took {took} s: {', '.join(failed) + ' failed' if failed else 'all passed'}")
+    return 1 if failed else 0
+
+
+def _run(marked: str) -> int:
+    status = subprocess.run([*PYTEST, "-m", marked], check=False).returncode
+    return 0 if status == NOTHING_CHOSEN else status
+
+
+def _tell(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
