@@ -136,6 +136,11 @@ class LineOut(io.AudioOutput):
         return self._words_until
 
     @property
+    def is_thinking_aloud(self) -> bool:
+        """Whether a sound plays that ends with the next word."""
+        return self._mixer.ends_with_words
+
+    @property
     def is_paused(self) -> bool:
         """Whether the session has paused its words."""
         return not self._may_play

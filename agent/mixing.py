@@ -55,6 +55,11 @@ class Mixer:
         """Whether anything plays."""
         return bool(self._loops)
 
+    @property
+    def ends_with_words(self) -> bool:
+        """Whether anything plays that words end."""
+        return any(not loop.under_words for loop in self._loops)
+
     def add(self, loop: Loop) -> None:
         """Play `loop` from its start."""
         loop.rewind()

@@ -18,6 +18,8 @@ from agent.spoken import Spoken
 
 FIRST_S = 1.2
 """Silence before the first filler; it takes a fifth of a second more to be heard."""
+FIRST_BESIDE_SOUND_S = 5.0
+"""The same while the thinking sound tells the caller that somebody is at work."""
 NEXT_S = 2.4
 GIVE_UP_S = 9.0
 """A reply later than this does not come: a provider would have failed for good by then."""
@@ -50,6 +52,8 @@ class Mouth(Protocol):
     def silent_since(self) -> float: ...
     @property
     def is_paused(self) -> bool: ...
+    @property
+    def is_thinking_aloud(self) -> bool: ...
     def aside(self, frames: Iterable[rtc.AudioFrame]) -> None:
         """Say something that is no part of the session's speech."""
 
@@ -113,11 +117,16 @@ class Patience:
         elif late_s > (GIVE_UP_WITH_TOOLS_S if self._had_tools else GIVE_UP_S):
             self._owed_since = now
             self._on_given_up()
-        elif self._fillers and quiet_s >= (NEXT_S if self._said else FIRST_S):
+        elif self._fillers and quiet_s >= self._patience_s():
             filler = self._fillers[min(self._said, len(self._fillers) - 1)]
             self._said += 1
             self._line.aside(filler.frames)
             self._on_said(filler.text)
+
+    def _patience_s(self) -> float:
+        if self._said:
+            return NEXT_S
+        return FIRST_BESIDE_SOUND_S if self._line.is_thinking_aloud else FIRST_S
 
     def _owes(self) -> bool:
         """Return whether a reply is on its way while the person waits for it."""

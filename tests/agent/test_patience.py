@@ -15,7 +15,7 @@ from livekit.agents import (
 from livekit.agents.llm import FunctionCall
 from livekit.agents.voice.events import ToolCallStarted
 
-from agent.patience import FIRST_S, GIVE_UP_S, GIVE_UP_WITH_TOOLS_S, Patience
+from agent.patience import FIRST_BESIDE_SOUND_S, FIRST_S, GIVE_UP_S, GIVE_UP_WITH_TOOLS_S, Patience
 from agent.spoken import Spoken
 
 pytestmark = pytest.mark.unit
@@ -57,6 +57,7 @@ class Mouth:
         self._call = call
         self.words_until = self.silent_since = 0.0
         self.is_paused = False
+        self.is_thinking_aloud = False
 
     def aside(self, _frames: Iterable[rtc.AudioFrame]) -> None:
         self.silent_since = self._call.now + FILLER_S
@@ -103,6 +104,15 @@ def test_a_late_reply_is_filled_before_it_is_missed(call: Call) -> None:
     assert call.said[0][0] <= 1.5
     assert max(call.silences()) < 3.0
     assert call.given_up == []
+
+
+def test_who_thinks_aloud_is_given_longer(call: Call) -> None:
+    call.talk.current_speech = Reply()
+    call.mouth.is_thinking_aloud = True
+    call.wait(FIRST_BESIDE_SOUND_S - 0.2)
+    assert call.said == []
+    call.wait(0.5)
+    assert [text for _, text in call.said] == ["One."]
 
 
 def test_a_reply_in_time_is_not_filled(call: Call) -> None:
