@@ -472,7 +472,12 @@ async def test_what_was_added_a_moment_before_an_order_counts(desk: Desk) -> Non
     from_it = await place(desk, from_phone_number=added)
     abroad = await place(desk, "+442079460018")
     await go(desk)
-    assert [request.sip_trunk_id for request in desk.sip.dialled] == ["ST_1", "ST_2", "ST_1"]
+    dials = sorted((each.sip_trunk_id, each.to_number) for each in desk.sip.dialled)
+    assert dials == [
+        ("ST_1", factories.NUMBER),
+        ("ST_1", "+442079460018"),
+        ("ST_2", factories.NUMBER),
+    ]
     for order in (from_it, abroad):
         assert (await now(desk, order)).status is not OrderStatus.ERRORED
 
