@@ -7,40 +7,26 @@ from typing import Any
 from livekit.agents import llm, stt, tts
 
 
-class Models(llm.FallbackAdapter):
+class _Whole:
+    """Before an adapter among the bases: keeps its members, to close them with it."""
+
+    def __init__(self, members: list[Any], **options: Any) -> None:
+        super().__init__(members, **options)  # type: ignore[call-arg]
+        self._members = members
+
+    async def aclose(self) -> None:
+        await super().aclose()  # type: ignore[misc]
+        for member in self._members:
+            await member.aclose()
+
+
+class SeveralModels(_Whole, llm.FallbackAdapter):
     """Models that step in for each other."""
 
-    def __init__(self, models: list[llm.LLM[Any]], **options: Any) -> None:
-        super().__init__(models, **options)
-        self._members = models
 
-    async def aclose(self) -> None:
-        await super().aclose()
-        for member in self._members:
-            await member.aclose()
-
-
-class Voices(tts.FallbackAdapter):
+class SeveralVoices(_Whole, tts.FallbackAdapter):
     """Voices that step in for each other."""
 
-    def __init__(self, voices: list[tts.TTS[Any]], **options: Any) -> None:
-        super().__init__(voices, **options)
-        self._members = voices
 
-    async def aclose(self) -> None:
-        await super().aclose()
-        for member in self._members:
-            await member.aclose()
-
-
-class Ears(stt.FallbackAdapter):
+class SeveralEars(_Whole, stt.FallbackAdapter):
     """Recognisers that step in for each other."""
-
-    def __init__(self, ears: list[stt.STT[Any]], **options: Any) -> None:
-        super().__init__(ears, **options)
-        self._members = ears
-
-    async def aclose(self) -> None:
-        await super().aclose()
-        for member in self._members:
-            await member.aclose()

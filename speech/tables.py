@@ -21,11 +21,12 @@ from control_plane.domain.assistant import (
     RealtimeModel,
     TextModel,
     Voice,
+    provider_of,
 )
 from process.addresses import Allowed
-from speech import fallbacks as fallbacks_of
 from speech import limits
 from speech.careful import CarefulLLM
+from speech.fallbacks import SeveralEars, SeveralModels, SeveralVoices
 from speech.offline.llm import OfflineLLM
 from speech.offline.stt import OfflineSTT
 from speech.offline.tts import OfflineTTS
@@ -46,8 +47,6 @@ _EARS = {
     "cartesia": cartesia.transcriber,
     "elevenlabs": elevenlabs.transcriber,
 }
-
-
 _EARS_AMONG_OTHERS = _EARS | {"elevenlabs": elevenlabs.transcriber_by_itself}
 """A fallback adapter tells its ears that a sentence is over only where all of them want to know."""
 
@@ -84,13 +83,13 @@ def make_llm(
             model, providers, language=language.base, conn_options=limits.REALTIME
         )
     made: list[llm.LLM[Any]] = [
-        CarefulLLM(_MODELS[type(each)](each, providers, allowed), _provider_of(each))
+        CarefulLLM(_MODELS[type(each)](each, providers, allowed), provider_name(each))
         for each in (model, *fallbacks)
     ]
     if len(made) == 1:
         return made[0]
     several = limits.LLM_WITH_FALLBACK
-    return fallbacks_of.Models(
+    return SeveralModels(
         made, attempt_timeout=several.timeout, retry_interval=several.retry_interval
     )
 
@@ -119,7 +118,7 @@ def make_tts(
         _VOICES[each.provider](each, providers, language=language.base)
         for each in (voice, *fallbacks)
     ]
-    return made[0] if len(made) == 1 else fallbacks_of.Voices(made, max_retry_per_tts=0)
+    return made[0] if len(made) == 1 else SeveralVoices(made, max_retry_per_tts=0)
 
 
 def make_stt(
@@ -153,7 +152,7 @@ def make_stt(
     first, *others = [made(each) for each in (ears, *fallbacks)]
     if not others:
         return first
-    return fallbacks_of.Ears(
+    return SeveralEars(
         [first, *others],
         vad=listening,
         attempt_timeout=limits.STT.timeout,
@@ -162,10 +161,12 @@ def make_stt(
     )
 
 
-def _provider_of(model: TextModel) -> str:
-    if isinstance(model, DedicatedModel):
-        return openai.serves(model).value
-    return "openrouter" if isinstance(model, OpenRouterModel) else "custom"
+def provider_name(model: LlmModel | None) -> str:
+    """Return how errors and results name who serves the model."""
+    if model is None:
+        return "offline"
+    provider = provider_of(model)
+    return "custom" if provider is None else provider.value
 
 
 def _loaded(engines: OfflineEngines | None) -> OfflineEngines:

@@ -26,8 +26,7 @@ from control_plane.domain.probe import Job, JobKind, Part, ProbeResult
 from process.addresses import Allowed
 from process.logs import get_logger
 from speech.prewarm import OfflineEngines
-from speech.providers.openai import serves
-from speech.tables import make_llm, make_stt, make_tts
+from speech.tables import make_llm, make_stt, make_tts, provider_name
 
 log = get_logger(__name__)
 
@@ -98,8 +97,7 @@ class Probes:
                 await made.aclose()
 
         part = Part.REALTIME if isinstance(chosen, RealtimeModel) else Part.MODEL
-        provider = _provider(chosen)
-        await self._try(part, index, provider, _name(chosen), ask)
+        await self._try(part, index, provider_name(chosen), _name(chosen), ask)
 
     async def voice(self, index: int, chosen: Voice | None, text: str) -> rtc.AudioFrame | None:
         """Have a voice speak; returns what it said."""
@@ -179,20 +177,6 @@ class Probes:
 def sentence_in(language: Language) -> str:
     """Return one sentence that voices speak and ears hear."""
     return sayings(language).fillers[0]
-
-
-def _provider(model: LlmModel | None) -> str:
-    match model:
-        case None:
-            return "offline"
-        case DedicatedModel():
-            return serves(model).value
-        case OpenRouterModel():
-            return "openrouter"
-        case CustomModel():
-            return "custom"
-        case RealtimeModel():
-            return model.provider
 
 
 def _name(model: LlmModel | None) -> str:

@@ -122,6 +122,21 @@ class RealtimeModel(
 
 TextModel = DedicatedModel | OpenRouterModel | CustomModel
 LlmModel = TextModel | RealtimeModel
+DEDICATED = {"gpt-4.1": Provider.OPENAI, "ministral-3-8b-instruct": Provider.MISTRAL}
+"""Who serves the models that are named alone."""
+
+
+def provider_of(model: LlmModel) -> Provider | None:
+    """Return whose key the model needs; None: it brings its own."""
+    match model:
+        case DedicatedModel(name=name):
+            return DEDICATED[name]
+        case OpenRouterModel():
+            return Provider.OPENROUTER
+        case RealtimeModel(provider=provider):
+            return Provider(provider)
+        case CustomModel():
+            return None
 
 
 class Voice(Struct, frozen=True, forbid_unknown_fields=True):

@@ -51,13 +51,12 @@ def _check_models(spec: AssistantSpec, within: str) -> None:
             "leave llm_fallbacks empty, or give an llm_model of another type",
             field=f"{within}llm_fallbacks",
         )
-    for name, first in (("llm", spec.llm_model), ("voice", spec.voice)):
-        if first is None and getattr(spec, f"{name}_fallbacks"):
-            main = "llm_model" if name == "llm" else name
+    for main, others in (("llm_model", "llm_fallbacks"), ("voice", "voice_fallbacks")):
+        if getattr(spec, main) is None and getattr(spec, others):
             raise BadInput(
-                f"{name}_fallbacks step in for {main}, which is the embedded one and does not "
-                f"fail: give {main}, or leave {name}_fallbacks empty",
-                field=f"{within}{name}_fallbacks",
+                f"{others} step in for {main}, which is the embedded one and does not "
+                f"fail: give {main}, or leave {others} empty",
+                field=f"{within}{others}",
             )
     _check_language(spec, within)
 

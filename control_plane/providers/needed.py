@@ -9,15 +9,12 @@ from control_plane.db.crypto import Vault
 from control_plane.db.models.organization import ProviderKey
 from control_plane.domain.assistant import (
     AssistantSpec,
-    DedicatedModel,
-    OpenRouterModel,
     Provider,
     RealtimeModel,
+    provider_of,
 )
 from control_plane.domain.brief import ProviderAccess
 from control_plane.sealed import unseal
-
-_DEDICATED = {"gpt-4.1": Provider.OPENAI, "ministral-3-8b-instruct": Provider.MISTRAL}
 
 
 def providers_of(spec: AssistantSpec) -> set[Provider]:
@@ -30,13 +27,8 @@ def providers_of(spec: AssistantSpec) -> set[Provider]:
         if ears.provider != "offline" and not isinstance(spec.llm_model, RealtimeModel):
             needed.add(Provider(ears.provider))
     for model in (spec.llm_model, *spec.llm_fallbacks):
-        match model:
-            case DedicatedModel(name=name):
-                needed.add(_DEDICATED[name])
-            case OpenRouterModel():
-                needed.add(Provider.OPENROUTER)
-            case RealtimeModel(provider=provider):
-                needed.add(Provider(provider))
+        if model is not None and (provider := provider_of(model)) is not None:
+            needed.add(provider)
     return needed
 
 

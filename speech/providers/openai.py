@@ -12,6 +12,7 @@ from openai import AsyncClient
 from openai.types.realtime import AudioTranscription
 
 from control_plane.domain.assistant import (
+    DEDICATED,
     CustomModel,
     DedicatedModel,
     Ears,
@@ -39,18 +40,13 @@ _MISTRAL_NAME = {"ministral-3-8b-instruct": "ministral-8b-2512"}
 """What Mistral calls the models that assistants name."""
 
 
-def serves(model: DedicatedModel) -> Provider:
-    """Return who serves the named model."""
-    return Provider.MISTRAL if model.name in _MISTRAL_NAME else Provider.OPENAI
-
-
 def dedicated(model: DedicatedModel, providers: Providers, _allowed: Allowed) -> llm.LLM[Any]:
     """Return the named model, at OpenAI or at Mistral.
 
     Raises:
         ProviderKeyMissing: the provider that serves it has no key.
     """
-    found = access(providers, serves(model))
+    found = access(providers, DEDICATED[model.name])
     if model.name in _MISTRAL_NAME:
         url, name = found.api_url or MISTRAL_URL, _MISTRAL_NAME[model.name]
     else:
