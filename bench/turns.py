@@ -24,7 +24,7 @@ import numpy as np
 from livekit import api
 from livekit.protocol import sip as proto
 
-from bench.calls import row
+from bench.calls import event, reply_delays_ms, row
 from bench.peers.stock_agent import GREETING, NAME
 from bench.rows import ROOT, percentile
 from speech.offline.voice import Speaker
@@ -101,7 +101,7 @@ class Bench:
                 self._prepare(Rule(say=ANSWER), heard=[QUESTION] * TURNS)
                 self._stubs.controls.behave("openai.chat", model)
                 self._stubs.controls.behave("cartesia.tts", voice)
-                found[arm] += delays_ms(self._call(arm, script))
+                found[arm] += reply_delays_ms(self._call(arm, script))
         goal = 0.6 if id_ == "B1" else 0.7
         return compared(id_, f"end of speech → first sound, {what}", found, goal=goal)
 
@@ -227,21 +227,9 @@ async def dial_stock(platform: Platform, port: int) -> None:
         await gateway.aclose()
 
 
-def delays_ms(far_end: FarEnd) -> list[float]:
-    """Return, for each thing said, how long the reply took to begin."""
-    delays, ended = [], None
-    for seen in far_end.events:
-        if seen["event"] == "said":
-            ended = seen["ended"]
-        elif seen["event"] == "speech" and seen["what"] == "begins" and ended is not None:
-            delays.append((seen["t"] - ended) * 1000)
-            ended = None
-    return delays
-
-
 def stops_ms(far_end: FarEnd, stop: str) -> list[float]:
     """Return, for each interruption, how long the agent went on; not those it had ended before."""
-    start = next(e["t"] for e in far_end.events if e["event"] == "connected")
+    start = event(far_end, "connected")["t"]
     heard = far_end.heard()
     step = RATE // 50  # samples in 20 ms
     frames = np.abs(heard[: len(heard) // step * step].reshape(-1, step)).max(axis=1) > QUIET

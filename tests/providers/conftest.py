@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 from livekit import rtc
@@ -37,3 +39,15 @@ def hear(sound: Sound) -> Hear:
         return await sound.hear(samples_of(bytes(frame.data), frame.sample_rate))
 
     return heard
+
+
+def next_event(session: Any, name: str) -> asyncio.Future[Any]:
+    """Return a future of the next event of this name."""
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def happened(event: Any) -> None:
+        if not future.done():
+            future.set_result(event)
+
+    session.once(name, happened)
+    return future

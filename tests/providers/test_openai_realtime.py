@@ -14,7 +14,7 @@ from livekit.plugins import openai
 from openai.types.realtime.realtime_audio_input_turn_detection import ServerVad
 
 from tests.providers.behaviour import Behaviour, Fault
-from tests.providers.conftest import Hear
+from tests.providers.conftest import Hear, next_event
 from tests.providers.script import Rule, ToolCall
 from tests.providers.servers import KEY, ProviderServers
 from tests.providers.sound import Sound
@@ -62,18 +62,6 @@ async def message_of(created: llm.GenerationCreatedEvent) -> Heard:
             text = "".join([piece async for piece in message.text_stream])
             return Heard(text, [frame async for frame in message.audio_stream])
     raise AssertionError("the model said nothing")
-
-
-def next_event(session: Any, name: str) -> asyncio.Future[Any]:
-    """Return a future of the next event of this name."""
-    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-
-    def happened(event: Any) -> None:
-        if not future.done():
-            future.set_result(event)
-
-    session.once(name, happened)
-    return future
 
 
 async def push(session: Any, sound: Sound, text: str) -> None:

@@ -109,8 +109,7 @@ def render(speaker: Speaker, folder: Path, text: str, *, trimmed: bool = False) 
     pcm = np.frombuffer(b"".join(speaker.stream(text)), dtype=np.int16).astype(np.float64)
     thirds = pcm[: len(pcm) // 3 * 3].reshape(-1, 3).mean(axis=1).astype(np.int16)
     if trimmed:
-        loud = np.flatnonzero(np.abs(thirds) > 0.02 * np.abs(thirds).max())
-        thirds = thirds[loud[0] : loud[-1] + 1]
+        thirds = without_silence(thirds)
     path = folder / f"{abs(hash(text))}{'-trimmed' * trimmed}.wav"
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
@@ -118,3 +117,9 @@ def render(speaker: Speaker, folder: Path, text: str, *, trimmed: bool = False) 
         file.setframerate(RATE)
         file.writeframes(thirds.tobytes())
     return str(path)
+
+
+def without_silence(samples: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return `samples` from the first sound to the last."""
+    loud = np.flatnonzero(np.abs(samples) > 0.02 * np.abs(samples).max())
+    return samples[loud[0] : loud[-1] + 1]

@@ -21,7 +21,7 @@ from tests.ears.phrase_bank import PhraseBank, utterances
 from tests.providers.behaviour import Behaviour, Fault
 from tests.providers.script import Rule
 from tests.providers.servers import KEY, ProviderServers
-from tests.system.far_end import RATE, FarEnd, phone, render
+from tests.system.far_end import RATE, FarEnd, phone, render, without_silence
 from tests.system.platform import Platform
 from tests.system.test_conversation import number_at
 
@@ -324,8 +324,7 @@ class Ear:
 
 def _seconds_of(speaker: Speaker, phrase: str) -> list[npt.NDArray[np.float64]]:
     pcm = np.frombuffer(b"".join(speaker.stream(phrase)), np.int16).astype(np.float64)
-    loud = np.flatnonzero(np.abs(pcm) > 0.02 * np.abs(pcm).max())
-    pcm = pcm[loud[0] : loud[-1] + 1]
+    pcm = without_silence(pcm)
     return np.array_split(pcm, max(1, round(pcm.size / SAMPLE_RATE)))
 
 
