@@ -89,7 +89,7 @@ async def _hold(
     line_in = LineIn(recorder.heard)
     line_out = LineOut(recorder.said, recorder.cut)
     session.input.audio, session.output.audio = line_in, line_out
-    sounds = Sounds(brief.assistant, line_out)
+    sounds = Sounds(spec, line_out)
     first, *_ = await asyncio.gather(
         prepare(brief, texts, parts.llm, parts.tts),
         _join(context, brief, line_in, line_out),
@@ -123,7 +123,7 @@ async def _hold(
         reporter.report(AgentReady)
         call.rescue.prepare()
         if await call.wait_answered():
-            if brief.assistant.recording_enabled:
+            if spec.recording_enabled:
                 recorder.start()
             sounds.begin(session)
             await call.converse(persona)

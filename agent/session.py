@@ -48,7 +48,7 @@ class Parts(Struct, frozen=True):
 
     async def aclose(self) -> None:
         """Close every connection to a provider; what fails in it is nobody's loss any more."""
-        parts = {self.llm, self.tts, self.stt, self.voice_aside} - {None}
+        parts = {self.llm, self.tts, self.stt, self.voice_aside}  # one may play two of them
         closing = [asyncio.ensure_future(part.aclose()) for part in parts if part is not None]
         _, late = await asyncio.wait(closing, timeout=CLOSE_LIMIT_S)
         for each in late:

@@ -202,12 +202,12 @@ class _Batch:
         hopeless = isinstance(fact, Forbidden) or (fact is None and way is None)
         if hopeless and self._keeper.look_again(order):
             fact, way = await self._judge(order)
-        if fact is None:
-            if way is not None and way.trunk.id != order.trunk_id:
+        if fact is None and way is not None:
+            if way.trunk.id != order.trunk_id:
                 order.trunk_id, order.due_at = way.trunk.id, now  # it goes on in that trunk's lane
                 wake(self._session)
                 return None
-            if way is not None and await self._is_stopped_there(way, order):
+            if await self._is_stopped_there(way, order):
                 fact = HeldBack(at=now, until=None, rule=Rule.DESTINATION_STOPPED)
         if fact is not None:
             await lifecycle.apply(self._session, order, None, fact)
