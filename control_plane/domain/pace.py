@@ -9,6 +9,9 @@ from datetime import datetime, timedelta
 _MARGIN = 1.02
 """INVITEs leave a little further apart than allowed, so that jitter breaks no carrier's limit."""
 
+_CATCH_UP = timedelta(seconds=0.25)
+"""How much of the pace that went unused while orders waited is made good."""
+
 _AHEAD_SECS = 2.0
 """Agents are made ready for the INVITEs of this long, so that none waits for its agent."""
 
@@ -21,8 +24,11 @@ OPEN_FOR = timedelta(seconds=30)
 def reserve(
     free_at: datetime | None, now: datetime, *, calls_per_second: float
 ) -> tuple[datetime, datetime]:
-    """Return the instant of the next INVITE, and the one after which another may follow."""
-    instant = now if free_at is None else max(free_at, now)
+    """Return the instant of the next INVITE, and the one after which another may follow.
+
+    The instant may lie a little in the past: a pause of ours costs the trunk none of its pace.
+    """
+    instant = now if free_at is None else max(free_at, now - _CATCH_UP)
     return instant, instant + timedelta(seconds=_MARGIN / calls_per_second)
 
 
