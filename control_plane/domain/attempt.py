@@ -23,6 +23,7 @@ class RecordingState(StrEnum):
     SPOOLING = "spooling"  # the agent may still be sending it
     STORED = "stored"  # whole, in the store
     ABSENT = "absent"  # there is none and none will come
+    DELETED = "deleted"  # there was one
 
 
 class RecordingKind(StrEnum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -35,6 +36,12 @@ class Attempt(Base):
             "trunk_id",
             sqlite_where=text("closed_at IS NULL"),
             postgresql_where=text("closed_at IS NULL"),
+        ),
+        Index(
+            "attempt_recording_expires",
+            "recording_expires_at",
+            sqlite_where=text("recording_expires_at IS NOT NULL"),
+            postgresql_where=text("recording_expires_at IS NOT NULL"),
         ),
         Index("attempt_to_number", "organization_id", "to_phone_number", "dialing_at"),
     )
@@ -85,3 +92,8 @@ class Attempt(Base):
     mix_path: Mapped[str | None] = mapped_column(String(300))
     mix_size: Mapped[int | None] = mapped_column(BigInteger)
     mix_sha256: Mapped[str | None] = mapped_column(String(64))
+    recording_intact: Mapped[bool | None]  # null: nothing to compare it with
+    recording_expires_at: Mapped[datetime | None]  # null: kept until somebody deletes it
+    recording_deleted_at: Mapped[datetime | None]
+
+    usage: Mapped[dict[str, Any] | None]  # null: nobody knows
