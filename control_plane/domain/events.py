@@ -10,6 +10,8 @@ from enum import StrEnum
 import msgspec
 from msgspec import Struct
 
+from control_plane.domain.usage import Used
+
 
 class EndedBy(StrEnum):
     """Who ended the call."""
@@ -104,8 +106,14 @@ class RecordingFinished(_Event, frozen=True, kw_only=True, tag="recording_finish
     mix_sha256: str | None = None
 
 
+class UsageCounted(_Event, frozen=True, kw_only=True, tag="usage_counted"):
+    """What the call has used of its providers so far; a later one takes an earlier one's place."""
+
+    parts: list[Used]
+
+
 class CallEnded(_Event, frozen=True, kw_only=True, tag="call_ended"):
-    """The conversation is over; nothing but the recording follows.
+    """The conversation is over; nothing but the recording, and usage told late, follows.
 
     `end_reason` is null when the person hung up.
     """
@@ -117,7 +125,14 @@ class CallEnded(_Event, frozen=True, kw_only=True, tag="call_ended"):
 
 
 CallEvent = (
-    AgentReady | AgentAlive | CallAnswered | ItemSaid | KeyPressed | RecordingFinished | CallEnded
+    AgentReady
+    | AgentAlive
+    | CallAnswered
+    | ItemSaid
+    | KeyPressed
+    | RecordingFinished
+    | UsageCounted
+    | CallEnded
 )
 
 
