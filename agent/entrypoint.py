@@ -25,6 +25,7 @@ from agent.recording import StereoRecorder
 from agent.reporter import Reporter
 from agent.session import Engines, build_parts, build_session
 from agent.sounds import Sounds
+from agent.usage import Usage
 from control_plane.domain.brief import CallBrief
 from control_plane.domain.events import (
     AgentReady,
@@ -58,14 +59,17 @@ async def run_call(context: JobContext, engines: Engines, internal_url: str) -> 
     recorder = StereoRecorder(
         session_api, brief.session_id, full_mix=brief.assistant.recording_full_mix
     )
+    usage = Usage()
     try:
-        await _hold(context, brief, engines, reporter, recorder)
+        await _hold(context, brief, engines, reporter, recorder, usage)
     except (ProviderKeyMissing, NotPrepared) as exc:
         log.warning("a provider failed before the call", why=str(exc))
         verdict = Verdict(EndedBy.SYSTEM, EndReason.PROVIDER_FAILED, str(exc))
+        usage.report(reporter)
         report_end(reporter, verdict, AttemptResult.UNKNOWN)
     except Exception as exc:
         verdict = Verdict(EndedBy.SYSTEM, EndReason.AGENT_LOST, type(exc).__name__)
+        usage.report(reporter)
         report_end(reporter, verdict, AttemptResult.UNKNOWN)
         raise
     finally:
@@ -80,12 +84,15 @@ async def _hold(
     engines: Engines,
     reporter: Reporter,
     recorder: StereoRecorder,
+    usage: Usage,
 ) -> None:
     """Get ready, say so, wait for the answer, converse."""
     parts = build_parts(brief, engines)
+    usage.listen(parts, brief)
     texts = Texts(brief, datetime.now(UTC))
     spec = brief.assistant
     session = build_session(parts, engines, spec.turn_taking, spec.language)
+    usage.listen_to_session(session)
     line_in = LineIn(recorder.heard)
     line_out = LineOut(recorder.said, recorder.cut)
     session.input.audio, session.output.audio = line_in, line_out
@@ -127,7 +134,9 @@ async def _hold(
                 recorder.start()
             sounds.begin(session)
             await call.converse(persona)
-        call.report_end(await call.ending.wait())
+        verdict = await call.ending.wait()
+        usage.report(reporter)
+        call.report_end(verdict)
     finally:
         # The room goes first: it hangs up the person's side, which waits for nothing of ours.
         await _delete_room(context)
@@ -137,6 +146,7 @@ async def _hold(
         await call.rescue.aclose()
         await session.aclose()
         await parts.aclose()
+        usage.report(reporter)  # ears tell their last seconds when they are closed
 
 
 async def _join(context: JobContext, brief: CallBrief, line_in: LineIn, line_out: LineOut) -> None:

@@ -8,15 +8,15 @@ from livekit.agents import llm, stt, tts
 
 
 class _Whole:
-    """Before an adapter among the bases: keeps its members, to close them with it."""
+    """Before an adapter among the bases: keeps its `members`, to close them with it."""
 
     def __init__(self, members: list[Any], **options: Any) -> None:
         super().__init__(members, **options)  # type: ignore[call-arg]
-        self._members = members
+        self.members = members
 
     async def aclose(self) -> None:
         await super().aclose()  # type: ignore[misc]
-        for member in self._members:
+        for member in self.members:
             await member.aclose()
 
 

@@ -94,7 +94,7 @@ class _Stream(lk_stt.RecognizeStream):
 
     async def _run(self) -> None:
         stream = self._vad_used.stream()
-        hearing = Hearing(self._owner.decode, self._event_ch.send_nowait, self._owner.idle)
+        hearing = Hearing(self._decode, self._event_ch.send_nowait, self._owner.idle)
         forward = asyncio.create_task(self._forward(stream), name="offline-stt.forward")
         try:
             async for event in stream:
@@ -105,6 +105,12 @@ class _Stream(lk_stt.RecognizeStream):
             await asyncio.gather(forward, return_exceptions=True)
             await hearing.aclose()
             await stream.aclose()
+
+    async def _decode(self, samples: Samples) -> str:
+        used = lk_stt.RecognitionUsage(audio_duration=len(samples) / SAMPLE_RATE)
+        told = lk_stt.SpeechEvent(lk_stt.SpeechEventType.RECOGNITION_USAGE, recognition_usage=used)
+        self._event_ch.send_nowait(told)
+        return await self._owner.decode(samples)
 
     async def _forward(self, stream: lk_vad.VADStream) -> None:
         async for item in self._input_ch:

@@ -104,6 +104,8 @@ class Answer:
     def __init__(self, sink: Sink, behaviour: Behaviour, journal: Journal, capability: str) -> None:
         self.behaviour = behaviour
         self.number = journal.number()
+        self.told: dict[str, Any] = {}
+        """What the journal is to know of the answer once it is complete."""
         self._sink = sink
         self._journal = journal
         self._capability = capability
@@ -179,7 +181,7 @@ class Answer:
 
     def end(self) -> None:
         """Say that the answer is complete."""
-        self.note("end", pieces=self._pieces, bytes=self._bytes)
+        self.note("end", pieces=self._pieces, bytes=self._bytes, **self.told)
 
     async def _write(self, wire: Wire) -> None:
         data = wire.encode() if isinstance(wire, str) else wire

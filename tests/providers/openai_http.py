@@ -161,7 +161,9 @@ async def _stream(answer: Answer, body: dict[str, Any], reply: str | ToolCall) -
     await answer.frame(chunk({}, "stop" if isinstance(reply, str) else "tool_calls"))
     if (body.get("stream_options") or {}).get("include_usage"):
         head = _head(body, answer.number, "chat.completion.chunk")
-        await answer.frame(event(head | {"choices": [], "usage": _usage(body, reply)}))
+        usage = _usage(body, reply)
+        await answer.frame(event(head | {"choices": [], "usage": usage}))
+        answer.told["usage"] = usage
     await answer.frame("data: [DONE]\n\n")
 
 
@@ -196,11 +198,17 @@ def _head(body: dict[str, Any], number: int, kind: str) -> dict[str, Any]:
     }
 
 
-def _usage(body: dict[str, Any], reply: str | ToolCall) -> dict[str, int]:
-    """Count words for tokens."""
-    asked = sum(len(_text(message).split()) for message in body.get("messages", []))
+def _usage(body: dict[str, Any], reply: str | ToolCall) -> dict[str, Any]:
+    """Count words for tokens; all but the last message are in the cache."""
+    words = [len(_text(message).split()) for message in body.get("messages", [])]
+    asked = sum(words)
     given = len(reply.split()) if isinstance(reply, str) else len(reply.encoded().split())
-    return {"prompt_tokens": asked, "completion_tokens": given, "total_tokens": asked + given}
+    return {
+        "prompt_tokens": asked,
+        "prompt_tokens_details": {"cached_tokens": sum(words[:-1])},
+        "completion_tokens": given,
+        "total_tokens": asked + given,
+    }
 
 
 def _said(body: dict[str, Any]) -> Said:
