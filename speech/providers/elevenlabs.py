@@ -8,6 +8,7 @@ from livekit.agents import stt, tts
 from livekit.plugins import elevenlabs
 
 from control_plane.domain.assistant import Ears, Provider, Voice
+from speech.clauses import Clauses
 from speech.providers.access import Providers, access
 
 API_URL = "https://api.elevenlabs.io/v1"
@@ -33,6 +34,7 @@ def voice(chosen: Voice, providers: Providers, *, language: str) -> tts.TTS[Any]
         ),
         encoding="pcm_24000",
         language=language,
+        word_tokenizer=Clauses(),
         api_key=found.api_key,
         base_url=found.api_url or API_URL,
     )
