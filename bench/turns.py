@@ -1,47 +1,45 @@
-"""Turn taking as the far end hears it, beside a stock livekit-agents worker on the same stubs.
+"""Turn taking on the wire: Offhook, a stock livekit-agents worker and pipecat, side by side.
 
-A telephone (an independent SIP stack) asks, is answered, interrupts, and pauses in the middle of
-sentences. Both workers talk to the same provider servers, whose ears claim what was said at once
-and whose voices give a tone. What is measured is what the telephone sent and heard.
+Telephones (an independent SIP stack) ask, are answered, interrupt, and pause in the middle of
+sentences; one call of each arm goes on at a time, all at the same time, so that what disturbs one
+disturbs the others. The arms talk to provider servers whose ears claim what was said at once and
+whose voices give a tone. What is measured is the RTP (bench/wire.py). OFFHOOK_BENCH_TURNS makes
+the cells smaller, to try the bench out.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import signal
-import statistics
-import subprocess
-import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from livekit import api
-from livekit.protocol import sip as proto
+from msgspec import Struct, field
 
-from bench.calls import event, reply_delays_ms, row
-from bench.peers.stock_agent import GREETING, NAME
-from bench.rows import ROOT, percentile
+from agent.session import SILENCE_S
+from bench import wire
+from bench.arms import GREETING_DELAY_MS, OURS, PIPECAT, STOCK, Arm, arms, side_by_side
+from bench.calls import row
+from bench.phrases import Phrases
+from bench.rows import percentile
+from bench.tapped import Script, tapped
 from speech.offline.voice import Speaker
-from tests.free_ports import block
-from tests.providers.behaviour import Behaviour
+from tests.providers.behaviour import PLAIN, Behaviour
 from tests.providers.script import Rule
-from tests.providers.servers import KEY, PORTS, ProviderServers, in_background
-from tests.system.far_end import RATE, FarEnd, phone, render
-from tests.system.platform import Platform, running
-from tests.system.test_conversation import CALLEE, number_at
+from tests.system.platform import running
 
-QUIET, GAP = 300, 7  # of 32,768; frames of 20 ms without a sound that are an end
-CALLS, TURNS = 5, 10  # calls an arm and cell, turns a call
-QUESTION = "What are your opening hours?"
-ANSWER = "We are open from nine to five."
-LONG = "Let me tell you all about it. " * 12
+TURNS = int(os.environ.get("OFFHOOK_BENCH_TURNS", "105"))  # a cell and arm; some are discarded
+PER_CALL = 21
+CALL_LIMIT_S = 240.0
+QUIET_S = 0.35  # after a reply, before the next phrase
+QUESTION, ANSWER = "Are you open today?", "Yes."
 STOP = "Please wait a moment."
+LONG = "Let me tell you all about it. " * 12
 PARTS = (  # a sentence with a pause inside
     ("I would like to book", "an appointment for tomorrow."),
     ("My name is", "Peter Miller."),
@@ -49,8 +47,39 @@ PARTS = (  # a sentence with a pause inside
     ("I am calling because", "my tooth hurts."),
     ("I need to change the", "time of my appointment."),
 )
-PAUSES_S = (0.5, 0.7, 0.9, 1.0)
+PAUSES_S = (0.4, 0.6, 0.8, 1.0)
+SETTINGS = (
+    f"ours: {SILENCE_S:g} s of silence and what was said; "
+    "peers: their own defaults for silence and turn model"
+)
+SHARES = ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"), (1.0, "max"))
 Rows = list[dict[str, Any]]
+
+
+class Call(Struct, frozen=True):
+    """One call: what was on the wire, and what the phone played."""
+
+    caller: wire.Marks
+    agent: wire.Marks
+    answered: float | None
+    said: list[dict[str, Any]]
+
+
+class Found(Struct):
+    """What one arm gave in one cell."""
+
+    values: list[float] = field(default_factory=list)
+    discards: Counter[str] = field(default_factory=Counter)
+
+    def add(self, measured: Callable[[], float]) -> None:
+        """Take a measurement, or the reason why there is none."""
+        try:
+            self.values.append(measured())
+        except wire.Discarded as why:
+            self.discards[str(why)] += 1
+
+
+Cell = dict[str, Found]
 
 
 async def run() -> Rows:
@@ -59,211 +88,226 @@ async def run() -> Rows:
 
 
 def measure() -> Rows:
-    """Start everything, measure both arms in turns, stop everything."""
+    """Start everything, measure the arms, stop everything."""
     with (
         tempfile.TemporaryDirectory() as name,
-        in_background(block(PORTS), tone=True) as stubs,
         running(Path(name) / "data", {"OFFHOOK_ALLOW_PRIVATE": "127.0.0.0/8"}) as platform,
-        stock_worker(platform, stubs, Path(name)),
+        arms(platform, Path(name), OURS, STOCK, PIPECAT) as started,
     ):
-        bench = Bench(platform, stubs, Speaker.load(), Path(name))
-        rows = bench.replies("B1", "no latency", Behaviour(), Behaviour())
-        rows += bench.replies(
-            "B3", "model 300 ms, voice 100 ms", Behaviour(latency_ms=300), Behaviour(latency_ms=100)
-        )
-        rows += bench.cut_offs()
-        rows += bench.interruptions()
-    return rows
+        return Bench(started, Phrases(Speaker.load(), Path(name)), Path(name)).measure()
 
 
 class Bench:
-    """The two arms and what they are asked."""
+    """The arms, and what they are asked."""
 
-    def __init__(
-        self, platform: Platform, stubs: ProviderServers, speaker: Speaker, folder: Path
-    ) -> None:
-        self._platform = platform
-        self._stubs = stubs
-        self._speaker = speaker
+    def __init__(self, started: list[Arm], phrases: Phrases, folder: Path) -> None:
+        self._arms = started
+        self._phrases = phrases
         self._folder = folder
-        for provider, access in stubs.access().items():
-            given = {"api_key": access.api_key, "api_url": access.api_url}
-            platform.api.put(f"/provider/{provider.value}", given)
+        self._greetings = self._cell()
 
-    def replies(self, id_: str, what: str, model: Behaviour, voice: Behaviour) -> Rows:
-        """End of the caller's speech to the agent's first sound."""
-        line = self._wav(QUESTION)
-        script: list[dict[str, Any]] = [{"listen": 0.8}]
-        script += [step for _ in range(TURNS) for step in ({"say": line}, {"listen": 0.8})]
-        found: dict[str, list[float]] = {"ours": [], "stock": []}
-        for _ in range(CALLS):
-            for arm in found:
-                self._prepare(Rule(say=ANSWER), heard=[QUESTION] * TURNS)
-                self._stubs.controls.behave("openai.chat", model)
-                self._stubs.controls.behave("cartesia.tts", voice)
-                found[arm] += reply_delays_ms(self._call(arm, script))
-        goal = 0.6 if id_ == "B1" else 0.7
-        return compared(id_, f"end of speech → first sound, {what}", found, goal=goal)
+    def measure(self) -> Rows:
+        """Return every row."""
+        warm: Script = [{"say": self._phrases.file(QUESTION)}, {"reply": QUIET_S}]
+        self._calls("warming up", warm, (Rule(say=ANSWER),), turns=1)
+        self._greetings = self._cell()
+        replies, stops = self._interrupted()
+        late = self._replies(Behaviour(latency_ms=300), Behaviour(latency_ms=100))
+        cut = self._cut_offs()
+        what = "end of speech → first sound"
+        rows = compared("B1", f"{what}, no latency ({SETTINGS})", replies, {STOCK: 0.6, PIPECAT: 1})
+        rows.append(beyond_silence(replies[OURS]))
+        rows += compared("B3", f"{what}, model 300 ms, voice 100 ms", late, {STOCK: 0.7})
+        rows += false_starts(cut)
+        rows += compared("B5", "barge-in: first sound → the agent's last", stops, {STOCK: 0.5})
+        rows.append(limited("B5", "barge-in, p95", stops[OURS], 350))
+        rows += greetings(self._greetings)
+        return rows
 
-    def interruptions(self) -> Rows:
-        """The caller's first sound to the agent's last."""
-        stop = self._wav(STOP)
-        turn: list[dict[str, Any]] = [
-            {"say": self._wav(QUESTION)}, {"hear": 5.0}, {"stay": 1.5}, {"say": stop},
-            {"listen": 0.6},
+    def _interrupted(self) -> tuple[Cell, Cell]:
+        """Ask for something long and stop it: replies, and how soon the agent was quiet."""
+        question, stop = self._phrases.file(QUESTION), self._phrases.file(STOP)
+        turn: Script = [
+            {"say": question}, {"hear": 5.0}, {"stay": 0.6}, {"say": stop}, {"reply": QUIET_S},
         ]  # fmt: skip
-        script = [{"listen": 0.8}, *turn * 5]
-        found: dict[str, list[float]] = {"ours": [], "stock": []}
-        for _ in range(CALLS):
-            for arm in found:
-                rule = (Rule(when="wait", say="Yes."), Rule(say=LONG))
-                self._prepare(*rule, heard=[QUESTION, STOP] * 5)
-                found[arm] += stops_ms(self._call(arm, script), stop)
-        return compared("B5", "barge-in: first sound → the agent's last", found, goal=0.5)
+        rules = (Rule(when="wait", say=ANSWER), Rule(say=LONG))
+        replies, stops = self._cell(), self._cell()
+        for arm, call in self._calls("B1 and B5", turn, rules):
+            for said in call.said:
+                if said["file"] == question:
+                    replies[arm].add(lambda c=call, s=said: reply_ms(c, s))
+                else:
+                    stops[arm].add(lambda c=call, s=said: stop_ms(c, s))
+        return replies, stops
 
-    def cut_offs(self) -> Rows:
-        """How often a pause inside a sentence is taken for its end."""
-        found = {"ours": 0, "stock": 0}
+    def _replies(self, model: Behaviour, voice: Behaviour) -> Cell:
+        """Ask short things of slow providers."""
+        turn: Script = [{"say": self._phrases.file(QUESTION)}, {"reply": QUIET_S}]
+        found = self._cell()
+        for arm, call in self._calls("B3", turn, (Rule(say=ANSWER),), model, voice):
+            for said in call.said:
+                found[arm].add(lambda c=call, s=said: reply_ms(c, s))
+        return found
+
+    def _cut_offs(self) -> Cell:
+        """Pause inside sentences: 1.0 for each pause taken for the end."""
         cases = [(*parts, pause) for pause in PAUSES_S for parts in PARTS]
-        script: list[dict[str, Any]] = [{"listen": 0.8}]
+        script: Script = []
         for first, second, pause in cases:
-            script += [{"say": self._wav(first)}, {"stay": pause}, {"say": self._wav(second)}]
-            script += [{"listen": 0.9}]
-        heard = [text for first, second, _ in cases for text in (first, second)]
-        for arm in found:
-            self._prepare(Rule(say="Yes, of course."), heard=heard)
-            found[arm] = cut_offs(self._call(arm, script), [self._wav(f) for f, *_ in cases])
-        ours, stock = found["ours"], found["stock"]
-        share = row(
-            "B4", "pauses of 0.5–1.0 s inside a sentence taken for its end", ours, "", len(cases),
-            goal="≤ 0.5×",
-        )  # fmt: skip
-        ratio = ours / stock if stock else None
-        peer = {"peer": "stock livekit-agents", "peer_value": stock, "ratio": ratio}
-        return [share | peer | {"met": ours <= stock / 2}]
+            script += [{"say": self._phrases.file(first)}, {"stay": pause}]
+            script += [{"say": self._phrases.file(second)}, {"reply": QUIET_S}]
+        found = self._cell()
+        rules, each = (Rule(say=ANSWER),), len(script) // len(cases)
+        for arm, call in self._calls("B4", script, rules, steps=each):
+            for first, second in zip(call.said[::2], call.said[1::2], strict=False):
+                found[arm].add(lambda c=call, f=first, s=second: float(was_cut(c, f, s)))
+        return found
 
-    def _prepare(self, *rules: Rule, heard: list[str]) -> None:
-        self._stubs.controls.reset()
-        self._stubs.controls.rules(*rules)
-        self._stubs.controls.hear("openai.stt", *heard)
+    def _cell(self) -> Cell:
+        return {arm.name: Found() for arm in self._arms}
 
-    def _call(self, arm: str, script: list[dict[str, Any]]) -> FarEnd:
-        with phone(self._folder, [*script, {"hangup": True}]) as far_end:
-            if arm == "ours":
-                number = number_at(self._platform, "turns", far_end.port)
-                self._platform.order(CALLEE, from_phone_number=number, assistant=ASSISTANT)
-            else:
-                asyncio.run(dial_stock(self._platform, far_end.port))
-            far_end.wait("over", 180.0)
-            return far_end
+    def _calls(
+        self,
+        what: str,
+        turn: Script,
+        rules: tuple[Rule, ...],
+        model: Behaviour = PLAIN,
+        voice: Behaviour = PLAIN,
+        *,
+        steps: int | None = None,
+        turns: int = TURNS,
+    ) -> list[tuple[str, Call]]:
+        """Return the calls of every arm, in which `turn` comes again and again.
 
-    def _wav(self, text: str) -> str:
-        return render(self._speaker, self._folder, text, trimmed=True)
+        Args:
+            steps: how many steps of `turn` make one case; null makes it one case whole.
+        """
+        cases = len(turn) // steps if steps else 1
+        each = max(1, min(PER_CALL, turns) // cases)
+        greeted: Script = [{"listen": QUIET_S}]
+        done: list[tuple[str, Call]] = []
+        rounds = -(-turns // (each * cases))
+        script = [*greeted, *turn * each]
+        if cases > turns:
+            script = script[: 1 + turns * (steps or 1)]
+        for number in range(rounds):
+            began = time.monotonic()
+            calling = []
+            for arm in self._arms:
+                arm.stubs.controls.reset()
+                arm.stubs.controls.rules(*rules)
+                arm.stubs.controls.behave("openai.chat", model)
+                arm.stubs.controls.behave("cartesia.tts", voice)
+                args = (what, arm, script, done)
+                calling.append(threading.Thread(target=self._call, args=args, name=arm.name))
+            side_by_side(calling, CALL_LIMIT_S + 120)
+            took = time.monotonic() - began
+            print(f"  {what}: round {number + 1} of {rounds}, {took:.0f} s", flush=True)
+        return done
 
-
-ASSISTANT = {
-    "name": "night desk",
-    "prompt": "You are the night desk.",
-    "first_sentence": GREETING,
-    "first_sentence_mode": "static",
-    "llm_model": {"type": "dedicated-instance", "name": "gpt-4.1"},
-    "voice": {"provider": "cartesia", "id": "voice-a"},
-    "ears": {"provider": "openai"},
-}
-
-
-@contextmanager
-def stock_worker(platform: Platform, stubs: ProviderServers, folder: Path) -> Iterator[None]:
-    """Run the peer beside our worker, on the same livekit-server."""
-    key, secret = platform.home.livekit_keys()
-    environment = {
-        **os.environ,
-        "LIVEKIT_URL": platform.home.livekit_url,
-        "LIVEKIT_API_KEY": key,
-        "LIVEKIT_API_SECRET": secret,
-        "STUB_KEY": KEY,
-        "STUB_OPENAI": stubs.openai_url,
-        "STUB_CARTESIA": stubs.cartesia_url,
-    }
-    with (folder / "stock.log").open("w+") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "bench.peers.stock_agent", "start"],
-            cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+    def _call(self, what: str, arm: Arm, script: Script, done: list[tuple[str, Call]]) -> None:
         try:
-            deadline = time.monotonic() + 60
-            while "registered worker" not in Path(log.name).read_text():
-                if time.monotonic() > deadline or process.poll() is not None:
-                    raise RuntimeError(Path(log.name).read_text())
-                time.sleep(0.2)
-            yield
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(30)
+            with tapped(self._folder, script, self._phrases.heard_by(arm.stubs)) as phone:
+                arm.dial(phone.port)
+                capture = phone.over(CALL_LIMIT_S)
+        except (AssertionError, OSError, RuntimeError) as problem:
+            print(f"  {what}: a call of {arm.name} failed: {str(problem)[:300]}", flush=True)
+            self._greetings[arm.name].discards["the call failed"] += 1
+            return
+        said = phone.said()
+        caller = wire.caller_marks(capture.caller, self._phrases.played(said))
+        call = Call(caller, wire.agent_marks(capture.agent), capture.answered, said)
+        self._greetings[arm.name].add(lambda: greeting_ms(call))
+        done.append((arm.name, call))
 
 
-async def dial_stock(platform: Platform, port: int) -> None:
-    """Call the telephone at `port`, for a stock agent in a room of its own."""
-    key, secret = platform.home.livekit_keys()
-    room = f"stock-{time.monotonic_ns()}"
-    service = api.LiveKitAPI(platform.home.livekit_url, key, secret)
-    gateway = api.LiveKitAPI(platform.home.sip_api_url, key, secret)
-    try:
-        await service.agent_dispatch.create_dispatch(
-            api.CreateAgentDispatchRequest(agent_name=NAME, room=room)
-        )
-        await gateway.sip.create_sip_participant(
-            proto.CreateSIPParticipantRequest(
-                trunk=proto.SIPOutboundConfig(hostname=f"127.0.0.1:{port}"),
-                sip_number="+12025550100",
-                sip_call_to=CALLEE,
-                room_name=room,
-                participant_identity="phone",
-                wait_until_answered=True,
-            )
-        )
-    finally:
-        await service.aclose()
-        await gateway.aclose()
+def reply_ms(call: Call, said: dict[str, Any]) -> float:
+    """Return how long the reply to a phrase took."""
+    return wire.reply_ms(call.caller, call.agent, said["began"], said["ended"], said["until"])
 
 
-def stops_ms(far_end: FarEnd, stop: str) -> list[float]:
-    """Return, for each interruption, how long the agent went on; not those it had ended before."""
-    start = event(far_end, "connected")["t"]
-    heard = far_end.heard()
-    step = RATE // 50  # samples in 20 ms
-    frames = np.abs(heard[: len(heard) // step * step].reshape(-1, step)).max(axis=1) > QUIET
-    delays = []
-    for seen in far_end.events:
-        if seen["event"] == "said" and seen["file"] == stop:
-            first = int((seen["began"] - start) * 50)
-            gaps = (n for n in range(first, len(frames)) if not frames[n : n + GAP].any())
-            last = next(gaps, None)
-            if last is not None and frames[first : first + 3].any():
-                delays.append((last - first) * 20.0)
-    return delays
+def stop_ms(call: Call, said: dict[str, Any]) -> float:
+    """Return how long the agent went on against an interruption."""
+    return wire.stop_ms(call.caller, call.agent, said["began"], said["until"])
 
 
-def cut_offs(far_end: FarEnd, firsts: list[str]) -> int:
-    """Return after how many first parts the agent spoke before the second part was over."""
-    count, waiting = 0, False
-    for seen in far_end.events:
-        if seen["event"] == "said":
-            waiting = seen["file"] in firsts
-        elif seen["event"] == "speech" and seen["what"] == "begins" and waiting:
-            count, waiting = count + 1, False
-    return count
+def was_cut(call: Call, first: dict[str, Any], second: dict[str, Any]) -> bool:
+    """Return whether the agent spoke between a sentence's first part and its end."""
+    during = (first["began"], first["ended"])
+    return wire.cut_off(call.caller, call.agent, during, second["ended"])
 
 
-def compared(id_: str, what: str, found: dict[str, list[float]], *, goal: float) -> Rows:
-    """Return the rows of a measure: median beside the peer, and the tail."""
-    ours, stock = found["ours"], found["stock"]
-    median, peer = statistics.median(ours), statistics.median(stock)
-    first = row(id_, f"{what}, p50", median, "ms", len(ours), goal=f"≤ {goal}×")
-    beside = {"peer": "stock livekit-agents", "peer_value": round(peer, 1)}
-    ratio = median / peer
-    return [
-        first | beside | {"ratio": round(ratio, 3), "met": ratio <= goal},
-        row(f"{id_}p", f"{what}, p95", percentile(ours, 0.95), "ms", len(ours))
-        | {"peer": beside["peer"], "peer_value": round(percentile(stock, 0.95), 1)},
-    ]
+def greeting_ms(call: Call) -> float:
+    """Return how long after the answer the agent was heard."""
+    if call.answered is None:
+        raise wire.Discarded("no answer on the wire")
+    return wire.start_ms(call.agent, call.answered)
+
+
+def compared(id_: str, what: str, cell: Cell, goals: dict[str, float]) -> Rows:
+    """Return the rows of a measure: median, tail and discards, beside each peer."""
+    ours = cell[OURS].values
+    rows: Rows = []
+    for peer in (name for name in cell if name != OURS):
+        theirs = cell[peer].values
+        for share, name in SHARES if ours and theirs else ():
+            value, beside = percentile(ours, share), percentile(theirs, share)
+            text = what if share == 0.5 else what.partition(" (")[0]
+            made = row(id_, f"{text}, {name}", value, "ms", len(ours))
+            made |= {
+                "peer": peer,
+                "peer_value": round(beside, 1),
+                "ratio": round(value / beside, 3),
+            }
+            if share == 0.5 and peer in goals:
+                made |= {"goal": f"≤ {goals[peer]:g}×", "met": value / beside <= goals[peer]}
+            rows.append(made)
+    return rows + discarded(id_, what.partition(" (")[0], cell)
+
+
+def discarded(id_: str, what: str, cell: Cell) -> Rows:
+    """Return a row an arm of the turns that are in no figure, and why."""
+    rows = []
+    for arm, found in cell.items():
+        why = ", ".join(f"{reason}: {times}" for reason, times in found.discards.most_common())
+        text = f"{what}: discarded, {arm}{f' ({why})' if why else ''}"
+        tried = len(found.values) + found.discards.total()
+        rows.append(row(id_, text, found.discards.total(), "turns", tried))
+    return rows
+
+
+def limited(id_: str, what: str, found: Found, most: float) -> dict[str, Any]:
+    """Return a row of a p95 that has a limit of its own."""
+    late = percentile(found.values, 0.95) if found.values else float("inf")
+    made = row(id_, what, late, "ms", len(found.values), goal=f"≤ {most:g} ms")
+    return made | {"met": late <= most}
+
+
+def beyond_silence(replies: Found) -> dict[str, Any]:
+    """Return what a reply takes beyond the silence that we choose to wait for."""
+    beyond = Found([value - SILENCE_S * 1000 for value in replies.values])
+    return limited("B1", f"beyond the {SILENCE_S:g} s of silence chosen, p95", beyond, 200)
+
+
+def false_starts(cell: Cell) -> Rows:
+    """Return how many pauses inside a sentence were taken for its end, beside each peer."""
+    shares = {arm: found.values for arm, found in cell.items() if found.values}
+    percent = {arm: 100 * sum(values) / len(values) for arm, values in shares.items()}
+    what = f"pauses of {PAUSES_S[0]}–{PAUSES_S[-1]} s inside a sentence taken for its end"
+    rows: Rows = []
+    for peer in (name for name in percent if name != OURS and OURS in percent):
+        made = row("B4", f"{what} ({SETTINGS})", percent[OURS], "%", len(shares[OURS]))
+        made |= {"peer": peer, "peer_value": round(percent[peer], 1)}
+        made["ratio"] = round(percent[OURS] / percent[peer], 3) if percent[peer] else None
+        if peer == STOCK:
+            made |= {"goal": "≤ 0.5×", "met": percent[OURS] <= percent[peer] / 2}
+        rows.append(made)
+    return rows + discarded("B4", what, cell)
+
+
+def greetings(cell: Cell) -> Rows:
+    """Return how soon after the answer the agent speaks; ours beyond the delay it is told."""
+    ours = Found([value - GREETING_DELAY_MS for value in cell[OURS].values], cell[OURS].discards)
+    what = "answer → first agent sound beyond first_sentence_delay_ms"
+    rows = compared("B6", f"{what} (peers: no delay)", {**cell, OURS: ours}, {})
+    return [limited("B6", f"{what}, p95", ours, 300), *rows]

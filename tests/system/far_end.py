@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,10 +30,17 @@ class FarEnd:
         self.port = port
         self.recording = recording
         self.events: list[dict[str, Any]] = []
+        self.watch: Callable[[dict[str, Any]], None] | None = None
+        """Told every event as it happens, in the reader's thread."""
         self._process = process
         self._lines: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        """The phone's process."""
+        return self._process.pid
 
     def wait(self, event: str, limit_s: float, **facts: Any) -> dict[str, Any]:
         """Return the next event of this name with these facts.
@@ -72,6 +79,8 @@ class FarEnd:
                 if line.startswith("{"):
                     event = json.loads(line)
                     self.events.append(event)
+                    if self.watch is not None:
+                        self.watch(event)
                     self._lines.put(event)
         self._lines.put(None)
 

@@ -3,7 +3,8 @@
     python -m tests.system.phone --port 25061 --record heard.wav --script script.json [--call URI]
 
 Without `--call` it answers the first INVITE. The script is a list of steps: {"listen": S} waits
-until the far end spoke and was quiet for S seconds, {"hear": S} until it speaks,
+until the far end spoke and was quiet for S seconds, {"hear": S} until it speaks, {"reply": S}
+until it speaks from now on and was quiet for S seconds, or gives none,
 {"say": "file.wav"}, {"keys": "12#"}, {"wait_keys": N}, {"stay": S} stays on the line for S
 seconds or until the far end hangs up, {"hangup": true}. What happens is written to standard
 output as JSON lines with `t` in seconds since the epoch.
@@ -27,6 +28,7 @@ POLL_MS = 10
 LOUD = 0.02
 """Of 1: a received level above this is speech, not line noise."""
 STEP_LIMIT_S = 30.0
+REPLY_LIMIT_S = 5.0
 
 
 def tell(event: str, **facts: Any) -> None:
@@ -144,6 +146,8 @@ class Phone:
             self._say(leg, str(value))
         elif verb == "hear":
             self.pump(lambda: leg.gone or self._speaking_since is not None, float(value))
+        elif verb == "reply":
+            self._reply(leg, float(value))
         elif verb == "keys":
             leg.dialDtmf(str(value))
             tell("pressed", keys=value)
@@ -202,11 +206,20 @@ class Phone:
             tell("speech", what="missing")
         self._speaking_since = self._quiet_since = None
 
+    def _reply(self, leg: Leg, silence_s: float) -> None:
+        if self._quiet_since is not None:  # what it said before is no reply
+            self._speaking_since = self._quiet_since = None
+        if self.pump(lambda: leg.gone or self._speaking_since is not None, REPLY_LIMIT_S):
+            self._listen(leg, silence_s)
+        else:
+            tell("speech", what="missing")
+
     def _say(self, leg: Leg, path: str) -> None:
         player = pj.AudioMediaPlayer()
         player.createPlayer(path, pj.PJMEDIA_FILE_NO_LOOP)
         assert leg.media is not None
         began = time.time()
+        tell("saying", file=path)
         player.startTransmit(leg.media)
         self._keep.append(player)
         length_s = Path(path).stat().st_size / 2 / RATE
