@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Any
 
 from livekit import rtc
@@ -40,6 +41,7 @@ from control_plane.domain.events import (
 GREET_ANYWAY_S = 2.5
 """The person spoke first, but no reply came of it (a cough): greet after this."""
 PLAYOUT_LIMIT_S = 20.0
+HUSH_LIMIT_S = 1.0
 HANG_UPS = (
     rtc.DisconnectReason.CLIENT_INITIATED,
     rtc.DisconnectReason.ROOM_DELETED,
@@ -138,6 +140,12 @@ class Call:
             for watcher in watchers:
                 watcher.cancel()
             await asyncio.gather(*watchers, return_exceptions=True)
+            await self._hush()
+
+    async def _hush(self) -> None:
+        """Break off what is being said: the transcript has what was heard of it, before the end."""
+        with suppress(RuntimeError, TimeoutError):  # it is closed; the voice hangs
+            await asyncio.wait_for(self._session.interrupt(force=True), HUSH_LIMIT_S)
 
     def report_end(self, verdict: Verdict) -> None:
         """Report how the call ended."""
