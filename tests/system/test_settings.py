@@ -71,13 +71,16 @@ class Caller:
         self, *script: dict[str, Any], order: dict[str, Any] | None = None, **told: Any
     ) -> Held:
         """Call a phone and return how it went; it hangs up last of all."""
-        assistant = {"name": "Settings", "prompt": "You are the night desk.", **told}
         with phone(self._folder, [*script, {"hangup": True}]) as far_end:
+            assistant = {
+                "name": "Settings",
+                "prompt": "You are the night desk.",
+                "first_sentence": GREETING,
+                "first_sentence_mode": "static",
+                "from_phone_number": number_at(self._platform, "settings", far_end.port),
+            } | told
             placed = self._platform.order(
-                f"+1202555{next(_callees):04d}",
-                from_phone_number=number_at(self._platform, "settings", far_end.port),
-                assistant={"first_sentence": GREETING, "first_sentence_mode": "static"} | assistant,
-                **(order or {}),
+                f"+1202555{next(_callees):04d}", assistant=assistant, **(order or {})
             )
             far_end.wait("over", 100.0)
             heard = far_end.heard()
@@ -245,6 +248,6 @@ def test_what_was_broken_off_is_in_the_transcript_as_far_as_it_was_heard(caller:
         cut = next(i["content"] for i in held.attempt["transcript"] if i["interrupted"])
         assert 0 < len(cut) < len(STORY * 8)
         assert (STORY * 8).startswith(cut.rstrip())
-        assert held.attempt["recording_url"] is None
+        assert (held.attempt["recording_state"], held.attempt["recording_url"]) == ("absent", None)
     assert spoken_over.said[-1] == ANSWER
     assert len(left.said) == 2
