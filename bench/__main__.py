@@ -12,7 +12,7 @@ from rich.table import Table
 
 from bench.rows import LATEST, PAGE, ROOT, Row, store
 
-BENCHES = ("calls", "gateway", "orders", "dispatch", "webhooks", "turns")
+BENCHES = ("calls", "gateway", "orders", "dispatch", "webhooks", "turns", "capacity")
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import wave
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tests.system.far_end import render
 
 _BLOCK = RATE // 100
 _LOUD = 500.0  # RMS of 32,768
+_INTO_PHRASE_S = 0.4  # every phrase is longer
 _COPIES = 8  # a phrase in which the ears find several utterances is heard as often
 
 
@@ -50,15 +52,20 @@ class Phrases:
         return [Phrase(s["began"], s["ended"], self._samples[s["file"]]) for s in said]
 
     def heard_by(self, stubs: ProviderServers) -> Watch:
-        """Return a watcher that lets the stub ears claim a phrase once a phone begins to play it.
+        """Return a watcher that lets the stub ears claim the phrase that a phone plays.
 
-        So whatever an arm takes for one utterance or for two, the words are the right ones.
+        So whatever an arm takes for one utterance or for two, the words are the right ones. The
+        words change a while into the phrase: what is transcribed before is still the one before.
         """
 
         def watch(event: dict[str, Any]) -> None:
             if event["event"] == "saying":
-                text = self._texts[event["file"]]
-                stubs.controls.hear("openai.stt", *[text] * _COPIES)
+                texts = [self._texts[event["file"]]] * _COPIES
+                change = threading.Timer(
+                    _INTO_PHRASE_S, stubs.controls.hear, ("openai.stt", *texts)
+                )
+                change.daemon = True
+                change.start()
 
         return watch
 

@@ -20,6 +20,7 @@ import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 HOST = "127.0.0.1"
 PORTS = 5
@@ -64,14 +65,16 @@ class Relay:
                 )
 
     def run(self) -> None:
-        """Relay until the process is told to end."""
+        """Relay until the process is told to end, or who started it has ended."""
         signal.signal(signal.SIGTERM, lambda *_: self._end())
+        self._selector.register(sys.stdin, selectors.EVENT_READ)  # it ends with who started it
         sys.stdout.write("up\n")
         sys.stdout.flush()
         while True:
             for key, _ in self._selector.select():
                 sock, handle = key.fileobj, key.data
-                assert isinstance(sock, socket.socket)
+                if not isinstance(sock, socket.socket):
+                    self._end()
                 try:
                     data, extra, _, sender = sock.recvmsg(65_535, 64)
                 except ConnectionRefusedError:  # the other side has gone
@@ -79,7 +82,7 @@ class Relay:
                 seconds, nanos = struct.unpack("ll", extra[0][2][:16])
                 handle(data, sender, seconds + nanos / 1e9)
 
-    def _end(self) -> None:
+    def _end(self) -> NoReturn:
         self._log.close()
         sys.exit(0)
 

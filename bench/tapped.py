@@ -85,10 +85,11 @@ def _behind_tap(far_end: FarEnd, folder: Path) -> Iterator[Tapped]:
     log = folder / f"packets-{port}.bin"
     command = [sys.executable, "-S", str(ROOT / "bench" / "relay.py"), "--port", str(port)]
     command += ["--phone", str(far_end.port), "--log", str(log)]
-    relay = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    relay = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert relay.stdin is not None
     assert relay.stdout is not None
     call = Tapped(far_end, relay, port, log)
-    with relay.stdout:
+    with relay.stdin, relay.stdout:
         try:
             _wait_up(relay)
             yield call

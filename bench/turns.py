@@ -33,12 +33,11 @@ from tests.providers.behaviour import PLAIN, Behaviour
 from tests.providers.script import Rule
 from tests.system.platform import running
 
-TURNS = int(os.environ.get("OFFHOOK_BENCH_TURNS", "105"))  # a cell and arm; some are discarded
-PER_CALL = 21
+TURNS = int(os.environ.get("OFFHOOK_BENCH_TURNS", "108"))  # a cell and arm; some are discarded
+PER_CALL = 27
 CALL_LIMIT_S = 240.0
-QUIET_S = 0.35  # after a reply, before the next phrase
+QUIET_S = 0.25  # after a reply, before the next phrase
 QUESTION, ANSWER = "Are you open today?", "Yes."
-STOP = "Please wait a moment."
 LONG = "Let me tell you all about it. " * 12
 PARTS = (  # a sentence with a pause inside
     ("I would like to book", "an appointment for tomorrow."),
@@ -125,19 +124,14 @@ class Bench:
         return rows
 
     def _interrupted(self) -> tuple[Cell, Cell]:
-        """Ask for something long and stop it: replies, and how soon the agent was quiet."""
-        question, stop = self._phrases.file(QUESTION), self._phrases.file(STOP)
-        turn: Script = [
-            {"say": question}, {"hear": 5.0}, {"stay": 0.6}, {"say": stop}, {"reply": QUIET_S},
-        ]  # fmt: skip
-        rules = (Rule(when="wait", say=ANSWER), Rule(say=LONG))
+        """Ask again and again over a long answer: how soon it stops, how soon the next begins."""
+        turn: Script = [{"say": self._phrases.file(QUESTION)}, {"again": 5.0}, {"stay": 0.35}]
         replies, stops = self._cell(), self._cell()
-        for arm, call in self._calls("B1 and B5", turn, rules):
+        for arm, call in self._calls("B1 and B5", turn, (Rule(say=LONG),)):
             for said in call.said:
-                if said["file"] == question:
-                    replies[arm].add(lambda c=call, s=said: reply_ms(c, s))
-                else:
-                    stops[arm].add(lambda c=call, s=said: stop_ms(c, s))
+                replies[arm].add(lambda c=call, s=said: reply_ms(c, s))
+            for said in call.said[1:]:  # the first one interrupts nothing
+                stops[arm].add(lambda c=call, s=said: stop_ms(c, s))
         return replies, stops
 
     def _replies(self, model: Behaviour, voice: Behaviour) -> Cell:
@@ -186,7 +180,7 @@ class Bench:
         each = max(1, min(PER_CALL, turns) // cases)
         greeted: Script = [{"listen": QUIET_S}]
         done: list[tuple[str, Call]] = []
-        rounds = -(-turns // (each * cases))
+        rounds = max(1, turns // (each * cases))
         script = [*greeted, *turn * each]
         if cases > turns:
             script = script[: 1 + turns * (steps or 1)]

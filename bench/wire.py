@@ -128,8 +128,8 @@ def reply_ms(caller: Marks, agent: Marks, began: float, ended: float, until: flo
     last = _needed(
         caller.agreed("the phrase's end", _last(began, min(ended + LATE_S, until))), "no phrase"
     )
-    if not agent.silent(began, last):
-        raise Discarded("the agent spoke during the phrase")
+    if not agent.silent(max(began, last - PAUSE_S), last):
+        raise Discarded("the agent spoke at the end of the phrase")
     first = _needed(agent.agreed("the reply's start", _first(last, until)), "no reply")
     return (first - last) * 1000
 
@@ -170,7 +170,7 @@ def cut_off(caller: Marks, agent: Marks, first: tuple[float, float], until: floa
     """
     paused = _needed(caller.agreed("the pause", _last(first[0], first[1] + LATE_S)), "no phrase")
     if not agent.silent(first[0], paused):
-        raise Discarded("the agent spoke during the phrase")
+        raise Discarded("the agent spoke during the first part")
     early = agent.agreed("the false start", _first(paused, until))
     return early is not None
 

@@ -3,8 +3,8 @@
     python -m tests.system.phone --port 25061 --record heard.wav --script script.json [--call URI]
 
 Without `--call` it answers the first INVITE. The script is a list of steps: {"listen": S} waits
-until the far end spoke and was quiet for S seconds, {"hear": S} until it speaks, {"reply": S}
-until it speaks from now on and was quiet for S seconds, or gives none,
+until the far end spoke and was quiet for S seconds, {"hear": S} until it speaks, {"again": S}
+until it speaks once more, S seconds at the most, {"reply": S} the same until it was quiet for S,
 {"say": "file.wav"}, {"keys": "12#"}, {"wait_keys": N}, {"stay": S} stays on the line for S
 seconds or until the far end hangs up, {"hangup": true}. What happens is written to standard
 output as JSON lines with `t` in seconds since the epoch.
@@ -140,14 +140,13 @@ class Phone:
     def run(self, leg: Leg, step: dict[str, Any]) -> None:
         """Follow one step of the script."""
         ((verb, value),) = step.items()
-        if verb == "listen":
-            self._listen(leg, float(value))
+        hearing = {"listen": self._listen, "again": self._again, "reply": self._reply}
+        if verb in hearing:
+            hearing[verb](leg, float(value))
         elif verb == "say":
             self._say(leg, str(value))
         elif verb == "hear":
             self.pump(lambda: leg.gone or self._speaking_since is not None, float(value))
-        elif verb == "reply":
-            self._reply(leg, float(value))
         elif verb == "keys":
             leg.dialDtmf(str(value))
             tell("pressed", keys=value)
@@ -206,10 +205,13 @@ class Phone:
             tell("speech", what="missing")
         self._speaking_since = self._quiet_since = None
 
-    def _reply(self, leg: Leg, silence_s: float) -> None:
-        if self._quiet_since is not None:  # what it said before is no reply
+    def _again(self, leg: Leg, limit_s: float) -> bool:
+        if self._quiet_since is not None:  # what it said before is over
             self._speaking_since = self._quiet_since = None
-        if self.pump(lambda: leg.gone or self._speaking_since is not None, REPLY_LIMIT_S):
+        return self.pump(lambda: leg.gone or self._speaking_since is not None, limit_s)
+
+    def _reply(self, leg: Leg, silence_s: float) -> None:
+        if self._again(leg, REPLY_LIMIT_S):
             self._listen(leg, silence_s)
         else:
             tell("speech", what="missing")

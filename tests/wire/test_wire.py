@@ -155,11 +155,17 @@ def test_a_phrase_that_is_not_what_was_played_is_discarded() -> None:
     assert reply_ms(caller, answering((2.2, 2.6)), phrase) > 0
 
 
-def test_an_agent_that_speaks_during_the_phrase_is_discarded() -> None:
+def test_an_agent_that_speaks_at_the_phrases_end_is_discarded() -> None:
     caller, phrase = asked()
 
-    with pytest.raises(Discarded, match="during the phrase"):
-        reply_ms(caller, answering((1.4, 1.7), (2.2, 2.6)), phrase)
+    with pytest.raises(Discarded, match="at the end of the phrase"):
+        reply_ms(caller, answering((1.4, 1.75), (2.2, 2.6)), phrase)
+
+
+def test_a_reply_to_an_interruption_counts_from_the_interruptions_end() -> None:
+    caller, phrase = asked()
+
+    assert reply_ms(caller, answering((0.2, 1.4), (2.2, 2.6)), phrase) == pytest.approx(410, abs=20)
 
 
 @pytest.mark.parametrize(("reply_s", "cut"), [(2.2, True), (3.6, False)])
