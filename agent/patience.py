@@ -20,6 +20,8 @@ FIRST_S = 1.2
 """Silence before the first filler; it takes a fifth of a second more to be heard."""
 FIRST_BESIDE_SOUND_S = 5.0
 """The same while the thinking sound tells the caller that somebody is at work."""
+FIRST_UNTOLD_S = 2.2
+"""The same where nobody knows that a reply is on its way: perhaps the model thinks none is due."""
 NEXT_S = 2.4
 GIVE_UP_S = 9.0
 """A reply later than this does not come: a provider would have failed for good by then."""
@@ -63,6 +65,7 @@ class Patience:
 
     Args:
         fillers: sentences ready to be heard; the last one is said again and again.
+        untold: the model tells the person's turns itself, and of a reply only when it begins.
         on_said: called with each filler that is said.
         on_given_up: called once, when there was no word of the reply in time.
     """
@@ -74,6 +77,7 @@ class Patience:
         *,
         on_said: Callable[[str], None],
         on_given_up: Callable[[], None],
+        untold: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._session = session
@@ -87,6 +91,10 @@ class Patience:
         self._had_tools = False
         self._began_speaking = 0.0
         self._awaits_words = False
+        self._untold = untold
+        self._awaits_untold = False
+        self._spoke_over = False
+        session.on("speech_created", lambda _: self._told())
         session.on("user_state_changed", self._on_user_state)
         session.on("user_input_transcribed", self._on_words)
         session.on("user_transcription_timeout", lambda _: self._await_words(awaited=False))
@@ -116,7 +124,10 @@ class Patience:
             self._said = 0
         elif late_s > (GIVE_UP_WITH_TOOLS_S if self._had_tools else GIVE_UP_S):
             self._owed_since = now
-            self._on_given_up()
+            if self._awaits_untold:
+                self._awaits_untold = False  # it was no turn, to the model
+            else:
+                self._on_given_up()
         elif self._fillers and quiet_s >= self._patience_s():
             filler = self._fillers[min(self._said, len(self._fillers) - 1)]
             self._said += 1
@@ -126,6 +137,8 @@ class Patience:
     def _patience_s(self) -> float:
         if self._said:
             return NEXT_S
+        if self._awaits_untold:
+            return FIRST_UNTOLD_S
         return FIRST_BESIDE_SOUND_S if self._line.is_thinking_aloud else FIRST_S
 
     def _owes(self) -> bool:
@@ -133,7 +146,7 @@ class Patience:
         speech = self._session.current_speech
         replies = speech is not None and not speech.done() and not speech.interrupted
         return (
-            (replies or self._awaits_words)
+            (replies or self._awaits_words or self._awaits_untold)
             and self._session.user_state != "speaking"
             and not self._line.is_paused
         )
@@ -142,12 +155,18 @@ class Patience:
         now = self._clock()
         if event.new_state == "speaking":
             self._began_speaking = now
-            self._awaits_words = False
+            self._awaits_words = self._awaits_untold = False
+            self._spoke_over = self._line.words_until > now
         elif event.old_state == "speaking":
-            self._await_words(awaited=now - self._began_speaking >= WORTH_WORDS_S)
+            was_speech = now - self._began_speaking >= WORTH_WORDS_S
+            self._await_words(awaited=was_speech)
+            self._awaits_untold = self._untold and was_speech and not self._spoke_over
 
     def _await_words(self, *, awaited: bool) -> None:
         self._awaits_words = awaited and self._session.stt is not None
+
+    def _told(self) -> None:
+        self._awaits_untold = False
 
     def _on_words(self, event: UserInputTranscribedEvent) -> None:
         if event.transcript.strip():

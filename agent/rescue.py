@@ -11,6 +11,7 @@ from livekit.agents import (
     APIError,
     SpeechCreatedEvent,
     UserTranscriptionTimeoutEvent,
+    llm,
     tts,
 )
 from livekit.agents.voice import SpeechHandle
@@ -65,8 +66,13 @@ class Rescue:
         self._ending = ending
         self._voice = voice
         self._words = sayings(brief.assistant.language)
+        model = session.llm
         self._patience = Patience(
-            session, line, on_said=self._report, on_given_up=self._no_reply_came
+            session,
+            line,
+            on_said=self._report,
+            on_given_up=self._no_reply_came,
+            untold=isinstance(model, llm.RealtimeModel) and model.capabilities.turn_detection,
         )
         self.prepared = asyncio.Event()
         self._is_live = False

@@ -66,7 +66,7 @@ class Mouth:
 class Call:
     """A call whose time is told."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, untold: bool = False) -> None:
         self.now = 100.0
         self.talk = Talk()
         self.mouth = Mouth(self)
@@ -77,6 +77,7 @@ class Call:
             self.mouth,
             on_said=lambda text: self.said.append((round(self.now - 100.0, 1), text)),
             on_given_up=lambda: self.given_up.append(round(self.now - 100.0, 1)),
+            untold=untold,
             clock=lambda: self.now,
         )
         self.patience.be_ready(Spoken("One.", ()), Spoken("Two.", ()))
@@ -189,4 +190,41 @@ def test_a_cough_and_a_model_with_its_own_ears_owe_no_words(
     call.wait(speech_s)
     call.talk.hear("listening")
     call.wait(3.0)
+    assert call.said == []
+
+
+def asked() -> Call:
+    """Return a call in which somebody has asked a model that tells turns itself."""
+    call = Call(untold=True)
+    call.talk.stt = None
+    call.talk.hear("speaking")
+    call.wait(2.0)
+    call.talk.hear("listening")
+    return call
+
+
+def test_a_reply_that_nobody_told_of_is_waited_for_aloud_and_not_given_up() -> None:
+    call = asked()
+    call.wait(30.0)
+    assert [text for _, text in call.said][:2] == ["One.", "Two."]
+    assert call.said[0][0] < 2.0 + 3.0
+    assert call.said[-1][0] < 2.0 + GIVE_UP_S
+    assert call.given_up == []
+
+
+def test_a_reply_that_has_begun_is_told() -> None:
+    call = asked()
+    call.talk.emit("speech_created", None)
+    call.wait(30.0)
+    assert call.said == []
+
+
+def test_who_speaks_over_such_a_model_need_not_get_a_reply() -> None:
+    call = Call(untold=True)
+    call.talk.stt = None
+    call.mouth.words_until = call.now + 3.0
+    call.talk.hear("speaking")
+    call.wait(2.0)
+    call.talk.hear("listening")
+    call.wait(30.0)
     assert call.said == []

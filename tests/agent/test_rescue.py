@@ -98,6 +98,8 @@ class Speech:
 class Session(rtc.EventEmitter[str]):
     """A session that notes what it is told to say."""
 
+    llm = None
+
     def __init__(self) -> None:
         super().__init__()
         self.tts: Any = None

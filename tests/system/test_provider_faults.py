@@ -47,6 +47,7 @@ MISTRAL = {"type": "dedicated-instance", "name": "ministral-3-8b-instruct"}
 ROUTED = {"type": "openrouter", "openrouter_model_id": "m/l", "openrouter_provider": "groq"}
 CUSTOM = {"type": "custom", "model_name": "mine", "api_key": KEY, "api_url": "filled in"}
 REALTIME = {"type": "realtime", "provider": "openai", "realtime_model_id": "gpt-realtime"}
+GOOGLE = {"type": "realtime", "provider": "google", "realtime_model_id": "gemini-live"}
 CARTESIA = {"provider": "cartesia", "id": "voice-a"}
 ELEVENLABS = {"provider": "elevenlabs", "id": "voice-b"}
 
@@ -253,6 +254,32 @@ GROUPS: dict[str, dict[str, Row]] = {
             detail=("no reply",),
             said=(FILLER, OWN.apology),
             heard=(FILLER, SORRY),
+        ),
+    },
+    "realtime models": {
+        "google drops once": Row(
+            assistant={"llm_model": GOOGLE},
+            faults={"google.realtime": (fault(Fault.DISCONNECT), ONCE)},
+            said=(FILLER,),
+            **SAVED,
+        ),
+        "a key that is refused by now": Row(
+            assistant={"llm_model": REALTIME},
+            faults={"openai.realtime": (Behaviour(status=401), LASTS)},
+            detail=("realtime model", "openai"),
+            **LOST,
+        ),
+        "google drops, lasts": Row(
+            assistant={"llm_model": GOOGLE},
+            faults={"google.realtime": (fault(Fault.DISCONNECT), LASTS)},
+            detail=("realtime model", "google"),
+            **LOST,
+        ),
+        "a frame that is no JSON": Row(
+            assistant={"llm_model": REALTIME},
+            faults={"openai.realtime": (fault(Fault.GARBAGE), ONCE)},
+            detail=("realtime model", "openai"),
+            **LOST,
         ),
     },
     "ears": {
