@@ -11,8 +11,10 @@ os.environ.setdefault("LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE", "0")
 
 from agent.server import load_engines, serve
 from agent.settings import AgentSettings
+from agent.telemetry import begin
 from process.logs import configure
 from process.settings import SettingsError, load
+from process.traces import TraceSettings
 
 
 def main() -> None:
@@ -21,11 +23,16 @@ def main() -> None:
         sys.exit("usage: python -m agent start")
     try:
         settings = load(AgentSettings, os.environ)
+        tracing = begin(load(TraceSettings, os.environ))
         configure("agent", level=settings.log_level, show_pii=settings.log_pii)
         engines = load_engines(settings)
     except SettingsError as exc:
         sys.exit(str(exc))
-    asyncio.run(serve(settings, engines))
+    try:
+        asyncio.run(serve(settings, engines))
+    finally:
+        if tracing is not None:
+            tracing.shutdown()
 
 
 if __name__ == "__main__":

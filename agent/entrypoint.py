@@ -25,6 +25,7 @@ from agent.recording import StereoRecorder
 from agent.reporter import Reporter
 from agent.session import Engines, build_parts, build_session
 from agent.sounds import Sounds
+from agent.telemetry import conversation
 from agent.usage import Usage
 from control_plane.domain.brief import CallBrief
 from control_plane.domain.events import (
@@ -61,7 +62,8 @@ async def run_call(context: JobContext, engines: Engines, internal_url: str) -> 
     )
     usage = Usage()
     try:
-        await _hold(context, brief, engines, reporter, recorder, usage)
+        with conversation(brief.session_id):
+            await _hold(context, brief, engines, reporter, recorder, usage)
     except (ProviderKeyMissing, NotPrepared) as exc:
         log.warning("a provider failed before the call", why=str(exc))
         verdict = Verdict(EndedBy.SYSTEM, EndReason.PROVIDER_FAILED, str(exc))

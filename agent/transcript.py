@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from livekit.agents import (
@@ -12,6 +13,7 @@ from livekit.agents import (
 from livekit.agents.llm import ChatMessage
 
 from agent.reporter import Reporter
+from agent.telemetry import tell_turn
 from control_plane.domain.events import ItemSaid, Role
 
 # LiveKit's per-message figures (seconds) and the words we report them by (milliseconds).
@@ -42,13 +44,15 @@ class Transcriber:
             return
         role = Role(item.role)
         self.person_spoke = self.person_spoke or role is Role.USER
+        delays = delays_ms(dict(item.metrics))
         self._reporter.report(
             ItemSaid,
             role=role,
             content=text,
             interrupted=item.interrupted,
-            delays_ms=delays_ms(dict(item.metrics)),
+            delays_ms=delays,
         )
+        tell_turn(item, delays, datetime.now(UTC))
 
     def _tools_ran(self, event: FunctionToolsExecutedEvent) -> None:
         for call, output in event.zipped():

@@ -14,6 +14,7 @@ from control_plane.settings import ApiSettings, Settings, StorageSettings
 from process import logs
 from process.addresses import HttpSettings
 from process.settings import SettingsError, load
+from process.traces import TraceSettings, begin
 from sip.settings import LiveKitSettings
 
 
@@ -26,6 +27,7 @@ def main() -> int:
             livekit=load(LiveKitSettings, os.environ),
             outbound=load(HttpSettings, os.environ),
         )
+        tracing = begin(load(TraceSettings, os.environ), "offhook-control-plane")
     except SettingsError as exc:
         print(exc, file=sys.stderr)
         return 2
@@ -35,6 +37,9 @@ def main() -> int:
     except (SchemaTooNew, SettingsError) as exc:
         print(exc, file=sys.stderr)
         return 2
+    finally:
+        if tracing is not None:
+            tracing.shutdown()
     return 0
 
 

@@ -26,6 +26,7 @@ from control_plane.campaigns.controller import CampaignController
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.db.migrate import migrate
+from control_plane.domain.prices import Prices
 from control_plane.health import Probes
 from control_plane.health_controller import HealthController
 from control_plane.internal.controller import InternalController
@@ -37,9 +38,11 @@ from control_plane.livekit_hooks import LiveKitHookController
 from control_plane.metrics import MetricsController
 from control_plane.openapi import add_problems, use_exact_types
 from control_plane.orders.controller import OrderController
+from control_plane.orders.counters import CallCounters
 from control_plane.orders.intake import Intake
 from control_plane.orders.views import CallViews
 from control_plane.organizations.controller import OrganizationController
+from control_plane.price_file import read_prices
 from control_plane.probes.controller import AssistantTestController
 from control_plane.problems import HANDLERS
 from control_plane.providers.controller import ProviderController
@@ -74,6 +77,8 @@ class Resources(Struct, frozen=True, kw_only=True):
     ring: KeyRing
     probes: Probes
     hooks: api.WebhookReceiver
+    prices: Prices
+    counters: CallCounters
     allowed: Allowed
     is_worker: Callable[[str], bool]
 
@@ -87,6 +92,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         SettingsError: OFFHOOK_ALLOW_PRIVATE has the wrong form.
     """
     storage, livekit = settings.storage, settings.livekit
+    prices = read_prices(settings.api.prices)
     database = Database(storage.url, wake_folder=storage.wake_folder)
     client = api.LiveKitAPI(livekit.http_url, livekit.api_key, livekit.api_secret, failover=False)
     try:
@@ -106,6 +112,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                 ring=KeyRing(database, per_minute=settings.api.requests_per_minute),
                 probes=Probes(database, client, sip.trunks, settings.api.worker_health_url),
                 hooks=api.WebhookReceiver(api.TokenVerifier(livekit.api_key, livekit.api_secret)),
+                prices=prices,
+                counters=CallCounters(prices),
                 allowed=Allowed.parse(settings.outbound.allow_private),
                 is_worker=functools.partial(is_worker_key, livekit_secret=livekit.api_secret),
             )
@@ -208,6 +216,8 @@ def _application(
         "ring": resources.ring,
         "probes": resources.probes,
         "livekit_hooks": resources.hooks,
+        "prices": resources.prices,
+        "counters": resources.counters,
         "allowed": resources.allowed,
         "is_worker": resources.is_worker,
     }

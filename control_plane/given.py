@@ -7,8 +7,10 @@ from livekit import api
 
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
+from control_plane.domain.prices import Prices
 from control_plane.health import Probes
 from control_plane.keys.ring import KeyRing, Principal
+from control_plane.orders.counters import CallCounters
 from control_plane.orders.intake import Intake
 from control_plane.orders.views import CallViews
 from control_plane.recordings.spool import RecordingFiles
@@ -24,3 +26,5 @@ GivenIntake = NamedDependency[Intake]
 GivenProbes = NamedDependency[Probes]
 GivenPrincipal = NamedDependency[Principal]
 GivenHooks = NamedDependency[api.WebhookReceiver]
+GivenPrices = NamedDependency[Prices]
+GivenCounters = NamedDependency[CallCounters]

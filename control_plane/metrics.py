@@ -1,4 +1,4 @@
-"""Figures for Prometheus, read from the rows when they are asked for."""
+"""Figures for Prometheus: what is there now, from the rows, and what this process counted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.domain.call_order import OrderStatus
-from control_plane.given import GivenDatabase
+from control_plane.given import GivenCounters, GivenDatabase
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -21,8 +21,8 @@ class MetricsController(Controller):
     tags = ("internal",)
 
     @get(operation_id="metrics", summary="Prometheus metrics")
-    async def metrics(self, database: GivenDatabase) -> Response[bytes]:
-        """Return orders by status and live attempts, in Prometheus' text format."""
+    async def metrics(self, database: GivenDatabase, counters: GivenCounters) -> Response[bytes]:
+        """Return orders by status, live attempts and this process's counters, as text."""
         registry = CollectorRegistry()
         orders = Gauge(
             "offhook_call_orders", "Call orders by status", ["status"], registry=registry
@@ -45,4 +45,6 @@ class MetricsController(Controller):
                     )
                 ).scalar_one()
             )
-        return Response(generate_latest(registry), media_type=TEXT)
+            await counters.count_ended(session)
+        content = generate_latest(registry) + generate_latest(counters.registry)
+        return Response(content, media_type=TEXT)

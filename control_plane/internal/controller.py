@@ -17,8 +17,16 @@ from control_plane.domain.attempt import RecordingKind, RecordingState
 from control_plane.domain.brief import CallBrief, InboundCall
 from control_plane.domain.errors import BadInput, Conflict, NotAllowed, NotFound, StaleEpoch
 from control_plane.domain.events import EventBatch, EventReceipt
-from control_plane.given import GivenDatabase, GivenRecordings, GivenSigner, GivenVault
+from control_plane.given import (
+    GivenCounters,
+    GivenDatabase,
+    GivenPrices,
+    GivenRecordings,
+    GivenSigner,
+    GivenVault,
+)
 from control_plane.internal import briefs, inbound, reports
+from control_plane.orders import traces
 from control_plane.recordings.spool import PAGE_LIMIT
 from control_plane.tokens import Claims, Scope, TokenSigner
 
@@ -78,11 +86,16 @@ class InternalController(Controller):
         request: Request[Any, Any, Any],
         database: GivenDatabase,
         signer: GivenSigner,
+        prices: GivenPrices,
+        counters: GivenCounters,
     ) -> EventReceipt:
         """Store events; a repeated one is the same event, an older epoch a conflict."""
         _own_session(_claims(request, signer, Scope.SESSION), session_id)
         async with database.transaction() as session:
-            return await reports.store(session, session_id, data)
+            stored = await reports.store(session, session_id, data, prices)
+        counters.count(stored.attempt.id, stored.news, stored.used)
+        traces.tell(stored.attempt, stored.news, datetime.now(UTC))
+        return EventReceipt(through=stored.through)
 
     @post(
         "/recordings/{session_id:str}",

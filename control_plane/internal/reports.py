@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.base import read_clock
@@ -15,13 +16,29 @@ from control_plane.db.models.call_order import CallOrder
 from control_plane.domain import events
 from control_plane.domain.errors import Conflict
 from control_plane.domain.facts import ConversationEnded, DialAnswered
+from control_plane.domain.prices import DEFAULTS, Prices
+from control_plane.domain.usage import Used, since
 from control_plane.orders import leases, lifecycle
 from control_plane.orders.history import record
+from control_plane.orders.used import Usage, usage_of
+
+
+class Stored(Struct, frozen=True):
+    """How far a session's stream is stored, and what of it was news.
+
+    Attributes:
+        used: beyond what was reported before.
+    """
+
+    through: int
+    attempt: Attempt
+    news: list[events.CallEvent]
+    used: list[Used]
 
 
 async def store(
-    session: AsyncSession, attempt_id: str, batch: events.EventBatch
-) -> events.EventReceipt:
+    session: AsyncSession, attempt_id: str, batch: events.EventBatch, prices: Prices = DEFAULTS
+) -> Stored:
     """Return how far the session's stream is stored, after storing what is new of `batch`.
 
     Every event renews the call's lease. A closed attempt still takes events: the recording
@@ -33,6 +50,8 @@ async def store(
     """
     order, attempt = await leases.hold(session, attempt_id, epoch=batch.epoch)
     now = await read_clock(session)
+    before = usage_of(attempt)
+    news = []
     if attempt.closed_at is None:
         attempt.call_lease_until = now + leases.LEASE
     for event in sorted(batch.events, key=lambda each: each.seq):
@@ -44,8 +63,13 @@ async def store(
                 field="events",
             )
         attempt.last_event_seq = event.seq
+        if isinstance(event, events.UsageCounted):
+            attempt.usage = Usage.priced(event.parts, prices).stored()
         await _take(session, order, attempt, event, now=now)
-    return events.EventReceipt(through=attempt.last_event_seq)
+        news.append(event)
+    after = usage_of(attempt)
+    used = since(before.parts if before else [], after.parts if after else [])
+    return Stored(attempt.last_event_seq, attempt, news, used)
 
 
 async def _take(

@@ -17,6 +17,8 @@ from control_plane.domain.calling_times import CallRetryConfig
 from control_plane.domain.dial_errors import DialError
 from control_plane.domain.events import AttemptResult, EndedBy, Role
 from control_plane.domain.outcome import Outcome
+from control_plane.domain.prices import Cost
+from control_plane.domain.usage import Used
 
 Value = Annotated[str, Meta(max_length=10_000)]
 Key = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -78,6 +80,8 @@ class AttemptView(Struct, frozen=True, kw_only=True):
     ended_by: EndedBy | None
     end_reason: str | None
     detail: str | None
+    usage: list[Used] | None = None  # null until the agent has told it, and where it died
+    cost: Cost | None = None
     counted: bool
     recording_url: str | None
     recording_mix_url: str | None
@@ -98,6 +102,7 @@ class CallView(Struct, frozen=True, kw_only=True):
 
     `waiting_for` names what holds it back (a rule, or the part that is missing), `next_at` the
     instant of the next try; `timezones` are those whose wall clocks the calling windows go by.
+    `cost` is the sum of the attempts'; null while, or because, one of them cannot tell its own.
     """
 
     id: str
@@ -124,6 +129,7 @@ class CallView(Struct, frozen=True, kw_only=True):
     call_attempts: list[AttemptView]
     last_call_attempt: AttemptView | None
     campaign: CampaignName | None = None
+    cost: Cost | None = None
     outcome: Outcome | None = None
     outcome_summary: str | None = None
     is_cancelled: bool

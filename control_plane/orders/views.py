@@ -18,6 +18,7 @@ from control_plane.db.models.campaign import Campaign
 from control_plane.db.models.history import CallEventRow
 from control_plane.domain.attempt import RecordingKind, RecordingState
 from control_plane.domain.call_order import WAITING, OrderStatus
+from control_plane.domain.prices import Cost
 from control_plane.orders import repository
 from control_plane.orders.gatekeeper import config_of
 from control_plane.orders.placing import Placed
@@ -29,6 +30,7 @@ from control_plane.orders.schemas import (
     EventView,
     TranscriptItem,
 )
+from control_plane.orders.used import cost_of_order, usage_of
 from control_plane.trunks import pace
 
 
@@ -40,7 +42,9 @@ class CallViews:
 
     def of_new(self, placed: Placed) -> CallView:
         """Return an order that is just being stored."""
-        return self._build(placed.order, placed.version, notices=placed.notices)
+        return self._build(
+            placed.order, placed.version, notices=placed.notices, cost=cost_of_order(())
+        )
 
     async def load(self, session: AsyncSession, orders: Sequence[CallOrder]) -> list[CallView]:
         """Return the orders with their attempts and transcripts, in the order given."""
@@ -58,6 +62,7 @@ class CallViews:
                 ],
                 campaign=campaigns.get(order.campaign_id or ""),
                 lane=lanes.get(order.trunk_id or ""),
+                cost=cost_of_order(attempts[order.id]),
             )
             for order in orders
         ]
@@ -67,6 +72,7 @@ class CallViews:
         order: CallOrder,
         version: Version,
         *,
+        cost: Cost | None,
         attempts: Sequence[AttemptView] = (),
         campaign: CampaignName | None = None,
         lane: pace.Closed | None = None,
@@ -110,6 +116,7 @@ class CallViews:
             call_attempts=list(attempts),
             last_call_attempt=attempts[0] if attempts else None,
             campaign=campaign,
+            cost=cost,
             is_cancelled=order.status is OrderStatus.CANCELLED,
             is_completed=order.status is OrderStatus.COMPLETED,
             not_yet_acted_on=assistant.not_yet_acted_on,
@@ -120,6 +127,7 @@ class CallViews:
 
     def _attempt(self, row: Attempt, items: Sequence[CallEventRow]) -> AttemptView:
         stored = row.recording_state is RecordingState.STORED
+        usage = usage_of(row)
         return AttemptView(
             id=row.id,
             status=row.status,
@@ -135,6 +143,8 @@ class CallViews:
             ended_by=row.ended_by,
             end_reason=row.end_reason,
             detail=row.detail,
+            usage=usage.parts if usage is not None else None,
+            cost=usage.cost if usage is not None else None,
             counted=row.counted,
             recording_url=f"{self._api_url}/recording/{row.id}" if stored else None,
             recording_mix_url=f"{self._api_url}/recording/{row.id}?kind={RecordingKind.MIX}"

@@ -24,6 +24,7 @@ from offhook import ports
 from offhook.admin import PROVIDERS
 from offhook.cli import app
 from process.addresses import HttpSettings
+from process.traces import TraceSettings
 from scheduler.settings import SchedulerSettings
 from sip.carrier.fates import listing
 from sip.carrier.settings import CarrierSettings
@@ -43,6 +44,7 @@ STRUCTS = (
     LiveKitSettings,
     SchedulerSettings,
     StorageSettings,
+    TraceSettings,
 )
 
 
