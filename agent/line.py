@@ -9,16 +9,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 from livekit import rtc
 from livekit.agents.voice import io
 
+from agent.frames import FRAME_MS, SAID_RATE, at_said_rate, frame_of, split
 from agent.mixing import Loop, Mixer
 
-SAID_RATE = 24_000
-"""Hz of the agent's audio: what the voices speak at."""
-FRAME_MS = 20
 QUEUE_MS = 200
 """Speech handed to WebRTC ahead of time: this process may be that late, on a busy machine, unheard.
 An interruption takes it back, so it costs no time there."""
@@ -105,15 +103,15 @@ class LineOut(io.AudioOutput):
             self._open = _Segment()
             self._unfinished.append(self._open)
         if not self._is_over:
-            self._waiting.extend((self._open, piece) for piece in _split(bytes(frame.data)))
+            self._waiting.extend((self._open, piece) for piece in split(bytes(frame.data)))
 
     def aside(self, frames: Iterable[rtc.AudioFrame]) -> None:
         """Say something that is no part of the session's speech, as soon as nothing else is."""
         if self._is_over:
             return
         segment = _Segment()
-        for data in _at_said_rate(frames):
-            self._waiting.extend((segment, frame) for frame in _split(data))
+        for data in at_said_rate(frames):
+            self._waiting.extend((segment, frame) for frame in split(data))
         self._end_silence()
 
     def farewell(self, frames: Iterable[rtc.AudioFrame]) -> float:
@@ -259,7 +257,7 @@ class LineOut(io.AudioOutput):
     async def _hand_over(self, samples: bytes, now: float) -> None:
         starts_at = max(now, self._sound_until)
         self._on_said(samples, starts_at)
-        frame = _frame(samples)
+        frame = frame_of(samples)
         self._handed = frame.samples_per_channel + (self._handed if starts_at > now else 0)
         self._sound_until = starts_at + frame.duration
         await self._source.capture_frame(frame)
@@ -289,36 +287,6 @@ class LineOut(io.AudioOutput):
             self.on_playback_finished(playback_position=segment.sent_s, interrupted=False)
 
 
-def _split(samples: bytes) -> Iterator[rtc.AudioFrame]:
-    size = SAID_RATE * FRAME_MS // 1000 * 2
-    for start in range(0, len(samples), size):
-        yield _frame(samples[start : start + size])
-
-
-def _at_said_rate(frames: Iterable[rtc.AudioFrame]) -> Iterator[bytes]:
-    resampler: rtc.AudioResampler | None = None
-    for frame in frames:
-        if frame.sample_rate == SAID_RATE:
-            yield bytes(frame.data)
-            continue
-        if resampler is None:
-            resampler = rtc.AudioResampler(frame.sample_rate, SAID_RATE, num_channels=1)
-        for piece in resampler.push(frame):
-            yield bytes(piece.data)
-    if resampler is not None:
-        for piece in resampler.flush():
-            yield bytes(piece.data)
-
-
-def _frame(samples: bytes) -> rtc.AudioFrame:
-    return rtc.AudioFrame(
-        data=samples,
-        sample_rate=SAID_RATE,
-        num_channels=1,
-        samples_per_channel=len(samples) // 2,
-    )
-
-
 _TAKEN = SAID_RATE // 100  # samples: WebRTC takes ten milliseconds at a time
 # Longer than a frame: every hand-over wakes each room of the process, and speech drops it anyway.
-_SILENCE = _frame(bytes(SAID_RATE // 10 * 2))
+_SILENCE = frame_of(bytes(SAID_RATE // 10 * 2))

@@ -16,8 +16,8 @@ import numpy as np
 from livekit import rtc
 from msgspec import Struct
 
+from agent.frames import SAID_RATE
 from agent.internal_api import Refused, SessionApi, Unreachable
-from agent.line import SAID_RATE
 from agent.line_in import HEARD_RATE
 from agent.mixing import mixed
 from agent.ogg import PAGE_S, RATE, Channel, Encoder

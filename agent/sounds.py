@@ -13,7 +13,7 @@ import av
 import numpy as np
 from livekit.agents import AgentSession, AgentStateChangedEvent, UserStateChangedEvent
 
-from agent.line import SAID_RATE
+from agent.frames import SAID_RATE
 from agent.mixing import Loop, Samples
 from control_plane.domain.assistant import AssistantSpec, BackgroundSound
 

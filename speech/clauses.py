@@ -7,6 +7,7 @@ from typing import Any
 
 from livekit.agents import tokenize
 from livekit.agents.tokenize.token_stream import BufferedSentenceStream
+from livekit.agents.tokenize.tokenizer import SentenceStream
 
 LEAST = 12
 """Characters of the first piece; a lone "Yes," would be followed by a gap."""
@@ -26,7 +27,7 @@ class Clauses(tokenize.SentenceTokenizer):
         """Return the pieces of a whole text."""
         return [piece for piece, *_ in self._pieces(text, begun=False)]
 
-    def stream(self, *, language: str | None = None) -> tokenize.SentenceStream:
+    def stream(self, *, language: str | None = None) -> SentenceStream:
         """Return a stream that gives pieces while the text still comes."""
         begun = False
 

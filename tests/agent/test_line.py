@@ -9,7 +9,8 @@ import pytest
 from livekit import rtc
 from livekit.agents.voice.io import PlaybackFinishedEvent
 
-from agent.line import SAID_RATE, LineOut
+from agent.frames import SAID_RATE
+from agent.line import LineOut
 
 pytestmark = pytest.mark.unit
 

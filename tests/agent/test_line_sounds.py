@@ -13,7 +13,8 @@ import numpy.typing as npt
 import pytest
 from livekit import rtc
 
-from agent.line import FRAME_MS, SAID_RATE, LineOut
+from agent.frames import FRAME_MS, SAID_RATE
+from agent.line import LineOut
 from agent.mixing import Loop
 
 pytestmark = pytest.mark.unit

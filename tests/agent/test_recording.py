@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from agent.frames import SAID_RATE
 from agent.internal_api import Unreachable
-from agent.line import SAID_RATE
 from agent.line_in import HEARD_RATE
 from agent.ogg import RATE, Channel
 from agent.recording import Finished, StereoRecorder

@@ -22,7 +22,8 @@ from livekit.agents import (
 )
 
 from agent.ending import Ending, Verdict
-from agent.line import SAID_RATE, LineOut
+from agent.frames import SAID_RATE
+from agent.line import LineOut
 from agent.reporter import Reporter
 from agent.rescue import Rescue
 from agent.sayings import sayings

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from livekit.agents import AgentSession, AgentStateChangedEvent, UserStateChangedEvent
 
-from agent.line import SAID_RATE
+from agent.frames import SAID_RATE
 from agent.mixing import Loop
 from agent.sounds import _BACKGROUNDS, Sounds, clip
 from control_plane.domain.assistant import BackgroundSound, ThinkingSound
