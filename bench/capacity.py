@@ -3,9 +3,9 @@
 Steps of 1, 2, 4, 6, 8, 10, 12 … calls at once, ours and the stock worker's in turns, with the same
 telephones, provider servers, livekit-server and gateway. A step holds while every call is set up,
 no RTP packet is lost, nothing the agent says has a gap of more than 40 ms, and the p95 of the
-turns is at most 1.25 times that of one call. An arm's first step that does not hold is its last.
-All of it is on the same cores; so the CPU of each part is told apart. OFFHOOK_BENCH_STEPS ("1,2")
-shortens it, to try the bench out.
+turns, of which at most a sixth may be uncertain, is 1.25 times that of one call at the most. An
+arm's first step that does not hold is its last. All of it is on the same cores; so the CPU of each
+part is told apart. OFFHOOK_BENCH_STEPS ("1,2") shortens it, to try the bench out.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +27,16 @@ from bench.calls import row
 from bench.phrases import Phrases
 from bench.rows import percentile
 from bench.tapped import Script, Tapped, tapped
+from bench.usage import counted, memory_mb
 from speech.offline.voice import Speaker
 from tests.providers.script import Rule
 from tests.system.platform import Platform, running
 
 STEPS = tuple(map(int, os.environ.get("OFFHOOK_BENCH_STEPS", "1,2,4,6,8,10,12,14,16").split(",")))
 TURNS = 7  # a call; the first is not counted, the calls are still being set up
-CALL_LIMIT_S = 60.0
-SETTLED_S = 8.0  # from the first dial to the window in which CPU and memory are read
-WINDOW_S = 8.0
+ALONE = 3  # times as many where there are fewer calls: the rest is judged by them
+CALL_LIMIT_S = 120.0
+SETTLED_S, WINDOW_S = 8.0, 8.0  # from the first dial to CPU and memory being read, and how long
 QUIET_S = 0.4
 GAP_MS, SLOWER = 40.0, 1.25
 QUESTION, ANSWER = "Are you open today?", "Yes, until six."
@@ -64,9 +63,11 @@ class Step(Struct):
     def fails_by(self, single_ms: float) -> str | None:
         """Return why quality does not hold, beside the p95 of a single call."""
         if self.failed:
-            return f"{self.failed} calls were not set up"
+            return f"{self.failed} calls failed"
         if self.lost:
             return f"{self.lost} packets were lost"
+        if self.discards > len(self.turns) // 5:
+            return f"{self.discards} turns without a certain reply"
         if self.gap_ms > GAP_MS:
             return f"a gap of {self.gap_ms:.0f} ms"
         if self.late > SLOWER * single_ms:
@@ -135,7 +136,7 @@ class Climb:
         arm.stubs.controls.rules(Rule(say=ANSWER))
         step = Step(calls)
         turn: Script = [{"say": self._phrases.file(QUESTION)}, {"reply": QUIET_S}]
-        script = [{"listen": QUIET_S}, *turn * TURNS]
+        script = [{"listen": QUIET_S}, *turn * TURNS * max(1, ALONE // calls)]
         phones: list[Tapped] = []
         lock = threading.Lock()
 
@@ -191,43 +192,6 @@ class Climb:
             time.sleep(WINDOW_S / 2)
 
 
-@contextmanager
-def counted(parts: dict[str, list[psutil.Process]], into: dict[str, float]) -> Iterator[None]:
-    """Tell how many cores each part used, and this process, in which the provider stubs are."""
-    before = {name: cpu_s(processes) for name, processes in parts.items()}
-    own, began = time.process_time(), time.monotonic()
-    yield
-    took = time.monotonic() - began
-    for name, processes in parts.items():
-        into[name] = max(0.0, cpu_s(processes) - before[name]) / took
-    into["provider stubs and bench"] = (time.process_time() - own) / took
-
-
-def cpu_s(processes: list[psutil.Process]) -> float:
-    """Return the CPU seconds of processes and their children, those that have ended included."""
-    total = 0.0
-    for process in processes:
-        try:
-            family = [process, *process.children(recursive=True)]
-            times = [member.cpu_times() for member in family]
-        except psutil.NoSuchProcess:
-            continue
-        total += sum(t.user + t.system for t in times)
-        total += times[0].children_user + times[0].children_system
-    return total
-
-
-def memory_mb(process: psutil.Process) -> float:
-    """Return the proportional set size of a process and its children, in MB."""
-    total = 0.0
-    for member in [process, *process.children(recursive=True)]:
-        try:
-            total += member.memory_full_info().pss / 1e6
-        except psutil.NoSuchProcess:
-            continue
-    return total
-
-
 def told(courses: dict[str, Course]) -> Rows:
     """Return the rows of both arms."""
     ours, stock = courses[OURS], courses[STOCK]
@@ -236,7 +200,7 @@ def told(courses: dict[str, Course]) -> Rows:
     rows = [
         beside(
             "B18", f"calls at once while quality holds, {cores} cores ({rule})",
-            (ours.holds, stock.holds), "calls", goal=(1.3, ">="),
+            (ours.holds, stock.holds), "calls", goal=(1.3, "≥"),
         ),
         *memory_rows(ours, stock),
     ]  # fmt: skip
@@ -259,7 +223,7 @@ def memory_rows(ours: Course, stock: Course) -> Rows:
     at = f"at {calls} calls (PSS)"
     return [
         beside("B19", f"memory a live call adds to the agent worker, {at}", added, "MB",
-               goal=(0.8, "<=")),
+               goal=(0.8, "≤")),
         beside("B19", f"memory of the agent worker per live call, {at}", whole, "MB"),
         beside("B19", "memory of the agent worker before the first call (PSS)",
                (ours.idle_mb, stock.idle_mb), "MB"),
@@ -291,11 +255,11 @@ def beside(
 ) -> dict[str, Any]:
     """Return a row of ours beside stock; `goal` is a ratio and which way it limits."""
     ours, stock = values
-    ratio = ours / stock if stock else None
     made = row(id_, what, ours, unit, 1) | {"peer": STOCK, "peer_value": round(stock, 1)}
-    made["ratio"] = None if ratio is None else round(ratio, 3)
-    if goal is not None and ratio is not None:
+    if stock:
+        made["ratio"] = round(ours / stock, 3)
+    if goal is not None:
         limit, way = goal
-        met = ratio >= limit if way == ">=" else ratio <= limit
-        made |= {"goal": f"{'≥' if way == '>=' else '≤'} {limit:g}×", "met": met}
+        met = ours >= limit * stock if way == "≥" else ours <= limit * stock
+        made |= {"goal": f"{way} {limit:g}×", "met": met}
     return made

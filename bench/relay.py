@@ -19,6 +19,7 @@ import socket
 import struct
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -61,7 +62,7 @@ class Relay:
         for side, first in ((AGENT, port + 1), (CALLER, port + 3)):
             for kind in (0, 1):
                 self._media[side, kind] = self._bound(
-                    first + kind, lambda data, _, at, s=side, k=kind: self._on_media(s, k, data, at)
+                    first + kind, partial(self._on_media, side, kind)
                 )
 
     def run(self) -> None:
@@ -108,7 +109,7 @@ class Relay:
         if other is not None:
             self._sip.sendto(message, other)
 
-    def _on_media(self, side: int, kind: int, data: bytes, at: float) -> None:
+    def _on_media(self, side: int, kind: int, data: bytes, _sender: Address, at: float) -> None:
         """Pass on what came from one side, out of the socket that the other side knows."""
         if kind == 0:
             self._note(at, side, data)

@@ -64,7 +64,8 @@ def by_tone(frames: Frames) -> Voiced:
     whole = (frames.astype(np.float64) ** 2).sum(axis=1)
     at_tone = 2 * np.abs(frames @ wave) ** 2 / FRAME
     audible = _rms(frames) > _AUDIBLE
-    return audible & (at_tone > _TONE_SHARE * np.maximum(whole, 1.0))
+    voiced: Voiced = audible & (at_tone > _TONE_SHARE * np.maximum(whole, 1.0))
+    return voiced
 
 
 def by_phrases(heard: Stream, phrases: list[Phrase]) -> Voiced:

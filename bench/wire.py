@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from msgspec import Struct
 
 from bench.relay import AGENT, ANSWER, CALLER, RECORD
@@ -223,5 +224,5 @@ def _lasting(voiced: Voiced) -> bool:
 
 
 def _lost(numbers: list[int]) -> int:
-    steps = np.diff(np.array(numbers, np.int64)) & 0xFFFF
+    steps: npt.NDArray[np.int64] = np.diff(np.array(numbers)) % 65_536
     return int((steps[steps < 0x8000] - 1).clip(0).sum())

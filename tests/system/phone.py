@@ -4,10 +4,10 @@
 
 Without `--call` it answers the first INVITE. The script is a list of steps: {"listen": S} waits
 until the far end spoke and was quiet for S seconds, {"hear": S} until it speaks, {"again": S}
-until it speaks once more, S seconds at the most, {"reply": S} the same until it was quiet for S,
-{"say": "file.wav"}, {"keys": "12#"}, {"wait_keys": N}, {"stay": S} stays on the line for S
-seconds or until the far end hangs up, {"hangup": true}. What happens is written to standard
-output as JSON lines with `t` in seconds since the epoch.
+until it was quiet and speaks once more, S seconds at the most for each, {"reply": S} the same and
+then until it was quiet for S seconds, {"say": "file.wav"}, {"keys": "12#"}, {"wait_keys": N},
+{"stay": S} stays on the line for S seconds or until the far end hangs up, {"hangup": true}. What
+happens is written to standard output as JSON lines with `t` in seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ LOUD = 0.02
 """Of 1: a received level above this is speech, not line noise."""
 STEP_LIMIT_S = 30.0
 REPLY_LIMIT_S = 5.0
+GAP_S = 0.15
 
 
 def tell(event: str, **facts: Any) -> None:
@@ -206,8 +207,14 @@ class Phone:
         self._speaking_since = self._quiet_since = None
 
     def _again(self, leg: Leg, limit_s: float) -> bool:
-        if self._quiet_since is not None:  # what it said before is over
-            self._speaking_since = self._quiet_since = None
+        def over() -> bool:
+            """Whether it is silent, and not only for the gap between two words."""
+            quiet = self._quiet_since
+            gap = quiet is not None and time.time() - quiet < GAP_S
+            return leg.gone or self._speaking_since is None or (quiet is not None and not gap)
+
+        self.pump(over, limit_s)
+        self._speaking_since = self._quiet_since = None
         return self.pump(lambda: leg.gone or self._speaking_since is not None, limit_s)
 
     def _reply(self, leg: Leg, silence_s: float) -> None:

@@ -45,7 +45,8 @@ def put(sound: Sound, at_s: float, into: Sound) -> None:
 def stream(sound: Sound, start: float = START) -> Stream:
     """Return sound as frames, each on the wire when its last sample has been spoken."""
     frames = sound[: len(sound) // FRAME * FRAME].reshape(-1, FRAME)
-    return Stream(start + (np.arange(len(frames)) + 1) * FRAME_S, frames)
+    times = np.array([start + (n + 1) * FRAME_S for n in range(len(frames))])
+    return Stream(times, frames)
 
 
 def asked(at_s: float = 1.0, said: Sound | None = None) -> tuple[wire.Marks, Phrase]:
