@@ -16,6 +16,7 @@ from control_plane.domain.brief import AGENT_NAME
 from process.addresses import Allowed
 from process.logs import get_logger
 from speech.prewarm import load_offline
+from speech.warm_clients import warm_clients
 
 log = get_logger(__name__)
 
@@ -24,6 +25,7 @@ DRAIN_LIMIT_S = 20
 
 async def serve(settings: AgentSettings, engines: Engines) -> None:
     """Take jobs until SIGTERM or SIGINT, then let running calls end for a while."""
+    await warm_clients()
     server = build_server(settings, engines)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
