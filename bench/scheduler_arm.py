@@ -20,6 +20,7 @@ from cryptography.fernet import Fernet
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.orders.views import CallViews
+from control_plane.recordings.links import RecordingLinks
 from control_plane.recordings.spool import RecordingFiles
 from control_plane.tokens import TokenSigner
 from control_plane.webhooks.post import LIMITS
@@ -66,7 +67,7 @@ async def main(url: str, folder: Path) -> None:
                 rooms=rooms,
                 dialer=sip,
                 trunks=sip,
-                views=CallViews("http://bench"),
+                views=CallViews(RecordingLinks(b"k" * 32, "http://bench")),
                 outbound=Outbound(Allowed.parse(""), LIMITS),
             )
             print("ready", flush=True)

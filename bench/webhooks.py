@@ -32,6 +32,7 @@ from control_plane.db.models.webhook import Delivery, WebhookEndpoint
 from control_plane.domain.delivery import DeliveryState
 from control_plane.domain.ids import new_id
 from control_plane.orders.views import CallViews
+from control_plane.recordings.links import RecordingLinks
 from control_plane.sealed import seal
 from control_plane.webhooks.post import LIMITS
 from control_plane.webhooks.signing import new_secret
@@ -126,7 +127,7 @@ class _Stage:
             vault,
             self._outbound,
             on_room=database.bell.ring,
-            relay=Relay(database, vault, CallViews("http://api")),
+            relay=Relay(database, vault, CallViews(RecordingLinks(b"k" * 32, "http://api"))),
         )
 
     def begin(self) -> None:

@@ -9,6 +9,7 @@ import uvloop
 
 from control_plane.app import create_internal_app, create_public_app, open_resources
 from control_plane.db.migrate import SchemaTooNew
+from control_plane.recordings.settings import RecordingSettings
 from control_plane.server import beating, serve
 from control_plane.settings import ApiSettings, Settings, StorageSettings
 from process import logs
@@ -26,6 +27,7 @@ def main() -> int:
             api=load(ApiSettings, os.environ),
             livekit=load(LiveKitSettings, os.environ),
             outbound=load(HttpSettings, os.environ),
+            recordings=load(RecordingSettings, os.environ),
         )
         tracing = begin(load(TraceSettings, os.environ), "offhook-control-plane")
     except SettingsError as exc:

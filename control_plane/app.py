@@ -47,7 +47,9 @@ from control_plane.probes.controller import AssistantTestController
 from control_plane.problems import HANDLERS
 from control_plane.providers.controller import ProviderController
 from control_plane.recordings.controller import RecordingController
+from control_plane.recordings.links import RecordingLinks
 from control_plane.recordings.spool import RecordingFiles
+from control_plane.recordings.store import RecordingStore
 from control_plane.requests import StrictRequest, known_query
 from control_plane.settings import Settings
 from control_plane.tokens import TokenSigner
@@ -72,6 +74,7 @@ class Resources(Struct, frozen=True, kw_only=True):
     vault: Vault
     signer: TokenSigner
     recordings: RecordingFiles
+    links: RecordingLinks
     views: CallViews
     intake: Intake
     ring: KeyRing
@@ -89,7 +92,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
 
     Raises:
         SchemaTooNew: the database belongs to a newer release.
-        SettingsError: OFFHOOK_ALLOW_PRIVATE has the wrong form.
+        SettingsError: OFFHOOK_ALLOW_PRIVATE or OFFHOOK_RECORDINGS_URL has the wrong form.
     """
     storage, livekit = settings.storage, settings.livekit
     prices = read_prices(settings.api.prices)
@@ -99,14 +102,19 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         await migrate(database)
         vault = Vault.open(storage.folder / "secret.key")
         await first_start.prepare(database, vault, storage.folder, settings.api)
-        views = CallViews(settings.api.url)
+        store = RecordingStore.open(settings.recordings, storage.folder / "recordings")
+        signer = TokenSigner.open(storage.folder / "internal.key")
+        lifetime = settings.recordings.links_live
+        links = RecordingLinks.open(signer, settings.api.url, lifetime=lifetime)
+        views = CallViews(links)
         intake = Intake(database, vault, views)
         async with database.listening(), SipApi(livekit) as sip, intake.open():
             yield Resources(
                 database=database,
                 vault=vault,
-                signer=TokenSigner.open(storage.folder / "internal.key"),
-                recordings=RecordingFiles(storage.folder),
+                signer=signer,
+                recordings=RecordingFiles(storage.folder, store),
+                links=links,
                 views=views,
                 intake=intake,
                 ring=KeyRing(database, per_minute=settings.api.requests_per_minute),
@@ -135,7 +143,6 @@ def create_public_app(resources: Resources) -> Litestar:
         KeyController,
         OrganizationController,
         AuditController,
-        RecordingController,
         CampaignController,
         DoNotCallController,
         ConsentController,
@@ -147,6 +154,7 @@ def create_public_app(resources: Resources) -> Litestar:
         [
             _guarded("/", guarded),
             _guarded("/api", [AliasedOrderController]),
+            RecordingController,
             HealthController,
             LiveKitHookController,
         ],
@@ -204,6 +212,7 @@ def _application(
     def set_state(config: AppConfig) -> AppConfig:
         config.state["ring"] = resources.ring
         config.state["database"] = resources.database
+        config.state["links"] = resources.links
         return config
 
     given: dict[str, Any] = {

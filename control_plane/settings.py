@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from control_plane.recordings.settings import RecordingSettings
 from process.addresses import HttpSettings
 from sip.settings import LiveKitSettings
 
@@ -69,3 +70,4 @@ class Settings(Struct, frozen=True):
     api: ApiSettings
     livekit: LiveKitSettings
     outbound: HttpSettings = HttpSettings()
+    recordings: RecordingSettings = RecordingSettings()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import secrets
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -47,6 +48,10 @@ class TokenSigner:
     def open(cls, path: Path) -> TokenSigner:
         """Return a signer with the key in `path`, which is generated when absent."""
         return cls(load_or_create(path, secrets.token_hex(32).encode()))
+
+    def derived(self, purpose: str) -> bytes:
+        """Return a key of 32 bytes for another purpose, from which ours cannot be found."""
+        return hmac.digest(self._key, f"offhook {purpose}".encode(), "sha256")
 
     def issue(self, scope: Scope, subject: str, *, epoch: int = 0, ttl: timedelta) -> str:
         """Return a token that is valid for `ttl` from now."""

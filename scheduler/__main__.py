@@ -10,12 +10,16 @@ import sys
 
 import uvloop
 from livekit import api
+from msgspec import Struct
 
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.db.migrate import SchemaTooNew, migrate
 from control_plane.orders.views import CallViews
+from control_plane.recordings.links import RecordingLinks
+from control_plane.recordings.settings import RecordingSettings
 from control_plane.recordings.spool import RecordingFiles
+from control_plane.recordings.store import RecordingStore
 from control_plane.settings import ApiSettings, StorageSettings
 from control_plane.tokens import TokenSigner
 from control_plane.webhooks.post import LIMITS
@@ -30,57 +34,71 @@ from sip.api import SipApi
 from sip.settings import LiveKitSettings
 
 
+class Given(Struct, frozen=True):
+    """The settings, by concern."""
+
+    storage: StorageSettings
+    livekit: LiveKitSettings
+    scheduler: SchedulerSettings
+    recordings: RecordingSettings
+    api: ApiSettings
+    allowed: Allowed
+
+
 def main() -> int:
     """Run until told to stop; 2 when it cannot start."""
     try:
-        storage = load(StorageSettings, os.environ)
-        livekit = load(LiveKitSettings, os.environ)
-        settings = load(SchedulerSettings, os.environ)
-        views = CallViews(load(ApiSettings, os.environ).url)
-        allowed = Allowed.parse(load(HttpSettings, os.environ).allow_private)
+        given = Given(
+            storage=load(StorageSettings, os.environ),
+            livekit=load(LiveKitSettings, os.environ),
+            scheduler=load(SchedulerSettings, os.environ),
+            recordings=load(RecordingSettings, os.environ),
+            api=load(ApiSettings, os.environ),
+            allowed=Allowed.parse(load(HttpSettings, os.environ).allow_private),
+        )
     except SettingsError as exc:
         print(exc, file=sys.stderr)
         return 2
+    settings = given.scheduler
     crash_points.arm_from(os.environ.get(crash_points.VARIABLE))
     logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it tells of every run
     logs.configure("scheduler", level=settings.log_level, show_pii=settings.log_pii)
     try:
-        uvloop.run(_run(storage, livekit, settings, views, Outbound(allowed, LIMITS)))
-    except SchemaTooNew as exc:
+        uvloop.run(_run(given))
+    except (SchemaTooNew, SettingsError) as exc:
         print(exc, file=sys.stderr)
         return 2
     return 0
 
 
-async def _run(
-    storage: StorageSettings,
-    livekit: LiveKitSettings,
-    settings: SchedulerSettings,
-    views: CallViews,
-    outbound: Outbound,
-) -> None:
+async def _run(given: Given) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
+    storage, livekit = given.storage, given.livekit
+    store = RecordingStore.open(given.recordings, storage.folder / "recordings")
+    signer = TokenSigner.open(storage.folder / "internal.key")
+    lifetime = given.recordings.links_live
     database = Database(storage.url, wake_folder=storage.wake_folder)
     client = api.LiveKitAPI(livekit.http_url, livekit.api_key, livekit.api_secret, failover=False)
+    outbound = Outbound(given.allowed, LIMITS)
     try:
         await migrate(database)
         async with database.listening(), SipApi(livekit) as sip:
             world = World(
                 database=database,
                 vault=Vault.open(storage.folder / "secret.key"),
-                signer=TokenSigner.open(storage.folder / "internal.key"),
-                recordings=RecordingFiles(storage.folder),
+                signer=signer,
+                recordings=RecordingFiles(storage.folder, store),
                 rooms=LiveKitRooms(client),
                 dialer=sip.dialer,
                 trunks=sip.trunks,
-                views=views,
+                views=CallViews(RecordingLinks.open(signer, given.api.url, lifetime=lifetime)),
                 outbound=outbound,
                 sip_presence=sip if sip.separate else None,
             )
-            await run(world, settings, stopped)
+            await run(world, given.scheduler, stopped)
     finally:
         await outbound.aclose()
         await client.aclose()

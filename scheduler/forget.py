@@ -1,23 +1,35 @@
-"""What is kept for a while only: answers of idempotent requests, sent messages."""
+"""What is kept for a while only: answers of idempotent requests, sent messages, recordings."""
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
+
+from sqlalchemy import select
 
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
+from control_plane.db.models.attempt import Attempt
+from control_plane.domain.attempt import RecordingState
 from control_plane.orders import idempotency
+from control_plane.recordings import retention as recordings_kept
+from control_plane.recordings.spool import RecordingFiles
+from control_plane.recordings.store import StoreTrouble
 from control_plane.webhooks import retention
+from process.logs import get_logger
 
 _AT_ONCE = 500
 """Rows in one transaction: others wait for it, on SQLite."""
+
+log = get_logger(__name__)
 
 
 class Forgetter:
     """Deletes what is older than it must be."""
 
-    def __init__(self, database: Database, *, messages_kept: timedelta):
+    def __init__(self, database: Database, recordings: RecordingFiles, *, messages_kept: timedelta):
         self._database = database
+        self._recordings = recordings
         self._messages_kept = messages_kept
 
     async def forget(self) -> None:
@@ -26,6 +38,37 @@ class Forgetter:
             await idempotency.forget_old(session, await read_clock(session))
         while await self._forget_messages():
             pass
+
+    async def forget_recordings(self) -> None:
+        """Delete recordings that were kept for long enough, and what a kill left in the spool."""
+        await self._clear_spool()
+        while due := await self._due():
+            for attempt_id in due:
+                try:
+                    await recordings_kept.delete(
+                        self._database, self._recordings, attempt_id, why="retention"
+                    )
+                except StoreTrouble as exc:
+                    log.warning("recordings stay too long", error=str(exc))
+                    return
+
+    async def _due(self) -> list[str]:
+        async with self._database.reading() as session:
+            now = await read_clock(session)
+            return list(await recordings_kept.due(session, now, limit=_AT_ONCE))
+
+    async def _clear_spool(self) -> None:
+        there = sorted(await asyncio.to_thread(self._recordings.spooled))
+        for at in range(0, len(there), _AT_ONCE):
+            some = there[at : at + _AT_ONCE]
+            async with self._database.reading() as session:
+                left = await session.scalars(
+                    select(Attempt.id).where(
+                        Attempt.id.in_(some), Attempt.recording_state != RecordingState.SPOOLING
+                    )
+                )
+            for attempt_id in left:
+                self._recordings.drop_spool(attempt_id)
 
     async def _forget_messages(self) -> int:
         async with self._database.transaction() as session:

@@ -24,6 +24,7 @@ from scheduler.forget import Forgetter
 from scheduler.heartbeat import beat
 from scheduler.prepare import Preparer
 from scheduler.reap import Reconciler
+from scheduler.recordings import RecordingMover
 from scheduler.relay import Relay
 from scheduler.rooms import Rooms
 from scheduler.settings import SchedulerSettings
@@ -106,11 +107,14 @@ async def run(world: World, settings: SchedulerSettings, stopped: asyncio.Event)
             database, world.vault, world.outbound, on_room=database.bell.ring, relay=relay
         )
         tell_receivers(database, timetable, deliverer)
+        mover = _put_recordings_away(world, settings, timetable)
         timetable.start()
         log.info("the scheduler runs", name=name)
         await stopped.wait()
         timetable.stop()
-        await asyncio.gather(dispatcher.finish(GRACE_S), deliverer.finish(GRACE_S))
+        await asyncio.gather(
+            dispatcher.finish(GRACE_S), deliverer.finish(GRACE_S), mover.finish(GRACE_S)
+        )
     log.info("the scheduler has stopped", name=name)
 
 
@@ -126,15 +130,25 @@ def _keep_order(world: World, settings: SchedulerSettings, timetable: Timetable)
     expirer = Expirer(database)
     timetable.every(EXPIRE_S, "expire orders", expirer.expire)
     timetable.every(EXPIRE_S, "fill slots", expirer.fill_slots)
-    forgetter = Forgetter(database, messages_kept=settings.messages_kept)
+    forgetter = Forgetter(database, world.recordings, messages_kept=settings.messages_kept)
     timetable.every(FORGET_S, "forget what is old", forgetter.forget)
+    timetable.every(FORGET_S, "forget recordings", forgetter.forget_recordings)
     canceller = Canceller(database, world.rooms)
     timetable.on_change("cancel", canceller.end_cancelled, sweep_s=SWEEP_S, rest_s=0.1)
     feeder = Feeder(database, world.vault)
     timetable.on_change("campaigns", feeder.look, sweep_s=SLOW_SWEEP_S, rest_s=0.25)
-    tidier = Tidier(database, world.rooms, world.recordings)
+    tidier = Tidier(database, world.rooms)
     timetable.on_change("delete rooms", tidier.delete_rooms, sweep_s=SLOW_SWEEP_S, rest_s=0.2)
-    timetable.on_change("recordings", tidier.put_recordings_away, sweep_s=SLOW_SWEEP_S, rest_s=0.5)
+
+
+def _put_recordings_away(
+    world: World, settings: SchedulerSettings, timetable: Timetable
+) -> RecordingMover:
+    """Move recordings as calls end, and say when their store takes nothing."""
+    mover = RecordingMover(world.database, world.recordings, days=settings.recording_days)
+    timetable.on_change("recordings", mover.put_away, sweep_s=SLOW_SWEEP_S, rest_s=0.5)
+    timetable.every(FORGET_S, "check the store of recordings", mover.check_store)
+    return mover
 
 
 def tell_receivers(database: Database, timetable: Timetable, deliverer: Deliverer) -> None:

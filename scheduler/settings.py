@@ -25,6 +25,9 @@ class SchedulerSettings(Struct, frozen=True):
     message_days: Annotated[int, Meta(ge=4)] = msgspec.field(
         name="OFFHOOK_MESSAGE_DAYS", default=30
     )
+    recording_days: Annotated[int, Meta(ge=0, le=36_500)] = msgspec.field(
+        name="OFFHOOK_RECORDING_DAYS", default=0
+    )
     log_level: str = msgspec.field(name="OFFHOOK_LOG_LEVEL", default="INFO")
     log_pii: bool = msgspec.field(name="OFFHOOK_LOG_PII", default=False)
 

@@ -57,6 +57,9 @@ TESTS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "recording_full_mix": (
         (_SOUNDS, "test_the_full_mix_holds_the_caller_and_the_agent_with_its_sounds"),
     ),
+    "recording_retention_days": (
+        ("tests/recordings/test_retention.py", "test_what_is_due_goes_and_the_rest_stays"),
+    ),
     "silence_timeout_secs": ((_SETTINGS, "test_silence_is_asked_twice_and_then_left"),),
     "thinking_sound": ((_SOUNDS, _THINKING),),
     "thinking_sound_probability": (

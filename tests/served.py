@@ -12,6 +12,7 @@ from litestar import Litestar
 from msgspec import Struct
 
 from control_plane.app import Resources, create_public_app, open_resources
+from control_plane.recordings.settings import RecordingSettings
 from control_plane.settings import ApiSettings, Settings, StorageSettings
 from sip.settings import LiveKitSettings
 
@@ -25,7 +26,9 @@ class Served(Struct, frozen=True):
 
 
 @asynccontextmanager
-async def served(folder: Path) -> AsyncIterator[Served]:
+async def served(
+    folder: Path, recordings: RecordingSettings | None = None
+) -> AsyncIterator[Served]:
     """Yield the API after a first start in `folder`; nothing listens at LiveKit's address."""
     settings = Settings(
         storage=StorageSettings(data=str(folder)),
@@ -35,6 +38,7 @@ async def served(folder: Path) -> AsyncIterator[Served]:
             requests_per_minute=1_000_000,
         ),
         livekit=LiveKitSettings(url="ws://127.0.0.1:1", api_key="key", api_secret="s" * 32),
+        recordings=recordings or RecordingSettings(),
     )
     async with open_resources(settings) as resources:
         content = (folder / "credentials.toml").read_bytes()

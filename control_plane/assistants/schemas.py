@@ -80,6 +80,7 @@ class AssistantFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ears_fallbacks: Annotated[list[Ears], Meta(max_length=3)] | None | UnsetType = UNSET
     recording_enabled: bool | None | UnsetType = UNSET
     recording_full_mix: bool | None | UnsetType = UNSET
+    recording_retention_days: Annotated[int, Meta(ge=1, le=3_650)] | None | UnsetType = UNSET
     background_sound: BackgroundSound | None | UnsetType = UNSET
     background_sound_volume: Share | None | UnsetType = UNSET
     thinking_sound: ThinkingSound | None | UnsetType = UNSET
@@ -165,6 +166,7 @@ class AssistantView(Struct, frozen=True, kw_only=True):
     ears_fallbacks: tuple[Ears, ...]
     recording_enabled: bool
     recording_full_mix: bool
+    recording_retention_days: int | None
     background_sound: BackgroundSound | None
     background_sound_volume: float
     thinking_sound: ThinkingSound | None

@@ -34,6 +34,7 @@ ASSISTANT: Mapping[str, str | None] = {
     "ears_fallbacks": "speech.tables.make_stt",
     "recording_enabled": "agent.recording.StereoRecorder",
     "recording_full_mix": "agent.recording.StereoRecorder",
+    "recording_retention_days": "control_plane.recordings.retention.expires_at",
     "background_sound": "agent.sounds.Sounds",
     "background_sound_volume": "agent.sounds.Sounds",
     "thinking_sound": "agent.sounds.Sounds",

@@ -212,6 +212,7 @@ class AssistantSpec(Struct, frozen=True, kw_only=True):
     ears_fallbacks: tuple[Ears, ...] = ()
     recording_enabled: bool = True
     recording_full_mix: bool = False
+    recording_retention_days: int | None = None
     background_sound: BackgroundSound | None = None
     background_sound_volume: float = 0.8
     thinking_sound: ThinkingSound | None = None

@@ -10,6 +10,7 @@ Refused
 ├── NotAuthenticated     no key, or one that is not valid
 ├── NotAllowed           a valid key without the scope
 ├── NotFound
+├── Gone                 it was there, and was deleted
 ├── Conflict             the thing is not in a state that allows this
 │   ├── IllegalTransition
 │   ├── TokenUsed
@@ -90,6 +91,12 @@ class NotFound(Refused):
     """There is no such thing in this organization."""
 
     code = "not_found"
+
+
+class Gone(Refused):
+    """It was there, and was deleted."""
+
+    code = "gone"
 
 
 class Conflict(Refused):

@@ -64,7 +64,12 @@ class TranscriptItem(Struct, frozen=True, kw_only=True):
 
 
 class AttemptView(Struct, frozen=True, kw_only=True):
-    """One try to reach the number."""
+    """One try to reach the number.
+
+    The URLs of recordings open them without a key, for a while; `recording_intact` says whether
+    what is stored is what the agent sent (null: it could not say), `recording_expires_at` when it
+    is deleted (null: not by itself).
+    """
 
     id: str
     status: AttemptStatus
@@ -86,6 +91,8 @@ class AttemptView(Struct, frozen=True, kw_only=True):
     recording_url: str | None
     recording_mix_url: str | None
     recording_state: RecordingState
+    recording_intact: bool | None = None
+    recording_expires_at: datetime | None = None
     structured_output: dict[str, Any] | None = None
     transcript: list[TranscriptItem]
 

@@ -31,14 +31,15 @@ from control_plane.orders.schemas import (
     TranscriptItem,
 )
 from control_plane.orders.used import cost_of_order, usage_of
+from control_plane.recordings.links import RecordingLinks
 from control_plane.trunks import pace
 
 
 class CallViews:
-    """Builds views; `api_url` stands before the paths of recordings."""
+    """Builds views; `links` open the recordings."""
 
-    def __init__(self, api_url: str):
-        self._api_url = api_url
+    def __init__(self, links: RecordingLinks):
+        self._links = links
 
     def of_new(self, placed: Placed) -> CallView:
         """Return an order that is just being stored."""
@@ -146,11 +147,13 @@ class CallViews:
             usage=usage.parts if usage is not None else None,
             cost=usage.cost if usage is not None else None,
             counted=row.counted,
-            recording_url=f"{self._api_url}/recording/{row.id}" if stored else None,
-            recording_mix_url=f"{self._api_url}/recording/{row.id}?kind={RecordingKind.MIX}"
+            recording_url=self._links.url(row.id, RecordingKind.STEREO) if stored else None,
+            recording_mix_url=self._links.url(row.id, RecordingKind.MIX)
             if stored and row.mix_path is not None
             else None,
             recording_state=row.recording_state,
+            recording_intact=row.recording_intact,
+            recording_expires_at=row.recording_expires_at,
             transcript=[
                 msgspec.convert({**item.data, "at": item.at.timestamp()}, TranscriptItem)
                 for item in items

@@ -1,27 +1,48 @@
-"""Recordings on disk: pages appended while the call runs, put away when it is over."""
+"""Recordings on their way: pages appended while the call runs, put into the store afterwards."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import fcntl
+import hashlib
 import os
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+from msgspec import Struct
+
 from control_plane.domain.attempt import RecordingKind
 from control_plane.domain.errors import SpoolGap
+from control_plane.recordings.store import RecordingStore
 
 PAGE_LIMIT = 4 * 1024 * 1024
 """Bytes that one request may append; a page of a second has about 10,000."""
 _STEREO = RecordingKind.STEREO
 _SUFFIX = {RecordingKind.STEREO: ".ogg", RecordingKind.MIX: ".mix.ogg"}
+_BLOCK = 1024 * 1024
+
+
+class Kept(Struct, frozen=True):
+    """A file in the store."""
+
+    path: str
+    size: int
+    sha256: str
 
 
 class RecordingFiles:
-    """The files of recordings, by attempt; ids are ours, so no path comes from outside."""
+    """The files of recordings, by attempt; ids are ours, so no path comes from outside.
 
-    def __init__(self, data: Path):
+    Args:
+        data: the data folder, where they are written.
+        store: where they go; null: the folder `recordings` in the data folder.
+    """
+
+    def __init__(self, data: Path, store: RecordingStore | None = None):
         self._spool = data / "spool"
-        self._store = data / "recordings"
+        self.store = store or RecordingStore.of_folder(data / "recordings")
 
     def append(
         self, attempt_id: str, *, offset: int, content: bytes, kind: RecordingKind = _STEREO
@@ -50,32 +71,69 @@ class RecordingFiles:
         except FileNotFoundError:
             return None
 
-    def put_away(
-        self, attempt_id: str, ended_at: datetime, kind: RecordingKind = _STEREO
-    ) -> tuple[str, int] | None:
-        """Return path (below the store) and size of the finished recording, None without one.
+    @contextlib.contextmanager
+    def claimed(self, attempt_id: str) -> Iterator[bool]:
+        """Yield whether we alone may put the spooled recording away, until the end of the block.
 
-        Doing it twice is harmless: the rename is atomic, and a file already in place is found.
+        The claim ends with the process, so nobody has to clear up after a kill.
         """
-        relative = Path(f"{ended_at:%Y/%m}") / f"{attempt_id}{_SUFFIX[kind]}"
-        target = self._store / relative
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            spooled = self._spooled(attempt_id, kind)
-            handle = os.open(spooled, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
-            spooled.replace(target)
+        path = self._spooled(attempt_id, _STEREO)
         try:
-            return str(relative), target.stat().st_size
+            file = path.open("rb")
+        except FileNotFoundError:
+            yield False
+            return
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Whoever had it before us may be done: then this is the file that was.
+                mine = path.stat().st_ino == os.fstat(file.fileno()).st_ino
+            except OSError:
+                mine = False
+            yield mine
+
+    async def put_away(
+        self, attempt_id: str, ended_at: datetime, kind: RecordingKind = _STEREO
+    ) -> Kept | None:
+        """Put the spooled recording into the store as well; None when nothing is spooled.
+
+        Doing it again is harmless: the same bytes get the same name.
+
+        Raises:
+            StoreTrouble: the store is away or refuses.
+            OSError: the spool cannot be read.
+        """
+        file = self._spooled(attempt_id, kind)
+        try:
+            size, sha256 = await asyncio.to_thread(_measure, file)
         except FileNotFoundError:
             return None
+        path = self.place(attempt_id, ended_at, kind)
+        await self.store.put(path, file, size)
+        return Kept(path, size, sha256)
 
-    def stored(self, relative: str) -> Path:
-        """Return the file of a stored recording."""
-        return self._store / relative
+    def place(self, attempt_id: str, ended_at: datetime, kind: RecordingKind = _STEREO) -> str:
+        """Return the path in the store of a recording of a call that ended then."""
+        return f"{ended_at:%Y/%m}/{attempt_id}{_SUFFIX[kind]}"
+
+    def spooled(self) -> set[str]:
+        """Return the attempts of which something is spooled."""
+        return {path.name.partition(".")[0] for path in self._spool.glob("*.ogg")}
+
+    def drop_spool(self, attempt_id: str) -> None:
+        """Delete what is spooled."""
+        for kind in RecordingKind:
+            self._spooled(attempt_id, kind).unlink(missing_ok=True)
 
     def _spooled(self, attempt_id: str, kind: RecordingKind) -> Path:
         return self._spool / f"{attempt_id}{_SUFFIX[kind]}"
+
+
+def _measure(file: Path) -> tuple[int, str]:
+    """Return size and checksum of a file."""
+    size, digest = 0, hashlib.sha256()
+    with file.open("rb") as opened:
+        while block := opened.read(_BLOCK):
+            size += len(block)
+            digest.update(block)
+    return size, digest.hexdigest()

@@ -24,10 +24,10 @@ from control_plane.domain.events import AttemptResult, EndedBy
 from control_plane.domain.facts import ConversationEnded, DialAnswered, DialFailed, DialStarted
 from control_plane.orders import leases, lifecycle
 from control_plane.orders.gatekeeper import Gatekeeper
-from control_plane.orders.views import CallViews
 from control_plane.webhooks import outbox
 from scheduler.campaigns import Feeder
 from scheduler.claim import claim
+from tests import factories
 from tests.campaigns.conftest import ALWAYS, NUMBERS, Desk
 
 pytestmark = pytest.mark.db
@@ -239,7 +239,7 @@ async def test_a_campaign_ends_with_its_last_order_and_reports(desk: Desk) -> No
     assert [e["type"] for e in events] == ["campaign.launched", "campaign.completed"]
     async with desk.database.transaction() as session:  # receivers are told of it too
         now = await read_clock(session)
-        views = CallViews("http://api")
+        views = factories.views()
         assert await outbox.relay(session, desk.office.vault, views, now=now, limit=500) > 5
     ended, _launched = (await desk.ask("GET", "/delivery"))["deliveries"]
     assert (ended["event_type"], ended["call_id"]) == ("campaign.completed", None)

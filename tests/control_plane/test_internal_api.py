@@ -220,35 +220,8 @@ async def test_a_recording_is_appended_without_gaps_or_doubles(
     assert resources.recordings.size(attempt.id) == 4
 
 
-async def test_recordings_are_downloaded_in_ranges(
-    api: httpx.AsyncClient, resources: Resources, attempt: Attempt
-) -> None:
-    path = f"/recording/{attempt.id}"
-    assert (await api.get(path)).status_code == 404
-    resources.recordings.append(attempt.id, offset=0, content=b"0123456789")
-    found = resources.recordings.put_away(attempt.id, attempt.created_at)
-    assert found is not None
-    async with resources.database.transaction() as session:
-        _, row = await leases.hold(session, attempt.id, epoch=attempt.epoch)
-        row.recording_state, (row.recording_path, row.recording_size) = "stored", found
-    whole = await api.get(path)
-    assert (whole.status_code, whole.content) == (200, b"0123456789")
-    assert whole.headers["content-type"] == "audio/ogg"
-    for asked, status, content in (
-        ("bytes=2-4", 206, b"234"),
-        ("bytes=7-", 206, b"789"),
-        ("bytes=-2", 206, b"89"),
-        ("bytes=0-99", 206, b"0123456789"),
-        ("bytes=10-", 416, b""),
-        ("bytes=1-2,4-5", 200, b"0123456789"),
-    ):
-        part = await api.get(path, headers={"Range": asked})
-        assert (part.status_code, part.content) == (status, content), asked
-
-
 async def test_the_full_mix_is_a_file_of_its_own(
     internal: httpx.AsyncClient,
-    api: httpx.AsyncClient,
     resources: Resources,
     attempt: Attempt,
     session_token: dict[str, str],
@@ -259,6 +232,7 @@ async def test_the_full_mix_is_a_file_of_its_own(
             path, params={"offset": 0, "kind": kind}, content=content, headers=session_token
         )
         assert sent.json() == {"size": len(content)}
+        assert resources.recordings.size(attempt.id, RecordingKind(kind)) == len(content)
     unknown = await internal.post(
         path, params={"offset": 0, "kind": "quad"}, content=b"x", headers=session_token
     )
@@ -268,27 +242,8 @@ async def test_the_full_mix_is_a_file_of_its_own(
     )
     body = {"epoch": attempt.epoch, "events": [done]}
     await internal.post(f"/internal/sessions/{attempt.id}/events", json=body, headers=session_token)
-    kept = resources.recordings
-    stereo = kept.put_away(attempt.id, attempt.created_at)
-    mix = kept.put_away(attempt.id, attempt.created_at, RecordingKind.MIX)
-    assert stereo is not None
-    async with resources.database.transaction() as session:
-        _, row = await leases.hold(session, attempt.id, epoch=attempt.epoch)
-        assert row.mix_sha256 == "cd"
-        row.recording_state, (row.recording_path, row.recording_size) = "stored", stereo
-    call = (await api.get(f"/call/{attempt.order_id}")).json()["call"]
-    assert call["last_call_attempt"]["recording_mix_url"] is None
-    missing = await api.get(f"/recording/{attempt.id}", params={"kind": "mix"})
-    assert (missing.status_code, missing.json()["field"]) == (404, "kind")
-    async with resources.database.transaction() as session:
-        _, row = await leases.hold(session, attempt.id, epoch=attempt.epoch)
-        assert mix is not None
-        row.mix_path, row.mix_size = mix
-    call = (await api.get(f"/call/{attempt.order_id}")).json()["call"]
-    url = call["last_call_attempt"]["recording_mix_url"]
-    assert url.endswith(f"/recording/{attempt.id}?kind=mix")
-    assert (await api.get(f"/recording/{attempt.id}?kind=mix")).content == b"one"
-    assert (await api.get(f"/recording/{attempt.id}")).content == b"both sides"
+    row = await reload_attempt(resources.database, attempt.id)
+    assert (row.recording_sha256, row.mix_sha256) == ("ab", "cd")
 
 
 async def test_metrics_are_internal(internal: httpx.AsyncClient, api: httpx.AsyncClient) -> None:

@@ -16,7 +16,6 @@ from control_plane.db.models.assistant import Assistant
 from control_plane.db.models.call_order import CallOrder
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.ids import new_id
-from control_plane.orders.views import CallViews
 from scheduler.claim import claim
 from tests import factories
 
@@ -99,7 +98,7 @@ async def test_orders_of_the_release_before_are_carried_over(bare_url: str, tmp_
         assert (await versions.get(session, current.version_id)).spec.prompt == "Be kind."
         kept = await versions.get(session, rows[named["id"]].assistant_version_id)
         assert kept.spec.prompt == "As it was."
-        views = await CallViews("http://api").load(session, list(rows.values()))
+        views = await factories.views().load(session, list(rows.values()))
     assert all(view.metadata == {"a": "b"} for view in views)
     assert rows[done["id"]].status is OrderStatus.COMPLETED
     assert rows[done["id"]].deadline_at is None

@@ -19,6 +19,7 @@ from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.dial_errors import DialFailureKind, of_kind, of_status
 from control_plane.domain.events import EndReason
 from control_plane.domain.waiting import Cause
+from control_plane.recordings.settings import RecordingSettings
 from control_plane.settings import ApiSettings, StorageSettings
 from offhook import ports
 from offhook.admin import PROVIDERS
@@ -42,6 +43,7 @@ STRUCTS = (
     GatewaySettings,
     HttpSettings,
     LiveKitSettings,
+    RecordingSettings,
     SchedulerSettings,
     StorageSettings,
     TraceSettings,
@@ -71,7 +73,7 @@ def words(page: str, column: int = 0) -> set[str]:
 
 def test_every_setting_is_there_with_its_default() -> None:
     told = {
-        name: row[1] for row in rows("settings.md") for name in re.findall(r"[A-Z_]{5,}", row[0])
+        name: row[1] for row in rows("settings.md") for name in re.findall(r"[A-Z0-9_]{5,}", row[0])
     }
     for kind in STRUCTS:
         for field in msgspec.structs.fields(kind):

@@ -70,7 +70,7 @@ async def test_nobody_is_called_without_a_ready_agent(desk: Desk) -> None:
     assert attempt.ended_at is not None
     assert stored.due_at is not None
     assert (stored.due_at - attempt.ended_at).total_seconds() == 5
-    await Tidier(desk.database, desk.rooms, desk.recordings).delete_rooms()
+    await Tidier(desk.database, desk.rooms).delete_rooms()
     assert desk.journal[-1] == "room closed"
 
 

@@ -17,6 +17,7 @@ from scheduler.cancel import Canceller
 from scheduler.expire import Expirer
 from scheduler.heartbeat import beat
 from scheduler.reap import Reconciler
+from scheduler.recordings import RecordingMover
 from scheduler.tidy import Tidier
 from tests import factories
 from tests.scheduler.conftest import Desk
@@ -58,7 +59,7 @@ async def test_nothing_that_runs_while_idle_scans_or_sorts_orders(desk: Desk) ->
     engine = desk.database.engine.sync_engine
     event.listen(engine, "before_cursor_execute", note)
     reconciler, expirer = Reconciler(desk.database, desk.rooms), Expirer(desk.database)
-    tidier = Tidier(desk.database, desk.rooms, desk.recordings)
+    tidier = Tidier(desk.database, desk.rooms)
     jobs: tuple[Callable[[], Awaitable[None]], ...] = (
         desk.dispatcher.dispatch_due,
         Canceller(desk.database, desk.rooms).end_cancelled,
@@ -67,7 +68,7 @@ async def test_nothing_that_runs_while_idle_scans_or_sorts_orders(desk: Desk) ->
         expirer.expire,
         expirer.fill_slots,
         tidier.delete_rooms,
-        tidier.put_recordings_away,
+        RecordingMover(desk.database, desk.recordings).put_away,
     )
     for job in jobs:
         await job()

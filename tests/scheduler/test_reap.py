@@ -9,7 +9,7 @@ import pytest
 
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
-from control_plane.domain.attempt import AttemptStatus, RecordingKind, RecordingState
+from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.errors import StaleEpoch
 from control_plane.domain.events import (
@@ -17,7 +17,6 @@ from control_plane.domain.events import (
     AttemptResult,
     CallEnded,
     EndedBy,
-    RecordingFinished,
 )
 from scheduler.claim import claim
 from scheduler.reap import Reconciler
@@ -159,58 +158,16 @@ async def test_livekit_away_ends_nothing(desk: Desk) -> None:
     assert after.status is AttemptStatus.ONGOING
 
 
-async def test_the_recording_is_put_away_once_it_is_finished(desk: Desk) -> None:
+async def test_the_room_of_a_closed_call_is_deleted(desk: Desk) -> None:
     _, attempt = await answered(desk)
-    desk.recordings.append(attempt.id, offset=0, content=b"OggS")
     ended = CallEnded(
         seq=2, at=0.0, ended_by=EndedBy.USER, end_reason=None, result=AttemptResult.HUMAN
     )
     await report(desk.database, attempt.id, attempt.epoch, ended)
-    tidier = Tidier(desk.database, desk.rooms, desk.recordings)
-    await tidier.put_recordings_away()
-    waiting = await factories.reload_attempt(desk.database, attempt.id)
-    assert waiting.recording_state is RecordingState.SPOOLING
-    done = RecordingFinished(seq=3, at=0.0, size_bytes=4, duration_ms=10, sha256="ab")
-    await report(desk.database, attempt.id, attempt.epoch, done)
-    await tidier.put_recordings_away()
-    stored = await factories.reload_attempt(desk.database, attempt.id)
-    assert stored.recording_state is RecordingState.STORED
-    assert desk.recordings.stored(stored.recording_path or "").read_bytes() == b"OggS"
-    assert stored.mix_path is None
-    await tidier.delete_rooms()
+    await Tidier(desk.database, desk.rooms).delete_rooms()
     after = await factories.reload_attempt(desk.database, attempt.id)
     assert after.room_deleted_at is not None
     assert desk.rooms.present == {}
-
-
-async def test_the_full_mix_is_put_away_with_it(desk: Desk) -> None:
-    _, attempt = await answered(desk)
-    desk.recordings.append(attempt.id, offset=0, content=b"OggS")
-    desk.recordings.append(attempt.id, offset=0, content=b"OggS mix", kind=RecordingKind.MIX)
-    ended = CallEnded(
-        seq=2, at=0.0, ended_by=EndedBy.USER, end_reason=None, result=AttemptResult.HUMAN
-    )
-    done = RecordingFinished(
-        seq=3, at=0.0, size_bytes=4, duration_ms=10, sha256="ab", mix_sha256="cd"
-    )
-    await report(desk.database, attempt.id, attempt.epoch, ended, done)
-    await Tidier(desk.database, desk.rooms, desk.recordings).put_recordings_away()
-    stored = await factories.reload_attempt(desk.database, attempt.id)
-    assert (stored.recording_size, stored.mix_size, stored.mix_sha256) == (4, 8, "cd")
-    assert desk.recordings.stored(stored.mix_path or "").read_bytes() == b"OggS mix"
-    assert desk.recordings.size(attempt.id, RecordingKind.MIX) is None  # no longer spooled
-
-
-async def test_a_recording_that_never_came_is_absent(desk: Desk) -> None:
-    _, attempt = await answered(desk)
-    ended = CallEnded(
-        seq=2, at=0.0, ended_by=EndedBy.USER, end_reason=None, result=AttemptResult.HUMAN
-    )
-    await report(desk.database, attempt.id, attempt.epoch, ended)
-    await change(desk, attempt, ended_at=factories.ago(minutes=1))
-    await Tidier(desk.database, desk.rooms, desk.recordings).put_recordings_away()
-    after = await factories.reload_attempt(desk.database, attempt.id)
-    assert after.recording_state is RecordingState.ABSENT
 
 
 async def test_the_calls_of_a_dead_sip_service_end_at_the_second_refusal(desk: Desk) -> None:

@@ -9,7 +9,6 @@ from sqlalchemy import select
 
 from control_plane.db.models.history import Heartbeat
 from control_plane.domain.call_order import OrderStatus
-from control_plane.orders.views import CallViews
 from control_plane.tokens import TokenSigner
 from process.addresses import Allowed
 from process.safe_http import Limits, Outbound
@@ -32,7 +31,7 @@ async def test_an_order_is_carried_out_and_the_scheduler_stops(
         rooms=desk.rooms,
         dialer=desk.sip,
         trunks=desk.sip,
-        views=CallViews("http://api"),
+        views=factories.views(),
         outbound=Outbound(Allowed(), Limits()),
     )
     stopped = asyncio.Event()

@@ -20,7 +20,7 @@ from control_plane.orders.idempotency import request_key
 from control_plane.orders.intake import Intake
 from control_plane.orders.placing import Wish
 from control_plane.orders.schemas import PlaceCall
-from control_plane.orders.views import CallViews
+from tests import factories
 from tests.simulator.plan import Event
 from tests.simulator.storage import Injected
 from tests.simulator.world import CURRENT, Killed, Process, World
@@ -43,7 +43,7 @@ class Api(Process):
 
     def __init__(self, world: World, name: str):
         super().__init__(world, name)
-        self.intake = Intake(self.database, _VAULT, CallViews("http://api"))
+        self.intake = Intake(self.database, _VAULT, factories.views())
 
     async def run(self) -> None:
         """Serve until killed."""

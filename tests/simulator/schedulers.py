@@ -20,6 +20,7 @@ from scheduler.expire import Expirer
 from scheduler.heartbeat import beat
 from scheduler.prepare import Preparer
 from scheduler.reap import Reconciler
+from scheduler.recordings import RecordingMover
 from scheduler.tidy import Tidier
 from tests.simulator.outside import Rooms, SipService, TrunkKeeper
 from tests.simulator.storage import OWNER, Injected
@@ -76,8 +77,9 @@ class Signer:
 class Recordings:
     """No recording ever arrives."""
 
-    def put_away(self, *_facts: Any) -> None:
-        """Return that there is none."""
+    def spooled(self) -> set[str]:
+        """Return the attempts of which something is spooled: none."""
+        return set()
 
 
 @dataclass
@@ -118,7 +120,8 @@ class Scheduler(Process):
             clock=MachineClock(world),
         )
         reconciler = Reconciler(database, rooms)
-        tidier = Tidier(database, rooms, Recordings())  # type: ignore[arg-type]
+        tidier = Tidier(database, rooms)
+        mover = RecordingMover(database, Recordings())  # type: ignore[arg-type]
         expirer = Expirer(database)
         sweep = service.SWEEP_S
         net = _NET_S
@@ -131,7 +134,7 @@ class Scheduler(Process):
             Job("dispatch", net, True, "due", self.dispatcher.dispatch_due),
             Job("cancel", net, True, "cancelled", Canceller(database, rooms).end_cancelled),
             Job("rooms", net, True, "rooms", tidier.delete_rooms),
-            Job("recordings", net, True, "spooled", tidier.put_recordings_away),
+            Job("recordings", net, True, "spooled", mover.put_away),
         ]
 
     async def run(self) -> None:

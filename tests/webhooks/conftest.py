@@ -20,7 +20,6 @@ from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.webhook import Delivery, DeliveryTry, WebhookEndpoint
 from control_plane.domain.ids import new_id
 from control_plane.orders.history import announce
-from control_plane.orders.views import CallViews
 from control_plane.sealed import seal
 from control_plane.webhooks.signing import new_secret
 from process.addresses import Allowed
@@ -208,7 +207,7 @@ async def desk(database: Database, vault: Vault, try_limit_s: float) -> AsyncIte
         database=database,
         vault=vault,
         owner=await factories.organization(database),
-        relay=Relay(database, vault, CallViews("http://api")),
+        relay=Relay(database, vault, factories.views()),
         outbound=outbound,
         now=datetime.now(UTC),
     )

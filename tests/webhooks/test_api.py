@@ -18,7 +18,6 @@ from control_plane.auth import make_key
 from control_plane.db.models.call_order import CallOrder
 from control_plane.domain.ids import new_id
 from control_plane.orders.history import announce
-from control_plane.orders.views import CallViews
 from control_plane.settings import ApiSettings, Settings, StorageSettings
 from control_plane.webhooks import feed
 from process.addresses import HttpSettings
@@ -42,7 +41,7 @@ class Office:
         self.client = client
         self.owner = owner
         self.outbound = Outbound(resources.allowed, Limits(total_s=10.0))
-        self.relay = Relay(resources.database, resources.vault, CallViews("http://api"))
+        self.relay = Relay(resources.database, resources.vault, factories.views())
         self.deliverer = Deliverer(
             resources.database, resources.vault, self.outbound, on_room=lambda: None
         )

@@ -12,7 +12,6 @@ from sqlalchemy import update
 from control_plane.db.base import read_clock
 from control_plane.db.engine import wake
 from control_plane.db.models.webhook import Delivery
-from control_plane.orders.views import CallViews
 from control_plane.recordings.spool import RecordingFiles
 from control_plane.tokens import TokenSigner
 from scheduler.service import World, run
@@ -37,7 +36,7 @@ async def test_a_commit_reaches_the_receiver_and_a_failed_try_is_repeated(
         rooms=FakeRooms(journal),
         dialer=sip,
         trunks=sip,
-        views=CallViews("http://api"),
+        views=factories.views(),
         outbound=desk.outbound,
     )
     await desk.endpoint(receiver.url, "call.transferred")

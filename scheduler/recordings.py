@@ -1,0 +1,237 @@
+"""After a call: its recording goes from the spool into the store."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import update
+
+from control_plane.assistants import versions
+from control_plane.db.base import read_clock
+from control_plane.db.engine import Database
+from control_plane.db.models.attempt import Attempt
+from control_plane.domain.attempt import RecordingKind, RecordingState
+from control_plane.domain.events import EndReason
+from control_plane.orders import leases, repository
+from control_plane.orders.history import record
+from control_plane.recordings import retention
+from control_plane.recordings.spool import Kept, RecordingFiles
+from control_plane.recordings.store import StoreTrouble
+from process.logs import get_logger
+
+PATIENCE = timedelta(seconds=30)
+"""How long after the call a recording may still arrive from an agent that has not finished it."""
+MOST_AT_ONCE = 8
+FIRST_WAIT_S = 5.0
+LONGEST_WAIT_S = 60.0
+"""How long a store that is away is left alone; the spool keeps everything meanwhile."""
+
+_AT_ONCE = 400
+"""Rows of one statement; SQLite's oldest limit of values is 999."""
+
+log = get_logger(__name__)
+
+
+class RecordingMover:
+    """Puts recordings away, several at a time; a slow one keeps no other waiting.
+
+    Args:
+        days: how long recordings of assistants that say nothing are kept; 0: until deleted.
+        clock: seconds that never go back.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        recordings: RecordingFiles,
+        *,
+        days: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self._database = database
+        self._recordings = recordings
+        self._days = days
+        self._clock = clock
+        self._moving: dict[str, asyncio.Task[None]] = {}
+        self._failures: dict[str, int] = {}
+        self._trouble = 0  # how often in a row the store was away
+        self._again_at = 0.0
+        self._more = False  # than there was room for
+
+    async def check_store(self) -> None:
+        """Say in the log when the store takes nothing now."""
+        try:
+            await self._recordings.store.probe()
+        except StoreTrouble as exc:
+            log.error("recordings wait in the spool: their store takes nothing", error=str(exc))
+
+    async def put_away(self) -> None:
+        """Begin to move finished recordings, and give up on those that never came."""
+        async with self._database.reading() as session:
+            now = await read_clock(session)
+            spooled = await repository.spooled_recordings(session)
+        done = [each for each in spooled if each.id not in self._moving and _is_over(each, now)]
+        if not done:
+            return
+        there = await asyncio.to_thread(self._recordings.spooled)
+        await self._give_up([each for each in done if each.id not in there])
+        waiting = [each for each in done if each.id in there]
+        # Whatever failed comes last, so that one bad file does not stand for the whole store.
+        waiting.sort(key=lambda each: self._failures.get(each.id, 0))
+        room = self._room()
+        self._more = len(waiting) > room > 0
+        for attempt in waiting[:room]:
+            task = asyncio.create_task(self._move(attempt), name="put a recording away")
+            self._moving[attempt.id] = task
+            task.add_done_callback(functools.partial(self._ended, attempt.id))
+
+    async def settled(self) -> None:
+        """Wait until everything that was begun is done."""
+        while self._moving:
+            await asyncio.wait(self._moving.values())
+
+    async def finish(self, grace_s: float) -> None:
+        """Let moves end for `grace_s`; the rest is moved again by whoever comes."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                await self.settled()
+        moving = list(self._moving.values())
+        for task in moving:
+            task.cancel()
+        await asyncio.gather(*moving, return_exceptions=True)
+
+    def _room(self) -> int:
+        """Return how many more may be begun; a store that was away is tried with one."""
+        if self._clock() < self._again_at:
+            return 0
+        return max(0, (1 if self._trouble else MOST_AT_ONCE) - len(self._moving))
+
+    async def _move(self, attempt: Attempt) -> None:
+        with self._recordings.claimed(attempt.id) as ours:
+            if not ours:
+                return  # another scheduler moves it
+            ended_at = attempt.ended_at or attempt.created_at
+            try:
+                stereo, mix = [
+                    await self._recordings.put_away(attempt.id, ended_at, kind)
+                    for kind in (RecordingKind.STEREO, RecordingKind.MIX)
+                ]
+            except (StoreTrouble, OSError) as exc:
+                self._put_off(attempt.id, exc)
+                return
+            self._trouble = 0
+            self._failures.pop(attempt.id, None)
+            if stereo is None:
+                return
+            await self._note(attempt.id, stereo, mix)
+            self._recordings.drop_spool(attempt.id)
+
+    def _put_off(self, attempt_id: str, exc: Exception) -> None:
+        """Leave the store alone for a while, longer each time."""
+        self._failures[attempt_id] = self._failures.get(attempt_id, 0) + 1
+        wait = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**self._trouble)
+        self._trouble = min(self._trouble + 1, 10)
+        self._again_at = self._clock() + wait
+        log.warning(
+            "a recording waits in the spool",
+            attempt_id=attempt_id,
+            again_in_s=wait,
+            error=str(exc),
+        )
+
+    def _ended(self, attempt_id: str, task: asyncio.Task[None]) -> None:
+        del self._moving[attempt_id]
+        if not task.cancelled() and task.exception() is not None:
+            error = repr(task.exception())
+            log.error("putting a recording away broke", attempt_id=attempt_id, error=error)
+        if self._more:
+            self._database.bell.ring()
+
+    async def _give_up(self, lost: Sequence[Attempt]) -> None:
+        """Say of recordings of which nothing came that there are none."""
+        for some in _pieces([each.id for each in lost if each.recording_finished_at is None]):
+            async with self._database.transaction() as session:
+                await session.execute(
+                    update(Attempt)
+                    .where(Attempt.id.in_(some), Attempt.recording_state == RecordingState.SPOOLING)
+                    .values(recording_state=RecordingState.ABSENT)
+                )
+        for each in lost:
+            if each.recording_finished_at is not None:
+                await self._note_loss(each.id)
+
+    async def _note_loss(self, attempt_id: str) -> None:
+        """Say that the recording came whole and is not here any more."""
+        async with self._database.transaction() as session:
+            order, row = await leases.hold(session, attempt_id, epoch=None)
+            if row.recording_state is not RecordingState.SPOOLING:
+                return
+            now = await read_clock(session)
+            row.recording_state, row.recording_intact = RecordingState.ABSENT, False
+            record(session, order, row, "recording_lost", at=now, stored_at=now)
+        log.error("a recording is not in the spool any more", attempt_id=attempt_id)
+
+    async def _note(self, attempt_id: str, stereo: Kept, mix: Kept | None) -> None:
+        """Write down what is stored and whether it is what the agent sent."""
+        async with self._database.transaction() as session:
+            order, row = await leases.hold(session, attempt_id, epoch=None)
+            state = row.recording_state
+            if state is RecordingState.SPOOLING:
+                now = await read_clock(session)
+                version = await versions.get(session, order.assistant_version_id)
+                facts, intact = _compared(row, stereo, mix)
+                row.recording_path, row.recording_size = stereo.path, stereo.size
+                row.recording_sha256, row.recording_intact = stereo.sha256, intact
+                row.mix_path = mix.path if mix else None
+                row.mix_size = mix.size if mix else None
+                row.mix_sha256 = mix.sha256 if mix else None
+                row.recording_state = RecordingState.STORED
+                row.recording_expires_at = retention.expires_at(
+                    version.spec, row.ended_at or now, days=self._days
+                )
+                record(session, order, row, "recording_stored", at=now, stored_at=now, **facts)
+        if state is RecordingState.DELETED:  # while it was moved
+            for kept in (stereo, mix):
+                if kept is not None:
+                    await self._recordings.store.delete(kept.path)
+        elif state is RecordingState.SPOOLING and intact is False:
+            log.error("a recording is not what the agent sent", attempt_id=attempt_id, **facts)
+
+
+def _is_over(attempt: Attempt, now: datetime) -> bool:
+    """Return whether nothing more of the recording will come."""
+    # Nothing was said before the answer, and an agent that was shut out sends no more.
+    return (
+        attempt.recording_finished_at is not None
+        or attempt.answered_at is None
+        or attempt.end_reason == EndReason.AGENT_LOST
+        or (attempt.ended_at or now) + PATIENCE < now
+    )
+
+
+def _compared(
+    row: Attempt, stereo: Kept, mix: Kept | None
+) -> tuple[dict[str, object], bool | None]:
+    """Return the facts for the history, and whether they are what the agent says it sent.
+
+    That is null where an agent that died could not say.
+    """
+    facts: dict[str, object] = {"size_bytes": stereo.size, "sha256": stereo.sha256}
+    if mix is not None:
+        facts |= {"mix_size_bytes": mix.size, "mix_sha256": mix.sha256}
+    if row.recording_finished_at is None:
+        return facts, None
+    sent = {"sha256": row.recording_sha256, "mix_sha256": row.mix_sha256}
+    intact = all(facts.get(name) == value for name, value in sent.items())
+    if not intact:
+        facts |= {f"sent_{name}": value for name, value in sent.items()}
+    return {**facts, "intact": intact}, intact
+
+
+def _pieces(ids: list[str]) -> Iterator[list[str]]:
+    return (ids[at : at + _AT_ONCE] for at in range(0, len(ids), _AT_ONCE))
