@@ -53,7 +53,7 @@ bench: venv-dev livekit  ## Measure: make bench ONLY=gateway
 	@OFFHOOK_BENCH_PIPECAT=$(PIPECAT) $(PY) -m bench $(ONLY)
 
 # The peer whose pins and ours exclude each other has a virtual environment of its own.
-$(CACHE)/pipecat-%/.installed: $(PY)
+$(CACHE)/pipecat-%/.installed: | $(PY)
 	@echo "Installing pipecat beside, in $(@D) (about 470 MB, once)"
 	@rm -rf $(@D); mkdir -p $(@D); $(PY) -m venv $(@D)
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/pipecat.txt
