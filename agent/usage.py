@@ -175,4 +175,5 @@ def _unused(part: Used) -> Used:
 
 
 def _rounded(part: Used) -> Used:
-    return msgspec.structs.replace(part, audio_seconds=round(part.audio_seconds, _MILLISECOND))
+    seconds = round(part.audio_seconds, _MILLISECOND)
+    return msgspec.structs.replace(part, audio_seconds=seconds or 0)

@@ -48,7 +48,7 @@ class Used(
     output_tokens: Count = 0
     audio_output_tokens: Count = 0
     characters: Count = 0
-    audio_seconds: Annotated[float, Meta(ge=0, le=1e9)] = 0.0
+    audio_seconds: Annotated[float, Meta(ge=0, le=1e9)] = 0  # one object, by which it is left out
 
 
 class Tokens(Struct, frozen=True):
@@ -104,7 +104,7 @@ def _combined(one: Used, other: Used, *, sign: int) -> Used:
     return msgspec.structs.replace(
         one,
         **{
-            name: max(0, getattr(one, name) + sign * getattr(other, name))
+            name: max(0, getattr(one, name) + sign * getattr(other, name)) or 0
             for name in Used.__struct_fields__
             if name not in ("capability", "provider", "model")
         },

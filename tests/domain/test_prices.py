@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -194,3 +195,14 @@ ROW = '[[price]]\nprovider = "openai"\nmodel = "gpt-4.1"\n'
 def test_a_bad_table_is_refused_with_its_row(text: str, told: str) -> None:
     with pytest.raises(BadPrices, match=told):
         parsed(text)
+
+
+def test_what_was_not_used_is_left_out() -> None:
+    parts = [used(LLM, "openai", "gpt-4.1", input_tokens=1) for _ in range(2)]
+    [whole] = usage.added(parts)
+    assert msgspec.to_builtins(whole) == {
+        "capability": "llm",
+        "provider": "openai",
+        "model": "gpt-4.1",
+        "input_tokens": 2,
+    }

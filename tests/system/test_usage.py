@@ -1,0 +1,169 @@
+"""One call with cloud providers: what it used and cost, to the token, and its trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+from msgspec import Struct
+
+from speech.offline.voice import Speaker
+from tests.providers.script import Rule, ToolCall
+from tests.providers.servers import ProviderServers
+from tests.system.far_end import phone, render
+from tests.system.otlp import Receiver, Told, receiving
+from tests.system.platform import running
+from tests.system.test_conversation import CALLEE, number_at
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+
+GREETING = "Hello, this is the night desk."
+QUESTION = "When do you open tomorrow?"
+ANSWER = "We open at nine in the morning."
+GOODBYE = "That is all, goodbye."
+CLOSING = "Thank you, and have a good night."
+PROMPT = "You are the desk of the Zanzibar hotel."
+SAID = ("night desk", "nine in the morning", "tomorrow", "Zanzibar", "have a good night")
+
+
+class Held(Struct, frozen=True):
+    """A call that is over, what the providers say of it, and the spans."""
+
+    call: dict[str, Any]
+    tokens: list[dict[str, Any]]
+    spoken: list[str]
+    metrics: str
+    receiver: Receiver
+
+
+@pytest.fixture(scope="module")
+def held(
+    tmp_path_factory: pytest.TempPathFactory, providers: ProviderServers, speaker: Speaker
+) -> Iterator[Held]:
+    """Hold one call on an Offhook of its own, which has somewhere to send its traces."""
+    folder = tmp_path_factory.mktemp("phone")
+    providers.controls.reset()
+    providers.controls.rules(
+        Rule(when="goodbye", tool=ToolCall(name="end_call")), Rule(when="open", say=ANSWER)
+    )
+    providers.journal.clear()
+    with receiving() as receiver:
+        environment = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
+            "OTEL_BSP_SCHEDULE_DELAY": "200",
+        }
+        with running(tmp_path_factory.mktemp("traced"), environment) as platform:
+            for name, access in providers.access().items():
+                given = {"api_key": access.api_key, "api_url": access.api_url}
+                platform.api.put(f"/provider/{name.value}", given)
+            assistant = {
+                "name": "night desk",
+                "prompt": PROMPT,
+                "first_sentence": GREETING,
+                "first_sentence_mode": "static",
+                "end_of_call_sentence": CLOSING,
+                "llm_model": {"type": "dedicated-instance", "name": "gpt-4.1"},
+                "voice": {"provider": "cartesia", "id": "voice-a"},
+                "ears": {"provider": "openai"},
+            }
+            script: list[dict[str, Any]] = []
+            for line in (QUESTION, GOODBYE):
+                script += [{"listen": 0.8}, {"say": render(speaker, folder, line)}]
+            with phone(folder, [*script, {"stay": 20}]) as far_end:
+                number = number_at(platform, "usage", far_end.port)
+                placed = platform.order(CALLEE, from_phone_number=number, assistant=assistant)
+                far_end.wait("over", 100.0)
+                call = platform.finished(placed["id"])
+            internal = platform.home.environment()["OFFHOOK_INTERNAL_PORT"]
+            metrics = httpx.get(f"http://127.0.0.1:{internal}/metrics").text
+            ends = providers.journal.entries("openai.chat", "end")
+            spoken = providers.journal.entries("cartesia.tts")
+            yield Held(
+                call=call,
+                tokens=[entry.asked["usage"] for entry in ends],
+                spoken=[entry.asked["text"] for entry in spoken if "text" in entry.asked],
+                metrics=metrics,
+                receiver=receiver,
+            )
+
+
+def test_what_it_used_is_what_the_providers_gave(held: Held) -> None:
+    attempt = held.call["last_call_attempt"]
+    used = {part["capability"]: part for part in attempt["usage"]}
+    assert sorted(used) == ["llm", "stt", "tts"]
+    asked = sum(each["prompt_tokens"] for each in held.tokens)
+    cached = sum(each["prompt_tokens_details"]["cached_tokens"] for each in held.tokens)
+    given = sum(each["completion_tokens"] for each in held.tokens)
+    assert used["llm"] == {
+        "capability": "llm",
+        "provider": "openai",
+        "model": "gpt-4.1",
+        "input_tokens": asked,
+        "cached_input_tokens": cached,
+        "output_tokens": given,
+    }
+    # The plugin sends a space after each sentence that is streamed.
+    characters = sum(len(text.rstrip()) for text in held.spoken)
+    voice, ears = used["tts"], used["stt"]
+    assert (voice["provider"], voice["model"]) == ("cartesia", "sonic-3")
+    assert voice["characters"] == characters
+    assert voice["audio_seconds"] > 5
+    assert (ears["provider"], ears["model"]) == ("openai", "gpt-4o-mini-transcribe")
+    assert 1 < ears["audio_seconds"] < 20
+    usd = (
+        2 * (asked - cached) + Decimal("0.5") * cached + 8 * given + Decimal("31.2") * characters
+    ) / 1_000_000 + Decimal("0.18") * Decimal(str(ears["audio_seconds"])) / 3600
+    cost = {"usd": str(usd.quantize(Decimal("0.000001"))), "unpriced": []}
+    assert (attempt["cost"], held.call["cost"]) == (cost, cost)
+
+
+def test_it_is_counted_for_prometheus(held: Held) -> None:
+    counted = [
+        'offhook_turn_delay_seconds_count{part="first_sound"}',
+        'offhook_tokens_total{kind="output",model="gpt-4.1",provider="openai"}',
+        'offhook_spoken_characters_total{model="sonic-3",provider="cartesia"}',
+        'offhook_audio_seconds_total{kind="stt",model="gpt-4o-mini-transcribe",provider="openai"}',
+        'offhook_calls_ended_total{dial_error="none",end_reason="tool_end_call"} 1.0',
+        "offhook_calls_answered_total 1.0",
+    ]
+    for each in counted:
+        assert each in held.metrics
+
+
+def test_its_trace_has_the_turns_and_no_word(held: Held) -> None:
+    attempt = held.call["last_call_attempt"]
+    trace = attempt["id"].replace("-", "")
+
+    def whole(spans: list[Told]) -> bool:
+        return {"call", "agent", "agent_session"} <= {span.name for span in spans}
+
+    spans = held.receiver.wait(whole, 30.0)
+    by_name = {span.name: span for span in spans}
+    assert {span.trace for span in spans} == {trace}
+    assert {span.attributes["offhook.attempt_id"] for span in spans} == {attempt["id"]}
+    root = by_name["call"]
+    assert (root.span, root.parent, root.service) == (trace[16:], "", "offhook-control-plane")
+    assert root.attributes["offhook.end_reason"] == "tool_end_call"
+    assert {by_name[name].parent for name in ("agent", "dial", "conversation")} == {root.span}
+    assert by_name["agent"].service == "offhook-agent"
+    assert {"llm_node", "tts_node", "user_turn"} <= set(by_name)
+    known = {span.span for span in spans}
+    told = [
+        {
+            key.removeprefix("offhook.delay_ms."): value
+            for key, value in span.attributes.items()
+            if key.startswith("offhook.delay_ms.")
+        }
+        for span in spans
+        if span.name == "turn"
+    ]
+    shown = [item["delays_ms"] for item in attempt["transcript"] if item["role"] != "tool"]
+    assert [each for each in told if each] == [each for each in shown if each]
+    assert any("first_sound" in each for each in told)
+    assert by_name["turn"].parent in known
+    for span in spans:
+        for words in (*SAID, CALLEE.lstrip("+")):
+            assert words.lower() not in span.everything.lower(), span.everything
