@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, cast
 
 import av
@@ -90,6 +91,40 @@ class Encoder:
             self._container.mux(packet)
         self._container.close()
         return self._out.take()
+
+
+class BackgroundEncoder:
+    """An `Encoder` in the process's encoding thread, which the calls share.
+
+    libopus needs a tenth of a second for its first samples on a busy machine; meanwhile a call
+    goes on. What is asked for is done in the order of asking, also when nobody waits any more.
+
+    Args:
+        layout: `stereo` or `mono`.
+        bit_rate: bit/s.
+    """
+
+    def __init__(self, layout: str = "stereo", bit_rate: int = 32_000) -> None:
+        self._layout = layout
+        self._bit_rate = bit_rate
+        self._encoder: Encoder | None = None
+
+    def encode(self, *channels: Samples) -> Future[bytes]:
+        """Return the pages to come that these samples, as many on each channel, complete."""
+        return ENCODING.submit(lambda: self._opened().encode(*channels))
+
+    def finish(self) -> Future[bytes]:
+        """Return the last pages to come."""
+        return ENCODING.submit(lambda: self._opened().finish())
+
+    def _opened(self) -> Encoder:
+        if self._encoder is None:
+            self._encoder = Encoder(self._layout, self._bit_rate)
+        return self._encoder
+
+
+ENCODING = ThreadPoolExecutor(1, thread_name_prefix="recordings")
+"""One, so that at most one core encodes however many calls begin at once."""
 
 
 class _Pages(io.RawIOBase):

@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 
 import numpy as np
 from livekit import rtc
@@ -19,8 +21,8 @@ from msgspec import Struct
 from agent.frames import SAID_RATE
 from agent.internal_api import Refused, SessionApi, Unreachable
 from agent.line_in import HEARD_RATE
-from agent.mixing import mixed
-from agent.ogg import PAGE_S, RATE, Channel, Encoder
+from agent.mixing import Samples, mixed
+from agent.ogg import PAGE_S, RATE, BackgroundEncoder, Channel
 from control_plane.domain.attempt import RecordingKind
 from process.logs import get_logger
 
@@ -41,10 +43,21 @@ class Finished(Struct, frozen=True):
     mix_sha256: str | None = None
 
 
-class _Upload:
-    """One file on its way to the control plane."""
+class Upload:
+    """One file on its way to the control plane, from the encoder on.
 
-    def __init__(self, api: SessionApi, session_id: str, kind: RecordingKind) -> None:
+    What is asked of the encoder is taken over in that order by `gather`, whoever asked.
+    """
+
+    def __init__(
+        self,
+        encoder: BackgroundEncoder,
+        api: SessionApi,
+        session_id: str,
+        kind: RecordingKind,
+    ) -> None:
+        self._encoder = encoder
+        self._encoding: deque[Future[bytes]] = deque()
         self._api = api
         self._session_id = session_id
         self._kind = kind
@@ -62,13 +75,26 @@ class _Upload:
         """Of all that was kept so far."""
         return self._digest.hexdigest()
 
-    def keep(self, pages: bytes) -> None:
-        """Take the next bytes of the file."""
-        self._digest.update(pages)
-        self._unsent += pages
+    def encode(self, *channels: Samples) -> None:
+        """Take the next samples of each channel."""
+        self._encoding.append(self._encoder.encode(*channels))
+
+    def finish(self) -> None:
+        """Take no more samples."""
+        self._encoding.append(self._encoder.finish())
+
+    async def gather(self) -> None:
+        """Wait for the pages of all that was taken; to be cancelled meanwhile loses none."""
+        while self._encoding:
+            # The future stays where it is until its pages are ours.
+            pages = await asyncio.shield(asyncio.wrap_future(self._encoding[0]))
+            self._encoding.popleft()
+            self._digest.update(pages)
+            self._unsent += pages
 
     async def send(self) -> None:
         """Send what waits; raises `Unreachable` or `Refused`, and then it still waits."""
+        await self.gather()
         if not self._unsent:
             return
         page = bytes(self._unsent)
@@ -78,6 +104,7 @@ class _Upload:
 
     async def send_all(self) -> None:
         """Send until nothing waits; raises `Refused`."""
+        await self.gather()
         while self._unsent:
             try:
                 await self.send()
@@ -105,10 +132,12 @@ class StereoRecorder:
         self._clock = clock
         self._caller, self._agent = Channel(), Channel()
         self._downsample = rtc.AudioResampler(SAID_RATE, RATE, num_channels=1)
-        self._encoder = Encoder()
-        self._upload = _Upload(api, session_id, RecordingKind.STEREO)
-        self._mix_encoder = Encoder("mono", MIX_BIT_RATE) if full_mix else None
-        self._mix_upload = _Upload(api, session_id, RecordingKind.MIX)
+        self._upload = Upload(BackgroundEncoder(), api, session_id, RecordingKind.STEREO)
+        self._mix_upload = (
+            Upload(BackgroundEncoder("mono", MIX_BIT_RATE), api, session_id, RecordingKind.MIX)
+            if full_mix
+            else None
+        )
         self._written = 0  # samples
         self._started_at: float | None = None
         self._task: asyncio.Task[None] | None = None
@@ -149,30 +178,34 @@ class StereoRecorder:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._write(self._position(self._clock()))
-        self._upload.keep(self._encoder.finish())
-        if self._mix_encoder is not None:
-            self._mix_upload.keep(self._mix_encoder.finish())
+        uploads = self._uploads
+        for upload in uploads:
+            upload.finish()
         try:
             async with asyncio.timeout(limit_s):
-                await asyncio.gather(self._upload.send_all(), self._mix_upload.send_all())
+                await asyncio.gather(*(upload.send_all() for upload in uploads))
         except (TimeoutError, Refused) as exc:
-            unsent = self._upload.unsent + self._mix_upload.unsent
+            unsent = sum(upload.unsent for upload in uploads)
             log.error("the recording could not be stored", why=str(exc), unsent=unsent)
             return None
         return Finished(
             self._upload.sent,
             self._written * 1000 // RATE,
             self._upload.sha256,
-            self._mix_upload.sha256 if self._mix_encoder is not None else None,
+            self._mix_upload.sha256 if self._mix_upload is not None else None,
         )
+
+    @property
+    def _uploads(self) -> list[Upload]:
+        return [each for each in (self._upload, self._mix_upload) if each is not None]
 
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(PAGE_S)
             self._write(self._position(self._clock() - LAG_S))
             try:
-                await self._upload.send()
-                await self._mix_upload.send()
+                for upload in self._uploads:
+                    await upload.send()
             except Unreachable as exc:
                 log.warning("a page of the recording waits", why=str(exc))
             except Refused as exc:
@@ -183,9 +216,9 @@ class StereoRecorder:
         if until > self._written:
             left, right = self._caller.take(until), self._agent.take(until)
             self._written = until
-            self._upload.keep(self._encoder.encode(left, right))
-            if self._mix_encoder is not None:
-                self._mix_upload.keep(self._mix_encoder.encode(mixed(left, right)))
+            self._upload.encode(left, right)
+            if self._mix_upload is not None:
+                self._mix_upload.encode(mixed(left, right))
 
     def _position(self, at: float) -> int:
         assert self._started_at is not None

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import av
 import numpy as np
@@ -13,8 +17,8 @@ import pytest
 from agent.frames import SAID_RATE
 from agent.internal_api import Unreachable
 from agent.line_in import HEARD_RATE
-from agent.ogg import RATE, Channel
-from agent.recording import Finished, StereoRecorder
+from agent.ogg import ENCODING, RATE, BackgroundEncoder, Channel
+from agent.recording import Finished, StereoRecorder, Upload
 from control_plane.domain.attempt import RecordingKind
 from control_plane.domain.events import EventBatch, EventReceipt
 
@@ -143,6 +147,71 @@ async def test_a_recording_that_was_not_begun_is_none() -> None:
     spool = Spool()
     assert await StereoRecorder(spool, "session").finish(limit_s=1.0) is None
     assert not spool.data
+
+
+@contextmanager
+def busy_encoder() -> Iterator[threading.Event]:
+    """Keep the encoding thread from its work until the event is set, or the block ends."""
+    free, busy = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        busy.set()
+        free.wait(10)
+
+    ENCODING.submit(hold)
+    busy.wait(10)
+    try:
+        yield free
+    finally:
+        free.set()
+
+
+async def test_a_busy_encoder_holds_up_no_call_and_everything_comes() -> None:
+    spool = Spool()
+    with busy_encoder() as free:
+        finishing = asyncio.create_task(_finished(spool, full_mix=True))
+        for _ in range(20):  # this loop goes on: that is what a call needs
+            await asyncio.sleep(0)
+        assert not finishing.done()
+        assert not spool.data
+        free.set()
+        finished = await finishing
+    assert finished.sha256 == hashlib.sha256(spool.data).hexdigest()
+    left, right = _decode(bytes(spool.data))
+    assert _level(left, 0.1, 0.9) > 0.1 > 10 * _level(left, 1.1, 1.9)
+    assert _level(right, 1.1, 1.9) > 0.1 > 10 * _level(right, 0.1, 0.9)
+
+
+async def test_a_recording_that_is_not_encoded_in_time_is_given_up() -> None:
+    spool = Spool()
+    clock = Clock()
+    recorder = StereoRecorder(spool, "session", clock=clock)
+    recorder.start()
+    clock.now += 2.0
+    with busy_encoder():
+        assert await recorder.finish(limit_s=0.05) is None
+
+
+async def test_what_is_cancelled_while_it_is_encoded_is_not_lost() -> None:
+    spool = Spool()
+    upload = Upload(BackgroundEncoder(), spool, "session", RecordingKind.STEREO)
+    first, second = (_tone(RATE, 1.0, hz) for hz in (440, 880))
+    with busy_encoder() as free:
+        upload.encode(first, first)
+        sending = asyncio.create_task(upload.send())
+        await asyncio.sleep(0)
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+        upload.encode(second, second)
+        upload.finish()
+        free.set()
+        await upload.send_all()
+    left, _ = _decode(bytes(spool.data))
+    assert len(left) == pytest.approx(2 * 48_000, abs=2_000)
+    for start, hz in ((0.2, 440), (1.2, 880)):
+        part = left[int(start * 48_000) : int((start + 0.5) * 48_000)]
+        loudest = int(np.argmax(np.abs(np.fft.rfft(part)))) * 2
+        assert loudest == pytest.approx(hz, abs=10)
 
 
 def test_jitter_does_not_tear_a_channel() -> None:
