@@ -105,6 +105,7 @@ def measure() -> Rows:
         climb = Climb(platform, Phrases(Speaker.load(), Path(name)), Path(name))
         courses = {arm.name: Course() for arm in started}
         for arm in started:
+            print(f"  warming up {arm.name}", flush=True)
             climb.step(arm, 1)  # the first call pays for connections
             courses[arm.name].idle_mb = memory_mb(arm.process)
         for calls in STEPS:

@@ -45,7 +45,7 @@ CALL_LIMIT_S = 240.0
 QUIET_S = 0.25  # after a reply, before the next phrase
 QUESTION, ANSWER = "Are you open today?", "Yes."
 STOP = "Please wait a moment."
-LONG = "Let me tell you all about it. " * 12
+LONG = "Let me tell you all about it. " * 3  # five seconds; more would keep the stubs busy
 PARTS = (  # a sentence with a pause inside
     ("I would like to book", "an appointment for tomorrow."),
     ("My name is", "Peter Miller."),
