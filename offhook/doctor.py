@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 import httpx
 from msgspec import Struct
 
+from control_plane.recordings.settings import RecordingSettings
+from control_plane.recordings.store import RecordingStore, StoreTrouble
 from offhook import livekit_server
 from offhook.api_client import ApiClient, ApiProblem, connect
 from offhook.console import out
 from offhook.first_call import first_call
 from offhook.installation import Installation
 from offhook.ports import PortRefused, check_free
+from process.settings import SettingsError, load
 
 DISK_GB = 2.0
 OPTIONS_LIMIT_S = 2.0
@@ -49,6 +53,8 @@ def diagnose(home: Installation) -> bool:
 def _findings(home: Installation) -> Iterator[Finding]:
     yield _livekit_binary()
     yield _disk(home)
+    if home.data.exists():
+        yield recordings(home, os.environ)
     if home.running() is None:
         yield _ports(home)
         yield Finding("offhook", False, "it is not up", "start it with `make up`")
@@ -88,6 +94,18 @@ def _disk(home: Installation) -> Finding:
         f"{free_gb:.0f} GB free at {folder}",
         f"free {DISK_GB:.0f} GB: recordings and the database grow",
     )
+
+
+def recordings(home: Installation, environ: Mapping[str, str]) -> Finding:
+    """Put, get and delete a small file where recordings are kept."""
+    remedy = "see docs/how-to/recordings.md; what is recorded waits in the spool meanwhile"
+    try:
+        settings = load(RecordingSettings, environ)
+        store = RecordingStore.open(settings, home.data / "recordings")
+        asyncio.run(store.probe())
+    except (SettingsError, StoreTrouble) as exc:
+        return Finding("recordings", False, str(exc), remedy)
+    return Finding("recordings", True, f"{store.name} takes and gives files")
 
 
 def _ports(home: Installation) -> Finding:

@@ -12,8 +12,9 @@ import msgspec
 import pytest
 
 from control_plane.health import PartHealth, Readiness
-from offhook.doctor import answers_options, readiness
+from offhook.doctor import answers_options, readiness, recordings
 from offhook.installation import Installation
+from tests.free_ports import block
 
 pytestmark = pytest.mark.unit
 
@@ -53,6 +54,26 @@ def test_every_part_of_the_readiness_is_a_finding(home: Installation) -> None:
     database, worker = readiness(home)
     assert (database.check, database.good, database.seen) == ("database", True, "works")
     assert (worker.good, worker.seen, worker.remedy) == (False, "it answers 503", "start it")
+
+
+def test_the_store_of_recordings_is_tried(home: Installation, tmp_path: Path) -> None:
+    good = recordings(home, {})
+    assert (good.good, good.seen) == (True, f"{home.data / 'recordings'} takes and gives files")
+    assert list((home.data / "recordings").iterdir()) == []
+    wrong = recordings(home, {"OFFHOOK_RECORDINGS_URL": "ftp://host"})
+    away = recordings(
+        home,
+        {
+            "OFFHOOK_RECORDINGS_URL": "s3://calls",
+            "OFFHOOK_S3_ENDPOINT": f"http://127.0.0.1:{block(1)}",
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+        },
+    )
+    for finding in (wrong, away):
+        assert not finding.good
+        assert "OFFHOOK_RECORDINGS_URL" in finding.seen
+        assert "docs/how-to/recordings.md" in finding.remedy
 
 
 @pytest.mark.parametrize("tcp", [False, True])
