@@ -23,6 +23,7 @@ from livekit.protocol import sip as proto
 
 from bench.peers.stock_agent import GREETING, NAME
 from bench.rows import ROOT
+from offhook.api_client import ApiProblem
 from tests.free_ports import block
 from tests.providers.servers import KEY, PORTS, ProviderServers, in_background
 from tests.system.platform import Platform
@@ -45,6 +46,10 @@ ASSISTANT = {
 }
 
 
+class CallRefused(Exception):
+    """An arm could not call; says why."""
+
+
 class Arm(Protocol):
     """One of those measured."""
 
@@ -53,7 +58,11 @@ class Arm(Protocol):
     process: psutil.Process
 
     def dial(self, port: int) -> None:
-        """Call the telephone at `port`; returns once dialled or answered, at the latest."""
+        """Call the telephone at `port`; returns once dialled or answered, at the latest.
+
+        Raises:
+            CallRefused: it was not called, or did not answer.
+        """
 
 
 class Ours:
@@ -71,8 +80,11 @@ class Ours:
 
     def dial(self, port: int) -> None:
         """Place an order through a trunk to the telephone."""
-        number = number_at(self._platform, "bench", port)
-        self._platform.order(CALLEE, from_phone_number=number, assistant=ASSISTANT)
+        try:
+            number = number_at(self._platform, "bench", port)
+            self._platform.order(CALLEE, from_phone_number=number, assistant=ASSISTANT)
+        except ApiProblem as problem:
+            raise CallRefused(str(problem)) from problem
 
 
 class Stock:
@@ -98,6 +110,8 @@ class Stock:
             await service.agent_dispatch.create_dispatch(
                 api.CreateAgentDispatchRequest(agent_name=NAME, room=room)
             )
+        except api.TwirpError as problem:
+            raise CallRefused(f"the agent was not dispatched: {problem!r}") from problem
         finally:
             await service.aclose()
         await dial_from(self._platform, room, port)
@@ -219,7 +233,11 @@ def livekit_at(platform: Platform, url: str) -> api.LiveKitAPI:
 
 
 async def dial_from(platform: Platform, room: str, port: int) -> None:
-    """Let the gateway call the telephone at `port` from a room; returns once it has answered."""
+    """Let the gateway call the telephone at `port` from a room; returns once it has answered.
+
+    Raises:
+        CallRefused: it did not.
+    """
     gateway = livekit_at(platform, platform.home.sip_api_url)
     try:
         async with asyncio.timeout(DIAL_LIMIT_S):
@@ -233,6 +251,8 @@ async def dial_from(platform: Platform, room: str, port: int) -> None:
                     wait_until_answered=True,
                 )
             )
+    except (api.TwirpError, TimeoutError) as problem:
+        raise CallRefused(f"the gateway did not dial: {problem!r}") from problem
     finally:
         await gateway.aclose()
 

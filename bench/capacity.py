@@ -22,7 +22,7 @@ import psutil
 from msgspec import Struct, field
 
 from bench import wire
-from bench.arms import OURS, STOCK, Arm, arms, side_by_side
+from bench.arms import OURS, STOCK, Arm, CallRefused, arms, side_by_side
 from bench.calls import row
 from bench.phrases import Phrases
 from bench.rows import percentile
@@ -150,7 +150,7 @@ class Climb:
                     capture = phone.over(CALL_LIMIT_S)
                 with lock:
                     self._judge(step, phone, capture)
-            except (AssertionError, OSError, RuntimeError) as problem:
+            except (AssertionError, CallRefused, OSError, RuntimeError) as problem:
                 print(f"  a call of {arm.name} failed: {str(problem)[:300]}", flush=True)
                 with lock:
                     step.failed += 1

@@ -20,7 +20,7 @@ from typing import Any
 from msgspec import Struct
 
 from bench import wire
-from bench.arms import OURS, PIPECAT, STOCK, Arm, arms, side_by_side
+from bench.arms import OURS, PIPECAT, STOCK, Arm, CallRefused, arms, side_by_side
 from bench.beside import (
     SETTINGS,
     Cell,
@@ -194,7 +194,7 @@ class Bench:
             with tapped(self._folder, script, self._phrases.heard_by(arm.stubs)) as phone:
                 arm.dial(phone.port)
                 capture = phone.over(CALL_LIMIT_S)
-        except (AssertionError, OSError, RuntimeError) as problem:
+        except (AssertionError, CallRefused, OSError, RuntimeError) as problem:
             print(f"  {what}: a call of {arm.name} failed: {str(problem)[:300]}", flush=True)
             self._greetings[arm.name].discards["the call failed"] += 1
             return
