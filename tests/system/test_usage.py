@@ -1,9 +1,12 @@
-"""One call with cloud providers: what it used and cost, to the token, and its trace."""
+"""What calls used and cost, to the token, however they end; and the trace of one."""
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,11 +14,12 @@ import pytest
 from msgspec import Struct
 
 from speech.offline.voice import Speaker
+from tests.providers.behaviour import Behaviour
 from tests.providers.script import Rule, ToolCall
 from tests.providers.servers import ProviderServers
 from tests.system.far_end import phone, render
 from tests.system.otlp import Receiver, Told, receiving
-from tests.system.platform import running
+from tests.system.platform import Platform, running
 from tests.system.test_conversation import CALLEE, number_at
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
@@ -37,6 +41,7 @@ class Held(Struct, frozen=True):
     spoken: list[str]
     metrics: str
     receiver: Receiver
+    platform: Platform
 
 
 @pytest.fixture(scope="module")
@@ -80,13 +85,16 @@ def held(
             internal = platform.home.environment()["OFFHOOK_INTERNAL_PORT"]
             metrics = httpx.get(f"http://127.0.0.1:{internal}/metrics").text
             ends = providers.journal.entries("openai.chat", "end")
-            spoken = providers.journal.entries("cartesia.tts")
+            spoken: dict[int, str] = {}
+            for entry in providers.journal.entries("cartesia.tts"):
+                spoken[entry.answer] = spoken.get(entry.answer, "") + entry.asked.get("text", "")
             yield Held(
                 call=call,
                 tokens=[entry.asked["usage"] for entry in ends],
-                spoken=[entry.asked["text"] for entry in spoken if "text" in entry.asked],
+                spoken=list(spoken.values()),
                 metrics=metrics,
                 receiver=receiver,
+                platform=platform,
             )
 
 
@@ -105,7 +113,7 @@ def test_what_it_used_is_what_the_providers_gave(held: Held) -> None:
         "cached_input_tokens": cached,
         "output_tokens": given,
     }
-    # The plugin sends a space after each sentence that is streamed.
+    # The plugin sends a space after each piece of a text that is streamed, also after the last.
     characters = sum(len(text.rstrip()) for text in held.spoken)
     voice, ears = used["tts"], used["stt"]
     assert (voice["provider"], voice["model"]) == ("cartesia", "sonic-3")
@@ -167,3 +175,83 @@ def test_its_trace_has_the_turns_and_no_word(held: Held) -> None:
     for span in spans:
         for words in (*SAID, CALLEE.lstrip("+")):
             assert words.lower() not in span.everything.lower(), span.everything
+
+
+def test_a_caller_who_hangs_up(held: Held, folder: Path, speaker: Speaker) -> None:
+    platform = held.platform
+    script = [
+        {"listen": 0.8},
+        {"say": render(speaker, folder, QUESTION)},
+        {"reply": 0.5},
+        {"hangup": True},
+    ]
+    with phone(folder, script) as far_end:
+        number = number_at(platform, "hangup", far_end.port)
+        assistant = {"prompt": PROMPT, "ears": {"provider": "cartesia"}}
+        placed = platform.order(CALLEE, from_phone_number=number, assistant=assistant)
+        far_end.wait("over", 60.0)
+        ended = platform.finished(placed["id"])
+    assert ended["last_call_attempt"]["ended_by"] == "user"
+    assert ended["last_call_attempt"]["usage"] is not None  # told before the call was over
+
+    def told_all(call: dict[str, Any]) -> bool:
+        parts = {part["capability"]: part for part in call["last_call_attempt"]["usage"]}
+        return parts["stt"].get("audio_seconds", 0) > 3
+
+    call = platform.wait_call(placed["id"], told_all, 15.0)
+    served = {(part["capability"], part["provider"]) for part in call["last_call_attempt"]["usage"]}
+    assert served == {("llm", "offline"), ("tts", "offline"), ("stt", "cartesia")}
+    assert call["cost"] == call["last_call_attempt"]["cost"]
+    assert Decimal(call["cost"]["usd"]) > 0
+
+
+def test_the_embedded_engines_cost_nothing(held: Held, folder: Path, speaker: Speaker) -> None:
+    platform = held.platform
+    script = [{"listen": 0.8}, {"say": render(speaker, folder, GOODBYE)}, {"stay": 20}]
+    with phone(folder, script) as far_end:
+        number = number_at(platform, "offline", far_end.port)
+        placed = platform.order(CALLEE, from_phone_number=number)
+        far_end.wait("over", 60.0)
+        call = platform.finished(placed["id"])
+    parts = call["last_call_attempt"]["usage"]
+    assert [part["capability"] for part in parts] == ["llm", "stt", "tts"]
+    assert {part["provider"] for part in parts} == {"offline"}
+    assert parts[1]["audio_seconds"] > 0.5
+    assert call["cost"] == {"usd": "0.000000", "unpriced": []}
+
+
+def test_a_provider_that_fails_before_the_call(held: Held, providers: ProviderServers) -> None:
+    providers.controls.behave("openai.chat", Behaviour(status=500))
+    try:
+        placed = held.platform.order(
+            CALLEE,
+            assistant={
+                "prompt": PROMPT,
+                "first_sentence_mode": "generated",
+                "llm_model": {"type": "dedicated-instance", "name": "gpt-4.1"},
+            },
+        )
+        call = held.platform.wait_call(
+            placed["id"], lambda c: bool((c["last_call_attempt"] or {}).get("end_reason")), 40.0
+        )
+    finally:
+        providers.controls.reset()
+        held.platform.api.post(f"/call/{placed['id']}/cancel", {})
+    attempt = call["last_call_attempt"]
+    assert attempt["end_reason"] == "provider_failed"
+    assert (attempt["usage"], attempt["cost"]["usd"]) == ([], "0.000000")
+
+
+def test_nobody_knows_what_a_killed_agent_used(held: Held, folder: Path) -> None:
+    platform = held.platform
+    with phone(folder, [{"stay": 60}]) as far_end:
+        number = number_at(platform, "killed", far_end.port)
+        placed = platform.order(CALLEE, from_phone_number=number)
+        platform.wait_call(
+            placed["id"], lambda c: bool((c["last_call_attempt"] or {}).get("answered_at")), 40.0
+        )
+        os.kill(platform.supervisor.pid("agent"), signal.SIGKILL)
+        call = platform.finished(placed["id"], limit_s=60.0)
+    attempt = call["last_call_attempt"]
+    assert attempt["end_reason"] == "agent_lost"
+    assert (attempt["usage"], attempt["cost"], call["cost"]) == (None, None, None)
