@@ -34,7 +34,7 @@ from tests.system.platform import Platform, running
 
 STEPS = tuple(map(int, os.environ.get("OFFHOOK_BENCH_STEPS", "1,2,4,6,8,10,12,14,16").split(",")))
 TURNS = 7  # a call; the first is not counted, the calls are still being set up
-ALONE = 3  # times as many where there are fewer calls: the rest is judged by them
+ALONE = 2  # times as many in the single call by which the others are judged
 CALL_LIMIT_S = 120.0
 SETTLED_S, WINDOW_S = 8.0, 8.0  # from the first dial to CPU and memory being read, and how long
 QUIET_S = 0.4
@@ -106,7 +106,7 @@ def measure() -> Rows:
         courses = {arm.name: Course() for arm in started}
         for arm in started:
             print(f"  warming up {arm.name}", flush=True)
-            climb.step(arm, 1)  # the first call pays for connections
+            climb.step(arm, 1, turns=2)  # the first call pays for connections
             courses[arm.name].idle_mb = memory_mb(arm.process)
         for calls in STEPS:
             for arm in started:
@@ -125,19 +125,19 @@ class Climb:
 
     def take(self, arm: Arm, course: Course, calls: int) -> None:
         """Add a step to an arm's course."""
-        step = self.step(arm, calls)
+        step = self.step(arm, calls, turns=TURNS * ALONE if calls == 1 else TURNS)
         course.steps.append(step)
         course.why = step.fails_by(course.steps[0].late)
         late = f"p95 {step.late:.0f} ms, longest gap {step.gap_ms:.0f} ms"
         print(f"  {arm.name}, {calls} calls: {course.why or 'holds'} ({late})", flush=True)
 
-    def step(self, arm: Arm, calls: int) -> Step:
-        """Return what `calls` at once give."""
+    def step(self, arm: Arm, calls: int, *, turns: int) -> Step:
+        """Return what `calls` at once give, each of `turns`."""
         arm.stubs.controls.reset()
         arm.stubs.controls.rules(Rule(say=ANSWER))
         step = Step(calls)
         turn: Script = [{"say": self._phrases.file(QUESTION)}, {"reply": QUIET_S}]
-        script = [{"listen": QUIET_S}, *turn * TURNS * max(1, ALONE // calls)]
+        script = [{"listen": QUIET_S}, *turn * turns]
         phones: list[Tapped] = []
         lock = threading.Lock()
 

@@ -31,13 +31,10 @@ class Tapped:
     def __init__(self, far_end: FarEnd, relay: subprocess.Popen[str], port: int, log: Path) -> None:
         self.far_end = far_end
         self.port = port
+        self.processes = [psutil.Process(far_end.pid), psutil.Process(relay.pid)]
+        """The telephone and the tap, for their CPU time."""
         self._relay = relay
         self._log = log
-
-    @property
-    def processes(self) -> list[psutil.Process]:
-        """Return the telephone and the tap, for their CPU time."""
-        return [psutil.Process(self.far_end.pid), psutil.Process(self._relay.pid)]
 
     def over(self, limit_s: float) -> Capture:
         """Wait for the script's end; returns what was on the wire.
