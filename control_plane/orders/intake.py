@@ -20,6 +20,7 @@ from control_plane.orders import idempotency
 from control_plane.orders.idempotency import RequestKey
 from control_plane.orders.placing import Placed, Placer, Wish
 from control_plane.orders.schemas import CallEnvelope
+from control_plane.orders.together import Together
 from control_plane.orders.views import CallViews
 from process.logs import get_logger
 
@@ -27,6 +28,8 @@ _TOGETHER = 64
 _MOST_WAITING = 2_000
 _WRITERS = 4
 """Transactions at once where the database takes several writers (PostgreSQL)."""
+_PATIENCE_S = 0.008
+"""A transaction of SQLite costs about as much, and holds up all that follow."""
 
 log = get_logger(__name__)
 
@@ -51,7 +54,11 @@ class Intake:
         self._database = database
         self._vault = vault
         self._views = views
-        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(_MOST_WAITING)
+        self._queue: Together[_Waiting] = Together(
+            most=_TOGETHER,
+            most_waiting=_MOST_WAITING,
+            patience_s=_PATIENCE_S if database.is_sqlite else 0.0,
+        )
         self._under_way: set[tuple[str, str]] = set()
 
     @contextlib.asynccontextmanager
@@ -77,7 +84,7 @@ class Intake:
         with self.under_way(key):
             waiting = _Waiting(wish, key, asyncio.get_running_loop().create_future())
             try:
-                self._queue.put_nowait(waiting)
+                self._queue.put(waiting)
             except asyncio.QueueFull:
                 raise Busy(
                     "too many orders arrive at once: send this one again", retry_after_secs=1
@@ -107,7 +114,7 @@ class Intake:
 
     async def _write(self) -> None:
         while True:
-            batch = [await self._queue.get(), *self._next(_TOGETHER - 1)]
+            batch = await self._queue.next()
             try:
                 await self._commit(batch)
             except IntegrityError:
@@ -117,14 +124,10 @@ class Intake:
             except (OperationalError, LockTimeout) as exc:
                 # Who came meanwhile has waited too; told now, they may come back in time.
                 log.warning("the database took no orders", error=str(exc))
-                _fail([*batch, *self._next(_MOST_WAITING)], exc)
+                _fail([*batch, *self._queue.now(_MOST_WAITING)], exc)
             except Exception as exc:  # the one handler: every waiter must hear of it
                 log.exception("orders were not stored", count=len(batch))
                 _fail(batch, exc)
-
-    def _next(self, most: int) -> list[_Waiting]:
-        """Return those that wait now, and wait no more."""
-        return [self._queue.get_nowait() for _ in range(min(most, self._queue.qsize()))]
 
     async def _commit_alone(self, waiting: _Waiting) -> None:
         for last in (False, True):
