@@ -27,9 +27,8 @@ log = get_logger(__name__)
 class Forgetter:
     """Deletes what is older than it must be."""
 
-    def __init__(self, database: Database, recordings: RecordingFiles, *, messages_kept: timedelta):
+    def __init__(self, database: Database, *, messages_kept: timedelta):
         self._database = database
-        self._recordings = recordings
         self._messages_kept = messages_kept
 
     async def forget(self) -> None:
@@ -39,7 +38,20 @@ class Forgetter:
         while await self._forget_messages():
             pass
 
-    async def forget_recordings(self) -> None:
+    async def _forget_messages(self) -> int:
+        async with self._database.transaction() as session:
+            cutoff = await read_clock(session) - self._messages_kept
+            return await retention.forget_before(session, cutoff, limit=_AT_ONCE)
+
+
+class RecordingForgetter:
+    """Deletes recordings whose time is over."""
+
+    def __init__(self, database: Database, recordings: RecordingFiles):
+        self._database = database
+        self._recordings = recordings
+
+    async def forget(self) -> None:
         """Delete recordings that were kept for long enough, and what a kill left in the spool."""
         await self._clear_spool()
         while due := await self._due():
@@ -69,8 +81,3 @@ class Forgetter:
                 )
             for attempt_id in left:
                 self._recordings.drop_spool(attempt_id)
-
-    async def _forget_messages(self) -> int:
-        async with self._database.transaction() as session:
-            cutoff = await read_clock(session) - self._messages_kept
-            return await retention.forget_before(session, cutoff, limit=_AT_ONCE)

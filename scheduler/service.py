@@ -20,7 +20,7 @@ from scheduler.cancel import Canceller
 from scheduler.deliver import Deliverer
 from scheduler.dispatch import Dispatcher
 from scheduler.expire import Expirer
-from scheduler.forget import Forgetter
+from scheduler.forget import Forgetter, RecordingForgetter
 from scheduler.heartbeat import beat
 from scheduler.prepare import Preparer
 from scheduler.reap import Reconciler
@@ -130,9 +130,10 @@ def _keep_order(world: World, settings: SchedulerSettings, timetable: Timetable)
     expirer = Expirer(database)
     timetable.every(EXPIRE_S, "expire orders", expirer.expire)
     timetable.every(EXPIRE_S, "fill slots", expirer.fill_slots)
-    forgetter = Forgetter(database, world.recordings, messages_kept=settings.messages_kept)
+    forgetter = Forgetter(database, messages_kept=settings.messages_kept)
     timetable.every(FORGET_S, "forget what is old", forgetter.forget)
-    timetable.every(FORGET_S, "forget recordings", forgetter.forget_recordings)
+    recordings = RecordingForgetter(database, world.recordings)
+    timetable.every(FORGET_S, "forget recordings", recordings.forget)
     canceller = Canceller(database, world.rooms)
     timetable.on_change("cancel", canceller.end_cancelled, sweep_s=SWEEP_S, rest_s=0.1)
     feeder = Feeder(database, world.vault)

@@ -33,7 +33,11 @@ async def due(session: AsyncSession, now: datetime, *, limit: int) -> Sequence[s
     """Return attempts whose recording has been kept for long enough, the oldest first."""
     rows = await session.scalars(
         select(Attempt.id)
-        .where(Attempt.recording_expires_at.is_not(None), Attempt.recording_expires_at <= now)
+        .where(
+            Attempt.recording_expires_at.is_not(None),
+            Attempt.recording_expires_at <= now,
+            Attempt.recording_state == RecordingState.STORED,
+        )
         .order_by(Attempt.recording_expires_at)
         .limit(limit)
     )

@@ -20,7 +20,7 @@ from control_plane.recordings import retention
 from control_plane.recordings.settings import RecordingSettings
 from control_plane.recordings.spool import RecordingFiles
 from control_plane.recordings.store import RecordingStore, StoreTrouble
-from scheduler.forget import Forgetter
+from scheduler.forget import RecordingForgetter
 from scheduler.recordings import FIRST_WAIT_S, LONGEST_WAIT_S, RecordingMover
 from tests import factories
 from tests.recordings.conftest import Office
@@ -177,8 +177,7 @@ async def test_a_kill_between_row_and_spool_leaves_nothing_for_long(office: Offi
     live = await office.call(b"OggS", ended_at=None)
     office.recordings.append(attempt.id, offset=0, content=b"OggS")
     office.recordings.append("unknown", offset=0, content=b"OggS")
-    forgetter = Forgetter(office.database, office.recordings, messages_kept=timedelta(days=1))
-    await forgetter.forget_recordings()
+    await RecordingForgetter(office.database, office.recordings).forget()
     assert office.recordings.spooled() == {live.id, "unknown"}
     assert await office.content(attempt.recording_path) == b"OggS"
 

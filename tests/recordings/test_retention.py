@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from control_plane.domain.attempt import RecordingState
 from control_plane.domain.errors import Conflict, NotFound
 from control_plane.recordings import retention
 from control_plane.recordings.store import RecordingStore
-from scheduler.forget import Forgetter
+from scheduler.forget import RecordingForgetter
 from tests import factories
 from tests.free_ports import block
 from tests.recordings.conftest import Office
@@ -23,8 +22,8 @@ STATE = RecordingState
 in_a_folder = pytest.mark.parametrize("place", ["folder"], indirect=True)
 
 
-def forgetter(office: Office) -> Forgetter:
-    return Forgetter(office.database, office.recordings, messages_kept=timedelta(days=30))
+def forgetter(office: Office) -> RecordingForgetter:
+    return RecordingForgetter(office.database, office.recordings)
 
 
 async def test_what_is_due_goes_and_the_rest_stays(office: Office) -> None:
@@ -40,7 +39,7 @@ async def test_what_is_due_goes_and_the_rest_stays(office: Office) -> None:
     vanished = await office.stored(b"vanished", assistant=week, **old)
     assert vanished.recording_path is not None
     await office.recordings.store.delete(vanished.recording_path)
-    await forgetter(office).forget_recordings()
+    await forgetter(office).forget()
     for attempt in (due, vanished):
         after = await factories.reload_attempt(office.database, attempt.id)
         assert after.recording_state is STATE.DELETED
@@ -61,11 +60,11 @@ async def test_a_store_that_is_away_deletes_later(office: Office, tmp_path: Path
     )
     store = office.recordings.store
     office.recordings.store = RecordingStore.open(bucket(f"http://127.0.0.1:{block(1)}"), tmp_path)
-    await forgetter(office).forget_recordings()
+    await forgetter(office).forget()
     after = await factories.reload_attempt(office.database, attempt.id)
     assert after.recording_state is STATE.STORED
     office.recordings.store = store
-    await forgetter(office).forget_recordings()
+    await forgetter(office).forget()
     after = await factories.reload_attempt(office.database, attempt.id)
     assert after.recording_state is STATE.DELETED
     assert await office.content(attempt.recording_path) is None
