@@ -266,6 +266,6 @@ def beside(
         made["ratio"] = round(ours / stock, 3)
     if goal is not None:
         limit, way = goal
-        met = ours >= limit * stock if way == "≥" else ours <= limit * stock
+        met = ours >= max(1, limit * stock) if way == "≥" else ours <= limit * stock
         made |= {"goal": f"{way} {limit:g}×", "met": met}
     return made
