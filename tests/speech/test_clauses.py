@@ -20,9 +20,11 @@ def given_away(*parts: str) -> list[list[str]]:
         stream = Clauses().stream()
         found: list[list[str]] = []
         pieces: list[str] = []
+        note = pieces.append
 
         async def read() -> None:
-            pieces.extend([piece.token async for piece in stream])
+            async for piece in stream:
+                note(piece.token)
 
         reader = asyncio.create_task(read())
         for part in parts:
