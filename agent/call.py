@@ -16,6 +16,7 @@ from livekit.agents import (
     UserStateChangedEvent,
     tts,
 )
+from livekit.agents.voice import SpeechHandle
 
 from agent.ending import Ending, Verdict, report_end
 from agent.failures import describe
@@ -175,11 +176,7 @@ class Call:
     async def _greet(self, persona: Persona) -> None:
         """Say the first sentence after its delay; a person who speaks first gets it as reply."""
 
-        def spoke(event: AgentStateChangedEvent) -> None:
-            if event.new_state == "speaking":
-                persona.first = None
-
-        self._session.on("agent_state_changed", spoke)
+        self._session.on("agent_state_changed", lambda event: self._spoke(event, persona))
         delay_s = self._brief.assistant.first_sentence_delay_ms / 1000
         try:
             await asyncio.wait_for(self._person_began.wait(), delay_s)
@@ -191,6 +188,20 @@ class Call:
             self._speaker.play(first)
         elif first is not None:
             self._session.generate_reply(instructions=first)
+
+    def _spoke(self, event: AgentStateChangedEvent, persona: Persona) -> None:
+        """Take the first sentence for said; not if the person went on before a word was heard."""
+        first, speech = persona.first, self._session.current_speech
+        if event.new_state != "speaking" or first is None:
+            return
+        persona.first = None
+
+        def over(done: SpeechHandle) -> None:
+            if done.interrupted and not done.chat_items:
+                persona.first = first
+
+        if speech is not None:
+            speech.add_done_callback(over)
 
     async def _lost(self) -> None:
         await self._reporter.lost.wait()

@@ -51,7 +51,7 @@ def number_at(platform: Platform, name: str, port: int) -> str:
     trunk = platform.api.post(
         "/trunk",
         {
-            "name": f"{name}-{port}",
+            "name": f"{name}-{number}",
             "address": f"127.0.0.1:{port}",
             "numbers": [number],
             "is_default": False,

@@ -260,7 +260,6 @@ GROUPS: dict[str, dict[str, Row]] = {
         "google drops once": Row(
             assistant={"llm_model": GOOGLE},
             faults={"google.realtime": (fault(Fault.DISCONNECT), ONCE)},
-            said=(FILLER,),
             **SAVED,
         ),
         "a key that is refused by now": Row(
