@@ -160,7 +160,7 @@ def test_who_speaks_first_gets_the_first_sentence_as_the_reply_once(
     caller: Caller, bank: PhraseBank
 ) -> None:
     held = caller.call(
-        caller.says("Hello? Who is there?"), {"listen": 1.5}, first_sentence_delay_ms=3_000
+        caller.says("Who is calling me?"), {"listen": 1.5}, first_sentence_delay_ms=3_000
     )
     assert held.said == [GREETING]
     assert hears(bank, held, GREETING)
