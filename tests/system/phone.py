@@ -110,6 +110,7 @@ class Phone:
         self.line = Line()
         self.line.create(account)
         self._keep: list[Any] = []
+        self._players: dict[str, pj.AudioMediaPlayer] = {}
         self._speaking_since: float | None = None
         self._quiet_since: float | None = None
 
@@ -175,6 +176,7 @@ class Phone:
     def close(self) -> None:
         """Flush the recording and end the process."""
         self._keep.clear()
+        self._players.clear()
         # The conference bridge closes the file in its own time; there is no event for it.
         self.pump(lambda: False, 0.3)
         sys.stdout.flush()
@@ -223,14 +225,22 @@ class Phone:
         else:
             tell("speech", what="missing")
 
-    def _say(self, leg: Leg, path: str) -> None:
-        player = pj.AudioMediaPlayer()
+    def _player(self, path: str) -> pj.AudioMediaPlayer:
+        """Return the file's player, at its start; pjsua has 32 of them and no more."""
+        player = self._players.get(path)
+        if player is not None:
+            player.setPos(0)
+            return player
+        self._players[path] = player = pj.AudioMediaPlayer()
         player.createPlayer(path, pj.PJMEDIA_FILE_NO_LOOP)
+        return player
+
+    def _say(self, leg: Leg, path: str) -> None:
+        player = self._player(path)
         assert leg.media is not None
         began = time.time()
         tell("saying", file=path)
         player.startTransmit(leg.media)
-        self._keep.append(player)
         length_s = Path(path).stat().st_size / 2 / RATE
         self.pump(lambda: leg.gone, length_s)
         if not leg.gone:
