@@ -8,12 +8,14 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from agent.session import SILENCE_S
+from agent.turn_taking import PROFILES
 from bench import wire
 from bench.arms import GREETING_DELAY_MS, OURS, STOCK
 from bench.calls import row
 from bench.rows import percentile
+from control_plane.domain.assistant import TurnTaking
 
+SILENCE_S = PROFILES[TurnTaking.BALANCED].finished_s
 SETTINGS = (
     f"ours: {SILENCE_S:g} s of silence and what was said; "
     "peers: their own defaults for silence and turn model"
