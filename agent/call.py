@@ -146,7 +146,7 @@ class Call:
     async def _hush(self) -> None:
         """Break off what is being said: the transcript has what was heard of it, before the end."""
         with suppress(RuntimeError, TimeoutError):  # it is closed; the voice hangs
-            await asyncio.wait_for(self._session.interrupt(force=True), HUSH_LIMIT_S)
+            await asyncio.wait_for(self._speaker.interrupt(), HUSH_LIMIT_S)
 
     def report_end(self, verdict: Verdict) -> None:
         """Report how the call ended."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from livekit.agents import AgentSession
@@ -32,6 +33,6 @@ class Speaker:
             sentence.text, audio=sentence.audio(), allow_interruptions=allow_interruptions
         )
 
-    def interrupt(self) -> None:
-        """Fall silent, whatever is being said."""
-        self._session.interrupt(force=True)
+    def interrupt(self) -> asyncio.Future[None]:
+        """Fall silent, whatever is being said; done once the transcript has what was heard."""
+        return self._session.interrupt(force=True)

@@ -128,15 +128,7 @@ def _used(metrics: AgentMetrics, provider: str, model: str) -> Used | None:
                 audio_seconds=metrics.audio_duration,
             )
         case STTMetrics():
-            return Used(
-                capability=Capability.STT,
-                provider=provider,
-                model=model,
-                input_tokens=metrics.input_tokens,
-                audio_input_tokens=metrics.input_audio_tokens,
-                output_tokens=metrics.output_tokens,
-                audio_seconds=metrics.audio_duration,
-            )
+            return _heard(metrics, provider, model)
         case _:
             return None  # our own voice activity detection costs nobody anything
 
@@ -157,17 +149,21 @@ def _spoken_with(told: ModelUsage, provider: str, model: str) -> Used | None:
                 audio_output_tokens=told.output_audio_tokens,
             )
         case STTModelUsage():
-            return Used(
-                capability=Capability.STT,
-                provider=provider,
-                model=told.model,
-                input_tokens=told.input_tokens,
-                audio_input_tokens=told.input_audio_tokens,
-                output_tokens=told.output_tokens,
-                audio_seconds=told.audio_duration,
-            )
+            return _heard(told, provider, told.model)
         case _:
             return None  # its voice is counted where it speaks
+
+
+def _heard(told: STTMetrics | STTModelUsage, provider: str, model: str) -> Used:
+    return Used(
+        capability=Capability.STT,
+        provider=provider,
+        model=model,
+        input_tokens=told.input_tokens,
+        audio_input_tokens=told.input_audio_tokens,
+        output_tokens=told.output_tokens,
+        audio_seconds=told.audio_duration,
+    )
 
 
 def _unused(part: Used) -> Used:

@@ -74,9 +74,7 @@ class Ours:
         self.stubs = stubs
         self.process = psutil.Process(platform.supervisor.pid("agent"))
         self._platform = platform
-        for provider, access in stubs.access().items():
-            given = {"api_key": access.api_key, "api_url": access.api_url}
-            platform.api.put(f"/provider/{provider.value}", given)
+        platform.use(stubs.access())
 
     def dial(self, port: int) -> None:
         """Place an order through a trunk to the telephone."""

@@ -16,6 +16,7 @@ import psutil
 from livekit import api
 from livekit.protocol import sip as proto
 
+from bench import usage
 from bench.rows import percentile
 from speech.offline.voice import Speaker
 from tests.system.far_end import FarEnd, phone, render
@@ -197,9 +198,7 @@ def is_answered(call: dict[str, Any]) -> bool:
 
 def memory_mb(platform: Platform, part: str) -> float:
     """Return the proportional set size of a part and its children, in MB."""
-    process = psutil.Process(platform.supervisor.pid(part))
-    family = [process, *process.children(recursive=True)]
-    return sum(p.memory_full_info().pss for p in family) / 1e6
+    return usage.memory_mb(psutil.Process(platform.supervisor.pid(part)))
 
 
 def row(

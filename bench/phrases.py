@@ -13,7 +13,7 @@ from bench.tapped import Watch
 from bench.voiced import RATE, Phrase
 from speech.offline.voice import Speaker
 from tests.providers.servers import ProviderServers
-from tests.system.far_end import render
+from tests.system.far_end import render, write_wav
 
 _BLOCK = RATE // 100
 _LOUD = 500.0  # RMS of 32,768
@@ -39,11 +39,7 @@ class Phrases:
         with wave.open(path, "rb") as file:
             samples = np.frombuffer(file.readframes(file.getnframes()), np.int16)
         self._samples[path] = kept = without_soft_ends(samples)
-        with wave.open(path, "wb") as out:
-            out.setnchannels(1)
-            out.setsampwidth(2)
-            out.setframerate(RATE)
-            out.writeframes(kept.tobytes())
+        write_wav(path, kept)
         self._files[text], self._texts[path] = path, text
         return path
 

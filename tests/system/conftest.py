@@ -27,9 +27,7 @@ def platform(
     # Google's client takes its trust from the environment, and speaks TLS only.
     environment = {"SSL_CERT_FILE": str(providers.ca_file), "OFFHOOK_ALLOW_PRIVATE": "127.0.0.0/8"}
     with running(tmp_path_factory.mktemp("offhook"), environment) as started:
-        for name, access in providers.access().items():
-            given = {"api_key": access.api_key, "api_url": access.api_url}
-            started.api.put(f"/provider/{name.value}", given)
+        started.use(providers.access())
         yield started
 
 

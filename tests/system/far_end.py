@@ -120,12 +120,24 @@ def render(speaker: Speaker, folder: Path, text: str, *, trimmed: bool = False) 
     if trimmed:
         thirds = without_silence(thirds)
     path = folder / f"{abs(hash(text))}{'-trimmed' * trimmed}.wav"
+    write_wav(path, thirds)
+    return str(path)
+
+
+def write_wav(path: Path | str, samples: npt.NDArray[np.int16]) -> None:
+    """Write mono samples at the telephone's rate, in place of what is there."""
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(RATE)
-        file.writeframes(thirds.tobytes())
-    return str(path)
+        file.writeframes(samples.tobytes())
+
+
+def asking(speaker: Speaker, folder: Path, *lines: str) -> list[dict[str, Any]]:
+    """Return the steps that say each line once the other side has spoken."""
+    return [
+        step for line in lines for step in ({"listen": 0.8}, {"say": render(speaker, folder, line)})
+    ]
 
 
 def without_silence(samples: npt.NDArray[Any]) -> npt.NDArray[Any]:

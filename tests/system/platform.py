@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from control_plane.domain.assistant import Provider
+from control_plane.domain.brief import ProviderAccess
 from offhook import ports
 from offhook.api_client import ApiClient, connect
 from offhook.installation import Installation
@@ -31,6 +33,12 @@ class Platform:
         self.home = home
         self.supervisor = supervisor
         self.api: ApiClient = connect(home)
+
+    def use(self, access: Mapping[Provider, ProviderAccess]) -> None:
+        """Reach these providers from now on, with these keys."""
+        for provider, given in access.items():
+            body = {"api_key": given.api_key, "api_url": given.api_url}
+            self.api.put(f"/provider/{provider.value}", body)
 
     def order(self, number: str, **fields: Any) -> dict[str, Any]:
         """Place an order now; returns the call object."""

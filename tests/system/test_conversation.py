@@ -13,7 +13,7 @@ from rapidfuzz import fuzz
 
 from speech.offline.voice import Speaker
 from tests.ears.phrase_bank import ACCEPT, PhraseBank
-from tests.system.far_end import RATE, phone, render
+from tests.system.far_end import RATE, asking, phone
 from tests.system.platform import Platform
 from tests.system.sound import channels, level_where
 
@@ -67,9 +67,7 @@ def conversation(
     platform: Platform, speaker: Speaker, folder: Path, **order: Any
 ) -> tuple[dict[str, Any], npt.NDArray[np.int16], list[dict[str, Any]]]:
     """Call a phone that asks three things; returns the call, what it heard, its events."""
-    script: list[dict[str, Any]] = []
-    for line in ASKED:
-        script += [{"listen": 0.8}, {"say": render(speaker, folder, line)}]
+    script = asking(speaker, folder, *ASKED)
     with phone(folder, [*script, {"stay": 20}]) as far_end:
         number = number_at(platform, "phone", far_end.port)
         placed = platform.order(CALLEE, from_phone_number=number, **order)

@@ -12,7 +12,7 @@ from speech.offline.voice import Speaker
 from tests.ears.phrase_bank import ACCEPT, PhraseBank
 from tests.providers.script import Rule, ToolCall
 from tests.providers.servers import KEY, ProviderServers
-from tests.system.far_end import RATE, phone, render
+from tests.system.far_end import RATE, asking, phone
 from tests.system.platform import Platform
 from tests.system.test_conversation import CALLEE, number_at
 
@@ -120,9 +120,7 @@ def test_a_conversation(
         "voice": way.voice,
         "ears": way.ears,
     }
-    script: list[dict[str, Any]] = []
-    for line in (QUESTION, GOODBYE):
-        script += [{"listen": 0.8}, {"say": render(speaker, folder, line)}]
+    script = asking(speaker, folder, QUESTION, GOODBYE)
     with phone(folder, [*script, {"stay": 20}]) as far_end:
         number = number_at(platform, "providers", far_end.port)
         placed = platform.order(CALLEE, from_phone_number=number, assistant=assistant)

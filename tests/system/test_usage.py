@@ -17,7 +17,7 @@ from speech.offline.voice import Speaker
 from tests.providers.behaviour import Behaviour
 from tests.providers.script import Rule, ToolCall
 from tests.providers.servers import ProviderServers
-from tests.system.far_end import phone, render
+from tests.system.far_end import asking, phone, render
 from tests.system.otlp import Receiver, Told, receiving
 from tests.system.platform import Platform, running
 from tests.system.test_conversation import CALLEE, number_at
@@ -61,9 +61,7 @@ def held(
             "OTEL_BSP_SCHEDULE_DELAY": "200",
         }
         with running(tmp_path_factory.mktemp("traced"), environment) as platform:
-            for name, access in providers.access().items():
-                given = {"api_key": access.api_key, "api_url": access.api_url}
-                platform.api.put(f"/provider/{name.value}", given)
+            platform.use(providers.access())
             assistant = {
                 "name": "night desk",
                 "prompt": PROMPT,
@@ -74,9 +72,7 @@ def held(
                 "voice": {"provider": "cartesia", "id": "voice-a"},
                 "ears": {"provider": "openai"},
             }
-            script: list[dict[str, Any]] = []
-            for line in (QUESTION, GOODBYE):
-                script += [{"listen": 0.8}, {"say": render(speaker, folder, line)}]
+            script = asking(speaker, folder, QUESTION, GOODBYE)
             with phone(folder, [*script, {"stay": 20}]) as far_end:
                 number = number_at(platform, "usage", far_end.port)
                 placed = platform.order(CALLEE, from_phone_number=number, assistant=assistant)
@@ -207,7 +203,7 @@ def test_a_caller_who_hangs_up(held: Held, folder: Path, speaker: Speaker) -> No
 
 def test_the_embedded_engines_cost_nothing(held: Held, folder: Path, speaker: Speaker) -> None:
     platform = held.platform
-    script = [{"listen": 0.8}, {"say": render(speaker, folder, GOODBYE)}, {"stay": 20}]
+    script = [*asking(speaker, folder, GOODBYE), {"stay": 20}]
     with phone(folder, script) as far_end:
         number = number_at(platform, "offline", far_end.port)
         placed = platform.order(CALLEE, from_phone_number=number)
