@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from livekit import rtc
 from livekit.agents.voice import io
@@ -70,6 +71,7 @@ class LineOut(io.AudioOutput):
         self._mixer = Mixer()
         self._is_over = False  # nothing follows what waits
         self._outdated = False  # what fills the line without speech is not what should
+        self._wanted = asyncio.Event()  # something else is to be heard than what fills the line
         self._pump: asyncio.Task[None] | None = None
 
     async def publish(self, room: rtc.Room) -> None:
@@ -98,7 +100,7 @@ class LineOut(io.AudioOutput):
     async def capture_frame(self, frame: rtc.AudioFrame) -> None:
         await super().capture_frame(frame)
         if self._may_play and not self._waiting:
-            self._end_silence()
+            self._wanted.set()
         if self._open is None:
             self._open = _Segment()
             self._unfinished.append(self._open)
@@ -112,7 +114,7 @@ class LineOut(io.AudioOutput):
         segment = _Segment()
         for data in at_said_rate(frames):
             self._waiting.extend((segment, frame) for frame in split(data))
-        self._end_silence()
+        self._wanted.set()
 
     def farewell(self, frames: Iterable[rtc.AudioFrame]) -> float:
         """Say this at once, and nothing after it; returns how long it is (s)."""
@@ -202,7 +204,7 @@ class LineOut(io.AudioOutput):
         super().resume()
         self._may_play = True
         if self._waiting:
-            self._end_silence()
+            self._wanted.set()
 
     async def aclose(self) -> None:
         """Stop playing and free the track's source."""
@@ -226,12 +228,21 @@ class LineOut(io.AudioOutput):
             await self._say(segment, frame)
 
     async def _fill(self) -> None:
-        """Hand over what is heard without speech: the sounds, or silence."""
+        """Hand over what is heard without speech, the sounds or silence, as far as there is room.
+
+        It waits for room here and not in the source, which tells of it at its next beat only.
+        """
         now = time.time()
         if self._outdated and self._speech_until <= now:
             self._take_back(now)
         self._outdated = False
-        if self._mixer.audible:
+        piece_ms = FRAME_MS if self._mixer.audible else _SILENCE_MS
+        too_much_s = self._source.queued_duration - (QUEUE_MS - piece_ms) / 1000
+        if too_much_s > 0.0:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wanted.wait(), too_much_s)
+            self._wanted.clear()
+        elif self._mixer.audible:
             samples = self._mixer.next(SAID_RATE * FRAME_MS // 1000)
             await self._hand_over(samples, now)
         else:
@@ -264,12 +275,7 @@ class LineOut(io.AudioOutput):
 
     def _refill(self) -> None:
         self._outdated = True
-        self._end_silence()
-
-    def _end_silence(self) -> None:
-        """Wake the pump, which may wait for silence to play; sounds keep it a frame at most."""
-        if self._sound_until <= time.time():
-            self._source.clear_queue()
+        self._wanted.set()
 
     def _take_back(self, now: float) -> None:
         """Drop what WebRTC has not played; the sounds go on where they were heard last."""
@@ -289,4 +295,5 @@ class LineOut(io.AudioOutput):
 
 _TAKEN = SAID_RATE // 100  # samples: WebRTC takes ten milliseconds at a time
 # Longer than a frame: every hand-over wakes each room of the process, and speech drops it anyway.
-_SILENCE = frame_of(bytes(SAID_RATE // 10 * 2))
+_SILENCE_MS = 100
+_SILENCE = frame_of(bytes(SAID_RATE * _SILENCE_MS // 1000 * 2))

@@ -8,7 +8,7 @@ from typing import Any
 from livekit.agents import NOT_GIVEN, AgentSession, inference, llm, stt, tts, vad
 from msgspec import Struct
 
-from agent.turn_taking import turn_handling
+from agent.turn_taking import DETECTION_LAG_S, turn_handling
 from control_plane.domain.assistant import Language, TurnTaking
 from control_plane.domain.brief import CallBrief
 from process.addresses import Allowed
@@ -20,7 +20,7 @@ from speech.tables import PUBLIC_ONLY, make_llm, make_stt, make_tts
 log = get_logger(__name__)
 
 SILENCE_S = 0.25
-"""Silence after which voice activity detection says that speech has ended."""
+"""Silence after which speech has ended, and recognisers that take it whole get it."""
 CLOSE_LIMIT_S = 2.0
 UNHEARD_S = 4.0
 """After speech whose words have not come by then, the agent asks to hear it again."""
@@ -60,7 +60,7 @@ class Parts(Struct, frozen=True):
 
 def load_vad() -> vad.VAD:
     """Return the bundled voice activity detector, loaded."""
-    return inference.VAD(min_silence_duration=SILENCE_S)
+    return inference.VAD(min_silence_duration=SILENCE_S - DETECTION_LAG_S)
 
 
 def build_parts(brief: CallBrief, engines: Engines) -> Parts:

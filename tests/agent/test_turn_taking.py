@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 from livekit.agents.llm import ChatContext
 
-from agent.turn_taking import PROFILES, UNLIKELY, TurnJudge, finished, is_backchannel, turn_handling
+from agent.turn_taking import (
+    DETECTION_LAG_S,
+    PROFILES,
+    UNLIKELY,
+    TurnJudge,
+    finished,
+    is_backchannel,
+    turn_handling,
+)
 from agent.turn_words import BACKCHANNELS, FILLERS, HOLDERS, WHOLE_ENDINGS
 from control_plane.domain.assistant import Language, TurnTaking
 
@@ -107,6 +115,6 @@ def test_profiles_are_ordered_and_reach_livekit() -> None:
     for name in fast.__struct_fields__:
         assert getattr(fast, name) <= getattr(balanced, name) <= getattr(patient, name)
     options = turn_handling(TurnTaking.PATIENT, Language.DE_DE)
-    assert options["endpointing"]["min_delay"] == patient.finished_s
-    assert options["endpointing"]["max_delay"] == patient.unfinished_s
+    assert options["endpointing"]["min_delay"] == patient.finished_s - DETECTION_LAG_S
+    assert options["endpointing"]["max_delay"] == patient.unfinished_s - DETECTION_LAG_S
     assert options["interruption"]["min_duration"] == patient.interrupt_s
