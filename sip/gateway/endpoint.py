@@ -13,18 +13,21 @@ from baresip.errors import BaresipError
 from baresip.events import Event, StackEvent
 from baresip.runtime import Runtime
 from baresip.ua import UserAgent
+from structlog.stdlib import BoundLogger
 
 from process.logs import get_logger
 from sip.front import NONCE_HEADER
 from sip.gateway.codecs import AGENTS, DEFAULT, Codecs
 from sip.gateway.settings import Settings
+from sip.gateway.sources import FarEnds, Gate
 from sip.gateway.trace import SipTrace
 
 log = get_logger("sip.gateway.endpoint")
 Listener = Callable[[StackEvent], None]
 
-# G.711 with a 20 ms floor: on a clean network nothing waits longer than one packet.
-_JITTER = "audio_jitter_buffer_type adaptive\naudio_jitter_buffer_ms 20-100\n"
+# No floor: what comes in order goes on at once. WebRTC's own jitter buffer, at the agent's end,
+# would wait for the late ones a second time.
+_JITTER = "audio_jitter_buffer_type adaptive\naudio_jitter_buffer_ms 0-100\n"
 _SPARE_CALLS = 16  # the gateway's own cap refuses first; calls that are ending still count here
 _BACKLOG = 400
 
@@ -64,6 +67,7 @@ class Endpoint:
         self._listeners: dict[int, Listener] = {}
         self._backlog: dict[int, list[StackEvent]] = {}
         self.trace = SipTrace(asyncio.get_running_loop())
+        self._far_ends = FarEnds()
         self.dead: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._runtime.on_dead = self._died  # type: ignore[assignment]
 
@@ -121,6 +125,16 @@ class Endpoint:
         for event in self._backlog.pop(call.handle, []):
             call._on_stack_event(event)  # the library missed it, too, and would never know
             listener(event)
+
+    def guard(
+        self, call_id: str, sound_at: Callable[[], float | None], call_log: BoundLogger
+    ) -> Gate | None:
+        """Take a call's RTP from its far end alone, until closed; None when anybody's is wanted."""
+        if self._settings.rtp_source == "any":
+            return None
+        gate = Gate(self.trace, call_id, sound_at, self._far_ends, call_log)
+        gate.start()
+        return gate
 
     def release(self, call: Call) -> None:
         """Stop listening to a call."""

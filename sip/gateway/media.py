@@ -80,7 +80,7 @@ class MediaEngine:
         new.track_handle = track._ffi_handle.handle
         new.sample_rate = RATE
         new.num_channels = 1
-        new.frame_size_ms = 20
+        new.frame_size_ms = 10  # 20 would wait for their second half
         new.type = audio_frame_pb2.AudioStreamType.AUDIO_STREAM_NATIVE
         handle = FfiClient.instance.request(request).new_audio_stream.stream.handle.id
         self._streams[handle] = bridge

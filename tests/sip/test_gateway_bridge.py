@@ -98,20 +98,41 @@ def test_an_empty_buffer_gets_a_cushion_and_a_full_one_drops() -> None:
     made.add_track("TR_1", 7, Owner())
     phone.fill = 0
     made.heard(7, frame(5))
-    assert phone.written == [bytes(FRAME), frame(5)]
+    assert phone.written == [SILENCE, frame(5)]
     phone.fill = 5 * FRAME
     made.heard(7, frame(6))
     assert made.dropped_frames == 1
     assert phone.written[-1] == frame(5)
 
 
-def test_a_lasting_excess_is_cut_by_one_frame_a_second() -> None:
+def test_a_lasting_excess_is_cut_where_nobody_hears_it() -> None:
     made, phone, _ = bridge()
     made.add_track("TR_1", 7, Owner())
-    phone.fill = 3 * FRAME
-    for _ in range(100):
-        made.heard(7, frame(5))
-    assert made.dropped_frames == 2
+    phone.fill = FRAME
+    for _ in range(500):
+        made.heard(7, frame(5_000)[:CHUNK])
+    assert made.dropped_frames == 0
+    for _ in range(3):
+        made.heard(7, frame(5)[:CHUNK])
+    assert made.dropped_frames == 1
+
+
+def test_a_cushion_that_is_needed_now_and_then_stays() -> None:
+    made, phone, _ = bridge()
+    made.add_track("TR_1", 7, Owner())
+    for _ in range(1_000):
+        phone.fill = FRAME if phone.fill == CHUNK else CHUNK
+        made.heard(7, frame(5)[:CHUNK])
+    assert made.dropped_frames == 0
+
+
+def test_a_great_excess_is_cut_even_from_music() -> None:
+    made, phone, _ = bridge()
+    made.add_track("TR_1", 7, Owner())
+    phone.fill = 2 * FRAME
+    for _ in range(1_000):
+        made.heard(7, frame(5_000)[:CHUNK])
+    assert made.dropped_frames == 1
 
 
 def test_two_tracks_are_added_up_and_clipped() -> None:
