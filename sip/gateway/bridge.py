@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +18,9 @@ FRAME = 2 * CHUNK
 SILENCE = bytes(CHUNK)
 _QUIET_S = 0.06  # after this long without RTP the room gets silence instead of nothing
 _FULL = 5 * FRAME  # 100 ms waiting for the phone: drop rather than delay
-_WINDOW = 50  # frames over which a lasting excess is judged
+_CUSHION = CHUNK  # what the next piece may be late by, beside the phase of the phone's own clock
+_WINDOW, _LONG_WINDOW = 200, 1_000  # pieces (2 s, 10 s) over which a lasting excess is judged
+_FAINT = 0x180  # of 32,768; a piece below it is dropped unheard
 
 
 class Bridge:
@@ -74,6 +77,10 @@ class Bridge:
         if self._last_rtp is None:
             return (False, now - self._since)
         return (True, now - self._last_rtp)
+
+    def sound_at(self) -> float | None:
+        """When the phone was last heard; None before its first sound."""
+        return self._last_rtp
 
     @property
     def heard_tracks(self) -> list[str]:
@@ -141,7 +148,7 @@ class Bridge:
     # -- room to phone, on the SDK's thread ---------------------------------------
 
     def heard(self, handle: int, pcm: bytes) -> None:
-        """One decoded 20 ms frame of a track."""
+        """One decoded piece of 10 ms of a track."""
         with self._lock:
             if self._phone is None or self._phone_tone is not None or self._held:
                 return
@@ -169,26 +176,40 @@ class Bridge:
             fills = [len(waiting) for waiting in self._waiting.values()]
 
     def _write(self, pcm: bytes) -> None:
-        """Put sound before the phone, keeping about one frame of cushion and never a backlog."""
+        """Put sound before the phone, keeping a small cushion and never a backlog.
+
+        The phone takes 20 ms at a time, whether they are there or not; what it misses is silence
+        that stays in front of everything said later, until `_is_too_much` finds it.
+        """
         phone = self._phone
         if phone is None:
             return
         try:
             fill = phone.info().tx_buffered
             if fill == 0:
-                phone.write(bytes(FRAME))  # a cushion: the next frame may come 20 ms late
-            elif fill >= _FULL or self._excess(fill):
+                phone.write(bytes(_CUSHION))
+            elif fill >= _FULL or self._is_too_much(fill, pcm):
                 self.dropped_frames += 1
+                self._least_fill, self._written = _FULL, 0
                 return
             phone.write(pcm)
         except (AudioNotActive, AudioRestarted):
             return
 
-    def _excess(self, fill: int) -> bool:
-        """True when the buffer held 40 ms or more for a whole second: one frame is too many."""
+    def _is_too_much(self, fill: int, pcm: bytes) -> bool:
+        """True for a piece that may go: one more than the cushion lay unused all along."""
         self._least_fill = min(self._least_fill, fill)
         self._written += 1
         if self._written < _WINDOW:
             return False
+        if self._least_fill > _CUSHION and _is_faint(pcm):
+            return True
+        if self._written < _LONG_WINDOW and self._least_fill > _CUSHION:
+            return False  # a pause in what is said will come
         least, self._least_fill, self._written = self._least_fill, _FULL, 0
         return least >= 2 * FRAME
+
+
+def _is_faint(pcm: bytes) -> bool:
+    samples = array.array("h", pcm)
+    return max(samples) < _FAINT and min(samples) > -_FAINT
