@@ -22,6 +22,7 @@ from sip.gateway.errors import TwirpError
 from sip.gateway.ledger import Entry, Ledger
 from sip.gateway.media import MediaEngine
 from sip.gateway.rooms import Hears, Member, RoomSide, Server
+from sip.gateway.sources import Gate
 
 log = get_logger("sip.gateway.calls")
 
@@ -142,6 +143,7 @@ class Leg:
         self._media_timeout = media_timeout
         self._digits: DigitSender | None = None
         self._watch: asyncio.Task[None] | None = None
+        self._gate: Gate | None = None
         self._timers: list[asyncio.TimerHandle] = []
 
     # -- the end ------------------------------------------------------------------
@@ -166,6 +168,8 @@ class Leg:
         """Hang up, show how it ended, leave the room, free the sound."""
         for timer in self._timers:
             timer.cancel()
+        if self._gate is not None:
+            self._gate.close()
         phone = self.phone
         if phone is not None:
             self.parts.endpoint.release(phone)
@@ -193,6 +197,9 @@ class Leg:
     def connected(self, phone: Call) -> None:
         """The phone is there: sound flows, keys are taken, silence of the line is watched."""
         self.bridge.connect(phone.audio, time.monotonic())
+        if phone.call_id:
+            guard = self.parts.endpoint.guard
+            self._gate = guard(phone.call_id, self.bridge.sound_at, self.log)
         self._digits = DigitSender(phone)
         self._watch = asyncio.create_task(self._watch_rtp())
 

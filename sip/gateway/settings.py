@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 
@@ -18,6 +20,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ua_port: int = msgspec.field(name="OFFHOOK_SIP_UA_PORT", default=5070)
     rtp_port_min: int = msgspec.field(name="OFFHOOK_RTP_PORT_MIN", default=20000)
     rtp_port_max: int = msgspec.field(name="OFFHOOK_RTP_PORT_MAX", default=20399)
+    rtp_source: Annotated[str, msgspec.Meta(pattern="^(strict|any)$")] = msgspec.field(
+        name="OFFHOOK_RTP_SOURCE", default="strict"
+    )
     data: str = msgspec.field(name="OFFHOOK_DATA", default="./data")
     max_calls: int = msgspec.field(name="OFFHOOK_SIP_MAX_CALLS", default=60)
     answer_timeout: float = msgspec.field(name="OFFHOOK_SIP_ANSWER_TIMEOUT", default=45.0)

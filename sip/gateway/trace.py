@@ -1,4 +1,4 @@
-"""What passed on the wire: the last responses and requests of each call, by Call-ID.
+"""What passed on the wire: the last responses and requests of each call, and the ends of its sound.
 
 baresip reports no response headers and no tags; its SIP trace shows whole messages. The trace runs
 on its own thread, so a reader awaits the message it needs for a bounded time.
@@ -11,6 +11,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 
+from sip.gateway.sdp import Ends, audio_place
 from sip.message import MalformedMessage, Request, Response, parse
 
 _LOGGER = "baresip.native.sip"
@@ -19,15 +20,21 @@ _PATIENCE_S = 0.25
 
 Seen = Request | Response
 Wanted = Callable[[Seen], bool]
+Changed = Callable[[], None]
 
 
 class SipTrace(logging.Handler):
-    """Collects received SIP messages per Call-ID, the newest few of each call."""
+    """Collects received SIP messages per Call-ID, the newest few of each call, and their SDP.
+
+    A message above 8 kB is not in the trace at all.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop):
         super().__init__(logging.DEBUG)
         self._loop = loop
         self._calls: OrderedDict[str, list[Seen]] = OrderedDict()
+        self._ends: OrderedDict[str, Ends] = OrderedDict()
+        self._changed: dict[str, Changed] = {}
         self._waiters: list[tuple[str, Wanted, asyncio.Future[Seen]]] = []
 
     def start(self) -> None:
@@ -44,8 +51,8 @@ class SipTrace(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """One traced message, on the trace's thread."""
         direction, _, text = record.getMessage().partition("\n")
-        if direction.startswith("RX") and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._keep, text)
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._keep, text, direction.startswith("RX"))
 
     async def find(self, call_id: str, wanted: Wanted) -> Seen | None:
         """The newest received message of this call that `wanted` accepts; None if none comes."""
@@ -66,13 +73,29 @@ class SipTrace(logging.Handler):
     def forget(self, call_id: str) -> None:
         """Drop what was kept of a call."""
         self._calls.pop(call_id, None)
+        self._ends.pop(call_id, None)
 
-    def _keep(self, text: str) -> None:
+    def ends(self, call_id: str) -> Ends | None:
+        """Between which addresses a call's sound passes, as far as its messages have said."""
+        return self._ends.get(call_id)
+
+    def on_ends(self, call_id: str, changed: Changed | None) -> None:
+        """Call `changed` whenever a message says where this call's sound passes; None ends it."""
+        if changed is None:
+            self._changed.pop(call_id, None)
+        else:
+            self._changed[call_id] = changed
+
+    def _keep(self, text: str, received: bool) -> None:
+        start, _, body = text.partition("\r\n\r\n")
         try:
-            head = text.split("\r\n\r\n", 1)[0].encode("utf-8", "surrogateescape")
+            head = start.encode("utf-8", "surrogateescape")
             message = parse(_without_length(head) + b"\r\n\r\n", ("", 0))
             call_id = message.call_id
+            self._note_ends(message, call_id, body, received)
         except MalformedMessage:
+            return
+        if not received:
             return
         kept = self._calls.setdefault(call_id, [])
         kept.append(message)
@@ -82,6 +105,18 @@ class SipTrace(logging.Handler):
         for wanted_id, wanted, future in self._waiters:
             if wanted_id == call_id and not future.done() and wanted(message):
                 future.set_result(message)
+
+    def _note_ends(self, message: Seen, call_id: str, body: str, received: bool) -> None:
+        place = audio_place(body)
+        if place is None:
+            return
+        ends = self._ends.setdefault(call_id, Ends())
+        (ends.received if received else ends.sent)(message, place)
+        while len(self._ends) > _MAX_CALLS:
+            self._ends.popitem(last=False)
+        changed = self._changed.get(call_id)
+        if changed is not None:
+            changed()
 
 
 def _without_length(head: bytes) -> bytes:

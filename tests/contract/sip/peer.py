@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from sip.message import Request, Response, parse
 
 LIMIT = 5.0
+SOFT = bytes([0x50, 0x50, 0x50, 0x50, 0xD0, 0xD0, 0xD0, 0xD0] * 20)  # 1 kHz, a ninth as loud
 TONE = bytes([0x20, 0x20, 0x20, 0x20, 0xA0, 0xA0, 0xA0, 0xA0] * 20)  # 1 kHz, loud, PCMU
 QUIET = frozenset({0xFF, 0x7F, 0xFE, 0x7E, 0xFD, 0x7D})
 
@@ -68,18 +69,18 @@ class _Rtp(asyncio.DatagramProtocol):
 class Phone(asyncio.DatagramProtocol):
     """One SIP address with one RTP port."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
         self.inbox: asyncio.Queue[tuple[float, Request | Response]] = asyncio.Queue()
         self.seen: list[tuple[float, Request | Response]] = []
-        self.host, self.port, self.rtp_port = "127.0.0.1", 0, 0
+        self.host, self.port, self.rtp_port = host, 0, 0
         self.answers_bye = True
         self.answers_cancel = True
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
-        self._sip, _ = await loop.create_datagram_endpoint(lambda: self, ("127.0.0.1", 0))
+        self._sip, _ = await loop.create_datagram_endpoint(lambda: self, (self.host, 0))
         self.port = self._sip.get_extra_info("sockname")[1]
-        self._rtp_socket, self.rtp = await loop.create_datagram_endpoint(_Rtp, ("127.0.0.1", 0))
+        self._rtp_socket, self.rtp = await loop.create_datagram_endpoint(_Rtp, (self.host, 0))
         self.rtp_port = self._rtp_socket.get_extra_info("sockname")[1]
         self._talking: asyncio.Task[None] | None = None
 
@@ -153,7 +154,7 @@ class Phone(asyncio.DatagramProtocol):
             headers.append(("Content-Type", "application/sdp"))
         self.send(Response(headers, body.encode(), status, reason).encode(), request.source)
 
-    def sdp(self, codecs: str = "0 8 101", direction: str = "sendrecv") -> str:
+    def sdp(self, codecs: str = "0 8 101", direction: str = "sendrecv", port: int = 0) -> str:
         maps = {"0": "PCMU/8000", "8": "PCMA/8000", "101": "telephone-event/8000"}
         lines = [f"a=rtpmap:{c} {maps[c]}" for c in codecs.split() if c in maps]
         return "\r\n".join(
@@ -163,7 +164,7 @@ class Phone(asyncio.DatagramProtocol):
                 "s=-",
                 f"c=IN IP4 {self.host}",
                 "t=0 0",
-                f"m=audio {self.rtp_port} RTP/AVP {codecs}",
+                f"m=audio {port or self.rtp_port} RTP/AVP {codecs}",
                 *lines,
                 "a=ptime:20",
                 f"a={direction}",
@@ -187,20 +188,20 @@ class Phone(asyncio.DatagramProtocol):
             rtp_to=(self.host, rtp),
         )
 
-    def speak(self, to: tuple[str, int], packets: int | None = None) -> None:
+    def speak(self, to: tuple[str, int], packets: int | None = None, payload: bytes = TONE) -> None:
         """Send a loud tone, 20 ms packets, until hushed or so many packets."""
-        self._talking = asyncio.create_task(self._speak(to, packets))
+        self._talking = asyncio.create_task(self._speak(to, packets, payload))
 
     async def hush(self) -> None:
         if self._talking is not None:
             self._talking.cancel()
             await asyncio.gather(self._talking, return_exceptions=True)
 
-    async def _speak(self, to: tuple[str, int], packets: int | None) -> None:
+    async def _speak(self, to: tuple[str, int], packets: int | None, payload: bytes) -> None:
         sequence, due = secrets.randbelow(1000), time.monotonic()
         sent = 0
         while packets is None or sent < packets:
-            self.send_rtp(to, sequence, sequence * 160, TONE)
+            self.send_rtp(to, sequence, sequence * 160, payload)
             sent += 1
             sequence = (sequence + 1) & 0xFFFF
             due += 0.02
@@ -279,6 +280,40 @@ class Phone(asyncio.DatagramProtocol):
         )
         talk.send("ACK", cseq=invite.cseq[0])
         return talk
+
+
+class Sender:
+    """A UDP port that sends RTP of its own, in 20 ms packets, to wherever it is told."""
+
+    def __init__(self, payload: bytes, host: str = "127.0.0.1") -> None:
+        self._payload, self._host = payload, host
+        self._source = secrets.token_bytes(4)
+        self._sending: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        place = (self._host, 0)
+        self._socket, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, place)
+        self.port: int = self._socket.get_extra_info("sockname")[1]
+
+    async def stop(self) -> None:
+        if self._sending is not None:
+            self._sending.cancel()
+            await asyncio.gather(self._sending, return_exceptions=True)
+        self._socket.close()
+
+    def send(self, to: tuple[str, int]) -> None:
+        """Send until stopped."""
+        self._sending = asyncio.create_task(self._send(to))
+
+    async def _send(self, to: tuple[str, int]) -> None:
+        due = time.monotonic()
+        for sequence in range(2**16):
+            head = b"\x80\x00" + sequence.to_bytes(2, "big")
+            head += (sequence * 160).to_bytes(4, "big") + self._source
+            self._socket.sendto(head + self._payload, to)
+            due += 0.02
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
 
 
 @dataclass(slots=True)
