@@ -73,7 +73,7 @@ class RtpSocket:
         """How many packets were refused so far."""
         with self._opened() as opened:
             info = opened.getsockopt(socket.SOL_SOCKET, _MEMINFO, 36)
-        return int(struct.unpack("=9I", info)[8])
+            return int(struct.unpack("=9I", info)[8])
 
     def _attach(self, code: bytes) -> None:
         held = ctypes.create_string_buffer(code, len(code))

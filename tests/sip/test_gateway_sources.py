@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable, Iterator
 
 import pytest
+from structlog.testing import capture_logs
 
 from process.logs import get_logger
 from process.settings import SettingsError, load
@@ -390,6 +391,12 @@ class GatedCall:
         came = waiting(self.ours)
         return b"p" in came, b"s" in came
 
+    def last_words(self) -> list[int]:
+        """The numbers of refused packets that the log tells when the gate closes."""
+        with capture_logs() as lines:
+            self.gate.close()
+        return [line["packets"] for line in lines if line["log_level"] == "warning"]
+
     def look(self, start: float, seconds: float, *, sound: bool) -> None:
         """Both send for a while, and the gate looks every 20 ms."""
         for step in range(round(seconds * 50) + 1):
@@ -410,6 +417,7 @@ async def test_the_gate_locks_counts_and_moves(ports: Ports) -> None:
     before = call.gate.refused
     call.look(12.0, 0.5, sound=True)
     assert call.gate.refused >= before + 26
+    assert call.last_words() == [call.gate.refused]
     await call.agree(place(call.stranger), cseq=2)
     call.look(14.0, 0.02, sound=True)
     assert call.gate.mode is Mode.STRICT
@@ -427,6 +435,7 @@ async def test_a_far_end_whose_sound_comes_from_elsewhere_is_kept_in_mind(ports:
     assert call.gate.mode is Mode.OPEN
     assert call.take() == (True, True)
     assert "127.0.0.9" in far_ends
+    assert call.last_words() == []  # they were the phone's own
     again = GatedCall(ports, far_ends)
     await again.agree(Place("127.0.0.9", 4002))
     again.gate.look(20.0)
