@@ -15,6 +15,7 @@ from agent.settings import AgentSettings
 from control_plane.domain.brief import AGENT_NAME
 from process.addresses import Allowed
 from process.logs import get_logger
+from process.steady import hold_steady
 from speech.prewarm import load_offline
 from speech.warm_clients import warm_clients
 
@@ -26,6 +27,7 @@ DRAIN_LIMIT_S = 20
 async def serve(settings: AgentSettings, engines: Engines) -> None:
     """Take jobs until SIGTERM or SIGINT, then let running calls end for a while."""
     await warm_clients()
+    hold_steady()
     server = build_server(settings, engines)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -15,6 +15,7 @@ from baresip.errors import BaresipError
 
 from process.logs import configure, get_logger
 from process.settings import SettingsError, load
+from process.steady import hold_steady
 from sip.front import Front, PortBusy
 from sip.gateway.admission import Admission
 from sip.gateway.calls import Calls, Parts
@@ -83,6 +84,7 @@ class Gateway:
             raise StartError(f"OFFHOOK_SIP_PORT: {error}") from error
         except BaresipError as error:
             raise StartError(f"the SIP stack did not start: {error}") from error
+        hold_steady()
         log.info("gateway ready", sip_port=settings.sip_port, api_port=settings.api_port)
         stopping = _signalled()
         await asyncio.wait({stopping, self._endpoint.dead}, return_when=asyncio.FIRST_COMPLETED)
