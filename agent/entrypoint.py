@@ -10,7 +10,7 @@ import aiohttp
 import msgspec
 from livekit import api, rtc
 from livekit.agents import AutoSubscribe, JobContext
-from livekit.agents.voice.room_io import RoomOptions
+from livekit.agents.voice.transcription import TranscriptSynchronizer
 
 from agent.briefing import NobodyThere, get_brief
 from agent.call import Call
@@ -97,7 +97,10 @@ async def _hold(
     usage.listen_to_session(session)
     line_in = LineIn(recorder.heard)
     line_out = LineOut(recorder.said, recorder.cut)
-    session.input.audio, session.output.audio = line_in, line_out
+    # It knows how much of a sentence was heard; the text itself goes to nobody in the room.
+    heard = TranscriptSynchronizer(next_in_chain_audio=line_out, next_in_chain_text=None)
+    session.input.audio = line_in
+    session.output.audio, session.output.transcription = heard.audio_output, heard.text_output
     sounds = Sounds(spec, line_out)
     first, *_ = await asyncio.gather(
         prepare(brief, texts, parts.llm, parts.tts),
@@ -121,14 +124,9 @@ async def _hold(
         on_end_call=call.end_politely,
     )
     try:
-        await session.start(
-            agent=persona,
-            room=context.room,
-            room_options=RoomOptions(
-                participant_identity=brief.participant_identity, close_on_disconnect=False
-            ),
-            record=False,
-        )
+        # Without the room, to which it would send every change of state and every word: the
+        # gateway throws them away, and with several calls at once they delay the sound.
+        await session.start(agent=persona, record=False)
         reporter.report(AgentReady)
         call.rescue.prepare()
         if await call.wait_answered():
@@ -147,6 +145,7 @@ async def _hold(
         await _finish_recording(recorder, reporter)
         await call.rescue.aclose()
         await session.aclose()
+        await heard.aclose()
         await parts.aclose()
         usage.report(reporter)  # ears tell their last seconds when they are closed
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import httpx2
 from openai import AsyncClient
 
+from speech.providers.openai import authorities
+
 _CHUNK = (
     b'data: {"id":"0","object":"chat.completion.chunk","created":0,"model":"none",'
     b'"choices":[{"index":0,"delta":{"content":"ready"}}]}\n\ndata: [DONE]\n\n'
@@ -16,7 +18,8 @@ _CHUNK = (
 
 
 async def warm_clients() -> None:
-    """Have a chat and a transcription answered from memory."""
+    """Have a chat and a transcription answered from memory, and the certificates read."""
+    authorities()
     transport = httpx2.MockTransport(_answer)
     async with AsyncClient(
         api_key="none",

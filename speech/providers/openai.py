@@ -6,6 +6,7 @@ import functools
 import ssl
 from typing import Any
 
+import httpx2
 from livekit.agents import APIConnectOptions, llm, stt
 from livekit.plugins import openai
 from openai import AsyncClient
@@ -20,6 +21,7 @@ from control_plane.domain.assistant import (
     Provider,
     RealtimeModel,
 )
+from control_plane.domain.brief import ProviderAccess
 from process.addresses import Allowed
 from process.guarded_connect import trusted_authorities
 from process.safe_http import Limits, Outbound
@@ -51,7 +53,7 @@ def dedicated(model: DedicatedModel, providers: Providers, _allowed: Allowed) ->
         url, name = found.api_url or MISTRAL_URL, _MISTRAL_NAME[model.name]
     else:
         url, name = found.api_url or OPENAI_URL, model.name
-    return openai.LLM(model=name, api_key=found.api_key, base_url=url)
+    return _Model(model=name, client=_client(found, url))
 
 
 def openrouter(model: OpenRouterModel, providers: Providers, _allowed: Allowed) -> llm.LLM[Any]:
@@ -64,10 +66,9 @@ def openrouter(model: OpenRouterModel, providers: Providers, _allowed: Allowed) 
     """
     found = access(providers, Provider.OPENROUTER)
     routing = {"order": [model.openrouter_provider], "allow_fallbacks": False}
-    return openai.LLM(
+    return _Model(
         model=model.openrouter_model_id,
-        api_key=found.api_key,
-        base_url=found.api_url or OPENROUTER_URL,
+        client=_client(found, found.api_url or OPENROUTER_URL),
         extra_body={"provider": routing},
     )
 
@@ -95,8 +96,8 @@ def realtime(
 
 def custom(model: CustomModel, _providers: Providers, allowed: Allowed) -> llm.LLM[Any]:
     """Return a model at an endpoint of the user's own, public or `allowed`."""
-    outbound = Outbound(allowed, CUSTOM_LIMITS, tls=_authorities(), library=LIBRARY)
-    return _Custom(
+    outbound = Outbound(allowed, CUSTOM_LIMITS, tls=authorities(), library=LIBRARY)
+    return _Model(
         model=model.model_name,
         client=AsyncClient(
             api_key=model.api_key,
@@ -107,7 +108,7 @@ def custom(model: CustomModel, _providers: Providers, allowed: Allowed) -> llm.L
     )
 
 
-class _Custom(openai.LLM):
+class _Model(openai.LLM):
     """Closes the client that was made for it."""
 
     async def aclose(self) -> None:
@@ -115,8 +116,24 @@ class _Custom(openai.LLM):
         await self._client.close()
 
 
+def _client(found: ProviderAccess, url: str) -> AsyncClient:
+    """Return a client as the plugin makes it, but for the certificates, which it would read anew.
+
+    That takes 50 ms of CPU a call, in which the other calls of the worker do not move.
+    """
+    http = httpx2.AsyncClient(
+        verify=authorities(),
+        timeout=httpx2.Timeout(5.0, connect=15.0),
+        follow_redirects=True,
+        limits=httpx2.Limits(
+            max_connections=50, max_keepalive_connections=50, keepalive_expiry=120
+        ),
+    )
+    return AsyncClient(api_key=found.api_key, base_url=url, max_retries=0, http_client=http)
+
+
 @functools.cache
-def _authorities() -> ssl.SSLContext:
+def authorities() -> ssl.SSLContext:
     """Made once: reading the certificates takes longer than many an answer."""
     return trusted_authorities()
 
@@ -131,8 +148,7 @@ def transcriber(ears: Ears, providers: Providers, *, language: str) -> stt.STT[A
     return _Transcriber(
         model=ears.model or _TRANSCRIBER,
         language=language,
-        api_key=found.api_key,
-        base_url=found.api_url or OPENAI_URL,
+        client=_client(found, found.api_url or OPENAI_URL),
     )
 
 
