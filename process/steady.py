@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import gc
-import sys
 
-_HAND_OVER_S = 0.001
-"""A thread that waits to move sound gets its turn after this; Python's own choice is 5 ms."""
 _YOUNG, _MIDDLE, _OLD = 5_000, 20, 50
 
 
 def hold_steady() -> None:
-    """Keep pauses short from now on; call it once everything is loaded.
+    """Keep garbage collection short from now on; call it once everything is loaded.
 
     What is loaded by now stays, so garbage collection need not look through it again: through a
     loaded agent worker it takes 0.2 s, in which no call moves.
@@ -19,4 +16,3 @@ def hold_steady() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG, _MIDDLE, _OLD)
-    sys.setswitchinterval(_HAND_OVER_S)

@@ -10,13 +10,12 @@ import pytest
 pytestmark = pytest.mark.unit
 
 PROGRAM = """
-import gc, sys
+import gc
 from process.steady import hold_steady
 loaded = [[n] for n in range(100_000)]
 hold_steady()
 assert gc.get_freeze_count() > 100_000, gc.get_freeze_count()
 assert len(gc.get_objects()) < 10_000, len(gc.get_objects())
-assert sys.getswitchinterval() < 0.005
 left = [1]
 left.append(left)
 before = gc.get_stats()[0]["collections"]
