@@ -10,7 +10,6 @@ import aiohttp
 import msgspec
 from livekit import api, rtc
 from livekit.agents import AutoSubscribe, JobContext
-from livekit.agents.voice.transcription import TranscriptSynchronizer
 
 from agent.briefing import NobodyThere, get_brief
 from agent.call import Call
@@ -97,10 +96,8 @@ async def _hold(
     usage.listen_to_session(session)
     line_in = LineIn(recorder.heard)
     line_out = LineOut(recorder.said, recorder.cut)
-    # It knows how much of a sentence was heard; the text itself goes to nobody in the room.
-    heard = TranscriptSynchronizer(next_in_chain_audio=line_out, next_in_chain_text=None)
     session.input.audio = line_in
-    session.output.audio, session.output.transcription = heard.audio_output, heard.text_output
+    session.output.audio, session.output.transcription = line_out, line_out.wording
     sounds = Sounds(spec, line_out)
     first, *_ = await asyncio.gather(
         prepare(brief, texts, parts.llm, parts.tts),
@@ -145,7 +142,6 @@ async def _hold(
         await _finish_recording(recorder, reporter)
         await call.rescue.aclose()
         await session.aclose()
-        await heard.aclose()
         await parts.aclose()
         usage.report(reporter)  # ears tell their last seconds when they are closed
 

@@ -17,22 +17,14 @@ from livekit.agents.voice import io
 
 from agent.frames import FRAME_MS, SAID_RATE, at_said_rate, frame_of, split
 from agent.mixing import Loop, Mixer
+from agent.wording import Segment, Wording
 
 QUEUE_MS = 200
 """Speech handed to WebRTC ahead of time: this process may be that late, on a busy machine, unheard.
 An interruption takes it back, so it costs no time there."""
 
 
-class _Segment:
-    """What the session hands over between two flushes; it is told once how much was heard."""
-
-    def __init__(self) -> None:
-        self.sent_s = 0.0
-        self.has_begun = False
-        self.end: asyncio.TimerHandle | None = None  # set once everything is handed over
-
-
-_Piece = tuple[_Segment, rtc.AudioFrame | None]  # None: the segment's end
+_Piece = tuple[Segment, rtc.AudioFrame | None]  # None: the segment's end
 
 
 class LineOut(io.AudioOutput):
@@ -59,11 +51,12 @@ class LineOut(io.AudioOutput):
         self._on_said = on_said
         self._on_cut = on_cut
         self._source = rtc.AudioSource(SAID_RATE, 1, queue_size_ms=QUEUE_MS)
+        self.wording = Wording()  # is told the words; tells how many of them were heard
         self._waiting: deque[_Piece] = deque()
-        self._sent: deque[tuple[_Segment, rtc.AudioFrame, float]] = deque()  # and when it plays
+        self._sent: deque[tuple[Segment, rtc.AudioFrame, float]] = deque()  # and when it plays
         self._may_play = True
-        self._open: _Segment | None = None  # being captured
-        self._unfinished: list[_Segment] = []  # in order; the session has not been told their end
+        self._open: Segment | None = None  # being captured
+        self._unfinished: list[Segment] = []  # in order; the session has not been told their end
         self._speech_until = 0.0  # when the last sample of speech handed over plays
         self._words_until = 0.0  # the same without asides
         self._sound_until = 0.0  # the same of anything but silence
@@ -102,8 +95,9 @@ class LineOut(io.AudioOutput):
         if self._may_play and not self._waiting:
             self._wanted.set()
         if self._open is None:
-            self._open = _Segment()
+            self._open = Segment()
             self._unfinished.append(self._open)
+        self._open.given_s += frame.duration
         if not self._is_over:
             self._waiting.extend((self._open, piece) for piece in split(bytes(frame.data)))
 
@@ -111,7 +105,7 @@ class LineOut(io.AudioOutput):
         """Say something that is no part of the session's speech, as soon as nothing else is."""
         if self._is_over:
             return
-        segment = _Segment()
+        segment = Segment()
         for data in at_said_rate(frames):
             self._waiting.extend((segment, frame) for frame in split(data))
         self._wanted.set()
@@ -150,10 +144,15 @@ class LineOut(io.AudioOutput):
         """Whether words of the session were begun and not all heard; true while it pauses."""
         return any(segment.has_begun for segment in self._unfinished)
 
+    def _mark_input_truncated(self) -> None:
+        if self._open is not None:
+            self._open.has_failed = True
+
     def flush(self) -> None:
         super().flush()
         if self._open is not None:
             self._waiting.append((self._open, None))
+            self._open.is_whole = not self._open.has_failed
             self._open = None
 
     def clear_buffer(self) -> None:
@@ -170,8 +169,7 @@ class LineOut(io.AudioOutput):
         self._open = None
         cut, self._unfinished = self._unfinished, []
         for segment in cut:
-            heard_s = max(0.0, segment.sent_s - unplayed_s)
-            self.on_playback_finished(playback_position=heard_s, interrupted=True)
+            self._finished(segment, max(0.0, segment.sent_s - unplayed_s), interrupted=True)
 
     def pause(self) -> None:
         """Fall silent at once; what was not heard comes again with `resume`, asides do not."""
@@ -248,7 +246,7 @@ class LineOut(io.AudioOutput):
         else:
             await self._source.capture_frame(_SILENCE)
 
-    async def _say(self, segment: _Segment, frame: rtc.AudioFrame) -> None:
+    async def _say(self, segment: Segment, frame: rtc.AudioFrame) -> None:
         now = time.time()
         if self._speech_until <= now:
             self._take_back(now)  # silence or sounds, which must not delay the word
@@ -287,10 +285,17 @@ class LineOut(io.AudioOutput):
             self._sound_until = now
             self._on_cut(now)
 
-    def _heard(self, segment: _Segment) -> None:
+    def _heard(self, segment: Segment) -> None:
         if segment in self._unfinished:
             self._unfinished.remove(segment)
-            self.on_playback_finished(playback_position=segment.sent_s, interrupted=False)
+            self._finished(segment, segment.sent_s, interrupted=False)
+
+    def _finished(self, segment: Segment, heard_s: float, *, interrupted: bool) -> None:
+        self.on_playback_finished(
+            playback_position=heard_s,
+            interrupted=interrupted,
+            synchronized_transcript=self.wording.heard_of(segment, heard_s, broken_off=interrupted),
+        )
 
 
 _TAKEN = SAID_RATE // 100  # samples: WebRTC takes ten milliseconds at a time

@@ -75,6 +75,30 @@ async def test_an_interruption_takes_back_what_waits(mouth: Mouth) -> None:
     assert len(mouth.cuts) == 1
 
 
+async def test_an_interruption_leaves_the_words_that_were_heard(mouth: Mouth) -> None:
+    await mouth.line.wording.capture_text("one two three four five six seven eight nine ten")
+    await mouth.speak(3.0)
+    mouth.line.flush()
+    await asyncio.wait_for(mouth.began.wait(), 5.0)
+    mouth.line.clear_buffer()
+    (event,) = mouth.finished
+    assert event.synchronized_transcript in ("", "one", "one two", "one two three")
+
+
+async def test_a_voice_that_fails_in_a_sentence_leaves_a_part_of_it(mouth: Mouth) -> None:
+    await mouth.line.wording.capture_text("one two three four five six seven eight nine ten")
+    await mouth.speak(0.3)
+    mouth.line._mark_input_truncated()
+    mouth.line.flush()
+    await mouth.speak(0.3)
+    mouth.line.flush()
+    async with asyncio.timeout(10.0):
+        while len(mouth.finished) < 2:
+            mouth.done.clear()
+            await mouth.done.wait()
+    assert [event.synchronized_transcript for event in mouth.finished] == ["one", None]
+
+
 async def test_every_segment_that_was_taken_back_is_reported(mouth: Mouth) -> None:
     await mouth.speak(1.0)
     mouth.line.flush()
