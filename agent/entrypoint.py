@@ -137,7 +137,7 @@ async def _hold(
     finally:
         # The room goes first: it hangs up the person's side, which waits for nothing of ours.
         await _delete_room(context)
-        await line_in.aclose()
+        line_in.close()
         await line_out.aclose()
         await _finish_recording(recorder, reporter)
         await call.rescue.aclose()

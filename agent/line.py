@@ -17,12 +17,11 @@ from livekit.agents.voice import io
 
 from agent.frames import FRAME_MS, SAID_RATE, at_said_rate, frame_of, split
 from agent.mixing import Loop, Mixer
+from agent.outlet import Outlet
 from agent.wording import Segment, Wording
+from process.logs import get_logger
 
-QUEUE_MS = 200
-"""Speech handed to WebRTC ahead of time: this process may be that late, on a busy machine, unheard.
-An interruption takes it back, so it costs no time there."""
-
+log = get_logger(__name__)
 
 _Piece = tuple[Segment, rtc.AudioFrame | None]  # None: the segment's end
 
@@ -50,7 +49,7 @@ class LineOut(io.AudioOutput):
         )
         self._on_said = on_said
         self._on_cut = on_cut
-        self._source = rtc.AudioSource(SAID_RATE, 1, queue_size_ms=QUEUE_MS)
+        self._outlet = Outlet()
         self.wording = Wording()  # is told the words; tells how many of them were heard
         self._waiting: deque[_Piece] = deque()
         self._sent: deque[tuple[Segment, rtc.AudioFrame, float]] = deque()  # and when it plays
@@ -69,16 +68,13 @@ class LineOut(io.AudioOutput):
 
     async def publish(self, room: rtc.Room) -> None:
         """Publish the agent's track in `room`; silence until something is said."""
-        track = rtc.LocalAudioTrack.create_audio_track("agent", self._source)
-        options = rtc.TrackPublishOptions(
-            source=rtc.TrackSource.SOURCE_MICROPHONE, dtx=False, red=False
-        )
-        await room.local_participant.publish_track(track, options)
+        await self._outlet.publish(room)
         self.start()
 
     def start(self) -> None:
         """Begin to play."""
         self._pump = asyncio.create_task(self._play(), name="line out")
+        self._pump.add_done_callback(_fell_silent)
 
     def play(self, loop: Loop) -> None:
         """Let `loop` be heard from now on, from its start."""
@@ -209,7 +205,7 @@ class LineOut(io.AudioOutput):
         if self._pump is not None:
             self._pump.cancel()
             await asyncio.gather(self._pump, return_exceptions=True)
-        await self._source.aclose()
+        await self._outlet.aclose()
 
     async def _play(self) -> None:
         """Hand over speech or silence; the source waits while it holds QUEUE_MS: real time."""
@@ -235,16 +231,16 @@ class LineOut(io.AudioOutput):
             self._take_back(now)
         self._outdated = False
         piece_ms = FRAME_MS if self._mixer.audible else _SILENCE_MS
-        too_much_s = self._source.queued_duration - (QUEUE_MS - piece_ms) / 1000
-        if too_much_s > 0.0:
+        full_s = self._outlet.full_for(now, piece_ms)
+        if full_s > 0.0:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), too_much_s)
+                await asyncio.wait_for(self._wanted.wait(), full_s)
             self._wanted.clear()
         elif self._mixer.audible:
             samples = self._mixer.next(SAID_RATE * FRAME_MS // 1000)
             await self._hand_over(samples, now)
         else:
-            await self._source.capture_frame(_SILENCE)
+            await self._outlet.play(_SILENCE, now)
 
     async def _say(self, segment: Segment, frame: rtc.AudioFrame) -> None:
         now = time.time()
@@ -269,7 +265,7 @@ class LineOut(io.AudioOutput):
         frame = frame_of(samples)
         self._handed = frame.samples_per_channel + (self._handed if starts_at > now else 0)
         self._sound_until = starts_at + frame.duration
-        await self._source.capture_frame(frame)
+        await self._outlet.play(frame, now)
 
     def _refill(self) -> None:
         self._outdated = True
@@ -277,7 +273,7 @@ class LineOut(io.AudioOutput):
 
     def _take_back(self, now: float) -> None:
         """Drop what WebRTC has not played; the sounds go on where they were heard last."""
-        self._source.clear_queue()
+        self._outlet.clear(now)
         if self._sound_until > now:
             heard = self._handed - (self._sound_until - now) * SAID_RATE
             heard = min(self._handed, _TAKEN * round(heard / _TAKEN))
@@ -296,6 +292,11 @@ class LineOut(io.AudioOutput):
             interrupted=interrupted,
             synchronized_transcript=self.wording.heard_of(segment, heard_s, broken_off=interrupted),
         )
+
+
+def _fell_silent(pump: asyncio.Task[None]) -> None:
+    if not pump.cancelled() and (problem := pump.exception()) is not None:
+        log.error("the agent's line fell silent", error=repr(problem))
 
 
 _TAKEN = SAID_RATE // 100  # samples: WebRTC takes ten milliseconds at a time

@@ -11,6 +11,9 @@ from collections.abc import Callable
 
 from livekit import rtc
 from livekit.agents.voice import io
+from livekit.rtc._ffi_client import FfiHandle
+
+from agent.line_events import EVENTS
 
 HEARD_RATE = 16_000
 """Hz of the caller's audio: what voice activity detection and the recogniser work at."""
@@ -30,13 +33,12 @@ class LineIn(io.AudioInput):
         # A session that stops listening must not make a call grow: 5 s, then the oldest goes.
         self._frames: deque[rtc.AudioFrame] = deque(maxlen=5_000 // FRAME_MS)
         self._arrived = asyncio.Event()
-        self._pump: asyncio.Task[None] | None = None
+        self._stream: FfiHandle | None = None
 
     def connect(self, track: rtc.Track) -> None:
         """Listen to `track` from now on, and to nothing else."""
-        if self._pump is not None:
-            self._pump.cancel()
-        self._pump = asyncio.create_task(self._read(track), name="line in")
+        self.close()
+        self._stream = EVENTS.listen(track, rate=HEARD_RATE, frame_ms=FRAME_MS, heard=self._take)
 
     async def __anext__(self) -> rtc.AudioFrame:
         while not self._frames:
@@ -44,20 +46,13 @@ class LineIn(io.AudioInput):
             await self._arrived.wait()
         return self._frames.popleft()
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
         """Stop listening."""
-        if self._pump is not None:
-            self._pump.cancel()
-            await asyncio.gather(self._pump, return_exceptions=True)
+        if self._stream is not None:
+            EVENTS.end(self._stream)
+            self._stream = None
 
-    async def _read(self, track: rtc.Track) -> None:
-        stream = rtc.AudioStream(
-            track, sample_rate=HEARD_RATE, num_channels=1, frame_size_ms=FRAME_MS
-        )
-        try:
-            async for event in stream:
-                self._on_heard(bytes(event.frame.data))
-                self._frames.append(event.frame)
-                self._arrived.set()
-        finally:
-            await stream.aclose()
+    def _take(self, samples: bytes) -> None:
+        self._on_heard(samples)
+        self._frames.append(rtc.AudioFrame(samples, HEARD_RATE, 1, len(samples) // 2))
+        self._arrived.set()

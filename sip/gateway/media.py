@@ -14,12 +14,12 @@ import threading
 import time
 
 from livekit import rtc
-from livekit.rtc._ffi_client import FfiClient, FfiHandle
-from livekit.rtc._proto import audio_frame_pb2, ffi_pb2
+from livekit.rtc._ffi_client import FfiClient
+from livekit.rtc._proto import ffi_pb2
 
+from process.audio_tap import AudioTap, open_stream
 from process.logs import get_logger
 from sip.gateway.bridge import Bridge
-from sip.gateway.tap import AudioTap
 
 log = get_logger("sip.gateway.media")
 
@@ -41,7 +41,7 @@ class MediaEngine:
 
     def start(self) -> None:
         """Start the thread and listen to the SDK's audio events."""
-        self._tap = AudioTap(self._on_frame)
+        self._tap = AudioTap(self)
         self._thread.start()
 
     def stop(self) -> None:
@@ -75,16 +75,10 @@ class MediaEngine:
 
     def hear(self, bridge: Bridge, sid: str, track: rtc.Track) -> None:
         """Let the phone hear a subscribed track."""
-        request = ffi_pb2.FfiRequest()
-        new = request.new_audio_stream
-        new.track_handle = track._ffi_handle.handle
-        new.sample_rate = RATE
-        new.num_channels = 1
-        new.frame_size_ms = 10  # 20 would wait for their second half
-        new.type = audio_frame_pb2.AudioStreamType.AUDIO_STREAM_NATIVE
-        handle = FfiClient.instance.request(request).new_audio_stream.stream.handle.id
-        self._streams[handle] = bridge
-        bridge.add_track(sid, handle, FfiHandle(handle))
+        # In pieces of 10 ms: 20 would wait for their second half.
+        stream = open_stream(track, rate=RATE, frame_ms=10)
+        self._streams[stream.handle] = bridge
+        bridge.add_track(sid, stream.handle, stream)
 
     def unhear(self, bridge: Bridge, sid: str) -> None:
         """Stop a track from being heard."""
@@ -105,11 +99,21 @@ class MediaEngine:
             for bridge in bridges:
                 bridge.tick(now)
 
-    def _on_frame(self, handle: int, pcm: bytes) -> None:
-        """On the SDK's thread."""
-        bridge = self._streams.get(handle)
+    # -- told by the tap, on the SDK's thread: all sound of this process is its own ------------
+
+    def wants(self, _stream: int) -> bool:
+        """Whether a stream is its own."""
+        return True
+
+    def heard(self, stream: int, pcm: bytes) -> None:
+        """A decoded piece of a track."""
+        bridge = self._streams.get(stream)
         if bridge is not None:
-            bridge.heard(handle, pcm)
+            bridge.heard(stream, pcm)
+
+    def captured(self, _request: int, _error: str) -> bool:
+        """A captured frame was taken; nobody waits for it."""
+        return True
 
 
 class Capture:
