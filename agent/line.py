@@ -208,7 +208,7 @@ class LineOut(io.AudioOutput):
         await self._outlet.aclose()
 
     async def _play(self) -> None:
-        """Hand over speech or silence; the source waits while it holds QUEUE_MS: real time."""
+        """Hand over speech or silence; the outlet waits while it is full: real time."""
         while True:
             if not self._waiting or not self._may_play:
                 await self._fill()
@@ -300,6 +300,6 @@ def _fell_silent(pump: asyncio.Task[None]) -> None:
 
 
 _TAKEN = SAID_RATE // 100  # samples: WebRTC takes ten milliseconds at a time
-# Longer than a frame: every hand-over wakes each room of the process, and speech drops it anyway.
+# Longer than a frame, for fewer wake-ups: speech drops it anyway.
 _SILENCE_MS = 100
 _SILENCE = frame_of(bytes(SAID_RATE * _SILENCE_MS // 1000 * 2))
