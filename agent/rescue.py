@@ -181,10 +181,9 @@ class Rescue:
 
     async def _say_again(self, speech: SpeechHandle, detail: str) -> None:
         await played(speech, AGAIN_LIMIT_S)
-        said = [item.text_content for item in speech.chat_items if item.type == "message"]
-        text = " ".join(filter(None, said))
         if speech.interrupted:
             return
+        text = self._line.wording.text  # not the speech's own, which keeps what was heard of it
         if not text:
             self.fail(detail)
             return

@@ -35,6 +35,11 @@ class Wording(io.TextOutput):
         self._is_whole = True
         self._characters, self._seconds = 0, 0.0
 
+    @property
+    def text(self) -> str:
+        """The latest speech's words so far."""
+        return self._text
+
     async def capture_text(self, text: str) -> None:
         if self._is_whole:
             self._text, self._is_whole = "", False
