@@ -22,7 +22,8 @@ FIRST_BESIDE_SOUND_S = 5.0
 """The same while the thinking sound tells the caller that somebody is at work."""
 FIRST_UNTOLD_S = 2.2
 """The same where nobody knows that a reply is on its way: perhaps the model thinks none is due."""
-NEXT_S = 2.4
+NEXT_S = 2.1
+"""The same after it: its own sound ends with a little silence, and three seconds are too many."""
 GIVE_UP_S = 9.0
 """A reply later than this does not come: a provider would have failed for good by then."""
 GIVE_UP_WITH_TOOLS_S = 25.0
