@@ -202,10 +202,11 @@ class Bridge:
         self._written += 1
         if self._written < _WINDOW:
             return False
-        if self._least_fill > _CUSHION and _is_faint(pcm):
-            return True
-        if self._written < _LONG_WINDOW and self._least_fill > _CUSHION:
-            return False  # a pause in what is said will come
+        if self._least_fill > _CUSHION:
+            if _is_faint(pcm):
+                return True
+            if self._written < _LONG_WINDOW:
+                return False  # a pause in what is said will come
         least, self._least_fill, self._written = self._least_fill, _FULL, 0
         return least >= 2 * FRAME
 

@@ -120,7 +120,7 @@ class SipTrace(logging.Handler):
 
 
 def _without_length(head: bytes) -> bytes:
-    """The trace's body may be cut, so its length says nothing."""
+    """The head is read by itself, so the body's length would be wrong."""
     lines = head.split(b"\r\n")
     return b"\r\n".join(
         line for line in lines if not line.lower().startswith((b"content-length", b"l:"))

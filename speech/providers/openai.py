@@ -99,12 +99,7 @@ def custom(model: CustomModel, _providers: Providers, allowed: Allowed) -> llm.L
     outbound = Outbound(allowed, CUSTOM_LIMITS, tls=authorities(), library=LIBRARY)
     return _Model(
         model=model.model_name,
-        client=AsyncClient(
-            api_key=model.api_key,
-            base_url=model.api_url,
-            max_retries=0,
-            http_client=safe_client2(outbound),
-        ),
+        client=_asking(model.api_key, model.api_url, safe_client2(outbound)),
     )
 
 
@@ -129,7 +124,12 @@ def _client(found: ProviderAccess, url: str) -> AsyncClient:
             max_connections=50, max_keepalive_connections=50, keepalive_expiry=120
         ),
     )
-    return AsyncClient(api_key=found.api_key, base_url=url, max_retries=0, http_client=http)
+    return _asking(found.api_key, url, http)
+
+
+def _asking(key: str, url: str, http: httpx2.AsyncClient) -> AsyncClient:
+    """Return a client that asks once: what to do about a failure is the session's to decide."""
+    return AsyncClient(api_key=key, base_url=url, max_retries=0, http_client=http)
 
 
 @functools.cache
