@@ -20,7 +20,7 @@ from speech.tables import PUBLIC_ONLY, make_llm, make_stt, make_tts
 log = get_logger(__name__)
 
 SILENCE_S = 0.25
-"""Silence after which speech has ended, and recognisers that take it whole get it."""
+"""Silence after which speech has ended."""
 CLOSE_LIMIT_S = 2.0
 UNHEARD_S = 4.0
 """After speech whose words have not come by then, the agent asks to hear it again."""

@@ -134,8 +134,7 @@ def make_stt(
 
     Args:
         fallbacks: step in, in this order, when it fails.
-        listening: lets the embedded ears stream, with the text ready when a turn ends (about
-            0.15 s sooner than through `stt.StreamAdapter`); other ears bring their own.
+        listening: lets ears stream that do not by themselves (speech/guessing.py).
 
     Raises:
         ProviderKeyMissing: naming the remedy.
@@ -147,7 +146,7 @@ def make_stt(
             loaded = _loaded(engines)
             return OfflineSTT(loaded.ears, loaded.decoding, vad=listening)
         table = _EARS_AMONG_OTHERS if fallbacks else _EARS
-        return table[each.provider](each, providers, language=language.base)
+        return table[each.provider](each, providers, listening, language=language.base)
 
     first, *others = [made(each) for each in (ears, *fallbacks)]
     if not others:

@@ -1,7 +1,6 @@
 """The embedded ears as a LiveKit STT.
 
-With a VAD it streams: decoding starts at the first short silence, so that the text is there when
-the VAD, later, calls the turn over. Without one it is a batch recogniser for `stt.StreamAdapter`.
+With a VAD it streams (speech/guessing.py); without one it is a batch recogniser.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ from livekit.agents import stt as lk_stt
 from livekit.agents import vad as lk_vad
 from livekit.agents.utils import AudioBuffer
 
+from speech.guessing import GuessingStream
 from speech.offline.ears import SAMPLE_RATE, Ears, Samples
-from speech.offline.listening import Hearing
 
 LANGUAGE = LanguageCode("en")
 
@@ -83,42 +82,9 @@ class OfflineSTT(lk_stt.STT[str]):
         """Return a stream that says what was heard as soon as the VAD ends a turn."""
         if self._vad is None:
             return super().stream(language=language, conn_options=conn_options)
-        return _Stream(self, self._vad, conn_options)
-
-
-class _Stream(lk_stt.RecognizeStream):
-    def __init__(self, owner: OfflineSTT, vad: lk_vad.VAD, conn_options: APIConnectOptions) -> None:
-        self._owner = owner
-        self._vad_used = vad
-        super().__init__(stt=owner, conn_options=conn_options, sample_rate=SAMPLE_RATE)
-
-    async def _run(self) -> None:
-        stream = self._vad_used.stream()
-        hearing = Hearing(self._decode, self._event_ch.send_nowait, self._owner.idle)
-        forward = asyncio.create_task(self._forward(stream), name="offline-stt.forward")
-        try:
-            async for event in stream:
-                await hearing.on_vad(event)
-            await forward
-        finally:
-            forward.cancel()
-            await asyncio.gather(forward, return_exceptions=True)
-            await hearing.aclose()
-            await stream.aclose()
-
-    async def _decode(self, samples: Samples) -> str:
-        used = lk_stt.RecognitionUsage(audio_duration=len(samples) / SAMPLE_RATE)
-        told = lk_stt.SpeechEvent(lk_stt.SpeechEventType.RECOGNITION_USAGE, recognition_usage=used)
-        self._event_ch.send_nowait(told)
-        return await self._owner.decode(samples)
-
-    async def _forward(self, stream: lk_vad.VADStream) -> None:
-        async for item in self._input_ch:
-            if isinstance(item, self._FlushSentinel):
-                stream.flush()
-            else:
-                stream.push_frame(item)
-        stream.end_input()
+        return GuessingStream(
+            self, self._vad, conn_options, idle=self.idle, sample_rate=SAMPLE_RATE
+        )
 
 
 def to_samples(buffer: AudioBuffer) -> Samples:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from livekit.agents import stt, tts
+from livekit.agents import stt, tts, vad
 from livekit.plugins import cartesia
 
 from control_plane.domain.assistant import Ears, Provider, Voice
@@ -33,7 +33,9 @@ def voice(chosen: Voice, providers: Providers, *, language: str) -> tts.TTS[Any]
     )
 
 
-def transcriber(ears: Ears, providers: Providers, *, language: str) -> stt.STT[Any]:
+def transcriber(
+    ears: Ears, providers: Providers, _listening: vad.VAD | None, *, language: str
+) -> stt.STT[Any]:
     """Return Cartesia's streaming recogniser.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from livekit.agents import stt, tts
+from livekit.agents import stt, tts, vad
 from livekit.plugins import elevenlabs
 
 from control_plane.domain.assistant import Ears, Provider, Voice
@@ -40,7 +40,9 @@ def voice(chosen: Voice, providers: Providers, *, language: str) -> tts.TTS[Any]
     )
 
 
-def transcriber(ears: Ears, providers: Providers, *, language: str) -> stt.STT[Any]:
+def transcriber(
+    ears: Ears, providers: Providers, _listening: vad.VAD | None, *, language: str
+) -> stt.STT[Any]:
     """Return ElevenLabs' streaming recogniser; it is told when a sentence is over.
 
     Raises:
@@ -49,7 +51,9 @@ def transcriber(ears: Ears, providers: Providers, *, language: str) -> stt.STT[A
     return _recogniser(ears, providers, language)
 
 
-def transcriber_by_itself(ears: Ears, providers: Providers, *, language: str) -> stt.STT[Any]:
+def transcriber_by_itself(
+    ears: Ears, providers: Providers, _listening: vad.VAD | None, *, language: str
+) -> stt.STT[Any]:
     """Return the same, finding out by itself when a sentence is over; a little later.
 
     Raises:

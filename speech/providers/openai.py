@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import functools
 import ssl
+from dataclasses import replace
 from typing import Any
 
 import httpx2
-from livekit.agents import APIConnectOptions, llm, stt
+from livekit.agents import (
+    DEFAULT_API_CONNECT_OPTIONS,
+    NOT_GIVEN,
+    APIConnectOptions,
+    NotGivenOr,
+    llm,
+    stt,
+    vad,
+)
 from livekit.plugins import openai
 from openai import AsyncClient
 from openai.types.realtime import AudioTranscription
@@ -26,6 +35,7 @@ from process.addresses import Allowed
 from process.guarded_connect import trusted_authorities
 from process.safe_http import Limits, Outbound
 from process.safe_http2 import LIBRARY, safe_client2
+from speech.guessing import GuessingStream
 from speech.providers.access import Providers, access
 
 MISTRAL_URL = "https://api.mistral.ai/v1"
@@ -138,14 +148,20 @@ def authorities() -> ssl.SSLContext:
     return trusted_authorities()
 
 
-def transcriber(ears: Ears, providers: Providers, *, language: str) -> stt.STT[Any]:
+def transcriber(
+    ears: Ears, providers: Providers, listening: vad.VAD | None, *, language: str
+) -> stt.STT[Any]:
     """Return OpenAI's recogniser; batch unless the model is a realtime one.
+
+    Args:
+        listening: lets a batch one stream, asked as soon as the person may have finished.
 
     Raises:
         ProviderKeyMissing: OpenAI has no key.
     """
     found = access(providers, Provider.OPENAI)
     return _Transcriber(
+        listening,
         model=ears.model or _TRANSCRIBER,
         language=language,
         client=_client(found, found.api_url or OPENAI_URL),
@@ -153,7 +169,23 @@ def transcriber(ears: Ears, providers: Providers, *, language: str) -> stt.STT[A
 
 
 class _Transcriber(openai.STT):
-    """Closes its client, which the plugin leaves open."""
+    """Streams by itself, and closes its client, which the plugin leaves open."""
+
+    def __init__(self, listening: vad.VAD | None, **options: Any) -> None:
+        super().__init__(**options)
+        self._listening = None if self.capabilities.streaming else listening
+        if self._listening is not None:
+            self._capabilities = replace(self.capabilities, streaming=True)
+
+    def stream(  # type: ignore[override]  # the plugin's is its websocket's
+        self,
+        *,
+        language: NotGivenOr[str | list[str]] = NOT_GIVEN,
+        conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS,
+    ) -> stt.RecognizeStream:
+        if self._listening is None:
+            return super().stream(language=language, conn_options=conn_options)
+        return GuessingStream(self, self._listening, conn_options)
 
     async def aclose(self) -> None:
         await super().aclose()

@@ -16,6 +16,7 @@ from livekit.agents import (
     APIStatusError,
     stt,
 )
+from livekit.agents.inference import VAD
 from livekit.plugins import elevenlabs, openai
 
 from control_plane.domain.assistant import Ears
@@ -230,6 +231,28 @@ async def test_late_finals_are_late(servers: ProviderServers, sound: Sound) -> N
     await listen(ears, await spoken(sound, SENTENCE), "ink-2")
     request, first_byte = servers.journal.entries("cartesia.stt")[1:3]
     assert first_byte.monotonic - request.monotonic >= 0.4
+    await close(ears)
+
+
+async def test_batch_ears_are_asked_before_the_turn_is_over(
+    servers: ProviderServers, sound: Sound
+) -> None:
+    ears = make_stt(Ears("openai"), servers.access(), listening=VAD(min_silence_duration=1.0))
+    usage: list[float] = []
+    ears.on("metrics_collected", lambda told: usage.append(told.audio_duration))
+    speech = PAUSE + await sound.speak("Hello.", RATE)
+    async with ears.stream(conn_options=ONCE) as stream, asyncio.timeout(8.0):
+        for frame in frames_of(speech + PAUSE[: len(PAUSE) // 4]):
+            stream.push_frame(frame)
+        guess = await anext(event async for event in stream if event.alternatives)
+        assert guess.type is stt.SpeechEventType.PREFLIGHT_TRANSCRIPT
+        asked = len(servers.journal.entries("openai.stt", "request"))
+        for frame in frames_of(2 * PAUSE):
+            stream.push_frame(frame)
+        final = await anext(event async for event in stream if event.type is FINAL)
+    assert final.alternatives[0].text == guess.alternatives[0].text
+    assert len(servers.journal.entries("openai.stt", "request")) == asked == len(usage)
+    assert all(0.3 < seconds < 2.5 for seconds in usage)
     await close(ears)
 
 

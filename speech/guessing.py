@@ -1,0 +1,174 @@
+"""Ears that take an utterance whole, asked at the first short silence: the turn may be over.
+
+What they say then is sent as a preflight transcript, from which LiveKit may begin to prepare the
+reply, and is the final one as soon as the VAD calls the turn over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from livekit import rtc
+from livekit.agents import NOT_GIVEN, APIConnectOptions, NotGivenOr
+from livekit.agents import stt as lk_stt
+from livekit.agents import vad as lk_vad
+from livekit.agents.stt import SpeechData, SpeechEvent, SpeechEventType
+from livekit.agents.utils.audio import calculate_audio_duration
+
+from process.logs import get_logger
+
+GUESS_AFTER_S = 0.09
+"""Silence after which an utterance is decoded on trust; a shorter one is a gap between words."""
+LONGEST_GUESS_S = 10.0
+"""LiveKit prepares no reply to a longer utterance, and every guess decodes it from its start."""
+
+Frames = list[rtc.AudioFrame]
+Decode = Callable[[Frames], Awaitable[SpeechData | None]]
+Guess = asyncio.Task[SpeechData | None]
+Emit = Callable[[SpeechEvent], None]
+
+log = get_logger(__name__)
+
+
+class GuessingStream(lk_stt.RecognizeStream):
+    """Streams through a recogniser that does not.
+
+    Args:
+        owner: decodes; its failures while guessing only mean that there is no guess.
+        listening: tells where utterances begin and end.
+        conn_options: for each utterance that is over.
+        idle: whether a guess would keep nobody waiting.
+        sample_rate: what `owner` wants, in Hz.
+    """
+
+    def __init__(
+        self,
+        owner: lk_stt.STT[Any],
+        listening: lk_vad.VAD,
+        conn_options: APIConnectOptions,
+        *,
+        idle: Callable[[], bool] = lambda: True,
+        sample_rate: NotGivenOr[int] = NOT_GIVEN,
+    ) -> None:
+        self._owner = owner
+        self._listening = listening
+        self._idle = idle
+        self._deciding = conn_options
+        once = APIConnectOptions(max_retry=0, timeout=conn_options.timeout)
+        super().__init__(stt=owner, conn_options=once, sample_rate=sample_rate)
+
+    async def _run(self) -> None:
+        stream = self._listening.stream()
+        emit = self._event_ch.send_nowait
+        hearing = Hearing(self._guess, self._decode, emit, self._idle)
+        forward = asyncio.create_task(self._forward(stream), name="ears.forward")
+        try:
+            async for event in stream:
+                await hearing.on_vad(event)
+            await forward
+        finally:
+            forward.cancel()
+            await asyncio.gather(forward, return_exceptions=True)
+            await hearing.aclose()
+            await stream.aclose()
+
+    async def _forward(self, stream: lk_vad.VADStream) -> None:
+        async for item in self._input_ch:
+            if isinstance(item, self._FlushSentinel):
+                stream.flush()
+            else:
+                stream.push_frame(item)
+        stream.end_input()
+
+    async def _guess(self, frames: Frames) -> SpeechData | None:
+        used = lk_stt.RecognitionUsage(audio_duration=calculate_audio_duration(frames))
+        self._event_ch.send_nowait(
+            SpeechEvent(SpeechEventType.RECOGNITION_USAGE, recognition_usage=used)
+        )
+        # Not `recognize`, which tells the session of every failure.
+        return _heard(await self._owner._recognize_impl(frames, conn_options=self._conn_options))
+
+    async def _decode(self, frames: Frames) -> SpeechData | None:
+        return _heard(await self._owner.recognize(frames, conn_options=self._deciding))
+
+
+class Hearing:
+    """Turns a VAD's events into speech events, with the text ready when the turn ends."""
+
+    def __init__(self, guess: Decode, decode: Decode, emit: Emit, idle: Callable[[], bool]) -> None:
+        self._make_guess = guess
+        self._decode = decode
+        self._idle = idle
+        self._emit = emit
+        self._frames: Frames | None = None
+        self._guess: Guess | None = None
+        self._guesses: set[Guess] = set()
+
+    async def on_vad(self, event: lk_vad.VADEvent) -> None:
+        """Take the next event of the VAD's stream, in order; raises what the decoder raises."""
+        if event.type is lk_vad.VADEventType.START_OF_SPEECH:
+            self._frames = list(event.frames)
+            self._emit(SpeechEvent(SpeechEventType.START_OF_SPEECH))
+        elif event.type is lk_vad.VADEventType.END_OF_SPEECH:
+            await self._end(event)
+        elif self._frames is not None:
+            self._frames.extend(event.frames)
+            self._consider(event.raw_accumulated_silence)
+
+    async def aclose(self) -> None:
+        """Drop what is being decoded."""
+        for guess in self._guesses:
+            guess.cancel()
+        await asyncio.gather(*self._guesses, return_exceptions=True)
+
+    def _consider(self, silence_s: float) -> None:
+        if silence_s == 0.0:
+            # The person goes on: what was decoded is half a sentence. It is not cancelled, which
+            # would close a connection that the next one needs.
+            self._guess = None
+        elif silence_s >= GUESS_AFTER_S and self._guess is None and self._may_guess():
+            frames = list(self._frames or ())
+            self._guess = asyncio.create_task(self._foretell(frames), name="ears.guess")
+            self._guesses.add(self._guess)
+            self._guess.add_done_callback(self._guessed)
+
+    def _may_guess(self) -> bool:
+        """Whether a guess is worth it, and keeps neither this call nor another waiting."""
+        if self._guesses or not self._idle():
+            return False
+        return 0 < calculate_audio_duration(self._frames or []) <= LONGEST_GUESS_S
+
+    async def _foretell(self, frames: Frames) -> SpeechData | None:
+        said = await self._make_guess(frames)
+        if said is not None and asyncio.current_task() is self._guess:
+            self._emit(SpeechEvent(SpeechEventType.PREFLIGHT_TRANSCRIPT, alternatives=[said]))
+        return said
+
+    def _guessed(self, guess: Guess) -> None:
+        self._guesses.discard(guess)
+        if not guess.cancelled() and guess.exception() is not None:
+            log.info("what may be an utterance was not decoded", why=repr(guess.exception()))
+
+    async def _end(self, event: lk_vad.VADEvent) -> None:
+        ended_at = time.time() - event.silence_duration - event.inference_duration
+        self._emit(SpeechEvent(SpeechEventType.END_OF_SPEECH, speech_end_time=ended_at))
+        guess, self._guess, self._frames = self._guess, None, None
+        said = await self._said(guess, event.frames)
+        if said is not None:
+            final = SpeechEventType.FINAL_TRANSCRIPT
+            self._emit(SpeechEvent(final, alternatives=[said], speech_end_time=ended_at))
+
+    async def _said(self, guess: Guess | None, frames: Frames) -> SpeechData | None:
+        if guess is not None:
+            await asyncio.wait([guess])
+            if guess.exception() is None:
+                return guess.result()
+        return await self._decode(frames)
+
+
+def _heard(event: SpeechEvent) -> SpeechData | None:
+    """Return what was said, unless that was nothing."""
+    return event.alternatives[0] if event.alternatives and event.alternatives[0].text else None
