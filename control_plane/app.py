@@ -36,7 +36,7 @@ from control_plane.keys.ring import KeyRing
 from control_plane.ledgers.controller import ConsentController, DoNotCallController
 from control_plane.livekit_hooks import LiveKitHookController
 from control_plane.metrics import MetricsController
-from control_plane.openapi import add_problems, use_exact_types
+from control_plane.openapi import describe
 from control_plane.orders.controller import OrderController
 from control_plane.orders.counters import CallCounters
 from control_plane.orders.intake import Intake
@@ -149,7 +149,7 @@ def create_public_app(resources: Resources) -> Litestar:
         WebhookController,
         DeliveryController,
     ]
-    app = _application(
+    return _application(
         resources,
         [
             _guarded("/", guarded),
@@ -171,9 +171,6 @@ def create_public_app(resources: Resources) -> Litestar:
             render_plugins=[ScalarRenderPlugin(), YamlRenderPlugin()],
         ),
     )
-    use_exact_types(app)
-    add_problems(app.openapi_schema)
-    return app
 
 
 def create_internal_app(resources: Resources) -> Litestar:
@@ -237,6 +234,7 @@ def _application(
         request_class=StrictRequest,
         request_max_body_size=body_limit,
         openapi_config=openapi,
+        on_startup=[describe] if openapi is not None else [],
         on_app_init=[set_state],
         logging_config=None,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -54,7 +55,17 @@ _MEANINGS = {
 _WITH_BODY = {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
 
 
-def add_problems(document: OpenAPI) -> None:
+async def describe(app: Litestar) -> None:
+    """Write the document, once the application starts; in a thread, since it takes a while."""
+    await asyncio.to_thread(_describe, app)
+
+
+def _describe(app: Litestar) -> None:
+    _use_exact_types(app)
+    _add_problems(app.openapi_schema)
+
+
+def _add_problems(document: OpenAPI) -> None:
     """Tell of the errors of every operation, and free the health checks of the key."""
     schemas = document.components.schemas
     document.components.schemas = {**(schemas or {}), "Problem": _PROBLEM}
@@ -66,7 +77,7 @@ def add_problems(document: OpenAPI) -> None:
                 _add(operation)
 
 
-def use_exact_types(app: Litestar) -> None:
+def _use_exact_types(app: Litestar) -> None:
     """Describe our types as the decoder holds them.
 
     Litestar drops lower bounds of 0 and what a type forbids, and takes `tuple[X, ...]` for a pair.

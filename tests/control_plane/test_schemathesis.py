@@ -23,6 +23,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from control_plane.openapi import describe
 from tests.contract.seeds.facts import VALUES
 from tests.served import Served, served
 
@@ -46,6 +47,7 @@ class Running:
     def __init__(self, runner: asyncio.Runner, api: Served):
         self._runner = runner
         self._client = api.client
+        runner.run(describe(api.app))
         self.document = self.get("/schema/openapi.json")
         self.ids = self._make()
 
