@@ -6,6 +6,7 @@ All calls of a worker share the SDK, which would wake every call for every frame
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from livekit import rtc
 from livekit.rtc._ffi_client import FfiClient, FfiHandle
 from livekit.rtc._proto import ffi_pb2
 
-from process.audio_tap import AudioTap, open_stream
+from process.audio_tap import AudioTap, Taker, let_go, open_stream
 
 Heard = Callable[[bytes], None]
 _ENDED = 256
@@ -72,18 +73,13 @@ class LineEvents:
 
     # -- told by the tap, on the SDK's thread --------------------------------------------------
 
-    def wants(self, stream: int) -> bool:
-        """Whether a stream is, or was, one of these."""
-        with self._lock:
-            return stream in self._streams or stream in self._ended
-
-    def heard(self, stream: int, pcm: bytes) -> None:
-        """A decoded frame."""
+    def taker(self, stream: int) -> Taker | None:
+        """Return who hears a stream; null if it never was one of these."""
         with self._lock:
             found = self._streams.get(stream)
-        if found is not None:
-            loop, heard = found
-            _call(loop, heard, pcm)
+            if found is None:
+                return let_go if stream in self._ended else None
+        return functools.partial(_call, *found)
 
     def captured(self, request: int, error: str) -> bool:
         """A frame was taken, or refused."""

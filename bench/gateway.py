@@ -24,7 +24,7 @@ import psutil
 from livekit import api, rtc
 from livekit.protocol import sip as proto
 
-from process.audio_tap import AudioTap
+from process.audio_tap import AudioTap, Taker, let_go
 from sip.gateway.media import Capture
 from sip.gateway.tones import Cadence
 from sip.message import Request, Response, parse
@@ -148,11 +148,8 @@ class Speakers(threading.Thread):
 class _Deaf:
     """Lets the rooms' sound go by, which the SDK would queue for everybody."""
 
-    def wants(self, _stream: int) -> bool:
-        return True
-
-    def heard(self, _stream: int, _pcm: bytes) -> None:
-        pass
+    def taker(self, _stream: int) -> Taker:
+        return let_go
 
     def captured(self, _request: int, _error: str) -> bool:
         return True

@@ -8,21 +8,26 @@ second. The tap takes frames and confirmations out of that; all other events go 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from livekit import rtc
 from livekit.rtc._ffi_client import FfiClient, FfiHandle
 from livekit.rtc._proto import audio_frame_pb2, ffi_pb2
 
+Taker = Callable[[bytes], object]
+"""Is given a decoded frame, 16 bit, on the SDK's event thread."""
+
+
+def let_go(_pcm: bytes) -> None:
+    """Take a frame that nobody hears."""
+
 
 class Listener(Protocol):
     """Whom the tap tells, on the SDK's event thread."""
 
-    def wants(self, stream: int) -> bool:
-        """Whether this stream's frames are its own to take; else the SDK gets them."""
-
-    def heard(self, stream: int, pcm: bytes) -> None:
-        """Take a decoded frame, 16 bit."""
+    def taker(self, stream: int) -> Taker | None:
+        """Return who takes this stream's frames; null leaves them to the SDK."""
 
     def captured(self, request: int, error: str) -> bool:
         """Take the confirmation of a captured frame; False when it is the SDK's."""
@@ -44,22 +49,24 @@ class AudioTap:
 
     def _take(self, event: Any) -> None:
         kind = event.WhichOneof("message")
-        if kind == "audio_stream_event" and self._listener.wants(
-            event.audio_stream_event.stream_handle
-        ):
-            self._take_frame(event.audio_stream_event)
-        elif kind != "capture_audio_frame" or not self._listener.captured(
+        if kind == "audio_stream_event":
+            taker = self._listener.taker(event.audio_stream_event.stream_handle)
+            if taker is not None:
+                self._take_frame(event.audio_stream_event, taker)
+                return
+        elif kind == "capture_audio_frame" and self._listener.captured(
             event.capture_audio_frame.async_id, event.capture_audio_frame.error
         ):
-            self._put(event)
+            return
+        self._put(event)
 
-    def _take_frame(self, stream: Any) -> None:
+    def _take_frame(self, stream: Any, taker: Taker) -> None:
         if stream.WhichOneof("message") != "frame_received":
             return
         frame = stream.frame_received.frame
         size = frame.info.samples_per_channel * frame.info.num_channels * 2
         try:
-            self._listener.heard(stream.stream_handle, ctypes.string_at(frame.info.data_ptr, size))
+            taker(ctypes.string_at(frame.info.data_ptr, size))
         finally:
             self._drop(ctypes.c_uint64(frame.handle.id))
 

@@ -9,6 +9,7 @@ cost a queue and a task per frame and call, and grow with the square of the call
 from __future__ import annotations
 
 import ctypes
+import functools
 import itertools
 import threading
 import time
@@ -17,7 +18,7 @@ from livekit import rtc
 from livekit.rtc._ffi_client import FfiClient
 from livekit.rtc._proto import ffi_pb2
 
-from process.audio_tap import AudioTap, open_stream
+from process.audio_tap import AudioTap, Taker, let_go, open_stream
 from process.logs import get_logger
 from sip.gateway.bridge import Bridge
 
@@ -101,15 +102,10 @@ class MediaEngine:
 
     # -- told by the tap, on the SDK's thread: all sound of this process is its own ------------
 
-    def wants(self, _stream: int) -> bool:
-        """Whether a stream is its own."""
-        return True
-
-    def heard(self, stream: int, pcm: bytes) -> None:
-        """A decoded piece of a track."""
+    def taker(self, stream: int) -> Taker:
+        """Return the bridge that hears a stream."""
         bridge = self._streams.get(stream)
-        if bridge is not None:
-            bridge.heard(stream, pcm)
+        return functools.partial(bridge.heard, stream) if bridge is not None else let_go
 
     def captured(self, _request: int, _error: str) -> bool:
         """A captured frame was taken; nobody waits for it."""

@@ -134,6 +134,14 @@ def test_a_conversation(
     if way.voice is None or "speed" not in way.voice:  # the ear knows one speed
         for phrase in (GREETING, ANSWER, CLOSING):
             assert bank.best_in(heard, RATE, phrase) >= ACCEPT, phrase
+    used = {part["capability"]: part for part in attempt["usage"]}
+    if model["type"] == "realtime":
+        answers = len(providers.journal.entries(f"{model['provider']}.realtime", "end"))
+        # Google's tells nothing of the one that called the tool.
+        tokens = 2 * answers if model["provider"] == "openai" else answers - 1
+        assert used["realtime"]["output_tokens"] == tokens
+    else:
+        assert sorted(used) == ["llm", "stt", "tts"]
     for capability, wanted in way.asked.items():
         asked: dict[str, Any] = {}
         for entry in providers.journal.entries(capability):
