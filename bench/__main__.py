@@ -12,7 +12,7 @@ from rich.table import Table
 
 from bench.rows import LATEST, PAGE, ROOT, Row, store
 
-BENCHES = ("calls", "gateway", "orders", "dispatch", "webhooks", "turns", "capacity")
+BENCHES = ("calls", "gateway", "orders", "dispatch", "webhooks", "turns", "tools", "capacity")
 
 
 def main() -> None:
@@ -25,8 +25,9 @@ def main() -> None:
     for name in names:
         print(f"measuring {name} …", flush=True)
         measured = asyncio.run(importlib.import_module(f"bench.{name}").run())
-        rows += [msgspec.convert({**row, "bench": name}, Row) for row in measured]
-    store(rows)
+        found = [msgspec.convert({**row, "bench": name}, Row) for row in measured]
+        store(found)  # at once: the next one may fail
+        rows += found
     Console().print(_table(rows))
     print(f"{LATEST.relative_to(ROOT)} and {PAGE.relative_to(ROOT)} are written")
 

@@ -149,8 +149,8 @@ class Hearing:
 
     def _guessed(self, guess: Guess) -> None:
         self._guesses.discard(guess)
-        if not guess.cancelled() and guess.exception() is not None:
-            log.info("what may be an utterance was not decoded", why=repr(guess.exception()))
+        if not guess.cancelled() and (problem := guess.exception()) is not None:
+            log.info("what may be an utterance was not decoded", why=type(problem).__name__)
 
     async def _end(self, event: lk_vad.VADEvent) -> None:
         ended_at = time.time() - event.silence_duration - event.inference_duration

@@ -16,7 +16,7 @@ from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.organization import Organization
 from control_plane.db.models.trunk import Trunk
 from control_plane.domain.assistant import AssistantSpec
-from control_plane.domain.brief import Direction
+from control_plane.domain.brief import CallBrief, Direction
 from control_plane.domain.calling_times import CallingWindow, CallRetryConfig, Weekday
 from control_plane.domain.ids import new_id
 from control_plane.orders.placing import Placer, Wish
@@ -31,6 +31,22 @@ OURS = "+12025550199"
 def spec(**changes: Any) -> AssistantSpec:
     """Return an assistant's spec."""
     return msgspec.structs.replace(AssistantSpec(name="Ann", prompt="Be kind."), **changes)
+
+
+def call_brief(**settings: Any) -> CallBrief:
+    """Return what an agent is told of a call."""
+    return CallBrief(
+        session_id="session",
+        epoch=1,
+        token="",
+        organization_id=new_id(),  # sentences are kept per organization
+        direction=Direction.OUTBOUND,
+        room_name="room",
+        participant_identity="person",
+        to_phone_number=NUMBER,
+        from_phone_number=OURS,
+        assistant=spec(**settings),
+    )
 
 
 async def organization(database: Database, *, with_trunk: bool = True) -> str:

@@ -18,7 +18,6 @@ from agent.prompt import Texts
 from agent.session import Parts
 from agent.usage import Usage
 from control_plane.domain.assistant import (
-    AssistantSpec,
     CustomModel,
     DedicatedModel,
     Ears,
@@ -26,14 +25,13 @@ from control_plane.domain.assistant import (
     RealtimeModel,
     Voice,
 )
-from control_plane.domain.brief import CallBrief, Direction
 from control_plane.domain.events import UsageCounted
-from control_plane.domain.ids import new_id
 from control_plane.domain.usage import Capability, Used
 from process.addresses import Allowed
 from speech import limits
 from speech.prewarm import load_offline
 from speech.tables import make_llm, make_stt, make_tts
+from tests.factories import call_brief
 from tests.providers.behaviour import Behaviour
 from tests.providers.script import Rule
 from tests.providers.servers import KEY, ProviderServers, serving
@@ -73,21 +71,6 @@ async def made() -> AsyncIterator[list[Parts]]:
         await each.aclose()
 
 
-def brief_of(**settings: Any) -> CallBrief:
-    return CallBrief(
-        session_id="session",
-        epoch=1,
-        token="",
-        organization_id=new_id(),  # sentences are kept per organization
-        direction=Direction.OUTBOUND,
-        room_name="room",
-        participant_identity="person",
-        to_phone_number="+12025550123",
-        from_phone_number="+12025550199",
-        assistant=AssistantSpec(name="a", prompt="You are the night desk.", **settings),
-    )
-
-
 def sums(servers: ProviderServers, capability: str) -> dict[str, int]:
     """Return the tokens that a model's answers told."""
     told = [entry.asked["usage"] for entry in servers.journal.entries(capability, "end")]
@@ -110,7 +93,7 @@ async def test_a_request_before_the_call_and_one_voice_in_two_parts_count_once(
     servers: ProviderServers, made: list[Parts]
 ) -> None:
     servers.controls.rules(Rule(say=SENTENCE))
-    brief = brief_of(
+    brief = call_brief(
         llm_model=DedicatedModel("gpt-4.1"),
         voice=Voice("voice-1", "cartesia"),
         first_sentence_mode=FirstSentenceMode.GENERATED,
@@ -145,7 +128,7 @@ async def test_the_one_that_answered_is_named(servers: ProviderServers, made: li
         "voice": Voice("voice-1", "cartesia"),
         "voice_fallbacks": [Voice("voice-2", "elevenlabs")],
     }
-    brief, access = brief_of(**settings), servers.access()
+    brief, access = call_brief(**settings), servers.access()
     model = make_llm(settings["llm_model"], access, fallbacks=[custom], allowed=LOOPBACK)
     voice = make_tts(settings["voice"], access, fallbacks=settings["voice_fallbacks"])
     assert isinstance(model, llm.LLM)
@@ -170,7 +153,7 @@ async def test_ears_tell_seconds(servers: ProviderServers, made: list[Parts]) ->
     model = make_llm(DedicatedModel("gpt-4.1"), servers.access())
     made.append(Parts(llm=model, tts=None, stt=ears, voice_aside=None))
     usage = Usage()
-    usage.listen(made[0], brief_of())
+    usage.listen(made[0], call_brief())
     frame = rtc.AudioFrame(bytes(2 * 24_000), 16_000, 1, 24_000)  # 1.5 s
     await ears.recognize([frame])
     assert usage.counted() == [
@@ -189,7 +172,7 @@ async def test_the_embedded_engines_count(made: list[Parts]) -> None:
     assert isinstance(model, llm.LLM)
     made.append(Parts(llm=model, tts=voice, stt=None, voice_aside=voice))
     usage = Usage()
-    usage.listen(made[0], brief_of())
+    usage.listen(made[0], call_brief())
     await ask(model, "Hello.")
     async with voice.synthesize("Hello there.") as stream:
         await stream.collect()
@@ -207,7 +190,7 @@ async def test_a_realtime_model_tells_through_the_session(
     model = make_llm(chosen, servers.access())
     made.append(Parts(llm=model, tts=None, stt=None, voice_aside=None))
     usage = Usage()
-    usage.listen(made[0], brief_of(llm_model=chosen))
+    usage.listen(made[0], call_brief(llm_model=chosen))
     session: AgentSession[None] = AgentSession(llm=model, vad=None)
     usage.listen_to_session(session)
     assert usage.counted() == []

@@ -22,6 +22,7 @@ from livekit.plugins import elevenlabs, openai
 from control_plane.domain.assistant import Ears
 from speech.tables import make_stt
 from tests.providers.behaviour import Behaviour, Fault
+from tests.providers.conftest import next_event
 from tests.providers.servers import KEY, ProviderServers
 from tests.providers.sound import Sound
 
@@ -254,6 +255,25 @@ async def test_batch_ears_are_asked_before_the_turn_is_over(
     assert len(servers.journal.entries("openai.stt", "request")) == asked == len(usage)
     assert all(0.3 < seconds < 2.5 for seconds in usage)
     await close(ears)
+
+
+async def test_batch_ears_that_fail_in_a_call_give_way_to_the_next(
+    servers: ProviderServers, sound: Sound
+) -> None:
+    servers.controls.behave("openai.stt", Behaviour(fault=Fault.DISCONNECT))
+    servers.controls.hear("cartesia.stt", "Heard by the other one.")
+    ears = make_stt(Ears("openai"), servers.access(), fallbacks=[Ears("cartesia")], listening=VAD())
+    gone = next_event(ears, "stt_availability_changed")
+    speech = await spoken(sound, SENTENCE)
+    async with ears.stream(conn_options=ONCE) as stream, asyncio.timeout(10.0):
+        for frame in frames_of(speech):
+            stream.push_frame(frame)
+        assert (await gone).available is False
+        for frame in frames_of(speech):
+            stream.push_frame(frame)
+        final = await anext(event async for event in stream if event.type is FINAL)
+    assert final.alternatives[0].text == "Heard by the other one."
+    await ears.aclose()
 
 
 async def test_batch_ears_that_are_dropped_are_an_error(

@@ -26,7 +26,7 @@ GREETING = ("Hello, this is the Bright Smile dental clinic.", "How can I help yo
 HOURS = "We are open Monday to Friday from nine to five."
 PRICE = "A cleaning costs eighty dollars."
 CLOSING = ("Thank you for calling.", "Goodbye.")
-_numbers = itertools.count(130)  # above the simulator's
+_numbers = itertools.count(1_000)  # above the simulator's and our own
 NEVER_SAID = "Please enter your account number followed by the pound key."
 ASKED = (
     "What are your opening hours?",

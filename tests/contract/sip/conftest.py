@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 from livekit import api
 
+from process.steady import hold_steady
 from tests.contract.sip.peer import Phone
 from tests.contract.sip.watcher import Watcher
 from tests.free_ports import block
@@ -40,6 +41,12 @@ class Target:
     key: str
     secret: str
     embedded: bool
+
+
+@pytest.fixture(scope="session", autouse=True)
+def steady() -> None:
+    """Phones and watchers live in this process, which holds much by now: it must not stall."""
+    hold_steady()
 
 
 def livekit_server() -> Path:
