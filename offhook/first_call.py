@@ -194,5 +194,5 @@ def _phone_side(path: Path, start: int) -> list[dict[str, Any]]:
         raise ApiProblem(f"the carrier simulator left no log at {path}")
     with path.open("rb") as file:
         file.seek(start)
-        lines = [json.loads(line) for line in file if line.strip()]
+        lines = [json.loads(line) for line in file if line.endswith(b"\n")]
     return [line for line in lines if line.get("to") == TALKS]

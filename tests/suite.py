@@ -1,8 +1,8 @@
 """The whole suite: `python -m tests.suite`; with arguments, pytest with these.
 
 The faults wait more than they work, and are judged by what the far end saw, however late; the
-simulator's time is not the machine's. So they run beside the tests that need no quiet machine;
-calls with sound come after both, alone.
+simulator's time is not the machine's, and it takes what the others leave. So they run beside the
+tests that need no quiet machine; calls with sound come after all of them, alone.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 
 PYTEST = [sys.executable, "-m", "pytest"]
-BESIDE = ["tests/faults", "tests/simulator"]
+BESIDE = {"faults": ["tests/faults"], "simulator": ["tests/simulator"]}
+YIELDING = {"simulator": ["nice", "-n", "10"]}
 ALONE = ["tests/system", "tests/contract/sip", "tests/carrier"]
 BESIDE_LIMIT_S = 1_800.0
 
@@ -23,23 +25,41 @@ def main() -> int:
     if sys.argv[1:]:
         return subprocess.run([*PYTEST, *sys.argv[1:]], check=False).returncode
     began = time.monotonic()
-    with tempfile.TemporaryFile("w+") as told:
-        command = [*PYTEST, "-p", "no:cacheprovider", *BESIDE]
-        with subprocess.Popen(command, stdout=told, stderr=subprocess.STDOUT) as beside:
-            _tell(f"{' and '.join(BESIDE)} run beside the tests below; their report follows.")
-            quiet = _run(*(f"--ignore={folder}" for folder in (*BESIDE, *ALONE)))
-            try:
-                beside.wait(BESIDE_LIMIT_S)
-            except subprocess.TimeoutExpired:
-                beside.terminate()
-            told.seek(0)
-            _tell(told.read())
-    heard = _run(*ALONE)
-    statuses = {"beside": beside.returncode, "alone": heard, "the others": quiet}
+    elsewhere = [*ALONE, *(folder for folders in BESIDE.values() for folder in folders)]
+    with ExitStack() as stack:
+        lanes = {name: _Lane(stack, name) for name in BESIDE}
+        _tell(f"The {' and the '.join(BESIDE)} run beside the tests below; their reports follow.")
+        statuses = {"the others": _run(*(f"--ignore={folder}" for folder in elsewhere))}
+        statuses |= {name: lane.finished(began + BESIDE_LIMIT_S) for name, lane in lanes.items()}
+    statuses["alone"] = _run(*ALONE)
     failed = [name for name, status in statuses.items() if status]
     took = round(time.monotonic() - began)
     _tell(f"The suite took {took} s: {', '.join(failed) + ' failed' if failed else 'all passed'}")
     return 1 if failed else 0
+
+
+class _Lane:
+    """Tests that run beside the others, until `stack` is closed at the latest."""
+
+    def __init__(self, stack: ExitStack, name: str):
+        command = [*YIELDING.get(name, []), *PYTEST, "-p", "no:cacheprovider", *BESIDE[name]]
+        told = tempfile.TemporaryFile("w+")  # noqa: SIM115  # the stack closes it
+        self._told = stack.enter_context(told)
+        self._run = stack.enter_context(
+            subprocess.Popen(command, stdout=told, stderr=subprocess.STDOUT)
+        )
+        stack.callback(self._run.terminate)
+
+    def finished(self, until: float) -> int:
+        """Tell what it reports and return its exit status, once it is over or out of time."""
+        try:
+            self._run.wait(max(0.0, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self._run.terminate()
+        status = self._run.wait()
+        self._told.seek(0)
+        _tell(self._told.read())
+        return status
 
 
 def _run(*options: str) -> int:
