@@ -48,7 +48,8 @@ async def _caller(room: rtc.Room) -> rtc.RemoteParticipant:
     try:
         for person in room.remote_participants.values():
             look(person)
-        return await asyncio.wait_for(found, CALLER_LIMIT_S)
+        async with asyncio.timeout(CALLER_LIMIT_S):
+            return await found
     except TimeoutError:
         raise NobodyThere from None
     finally:

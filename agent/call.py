@@ -146,7 +146,8 @@ class Call:
     async def _hush(self) -> None:
         """Break off what is being said: the transcript has what was heard of it, before the end."""
         with suppress(RuntimeError, TimeoutError):  # it is closed; the voice hangs
-            await asyncio.wait_for(self._speaker.interrupt(), HUSH_LIMIT_S)
+            async with asyncio.timeout(HUSH_LIMIT_S):
+                await self._speaker.interrupt()
 
     def report_end(self, verdict: Verdict) -> None:
         """Report how the call ended."""
@@ -179,7 +180,8 @@ class Call:
         self._session.on("agent_state_changed", lambda event: self._spoke(event, persona))
         delay_s = self._brief.assistant.first_sentence_delay_ms / 1000
         try:
-            await asyncio.wait_for(self._person_began.wait(), delay_s)
+            async with asyncio.timeout(delay_s):
+                await self._person_began.wait()
             await asyncio.sleep(GREET_ANYWAY_S)
         except TimeoutError:
             pass

@@ -68,7 +68,8 @@ class SilenceWatch:
         while True:
             self._stirred.clear()
             try:
-                await asyncio.wait_for(self._stirred.wait(), self._step_s)
+                async with asyncio.timeout(self._step_s):
+                    await self._stirred.wait()
             except TimeoutError:
                 if self._busy():
                     continue

@@ -234,7 +234,8 @@ class LineOut(io.AudioOutput):
         full_s = self._outlet.full_for(now, piece_ms)
         if full_s > 0.0:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), full_s)
+                async with asyncio.timeout(full_s):
+                    await self._wanted.wait()
             self._wanted.clear()
         elif self._mixer.audible:
             samples = self._mixer.next(SAID_RATE * FRAME_MS // 1000)

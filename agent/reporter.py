@@ -57,7 +57,8 @@ class Reporter:
     async def aclose(self, limit_s: float) -> None:
         """Wait up to `limit_s` until everything is stored, then stop."""
         try:
-            await asyncio.wait_for(self._empty.wait(), limit_s)
+            async with asyncio.timeout(limit_s):
+                await self._empty.wait()
         except TimeoutError:
             log.warning("events were not stored in time", count=len(self._pending))
         self._task.cancel()
@@ -87,7 +88,8 @@ class Reporter:
             return
         self._wake.clear()
         try:
-            await asyncio.wait_for(self._wake.wait(), self._heartbeat_s)
+            async with asyncio.timeout(self._heartbeat_s):
+                await self._wake.wait()
         except TimeoutError:
             self.report(AgentAlive)
 

@@ -191,7 +191,8 @@ class Supervisor:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
         try:
-            await asyncio.wait_for(process.wait(), STOP_LIMIT_S)
+            async with asyncio.timeout(STOP_LIMIT_S):
+                await process.wait()
         except TimeoutError:
             self._say(f"{name} did not stop within {STOP_LIMIT_S:.0f} s and was killed")
         # Children that outlived it, or itself.

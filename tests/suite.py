@@ -2,7 +2,7 @@
 
 The faults wait more than they work, and are judged by what the far end saw, however late; the
 simulator's time is not the machine's, and it takes what the others leave. So they run beside the
-tests that need no quiet machine; calls with sound come after all of them, alone.
+tests that need no quiet machine; what sounds in real time comes after all of them, alone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contextlib import ExitStack
 PYTEST = [sys.executable, "-m", "pytest"]
 BESIDE = {"faults": ["tests/faults"], "simulator": ["tests/simulator"]}
 YIELDING = {"simulator": ["nice", "-n", "10"]}
-ALONE = ["tests/system", "tests/contract/sip", "tests/carrier"]
+ALONE = ["tests/agent", "tests/system", "tests/contract/sip", "tests/carrier"]
 BESIDE_LIMIT_S = 1_800.0
 
 

@@ -63,4 +63,5 @@ class Together(Generic[T]):
         self._wanted = wanted
         self._enough.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._enough.wait(), self.patience_s)
+            async with asyncio.timeout(self.patience_s):
+                await self._enough.wait()
