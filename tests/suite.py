@@ -7,6 +7,7 @@ tests that need no quiet machine; what sounds in real time comes after all of th
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ from contextlib import ExitStack
 
 PYTEST = [sys.executable, "-m", "pytest"]
 BESIDE = {"faults": ["tests/faults"], "simulator": ["tests/simulator"]}
-YIELDING = {"simulator": ["nice", "-n", "10"]}
+YIELDING = {"simulator"}
 ALONE = ["tests/agent", "tests/system", "tests/contract/sip", "tests/carrier"]
 BESIDE_LIMIT_S = 1_800.0
 
@@ -42,11 +43,16 @@ class _Lane:
     """Tests that run beside the others, until `stack` is closed at the latest."""
 
     def __init__(self, stack: ExitStack, name: str):
-        command = [*YIELDING.get(name, []), *PYTEST, "-p", "no:cacheprovider", *BESIDE[name]]
+        command = [*PYTEST, "-p", "no:cacheprovider", *BESIDE[name]]
         told = tempfile.TemporaryFile("w+")  # noqa: SIM115  # the stack closes it
         self._told = stack.enter_context(told)
         self._run = stack.enter_context(
-            subprocess.Popen(command, stdout=told, stderr=subprocess.STDOUT)
+            subprocess.Popen(
+                command,
+                stdout=told,
+                stderr=subprocess.STDOUT,
+                preexec_fn=_take_what_is_left if name in YIELDING else None,
+            )
         )
         stack.callback(self._run.terminate)
 
@@ -60,6 +66,10 @@ class _Lane:
         self._told.seek(0)
         _tell(self._told.read())
         return status
+
+
+def _take_what_is_left() -> None:
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _run(*options: str) -> int:
