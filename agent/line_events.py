@@ -27,7 +27,7 @@ class LineEvents:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._streams: dict[int, tuple[asyncio.AbstractEventLoop, Heard]] = {}
+        self._streams: dict[int, Taker] = {}
         self._ended: deque[int] = deque(maxlen=_ENDED)
         self._captures: dict[int, tuple[asyncio.AbstractEventLoop, asyncio.Future[str]]] = {}
         self._tap: AudioTap | None = None
@@ -38,7 +38,7 @@ class LineEvents:
         with self._lock:  # so that the first frame finds its place
             self._begin()
             stream = open_stream(track, rate=rate, frame_ms=frame_ms)
-            self._streams[stream.handle] = (loop, heard)
+            self._streams[stream.handle] = functools.partial(_call, loop, heard)
         return stream
 
     def end(self, stream: FfiHandle) -> None:
@@ -77,9 +77,7 @@ class LineEvents:
         """Return who hears a stream; null if it never was one of these."""
         with self._lock:
             found = self._streams.get(stream)
-            if found is None:
-                return let_go if stream in self._ended else None
-        return functools.partial(_call, *found)
+            return let_go if found is None and stream in self._ended else found
 
     def captured(self, request: int, error: str) -> bool:
         """A frame was taken, or refused."""

@@ -105,7 +105,7 @@ class Hearing:
         self._emit = emit
         self._frames: Frames | None = None
         self._guess: Guess | None = None
-        self._guesses: set[Guess] = set()
+        self._asking: Guess | None = None  # under way, though it may be wanted no more
 
     async def on_vad(self, event: lk_vad.VADEvent) -> None:
         """Take the next event of the VAD's stream, in order; raises what the decoder raises."""
@@ -116,30 +116,29 @@ class Hearing:
             await self._end(event)
         elif self._frames is not None:
             self._frames.extend(event.frames)
-            self._consider(event.raw_accumulated_silence)
+            self._consider(self._frames, event.raw_accumulated_silence)
 
     async def aclose(self) -> None:
         """Drop what is being decoded."""
-        for guess in self._guesses:
-            guess.cancel()
-        await asyncio.gather(*self._guesses, return_exceptions=True)
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.gather(self._asking, return_exceptions=True)
 
-    def _consider(self, silence_s: float) -> None:
+    def _consider(self, frames: Frames, silence_s: float) -> None:
         if silence_s == 0.0:
             # The person goes on: what was decoded is half a sentence. It is not cancelled, which
             # would close a connection that the next one needs.
             self._guess = None
-        elif silence_s >= GUESS_AFTER_S and self._guess is None and self._may_guess():
-            frames = list(self._frames or ())
-            self._guess = asyncio.create_task(self._foretell(frames), name="ears.guess")
-            self._guesses.add(self._guess)
-            self._guess.add_done_callback(self._guessed)
+        elif silence_s >= GUESS_AFTER_S and self._guess is None and self._may_guess(frames):
+            guess = asyncio.create_task(self._foretell(list(frames)), name="ears.guess")
+            guess.add_done_callback(self._guessed)
+            self._guess = self._asking = guess
 
-    def _may_guess(self) -> bool:
+    def _may_guess(self, frames: Frames) -> bool:
         """Whether a guess is worth it, and keeps neither this call nor another waiting."""
-        if self._guesses or not self._idle():
+        if self._asking is not None or not self._idle():
             return False
-        return 0 < calculate_audio_duration(self._frames or []) <= LONGEST_GUESS_S
+        return 0 < calculate_audio_duration(frames) <= LONGEST_GUESS_S
 
     async def _foretell(self, frames: Frames) -> SpeechData | None:
         said = await self._make_guess(frames)
@@ -148,7 +147,7 @@ class Hearing:
         return said
 
     def _guessed(self, guess: Guess) -> None:
-        self._guesses.discard(guess)
+        self._asking = None
         if not guess.cancelled() and (problem := guess.exception()) is not None:
             log.info("what may be an utterance was not decoded", why=type(problem).__name__)
 

@@ -33,7 +33,7 @@ class MediaEngine:
 
     def __init__(self) -> None:
         self._bridges: dict[int, Bridge] = {}
-        self._streams: dict[int, Bridge] = {}
+        self._streams: dict[int, Taker] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="offhook-media", daemon=True)
@@ -78,7 +78,7 @@ class MediaEngine:
         """Let the phone hear a subscribed track."""
         # In pieces of 10 ms: 20 would wait for their second half.
         stream = open_stream(track, rate=RATE, frame_ms=10)
-        self._streams[stream.handle] = bridge
+        self._streams[stream.handle] = functools.partial(bridge.heard, stream.handle)
         bridge.add_track(sid, stream.handle, stream)
 
     def unhear(self, bridge: Bridge, sid: str) -> None:
@@ -104,8 +104,7 @@ class MediaEngine:
 
     def taker(self, stream: int) -> Taker:
         """Return the bridge that hears a stream."""
-        bridge = self._streams.get(stream)
-        return functools.partial(bridge.heard, stream) if bridge is not None else let_go
+        return self._streams.get(stream, let_go)
 
     def captured(self, _request: int, _error: str) -> bool:
         """A captured frame was taken; nobody waits for it."""

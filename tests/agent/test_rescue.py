@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
@@ -28,15 +27,14 @@ from agent.reporter import Reporter
 from agent.rescue import Rescue
 from agent.sayings import sayings
 from agent.speaker import Speaker
-from control_plane.domain.assistant import AssistantSpec, Language, RealtimeModel
-from control_plane.domain.brief import CallBrief, Direction
+from control_plane.domain.assistant import Language, RealtimeModel
 from control_plane.domain.events import EndedBy, EndReason, EventBatch, EventReceipt, ItemSaid
+from tests.factories import call_brief
 
 pytestmark = pytest.mark.unit
 
 WORDS = sayings(Language.EN_US)
 SENTENCE = SAID_RATE // 20 * 2
-_organizations = itertools.count()  # what was spoken is kept by organization
 
 
 class Voice(tts.TTS[str]):
@@ -169,20 +167,8 @@ class Scene:
         self.events = Events()
         self.reporter = Reporter(self.events, "session", 1, heartbeat_s=60.0)
         self.ending = Ending()
-        brief = CallBrief(
-            session_id="s",
-            epoch=1,
-            token="t",
-            organization_id=f"organization {next(_organizations)}",
-            direction=Direction.OUTBOUND,
-            room_name="r",
-            participant_identity="p",
-            to_phone_number="+12025550100",
-            from_phone_number="+12025550101",
-            assistant=AssistantSpec(name="Ann", prompt="Be kind.", llm_model=model),
-        )
         self.rescue = Rescue(
-            brief,
+            call_brief(llm_model=model),
             self.session,
             Speaker(self.session),
             self.line,
