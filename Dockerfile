@@ -8,7 +8,8 @@ ENV PYTHONUNBUFFERED=1 \
 
 WORKDIR /app
 COPY requirements/run.txt requirements/run.txt
-RUN pip install --no-cache-dir --require-hashes -r requirements/run.txt
+# The lock as it stands: nothing is resolved.
+RUN pip install --no-cache-dir --no-deps --require-hashes -r requirements/run.txt && pip check
 
 COPY agent agent
 COPY control_plane control_plane

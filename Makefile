@@ -7,7 +7,10 @@ PY := $(VENV)/bin/python
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info < (3,14))' \
 	2>/dev/null && { echo $$p; break; }; done)
-PIP_INSTALL = $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes
+# Installs what a lock lists and resolves nothing; livekit-server meanwhile, where it will be needed.
+NEED_NO_LIVEKIT = check format lock test-fast simulate down
+SET_UP = $(PY) -m offhook.dependencies
+LIVEKIT = $(if $(filter $(NEED_NO_LIVEKIT),$(MAKECMDGOALS)),,--livekit)
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/offhook
 PIPECAT = $(CACHE)/pipecat-$(shell cksum < requirements/pipecat.txt | cut -d' ' -f1)
 PYTEST_ARGS ?=
@@ -16,7 +19,7 @@ SEED ?= 0
 WORKERS ?= 2
 MUTANT ?=
 
-.PHONY: help up first-call test test-long simulate check format bench down clean venv-run venv-dev livekit
+.PHONY: help up first-call test test-long simulate check format bench lock down clean venv-run venv-dev livekit
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -48,7 +51,7 @@ format: venv-dev  ## Format the code
 	@$(VENV)/bin/ruff check --fix -q . ; $(VENV)/bin/ruff format .
 
 bench: venv-dev livekit  ## Measure: make bench ONLY=gateway
-	@$(PIP_INSTALL) --no-deps -r requirements/bench.txt  # the peers
+	@$(SET_UP) bench  # the peers
 	@$(if $(filter-out turns,$(ONLY)),,$(MAKE) --no-print-directory $(PIPECAT)/.installed)
 	@OFFHOOK_BENCH_PIPECAT=$(PIPECAT) $(PY) -m bench $(ONLY)
 
@@ -56,8 +59,12 @@ bench: venv-dev livekit  ## Measure: make bench ONLY=gateway
 $(CACHE)/pipecat-%/.installed: | $(PY)
 	@echo "Installing pipecat beside, in $(@D) (about 470 MB, once)"
 	@rm -rf $(@D); mkdir -p $(@D); $(PY) -m venv $(@D)
-	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/pipecat.txt
+	@$(SET_UP) pipecat --venv $(@D)
 	@touch $@
+
+lock: $(PY)  ## Make the lock files anew: make lock [UPGRADE="google-auth httpx" or UPGRADE=all]
+	@$(SET_UP) uv
+	@$(PY) -m tools.lock $(UPGRADE)
 
 down: venv-run  ## Stop what `make up` started
 	@$(PY) -m offhook down
@@ -78,13 +85,11 @@ $(PY):
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "The venv module is missing: apt-get install python3-venv"; exit 1; }
 
 $(VENV)/.run-%: $(PY)
-	@echo "Installing Offhook's dependencies (pinned, hashes checked; about 600 MB, once)"
-	@$(PIP_INSTALL) -r requirements/run.txt
-	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@echo "Setting up Offhook, once: dependencies (about 600 MB) and livekit-server"
+	@$(SET_UP) run $(LIVEKIT)
 	@rm -f $(VENV)/.run-*; touch $@
 
 $(VENV)/.dev-%: $(PY)
-	@echo "Installing Offhook's dependencies and test tools (pinned, hashes checked; once)"
-	@$(PIP_INSTALL) -r requirements/dev.txt
-	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@echo "Setting up Offhook and its test tools, once"
+	@$(SET_UP) dev $(LIVEKIT)
 	@rm -f $(VENV)/.dev-*; touch $@ $(VENV)/.run-$(shell cksum < requirements/run.txt | cut -d' ' -f1)

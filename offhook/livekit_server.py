@@ -1,4 +1,7 @@
-"""livekit-server on the spot: from PATH, else built before, else Docker, else built now."""
+"""livekit-server on the spot: from PATH, else built before, else Docker, else built now.
+
+Set-up runs this beside the installation of everything else: standard library only.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-
-from msgspec import Struct
+from typing import NamedTuple
 
 VERSION = "1.13.5"
 PACKAGE = "github.com/livekit/livekit-server/cmd/server"
@@ -24,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 Say = Callable[[str], None]
 
 
-class LiveKitServer(Struct, frozen=True):
+class LiveKitServer(NamedTuple):
     """How to run livekit-server: the command without its arguments, and why this one."""
 
     command: tuple[str, ...]
@@ -93,7 +95,8 @@ def build(target: Path, environ: Mapping[str, str], say: Say) -> None:
     env = _go_environment(dict(environ), target.parent, say)
     module = ROOT / "tools" / "livekit"
     fresh = target.with_suffix(".new")
-    say(f"Building livekit-server {VERSION} with Go, once: two to eight minutes on two cores")
+    say(f"Building livekit-server {VERSION} with Go, once: one to eight minutes on two cores")
+    say("fetching Go's modules")
     total = _count_packages(module, env)
     _compile(module, fresh, env, total, say)
     built = version_of(str(fresh))
