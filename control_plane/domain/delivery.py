@@ -8,6 +8,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from control_plane.domain.endings import KINDS
+
 WAITS = tuple(
     timedelta(seconds=seconds)
     for seconds in (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
@@ -29,15 +31,17 @@ CALL_EVENTS = (
     "call.initiating",
     "call.ringing",
     "call.in_progress",
-    "call.completed",
-    "call.failed",
-    "call.no_answer",
-    "call.voicemail",
-    "call.transferred",
-    "call.cancelled",
-    "call.analyzed",
+    *KINDS,
 )
-EVENT_GROUPS = ("call", "session", "campaign", "quality")
+CAMPAIGN_EVENTS = (
+    "campaign.launched",
+    "campaign.paused",
+    "campaign.resumed",
+    "campaign.completed",
+    "campaign.cancelled",
+)
+EVENTS = CALL_EVENTS + CAMPAIGN_EVENTS
+EVENT_GROUPS = ("call", "campaign")
 TEST_EVENT = "webhook.test"
 
 
@@ -122,9 +126,4 @@ def is_wanted(kind: str, wanted: list[str]) -> bool:
 
 def is_event_type(text: str) -> bool:
     """Return whether a filter can name `text`: `call.completed`, `call.*`."""
-    group, _, name = text.partition(".")
-    if group not in EVENT_GROUPS or not name:
-        return False
-    if name == "*":
-        return True
-    return text in CALL_EVENTS if group == "call" else name.replace("_", "").isalpha()
+    return text in EVENTS or text in {f"{group}.*" for group in EVENT_GROUPS}

@@ -50,7 +50,7 @@ async def ended(
         await close_completed(session, order, call, fact)
     elif order.direction is Direction.INBOUND:
         steps.close_unanswered(session, order, call, fact)
-        steps.finish(session, order, call, OrderStatus.COMPLETED, fact)
+        await steps.finish(session, order, call, OrderStatus.COMPLETED, fact)
     # Otherwise the dialler's answer is on its way and says more: it closes the attempt.
 
 
@@ -69,7 +69,7 @@ async def abandoned(
     call.counted = False
     if fact.gate is not None:
         steps.close_unanswered(session, order, call, fact)
-        _as_the_gate_says(session, order, call, fact.gate, fact)
+        await _as_the_gate_says(session, order, call, fact.gate, fact)
         return
     policy = after_abandoned(
         reason, hopeless=fact.hopeless, uncounted_in_a_row=order.uncounted_in_a_row + 1
@@ -79,7 +79,7 @@ async def abandoned(
     steps.close_unanswered(session, order, call, fact)
     # Nothing was refused on a trunk here: what cannot be helped ends the order.
     policy = Policy.END if policy is Policy.STOP_TRUNK else policy
-    _go_on(session, order, call, policy, fact, cause=reason)
+    await _go_on(session, order, call, policy, fact, cause=reason)
 
 
 async def failed(
@@ -118,7 +118,7 @@ async def failed(
             source=f"sip_{fact.sip_status}",
             now=fact.at,
         )
-    _go_on(session, order, call, meaning.policy, fact, cause=cause)
+    await _go_on(session, order, call, meaning.policy, fact, cause=cause)
 
 
 async def close_completed(
@@ -127,12 +127,23 @@ async def close_completed(
     """Close an answered attempt; the order goes on unless a person was reached."""
     call.status = attempts.move(call.status, AttemptStatus.COMPLETED)
     call.result = call.result or AttemptResult.UNKNOWN
+    if call.end_reason == EndReason.NOT_ANSWERED:
+        _correct_the_agent(call)
     steps.close(session, order, call, fact)
     await _charge(session, order, call, fact)
     if order.direction is Direction.INBOUND and order.cancel_requested_at is None:
-        steps.finish(session, order, call, OrderStatus.COMPLETED, fact)
+        await steps.finish(session, order, call, OrderStatus.COMPLETED, fact)
         return
-    _go_on(session, order, call, Policy.RETRY, fact, cause=Rule.RETRY_DELAY)
+    await _go_on(session, order, call, Policy.RETRY, fact, cause=Rule.RETRY_DELAY)
+
+
+def _correct_the_agent(call: Attempt) -> None:
+    """Say how an answered call ended whose agent saw no answer: the SIP service knows better."""
+    if call.ended_by is EndedBy.USER:  # it was hung up before the agent could see it
+        call.end_reason = None
+    else:
+        call.end_reason = EndReason.AGENT_LOST
+        call.detail = "the answer came when the agent had just given up waiting for it"
 
 
 def required(attempt: Attempt | None) -> Attempt:
@@ -171,7 +182,7 @@ async def _tell_trunk(
             await pace.took_the_call(session, call.trunk_id)
 
 
-def _go_on(
+async def _go_on(
     session: AsyncSession,
     order: CallOrder,
     call: Attempt,
@@ -182,7 +193,7 @@ def _go_on(
 ) -> None:
     """Decide what the order does after an attempt, and what it waits for."""
     if order.cancel_requested_at is not None:
-        steps.finish(session, order, call, OrderStatus.CANCELLED, fact)
+        await steps.finish(session, order, call, OrderStatus.CANCELLED, fact)
         return
     if not call.counted:
         order.uncounted_in_a_row += 1
@@ -204,7 +215,7 @@ def _go_on(
     )
     match decision:
         case Finish(status, rule):
-            steps.finish(session, order, call, status, fact, rule=rule)
+            await steps.finish(session, order, call, status, fact, rule=rule)
         case TryAgain():
             _wait(session, order, call, decision, fact, cause=cause)
 
@@ -275,10 +286,10 @@ def _wait_for_trunk(
     )
 
 
-def _as_the_gate_says(
+async def _as_the_gate_says(
     session: AsyncSession, order: CallOrder, call: Attempt, answer: Wait | Never, fact: facts.Fact
 ) -> None:
     if isinstance(answer, Never):
-        steps.forbid(session, order, call, answer.rule, fact)
+        await steps.forbid(session, order, call, answer.rule, fact)
     else:
         steps.hold(session, order, call, until=answer.until, rule=answer.rule, fact=fact)

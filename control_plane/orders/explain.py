@@ -14,6 +14,7 @@ from control_plane.db.models.history import CallEventRow
 from control_plane.domain.brief import Direction
 from control_plane.domain.call_order import WAITING, OrderStatus
 from control_plane.domain.calling_times import local_time
+from control_plane.domain.endings import KINDS
 from control_plane.domain.gate import Go, Never, Wait
 from control_plane.orders.gatekeeper import Gatekeeper
 from control_plane.trunks import pace
@@ -27,9 +28,7 @@ _DECISIONS = (
     "call.initiating",
     "call.ringing",
     "attempt_closed",
-    "call.completed",
-    "call.cancelled",
-    "call.failed",
+    *KINDS,
 )
 _WORDS = {
     OrderStatus.CALLING: "an attempt is live",

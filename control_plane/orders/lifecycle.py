@@ -51,7 +51,7 @@ async def _held_back(
 async def _forbidden(
     session: AsyncSession, order: CallOrder, _attempt: Attempt | None, fact: facts.Forbidden
 ) -> None:
-    steps.forbid(session, order, None, fact.rule, fact)
+    await steps.forbid(session, order, None, fact.rule, fact)
 
 
 async def _paused(
@@ -138,7 +138,7 @@ async def _cancelled(
         order.cancel_requested_at = fact.at
         record(session, order, attempt, "cancel_requested", at=fact.at, stored_at=fact.at)
     if order.status in orders.WAITING:
-        steps.finish(session, order, None, OrderStatus.CANCELLED, fact)
+        await steps.finish(session, order, None, OrderStatus.CANCELLED, fact)
 
 
 _Rule = Callable[[AsyncSession, CallOrder, Attempt | None, Any], Awaitable[None]]

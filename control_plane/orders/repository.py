@@ -15,6 +15,7 @@ from control_plane.db.models.trunk import Trunk, TrunkPace
 from control_plane.domain.attempt import AttemptStatus, RecordingState
 from control_plane.domain.brief import Direction
 from control_plane.domain.call_order import WAITING
+from control_plane.domain.dial_errors import DialError
 from control_plane.domain.errors import NotFound
 from control_plane.domain.events import Role
 
@@ -198,6 +199,20 @@ async def count_attempts(session: AsyncSession, order_ids: Collection[str]) -> d
         .group_by(Attempt.order_id)
     )
     return dict(rows.all())
+
+
+async def outcomes(
+    session: AsyncSession, order_id: str, *, besides: Attempt | None
+) -> Sequence[tuple[bool, DialError | None]]:
+    """Return of each other attempt whether it was answered, and its dial error; newest first."""
+    query = (
+        select(Attempt.answered_at.is_not(None), Attempt.dial_error)
+        .where(Attempt.order_id == order_id)
+        .order_by(Attempt.ordinal.desc())
+    )
+    if besides is not None:
+        query = query.where(Attempt.id != besides.id)
+    return [(answered, error) for answered, error in await session.execute(query)]
 
 
 async def open_attempts(session: AsyncSession) -> Sequence[tuple[Attempt, CallOrder]]:

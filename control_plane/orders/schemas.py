@@ -66,16 +66,18 @@ class TranscriptItem(Struct, frozen=True, kw_only=True):
 class AttemptView(Struct, frozen=True, kw_only=True):
     """One try to reach the number.
 
-    The URLs of recordings open them without a key, for a while; `recording_intact` says whether
-    what is stored is what the agent sent (null: it could not say), `recording_expires_at` when it
-    is deleted (null: not by itself).
+    It was set out on at `created_at`; the call began at `started_at`, with the INVITE (null: there
+    was none). The URLs of recordings open them without a key, for a while; `recording_intact` says
+    whether what is stored is what the agent sent (null: it could not say),
+    `recording_expires_at` when it is deleted (null: not by itself).
     """
 
     id: str
     status: AttemptStatus
     phone_number: str
     from_phone_number: str
-    started_at: datetime
+    created_at: datetime
+    started_at: datetime | None
     answered_at: datetime | None
     ended_at: datetime | None
     dial_error: DialError | None
@@ -109,6 +111,7 @@ class CallView(Struct, frozen=True, kw_only=True):
 
     `waiting_for` names what holds it back (a rule, or the part that is missing), `next_at` the
     instant of the next try; `timezones` are those whose wall clocks the calling windows go by.
+    `from_phone_number` is what the last attempt showed, before the first one what was asked for.
     `cost` is the sum of the attempts'; null while, or because, one of them cannot tell its own.
     """
 

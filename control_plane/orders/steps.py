@@ -14,15 +14,12 @@ from control_plane.domain import call_order as orders
 from control_plane.domain import facts
 from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.call_order import OrderStatus
+from control_plane.domain.endings import Outcome, kind_of_end
 from control_plane.domain.gate import Decision, Go, Never, Rule, Wait
 from control_plane.domain.waiting import Cause
+from control_plane.orders import repository
 from control_plane.orders.history import announce, record
 
-ENDINGS = {
-    OrderStatus.COMPLETED: "call.completed",
-    OrderStatus.CANCELLED: "call.cancelled",
-    OrderStatus.ERRORED: "call.failed",
-}
 _WITHOUT_A_SLOT = {
     Rule.CONCURRENCY,
     Rule.TRUNK_PACE,
@@ -85,7 +82,7 @@ def hold(
     )
 
 
-def finish(
+async def finish(
     session: AsyncSession,
     order: CallOrder,
     call: Attempt | None,
@@ -94,7 +91,10 @@ def finish(
     *,
     rule: Rule | None = None,
 ) -> None:
-    """End the order."""
+    """End the order, and tell by one event how."""
+    kind = await _kind_of_end(session, order, call, status)
+    if call is not None and call.from_phone_number:
+        order.from_phone_number = call.from_phone_number  # no attempt follows that it could bind
     order.status = orders.move(order.status, status)
     order.due_at = order.not_before = order.waiting_rule = order.not_before_rule = None
     order.deadline_at = None
@@ -102,7 +102,7 @@ def finish(
         session,
         order,
         call,
-        ENDINGS[status],
+        kind,
         at=fact.at,
         status=status,
         dial_error=call.dial_error if call is not None else None,
@@ -111,7 +111,20 @@ def finish(
     )
 
 
-def forbid(
+async def _kind_of_end(
+    session: AsyncSession, order: CallOrder, call: Attempt | None, status: OrderStatus
+) -> str:
+    if status is not OrderStatus.COMPLETED:
+        return kind_of_end(status, [])
+    last = [] if call is None else [Outcome(call.answered_at is not None, call.dial_error)]
+    if not any(each.answered for each in last):
+        with session.no_autoflush:  # what is being decided of `call` is not stored yet
+            earlier = await repository.outcomes(session, order.id, besides=call)
+        last += [Outcome(*each) for each in earlier]
+    return kind_of_end(status, last)
+
+
+async def forbid(
     session: AsyncSession, order: CallOrder, call: Attempt | None, rule: Rule, fact: facts.Fact
 ) -> None:
     """End an order that the gate will never let through."""
@@ -119,7 +132,7 @@ def forbid(
         status = OrderStatus.CANCELLED
     else:
         status = OrderStatus.COMPLETED if rule in _COMPLETES else OrderStatus.ERRORED
-    finish(session, order, call, status, fact, rule=rule)
+    await finish(session, order, call, status, fact, rule=rule)
 
 
 def close_unanswered(

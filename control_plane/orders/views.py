@@ -17,6 +17,7 @@ from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.campaign import Campaign
 from control_plane.db.models.history import CallEventRow
 from control_plane.domain.attempt import RecordingKind, RecordingState
+from control_plane.domain.brief import Direction
 from control_plane.domain.call_order import WAITING, OrderStatus
 from control_plane.domain.prices import Cost
 from control_plane.orders import repository
@@ -59,7 +60,8 @@ class CallViews:
                 order,
                 await versions.get(session, order.assistant_version_id),
                 attempts=[
-                    self._attempt(row, transcripts.get(row.id, [])) for row in attempts[order.id]
+                    self._attempt(order, row, transcripts.get(row.id, []))
+                    for row in attempts[order.id]
                 ],
                 campaign=campaigns.get(order.campaign_id or ""),
                 lane=lanes.get(order.trunk_id or ""),
@@ -98,7 +100,7 @@ class CallViews:
             status=order.status,
             direction=order.direction,
             to_phone_number=order.to_phone_number,
-            from_phone_number=order.from_phone_number,
+            from_phone_number=_caller_number(order, attempts),
             assistant=assistant,
             first_sentence_delay_ms=assistant.first_sentence_delay_ms,
             llm_model=assistant.llm_model,
@@ -126,7 +128,9 @@ class CallViews:
             updated_at=order.updated_at,
         )
 
-    def _attempt(self, row: Attempt, items: Sequence[CallEventRow]) -> AttemptView:
+    def _attempt(
+        self, order: CallOrder, row: Attempt, items: Sequence[CallEventRow]
+    ) -> AttemptView:
         stored = row.recording_state is RecordingState.STORED
         usage = usage_of(row)
         return AttemptView(
@@ -134,7 +138,8 @@ class CallViews:
             status=row.status,
             phone_number=row.to_phone_number,
             from_phone_number=row.from_phone_number,
-            started_at=row.created_at,
+            created_at=row.created_at,
+            started_at=row.created_at if order.direction is Direction.INBOUND else row.dialing_at,
             answered_at=row.answered_at,
             ended_at=row.ended_at,
             dial_error=row.dial_error,
@@ -189,6 +194,12 @@ async def _closed_lanes(
         if order.due_at <= now:
             lanes.add(order.trunk_id)
     return await pace.closed(session, lanes, now) if lanes and now is not None else {}
+
+
+def _caller_number(order: CallOrder, attempts: Sequence[AttemptView]) -> str | None:
+    """Return the number that the last attempt showed; before the first, the one asked for."""
+    used = next((each.from_phone_number for each in attempts if each.from_phone_number), None)
+    return used or order.from_phone_number
 
 
 def _concurrency(order: CallOrder) -> Concurrency | None:

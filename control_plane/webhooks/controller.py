@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from control_plane.db.engine import wake
 from control_plane.db.models.webhook import Delivery, WebhookEndpoint
 from control_plane.domain.delivery import (
-    CALL_EVENTS,
     EVENT_GROUPS,
+    EVENTS,
     GRACE,
     TEST_EVENT,
     is_event_type,
@@ -290,6 +290,6 @@ def _check_types(types: list[str], *, field: str = "types") -> None:
         if not is_event_type(text):
             groups = ", ".join(f"{group}.*" for group in EVENT_GROUPS)
             raise BadInput(
-                f"{text!r} is not an event; there are {', '.join(CALL_EVENTS)} and {groups}",
+                f"{text!r} is not an event; there are {', '.join(EVENTS)} and {groups}",
                 field=field,
             )

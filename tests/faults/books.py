@@ -21,7 +21,7 @@ from control_plane.db.models.webhook import Delivery, DeliveryTry
 from control_plane.domain.call_order import OrderStatus
 
 FINAL = frozenset({OrderStatus.COMPLETED, OrderStatus.CANCELLED, OrderStatus.ERRORED})
-ENDINGS = ("call.completed", "call.cancelled", "call.failed")
+ENDINGS = ("call.completed", "call.no_answer", "call.cancelled", "call.failed")
 T = TypeVar("T")
 
 

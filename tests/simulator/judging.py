@@ -18,7 +18,7 @@ _PROMPT_S = 3.0
 _LATE_S = 60.0
 _JITTER_S = 0.25
 _UNCOUNTED = {401, 403, 407, 429, 500, 502, 503, 504}
-_FINALS = ("call.completed", "call.cancelled", "call.failed")
+_FINALS = ("call.completed", "call.no_answer", "call.cancelled", "call.failed")
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 

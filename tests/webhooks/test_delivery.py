@@ -73,7 +73,7 @@ async def test_the_assistants_own_url_gets_the_whole_call_once(
         assistant=InlineAssistant(prompt="Be kind.", webhook_url=f"{receiver.url}/own")
     )
     await desk.announce(order, "call.ringing", status="calling")
-    await desk.announce(order, "call.completed", "call.analyzed", status="completed")
+    await desk.announce(order, "call.completed", "call.completed", status="completed")
     assert await desk.go() == 1
     [message] = receiver.messages
     async with desk.database.reading() as session:

@@ -84,7 +84,7 @@ async def home(tmp_path: Path) -> AsyncIterator[Home]:
 
 async def test_events_reach_a_local_url(home: Home, receiver: Receiver) -> None:
     listening = await home.command(
-        "listen", "--forward", receiver.url, "--types", "call.ringing", "--types", "quality.*"
+        "listen", "--forward", receiver.url, "--types", "call.ringing", "--types", "campaign.*"
     )
     assert listening.stdout is not None
     secret = (await listening.stdout.readline()).decode().split()[-1]

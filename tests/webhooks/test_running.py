@@ -39,12 +39,12 @@ async def test_a_commit_reaches_the_receiver_and_a_failed_try_is_repeated(
         views=factories.views(),
         outbound=desk.outbound,
     )
-    await desk.endpoint(receiver.url, "call.transferred")
+    await desk.endpoint(receiver.url, "call.in_progress")
     order = await desk.order(scheduled_at=factories.ago(hours=-1))
     stopped = asyncio.Event()
     running = asyncio.create_task(run(world, SchedulerSettings(), stopped))
     receiver.then(503)
-    await desk.announce(order, "call.transferred")
+    await desk.announce(order, "call.in_progress")
     async with asyncio.timeout(10):
         while not await desk.tries():
             heard = desk.database.bell.count
