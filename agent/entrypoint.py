@@ -34,7 +34,7 @@ from control_plane.domain.events import (
     EndReason,
     RecordingFinished,
 )
-from process.logs import get_logger
+from process.logs import get_logger, of_call
 from speech.providers.access import ProviderKeyMissing
 
 log = get_logger(__name__)
@@ -45,13 +45,16 @@ RECORDING_LIMIT_S = 10.0
 
 async def run_call(context: JobContext, engines: Engines, internal_url: str) -> None:
     """Hold the conversation that `context` was dispatched for; the room is gone afterwards."""
+    of_call(room=context.job.room.name)
     try:
         brief = await get_brief(context, internal_url)
     except (msgspec.DecodeError, Refused, Unreachable, NobodyThere) as exc:
         log.warning("no brief for this job", why=str(exc) or type(exc).__name__)
         await _leave(context)
         return
-    context.log_context_fields = {"session_id": brief.session_id}
+    of_call(attempt_id=brief.session_id)
+    # For the lines of the SDK's own tasks, which began before this one.
+    context.log_context_fields = {"room": context.job.room.name, "attempt_id": brief.session_id}
     session_api = InternalApi(internal_url, brief.token)
     reporter = Reporter(
         session_api, brief.session_id, brief.epoch, heartbeat_s=brief.heartbeat_secs

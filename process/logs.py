@@ -1,18 +1,28 @@
 """Structured logs: a constant sentence, facts as keys, personal data redacted unless asked for.
 
-Keys that begin with `pii_` hold personal data (numbers, names, transcripts, DTMF, tool arguments).
+Keys that begin with `pii_` hold personal data (numbers, names, transcripts, DTMF, tool arguments);
+LiveKit's own begin with `lk.pii.`. A line that belongs to a call has its `attempt_id`.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
 
+from process.log_noise import quiet
+
 REDACTED = "[redacted]"
+CALL = "attempt_id"
+"""The key that tells which call a line belongs to, the same in every process."""
+
+_PERSONAL = ("pii_", "lk.pii.")
+_ROOM = re.compile(r"\bcall-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
+"""The room of a call that goes out: its name holds the attempt's id."""
 
 
 def configure(process: str, *, level: str = "INFO", show_pii: bool = False) -> None:
@@ -39,6 +49,7 @@ def configure(process: str, *, level: str = "INFO", show_pii: bool = False) -> N
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
         structlog.processors.StackInfoRenderer(),
+        _name_call,
     ]
     if not show_pii:
         shared.append(_redact)
@@ -63,8 +74,7 @@ def configure(process: str, *, level: str = "INFO", show_pii: bool = False) -> N
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for chatty in ("httpx", "aiohttp.access", "uvicorn.access", "apscheduler"):
-        logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
+    quiet(root.level)
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
@@ -73,10 +83,31 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     return logger
 
 
+def of_call(**facts: str) -> None:
+    """Have every line of this task, and of those it starts from now on, tell these facts.
+
+    Args:
+        facts: `attempt_id` as soon as it is known, `room` before that.
+    """
+    structlog.contextvars.bind_contextvars(**facts)
+
+
+def _name_call(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Add the id to lines that name a call's room, as libraries do, in a key or in their text."""
+    event.pop("color_message", None)  # the same text again, for terminals
+    if CALL not in event:
+        named = _ROOM.search(str(event.get("room", ""))) or _ROOM.search(str(event["event"]))
+        if named is not None:
+            event[CALL] = named[1]
+    return event
+
+
 def _redact(
     _logger: Any, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
     for key in event:
-        if key.startswith("pii_"):
+        if key.startswith(_PERSONAL):
             event[key] = REDACTED
     return event

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -32,6 +33,8 @@ async def serve(config: CarrierSettings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
+    # What a phone saw of its call is in the witness' file, with the words and the far end's id.
+    logging.getLogger("baresip.call").setLevel(logging.WARNING)
     await carrier.start()
     try:
         await health.start()

@@ -18,6 +18,7 @@ from process.settings import SettingsError, load
 from process.steady import hold_steady
 from sip.front import Front, PortBusy
 from sip.gateway.admission import Admission
+from sip.gateway.call_log import name_calls
 from sip.gateway.calls import Calls, Parts
 from sip.gateway.directory import Directory
 from sip.gateway.endpoint import Endpoint, hang_up
@@ -47,6 +48,7 @@ class Gateway:
         self._store = Store(Path(settings.data) / "run" / "sip-gateway.json")
         self._ledger = Ledger(Path(settings.data) / "run" / "sip-calls.json")
         self._calls = Calls(settings.max_calls, self._ledger)
+        name_calls(self._calls)
         self._endpoint = Endpoint(settings, self._incoming)
         self._media = MediaEngine()
         server = Server(settings.livekit_url, settings.livekit_api_key, settings.livekit_api_secret)
