@@ -29,7 +29,6 @@ _IN_WORDS = {
 }
 _INDEX = re.compile(r"\[[^\]]*\]")
 _FORMS = {
-    "address": "a host name or an address, with :port where it is not 5060, and no sip: before it",
     "allowed_addresses": "addresses or networks such as 192.0.2.0/24",
     "api_url": "a URL that begins with http:// or https://",
 }

@@ -41,6 +41,7 @@ class TrunkKeeper:
         self._vault = vault
         self._signer = signer
         self._lock = asyncio.Lock()
+        self._told: dict[str, tuple[str, str]] = {}  # what was logged of each trunk in trouble
 
     async def apply(self, *, check_all: bool = False) -> None:
         """Apply every trunk that changed.
@@ -57,6 +58,7 @@ class TrunkKeeper:
                 except SipTrouble as exc:
                     log.warning("the SIP service does not list its trunks", error=str(exc))
                     return
+            self._told = {k: v for k, v in self._told.items() if k in {w.trunk.id for w in wanted}}
             for each in wanted:
                 if _is_due(each, known):
                     await self._apply_one(each, known)
@@ -94,11 +96,23 @@ class TrunkKeeper:
                 return
             trunk_id, rule_id = await self._tell(wanted, known)
         except SipTrouble as exc:
-            log.warning("a trunk could not be applied", trunk_id=trunk.id, error=str(exc))
-            await self._store(trunk.id, trunk.sip_trunk_id, trunk.sip_rule_id, None, str(exc))
+            await self._trouble(wanted, str(exc))
             return
+        self._told.pop(trunk.id, None)
         await self._store(trunk.id, trunk_id, rule_id, wanted.digest, None)
         log.info("a trunk was applied", trunk_id=trunk.id, sip_trunk_id=trunk_id)
+
+    async def _trouble(self, wanted: _Wanted, error: str) -> None:
+        """Keep why the service does not have the trunk; it is tried again at every sweep.
+
+        People read of it once per change of the trunk or of the reason, not at every try.
+        """
+        trunk = wanted.trunk
+        if self._told.get(trunk.id) != (wanted.digest, error):
+            self._told[trunk.id] = wanted.digest, error
+            log.warning("a trunk could not be applied", trunk_id=trunk.id, error=error)
+        if (trunk.applied_hash, trunk.apply_error) != (None, error):
+            await self._store(trunk.id, trunk.sip_trunk_id, trunk.sip_rule_id, None, error)
 
     async def _tell(self, wanted: _Wanted, known: frozenset[str] | None) -> tuple[str, str | None]:
         trunk = wanted.trunk

@@ -19,6 +19,7 @@ from control_plane.domain.brief import Direction
 from control_plane.domain.errors import BadInput, Conflict
 from control_plane.domain.ids import new_id, parse_id
 from control_plane.domain.phone import e164
+from control_plane.domain.sip_address import check_trunk_address
 from control_plane.given import GivenDatabase, GivenPrincipal, GivenVault
 from control_plane.orders.repository import calls_on
 from control_plane.sealed import masked, seal
@@ -193,6 +194,8 @@ async def _check(session: AsyncSession, row: Trunk) -> None:
         raise Conflict(f"there is a trunk named {row.name!r} already: choose another", field="name")
     if (row.username is None) != (row.secret_id is None):
         raise BadInput("username and password belong together: give both or none", field="username")
+    if row.address is not None:
+        check_trunk_address(row.address)
     if row.direction == Direction.OUTBOUND:
         if row.address is None:
             raise BadInput("an outbound trunk needs an address, host[:port]", field="address")

@@ -10,8 +10,16 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from control_plane.db.models.trunk import CALLS_PER_SECOND, MAX_CONCURRENT_CALLS
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
-# LiveKit refuses a SIP URI here; a CR or LF would end up in SIP headers.
-Address = Annotated[str, Meta(min_length=1, max_length=300, pattern=r"^[A-Za-z0-9.\-_\[\]:]+$")]
+# What may stand in it is checked with the rest of the trunk, to say what to write instead.
+Address = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=300,
+        description="`host` or `host:port`: no `sip:` before it, no `;transport=` after it",
+        examples=["sip.carrier.example:5060"],
+    ),
+]
 Word = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Numbers = Annotated[list[Annotated[str, Meta(max_length=100)]], Meta(max_length=1_000)]
 Addresses = Annotated[

@@ -204,8 +204,14 @@ async def test_a_trunks_name_is_its_own(api: httpx.AsyncClient) -> None:
 
 
 async def test_a_wrong_address_is_told_the_right_form(api: httpx.AsyncClient) -> None:
-    refused = await _outbound(api, "carrier", address="sip:a b")
-    assert "no sip: before it" in refused.json()["detail"]
+    refused = await _outbound(api, "carrier", address="sip:carrier.example:5080;transport=tcp")
+    assert (refused.status_code, refused.json()["field"]) == (422, "address")
+    assert refused.json()["detail"].endswith("write carrier.example:5080")
+    made = (await _outbound(api, "carrier", address="carrier.example")).json()
+    changed = await api.patch(f"/trunk/{made['id']}", json={"address": "sips:carrier.example"})
+    assert (changed.status_code, changed.json()["field"]) == (422, "address")
+    assert "TLS" in changed.json()["detail"]
+    assert (await api.get(f"/trunk/{made['id']}")).json()["address"] == "carrier.example"
 
 
 async def test_an_assistant_names_the_keys_it_needs(api: httpx.AsyncClient) -> None:

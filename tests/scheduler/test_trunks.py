@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 from sqlalchemy import select
+from structlog.testing import capture_logs
 
 from control_plane.db.models.trunk import Trunk
 from control_plane.domain.brief import AGENT_NAME, Direction, decode_metadata
@@ -101,6 +102,31 @@ async def test_trouble_is_kept_for_people_and_tried_again(desk: Desk) -> None:
     row = (await trunks(desk))["outbound"]
     assert row.apply_error is None
     assert row.applied_hash is not None
+
+
+async def test_trouble_with_a_trunk_is_said_once_per_change(desk: Desk) -> None:
+    async def sweeps() -> int:
+        with capture_logs() as lines:
+            for _ in range(5):
+                await desk.keeper.apply()
+        told = [line for line in lines if line["event"] == "a trunk could not be applied"]
+        assert all(line["trunk_id"] and line["error"] for line in told)
+        return len(told)
+
+    desk.sip.down = True
+    assert await sweeps() == 1
+    assert await sweeps() == 0
+    async with desk.database.transaction() as session:
+        row = (await session.scalars(select(Trunk))).one()
+        row.address = "192.0.2.1:5060"
+    assert await sweeps() == 1, "it was changed, and is still not taken"
+    desk.sip.down = False
+    assert await sweeps() == 0
+    assert (await trunks(desk))["outbound"].apply_error is None
+    async with desk.database.transaction() as session:
+        (await session.scalars(select(Trunk))).one().address = "192.0.2.2:5060"
+    desk.sip.down = True
+    assert await sweeps() == 1, "it worked in between"
 
 
 def test_requests_are_plain_values() -> None:
