@@ -56,7 +56,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--mutant", help=f"plant a bug: {', '.join(mutants.MUTANTS)}")
     parser.add_argument("--stop", action="store_true", help="stop at the first violation")
-    parser.add_argument("--replay", type=int, help="run the schedule of this seed only")
+    parser.add_argument("--replay", type=int, nargs="+", help="run these seeds' schedules only")
     parser.add_argument("--trace", action="store_true", help="with --replay: show what happened")
     return parser.parse_args()
 
@@ -66,14 +66,18 @@ def _command(mutant: str | None) -> str:
 
 
 def _replay(options: argparse.Namespace) -> int:
+    violations = 0
     with mutants.planted(options.mutant):
-        verdict = Simulator().run(options.replay)
-    if options.trace:
-        print("\n".join(verdict.trace))
-    for what in verdict.violations:
-        print(f"seed {verdict.seed}: {what}")
-    print(f"violations: {len(verdict.violations)}")
-    return 1 if verdict.violations else 0
+        simulator = Simulator()
+        for seed in options.replay:
+            verdict = simulator.run(seed)
+            violations += len(verdict.violations)
+            if options.trace:
+                print("\n".join(verdict.trace))
+            for what in verdict.violations:
+                print(f"seed {verdict.seed}: {what}")
+    print(f"violations: {violations}")
+    return 1 if violations else 0
 
 
 if __name__ == "__main__":

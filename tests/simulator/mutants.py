@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -29,13 +30,17 @@ from scheduler import claim, dispatch, expire, tidy
 from sip.ports import DialRequest
 from tests.simulator.outside import SipService
 
+_undo: list[Callable[[], object]] = []
+
 
 def _replace(owner: Any, name: str, value: Any) -> None:
-    _undo.append((owner, name, getattr(owner, name)))
+    _undo.append(partial(setattr, owner, name, getattr(owner, name)))
     setattr(owner, name, value)
 
 
-_undo: list[tuple[Any, str, Any]] = []
+def _put(table: dict[Any, Any], key: Any, value: Any) -> None:
+    _undo.append(partial(table.__setitem__, key, table[key]))
+    table[key] = value
 
 
 def _no_fence() -> None:
@@ -102,15 +107,10 @@ def _cancel_ignored() -> None:
     async def cancelled(session: Any, order: Any, attempt: Any, fact: Any) -> None:
         order.cancel_requested_at = order.cancel_requested_at or fact.at
         if order.deadline_at is not None:
-            steps.finish(session, order, None, steps.OrderStatus.CANCELLED, fact)
+            await steps.finish(session, order, None, steps.OrderStatus.CANCELLED, fact)
 
     _replace(gatekeeper, "view", blind)
     _put(lifecycle._RULES, facts.CancelRequested, cancelled)
-
-
-def _put(table: dict[Any, Any], key: Any, value: Any) -> None:
-    _undo.append((table, key, table[key]))
-    table[key] = value
 
 
 def _slot_leak() -> None:
@@ -180,7 +180,9 @@ def _wrong_zone() -> None:
         return offset + 3 * 3_600, until
 
     _replace(wall_clock, "piece", shifted)
-    calling_times._week.cache_clear()
+    forget = calling_times._week.cache_clear
+    forget()
+    _undo.append(forget)
 
 
 def _faults_burn_attempts() -> None:
@@ -226,10 +228,12 @@ def _twice_final() -> None:
     """The end is announced again by the next to close the books."""
     finish = steps.finish
 
-    def twice(session: Any, order: Any, call: Any, status: Any, fact: Any, **more: Any) -> None:
-        finish(session, order, call, status, fact, **more)
+    async def twice(
+        session: Any, order: Any, call: Any, status: Any, fact: Any, **more: Any
+    ) -> None:
+        await finish(session, order, call, status, fact, **more)
         if call is not None and call.answered_at is not None:
-            finish(session, order, call, status, fact, **more)
+            await finish(session, order, call, status, fact, **more)
 
     _replace(steps, "finish", twice)
 
@@ -307,8 +311,4 @@ def planted(name: str | None) -> Iterator[None]:
         yield
     finally:
         while _undo:
-            owner, key, value = _undo.pop()
-            if isinstance(owner, dict):
-                owner[key] = value
-            else:
-                setattr(owner, key, value)
+            _undo.pop()()
