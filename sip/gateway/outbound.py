@@ -119,8 +119,12 @@ class OutboundCall(Leg):
         await self._until(self._placed)
 
     async def ready(self) -> None:
-        """Wait until the phone has answered and digits are sent; raises TwirpError."""
-        await self._until(self._ready)
+        """Wait until the phone has answered and digits are sent; raises TwirpError.
+
+        A phone that answered and hung up before that has answered all the same.
+        """
+        await self._until(self._answered)
+        await self.first(self._ready)
 
     async def run(self) -> None:
         """Carry the call until it ends."""
@@ -187,7 +191,11 @@ class OutboundCall(Leg):
         return End("it rang too long", DisconnectReason.USER_UNAVAILABLE, error=error)
 
     async def _talk(self) -> None:
-        if self.ended.done() or self.phone is None:
+        if self.phone is None or not self._answered.done():
+            return
+        if self.ended.done():  # it was hung up at once; who looks on is told of the answer too
+            await self._show_answer()
+            self.now_active()
             return
         digits = self._plan.request.dtmf
         self.bridge.hold_room(bool(digits))
@@ -199,8 +207,8 @@ class OutboundCall(Leg):
             await self.first(sending)
             sending.cancel()
             self.bridge.hold_room(False)
+        self.now_active()
         if not self.ended.done():
-            self.now_active()
             await self.room.settled()
             self._ready.set_result(None)
         await self.ended
@@ -230,7 +238,7 @@ class OutboundCall(Leg):
                 self.room.show({"sip.callStatus": Status.RINGING})
             self._responded = True
         elif kind is Event.CALL_ESTABLISHED:
-            if not self._answered.done():
+            if not self._answered.done() and not self.ended.done():
                 self._answered.set_result(None)
         elif kind is Event.CALL_CLOSED and not self._answered.done():
             self.end(self._refused(event.text or ""))
