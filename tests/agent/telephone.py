@@ -1,0 +1,211 @@
+"""A telephone held to the agent's own line: a whole conversation without SIP, room or network."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from livekit import rtc
+from livekit.agents.voice import io
+
+from agent.call import Call
+from agent.ending import Verdict
+from agent.first_sentence import prepare
+from agent.frames import SAID_RATE
+from agent.line import LineOut
+from agent.line_in import FRAME_MS, HEARD_RATE
+from agent.persona import Persona
+from agent.prompt import Texts
+from agent.reporter import Reporter
+from agent.session import Engines, build_parts, build_session
+from control_plane.domain.brief import CallBrief
+from control_plane.domain.events import EndedBy, EventBatch, EventReceipt, ItemSaid, Role
+
+LOUD = 0.02 * 32_768
+"""Above this it is speech, as it is to the phones of `tests/system`."""
+READY_LIMIT_S = 30.0
+_FRAME = HEARD_RATE * FRAME_MS // 1_000
+_QUIET = np.zeros(_FRAME, np.int16)
+Samples = npt.NDArray[np.int16]
+RATE = SAID_RATE
+"""Hz of what is heard of the agent."""
+
+
+class Telephone(io.AudioInput):
+    """What the agent hears, frame by frame in real time, and what is heard of the agent."""
+
+    def __init__(self) -> None:
+        super().__init__(label="telephone")
+        self._answered_at = time.time()
+        self._due_at = 0.0
+        self._saying: deque[Samples] = deque()
+        self._said = asyncio.Event()
+        self._sounds: list[tuple[float, Samples]] = []
+        self._loud_until = 0.0
+        self._louder = asyncio.Event()
+        self.asked: list[tuple[float, float]] = []
+
+    def answer(self) -> None:
+        """Count from here."""
+        self._answered_at = time.time()
+
+    @property
+    def now(self) -> float:
+        """Seconds since the answer."""
+        return time.time() - self._answered_at
+
+    async def __anext__(self) -> rtc.AudioFrame:
+        now = time.monotonic()
+        if self._due_at > now:
+            await asyncio.sleep(self._due_at - now)
+        self._due_at = max(self._due_at, now - 1.0) + FRAME_MS / 1_000
+        piece = self._saying.popleft() if self._saying else _QUIET
+        if not self._saying:
+            self._said.set()
+        return rtc.AudioFrame(piece.tobytes(), HEARD_RATE, 1, _FRAME)
+
+    def take(self, samples: bytes, at: float) -> None:
+        """Hear the agent: int16 mono at `SAID_RATE`, from the instant `at` on."""
+        piece = np.frombuffer(samples, np.int16)
+        self._sounds.append((at - self._answered_at, piece))
+        if np.abs(piece.astype(np.int32)).max(initial=0) > LOUD:
+            self._loud_until = at - self._answered_at + len(piece) / SAID_RATE
+            self._louder.set()
+
+    def cut(self, at: float) -> None:
+        """Forget what would have been heard after `at`."""
+        until = at - self._answered_at
+        kept = []
+        for began, piece in self._sounds:
+            samples = max(0, round((until - began) * SAID_RATE))
+            if samples:
+                kept.append((began, piece[:samples]))
+        self._sounds = kept
+        self._loud_until = min(self._loud_until, until)
+
+    def heard(self) -> Samples:
+        """Return what was heard since the answer, at `SAID_RATE`."""
+        ends = [began + len(piece) / SAID_RATE for began, piece in self._sounds]
+        whole = np.zeros(round(max(ends, default=0.0) * SAID_RATE) + 1, np.int16)
+        for began, piece in self._sounds:
+            first = round(began * SAID_RATE)
+            if first >= 0:
+                whole[first : first + len(piece)] = piece[: len(whole) - first]
+        return whole
+
+    async def say(self, samples: Samples) -> None:
+        """Say this, at `HEARD_RATE`; returns once it is said."""
+        padded = np.pad(samples, (0, -len(samples) % _FRAME))
+        began = self.now
+        self._said.clear()
+        self._saying.extend(padded.reshape(-1, _FRAME))
+        await self._said.wait()
+        self.asked.append((began, self.now))
+
+    async def listen(self, quiet_s: float) -> None:
+        """Wait until the agent has spoken, from now on, and was quiet for so long."""
+        began = self.now
+        while True:
+            self._louder.clear()
+            left = self._loud_until + quiet_s - self.now
+            if self._loud_until > began and left <= 0:
+                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left if self._loud_until > began else None):
+                    await self._louder.wait()
+
+
+class Books:
+    """A control plane that keeps what was said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.by: dict[Role, list[str]] = {role: [] for role in Role}
+        """The same, by who said it."""
+
+    async def post_events(self, _session_id: str, batch: EventBatch) -> EventReceipt:
+        """Take events."""
+        for each in batch.events:
+            if isinstance(each, ItemSaid):
+                self.said.append(each.content)
+                self.by[each.role].append(each.content)
+        return EventReceipt(through=batch.events[-1].seq)
+
+    async def post_recording(self, *_: Any) -> int:
+        """Take no recording: there is none here."""
+        raise AssertionError("no recording here")
+
+
+class Conversation:
+    """A call that was answered.
+
+    Args:
+        books: what the control plane was told.
+    """
+
+    def __init__(self, call: Call, telephone: Telephone, books: Books) -> None:
+        self._call = call
+        self.telephone = telephone
+        self.books = books
+
+    def hang_up(self) -> None:
+        """End it, as the person."""
+        self._call.ending.end(EndedBy.USER)
+
+    async def over(self) -> Verdict:
+        """Return how it ended, once it is over."""
+        return await self._call.ending.wait()
+
+
+@asynccontextmanager
+async def conversing(brief: CallBrief, engines: Engines) -> AsyncIterator[Conversation]:
+    """Answer a call with the agent's real parts, put together as `agent.entrypoint` does.
+
+    Raises:
+        agent.first_sentence.NotPrepared: a provider failed while it would still ring.
+    """
+    books, telephone = Books(), Telephone()
+    reporter = Reporter(books, brief.session_id, brief.epoch, heartbeat_s=60.0)
+    parts, texts = build_parts(brief, engines), Texts(brief, datetime.now(UTC))
+    spec = brief.assistant
+    session = build_session(parts, engines, spec.turn_taking, spec.language)
+    line = LineOut(telephone.take, telephone.cut)
+    session.input.audio = telephone
+    session.output.audio, session.output.transcription = line, line.wording
+    room = rtc.Room()  # nobody is in it; the call has its keys and its end from there
+    call = Call(
+        brief, texts, room, session, reporter=reporter, line=line, voice_aside=parts.voice_aside
+    )
+    try:
+        persona = Persona(
+            brief,
+            texts,
+            first=await prepare(brief, texts, parts.llm, parts.tts),
+            is_speaking=lambda: line.is_speaking,
+            on_end_call=call.end_politely,
+        )
+        line.start()
+        await session.start(agent=persona, record=False)
+        call.rescue.prepare()
+        async with asyncio.timeout(READY_LIMIT_S):
+            await call.rescue.prepared.wait()
+        telephone.answer()
+        conversing = asyncio.create_task(call.converse(persona), name="conversation")
+        try:
+            yield Conversation(call, telephone, books)
+        finally:
+            call.ending.end(EndedBy.USER)  # unless it has ended
+            await conversing
+    finally:
+        await line.aclose()
+        await call.rescue.aclose()
+        await session.aclose()
+        await parts.aclose()
+        await reporter.aclose(1.0)
