@@ -18,10 +18,11 @@ from livekit.agents import (
 )
 from livekit.agents.voice import SpeechHandle
 
+from agent.closing import Closing
 from agent.ending import Ending, Verdict, report_end
 from agent.failures import describe
 from agent.keys import KeyCollector
-from agent.limits import SilenceWatch, hold_max_duration, played
+from agent.limits import SilenceWatch, hold_max_duration
 from agent.line import LineOut
 from agent.persona import Persona
 from agent.prompt import Texts
@@ -41,7 +42,6 @@ from control_plane.domain.events import (
 
 GREET_ANYWAY_S = 2.5
 """The person spoke first, but no reply came of it (a cough): greet after this."""
-PLAYOUT_LIMIT_S = 20.0
 HUSH_LIMIT_S = 1.0
 HANG_UPS = (
     rtc.DisconnectReason.CLIENT_INITIATED,
@@ -81,7 +81,13 @@ class Call:
             voice=voice_aside,
         )
         self._answered = asyncio.Event()
-        self._closing: asyncio.Task[None] | None = None
+        self._closing = Closing(
+            session,
+            self._speaker,
+            self.ending,
+            sentence=texts.spoken(brief.assistant.end_of_call_sentence),
+            fallback=sayings(brief.assistant.language).closing,
+        )
         self._person_began = asyncio.Event()
         self._transcriber = Transcriber(session, reporter)
         self._keys = KeyCollector(session, reporter, brief.participant_identity)
@@ -136,11 +142,9 @@ class Call:
         try:
             return await self.ending.wait()
         finally:
-            if self._closing is not None:
-                watchers.append(self._closing)
             for watcher in watchers:
                 watcher.cancel()
-            await asyncio.gather(*watchers, return_exceptions=True)
+            await asyncio.gather(*watchers, self._closing.aclose(), return_exceptions=True)
             await self._hush()
 
     async def _hush(self) -> None:
@@ -156,23 +160,8 @@ class Call:
         report_end(self._reporter, verdict, result)
 
     def end_politely(self) -> None:
-        """Say the closing sentence once what is being said is over, then hang up."""
-        if self._closing is None:
-            self._closing = asyncio.create_task(self._close(), name="closing")
-
-    async def _close(self) -> None:
-        current = self._session.current_speech
-        already_spoke = current is not None and any(
-            item.type == "message" for item in current.chat_items
-        )
-        if current is not None:
-            await played(current, PLAYOUT_LIMIT_S)
-        sentence = self._texts.spoken(self._brief.assistant.end_of_call_sentence)
-        if sentence or not already_spoke:
-            closing = sentence or sayings(self._brief.assistant.language).closing
-            handle = self._speaker.say(closing, allow_interruptions=False)
-            await played(handle, PLAYOUT_LIMIT_S)
-        self.ending.end(EndedBy.AGENT, EndReason.TOOL_END_CALL)
+        """Hang up, once the person has finished too."""
+        self._closing.begin()
 
     async def _greet(self, persona: Persona) -> None:
         """Say the first sentence after its delay; a person who speaks first gets it as reply."""

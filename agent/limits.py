@@ -73,12 +73,14 @@ class SilenceWatch:
             except TimeoutError:
                 if self._busy():
                     continue
-                if self._asked == len(self._sayings.asks):
-                    break
-                await self._say(self._sayings.asks[self._asked])
-                self._asked += 1
-        await self._say(self._sayings.silent)
-        self._ending.end(EndedBy.AGENT, EndReason.SILENCE)
+                if self._asked < len(self._sayings.asks):
+                    await self._say(self._sayings.asks[self._asked])
+                    self._asked += 1
+                    continue
+                await self._say(self._sayings.silent)
+                if not self._stirred.is_set():  # else they spoke into it
+                    self._ending.end(EndedBy.AGENT, EndReason.SILENCE)
+                    return
 
     def _busy(self) -> bool:
         return (

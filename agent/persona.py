@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable
-from typing import Any
 
 from livekit import rtc
 from livekit.agents import (
     Agent,
     ModelSettings,
-    RunContext,
     UserStateChangedEvent,
     function_tool,
     llm,
@@ -31,7 +29,7 @@ class Persona(Agent):
             with. Said by `agent/call.py` some time after the answer; a person who speaks before
             that gets it as the reply.
         is_speaking: whether words of the agent were begun and not all heard.
-        on_end_call: called once the model wants to hang up; says the closing and ends the call.
+        on_end_call: called whenever the model wants to hang up.
     """
 
     def __init__(
@@ -101,8 +99,7 @@ def _end_call_tool(on_end_call: Callable[[], None]) -> llm.Tool:
             "the call, or asks never to be called again."
         ),
     )
-    async def end_call(context: RunContext[Any]) -> None:
-        context.disallow_interruptions()
+    async def end_call() -> None:
         on_end_call()
 
     return end_call

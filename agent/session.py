@@ -8,7 +8,7 @@ from typing import Any
 from livekit.agents import NOT_GIVEN, AgentSession, inference, llm, stt, tts, vad
 from msgspec import Struct
 
-from agent.turn_taking import DETECTION_LAG_S, turn_handling
+from agent.turn_taking import DETECTION_LAG_S, TurnJudge, turn_handling
 from control_plane.domain.assistant import Language, TurnTaking
 from control_plane.domain.brief import CallBrief
 from process.addresses import Allowed
@@ -103,12 +103,13 @@ def build_session(
     parts: Parts, engines: Engines, turn_taking: TurnTaking, language: Language
 ) -> AgentSession[None]:
     """Return the session; needs a running loop."""
-    return AgentSession(
+    handling = turn_handling(turn_taking, language, by_words=parts.stt is not None)
+    session: AgentSession[None] = AgentSession(
         llm=parts.llm,
         tts=parts.tts or NOT_GIVEN,
         stt=parts.stt or NOT_GIVEN,
         vad=engines.vad,
-        turn_handling=turn_handling(turn_taking, language, by_words=parts.stt is not None),
+        turn_handling=handling,
         conn_options=limits.SESSION,
         # Our own watch asks and hangs up; see agent/limits.py.
         user_away_timeout=None,
@@ -117,3 +118,6 @@ def build_session(
         session_close_transcript_timeout=0.2,
         aec_warmup_duration=None,
     )
+    if isinstance(judge := handling.get("turn_detection"), TurnJudge):
+        judge.attach(session)
+    return session

@@ -7,21 +7,30 @@ after a finished sentence. So a turn whose words ask for more waits longer than 
 from __future__ import annotations
 
 import re
+from typing import Any
 
-from livekit.agents import llm
+from livekit.agents import AgentSession, llm
 from livekit.agents.language import LanguageCode
 from livekit.agents.voice.turn import TurnHandlingOptions
 from msgspec import Struct
 
-from agent.turn_words import BACKCHANNELS, FILLERS, HOLDERS, TRANSITIVE, WHOLE_ENDINGS
+from agent.turn_words import (
+    BACKCHANNELS,
+    COURTESIES,
+    FILLERS,
+    HOLDERS,
+    THANKS,
+    TRANSITIVE,
+    WHOLE_ENDINGS,
+)
 from control_plane.domain.assistant import Language, TurnTaking
 
 DETECTION_LAG_S = 0.06
 """By so much voice activity detection believes that speech ended later than it did (median of
 spoken sentences: 0.07 s, never more than 0.11 s); LiveKit counts its delays from that belief."""
 UNLIKELY = 0.5
-"""A turn less likely over than this waits for `Profile.unfinished_s`."""
-_WHOLE, _ASKED, _HELD = 1.0, 0.95, 0.1
+"""A turn less likely over than this waits longer than `Profile.finished_s`."""
+_WHOLE, _ASKED, _OPEN, _HELD = 1.0, 0.95, 0.4, 0.1
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*|\d+")
 _NUMBERS = frozenset(
     ["zero", "oh", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -35,21 +44,23 @@ class Profile(Struct, frozen=True):
 
     Attributes:
         finished_s: after words that make a whole; the reply is ready by then.
+        open_s: after words that round something off, where more often follows: "Great, thank you."
         unfinished_s: after words that ask for more.
         interrupt_s: speech over the agent's that makes it fall silent.
         false_alarm_s: silence after which it goes on, when nothing was said after all.
     """
 
     finished_s: float
+    open_s: float
     unfinished_s: float
     interrupt_s: float
     false_alarm_s: float
 
 
 PROFILES = {
-    TurnTaking.FAST: Profile(0.25, 1.1, 0.15, 0.8),
-    TurnTaking.BALANCED: Profile(0.3, 1.4, 0.2, 1.0),
-    TurnTaking.PATIENT: Profile(0.8, 2.4, 0.5, 1.5),
+    TurnTaking.FAST: Profile(0.25, 0.7, 1.1, 0.15, 0.8),
+    TurnTaking.BALANCED: Profile(0.3, 0.9, 1.4, 0.2, 1.0),
+    TurnTaking.PATIENT: Profile(0.8, 1.4, 2.4, 0.5, 1.5),
 }
 
 
@@ -63,7 +74,7 @@ def turn_handling(
     """
     profile = PROFILES[chosen]
     return {
-        "turn_detection": TurnJudge(language) if by_words else None,
+        "turn_detection": TurnJudge(language, profile) if by_words else None,
         "endpointing": {
             "mode": "fixed",
             "min_delay": profile.finished_s - DETECTION_LAG_S,
@@ -80,10 +91,20 @@ def turn_handling(
 
 
 class TurnJudge:
-    """A turn detector of LiveKit's that goes by the words."""
+    """A turn detector of LiveKit's that goes by the words.
 
-    def __init__(self, language: Language) -> None:
+    LiveKit knows two waits, and asks for the longer one after each judgement: which makes it as
+    long as this judgement needs.
+    """
+
+    def __init__(self, language: Language, profile: Profile) -> None:
         self._language = language
+        self._profile = profile
+        self._session: AgentSession[Any] | None = None
+
+    def attach(self, session: AgentSession[Any]) -> None:
+        """Judge the turns of this session."""
+        self._session = session
 
     @property
     def model(self) -> str:
@@ -113,7 +134,11 @@ class TurnJudge:
                 said, asked = "", item.text_content or ""
             elif item.type == "message" and item.role == "user":
                 said = f"{said} {item.text_content or ''}"
-        return finished(said, self._language, asked=asked)
+        likely = finished(said, self._language, asked=asked)
+        if likely < UNLIKELY and self._session is not None:
+            wait_s = self._profile.unfinished_s if likely <= _HELD else self._profile.open_s
+            self._session.update_options(endpointing_opts={"max_delay": wait_s - DETECTION_LAG_S})
+        return likely
 
 
 def finished(said: str, language: Language, *, asked: str = "") -> float:
@@ -138,11 +163,21 @@ def finished(said: str, language: Language, *, asked: str = "") -> float:
         return _HELD if last.isdigit() or last in _NUMBERS else _WHOLE
     if " ".join(words[-2:]) in WHOLE_ENDINGS[base] and len(words) <= 4:
         return _WHOLE
+    if _is_courtesy(words, base, answers="?" in asked[-1:]):
+        return _OPEN
     if last in HOLDERS[base] and len(words) > 1:
         return _HELD
     if base == "en" and last in TRANSITIVE and len(words) > 2 and words[-2] == "to":
         return _HELD
     return _WHOLE
+
+
+def _is_courtesy(words: list[str], base: str, *, answers: bool) -> bool:
+    """Whether this is thanks, or approval that answers no question."""
+    thanks = THANKS[base]
+    if not all(word in thanks or word in COURTESIES[base] for word in words):
+        return False
+    return not answers or any(word in thanks for word in words)
 
 
 def is_backchannel(said: str, language: Language) -> bool:

@@ -122,3 +122,31 @@ BACKCHANNELS: Mapping[str, frozenset[str]] = {
     "pl": _words("mm mhm aha okej ok jasne"),
     "ro": _words("mm mhm aha ok okay bine"),
 }
+
+THANKS: Mapping[str, frozenset[str]] = {
+    "en": _words("thank thanks cheers"),
+    "es": _words("gracias"),
+    "pt": _words("obrigado obrigada"),
+    "de": _words("danke dankeschön dank"),
+    "fr": _words("merci"),
+    "it": _words("grazie"),
+    "pl": _words("dziękuję dzięki"),
+    "ro": _words("mulțumesc mersi"),
+}
+
+COURTESIES: Mapping[str, frozenset[str]] = {
+    # what surrounds thanks, and approval: more is often said after it
+    "en": _words(
+        "you so very much a lot for your help again great perfect good wonderful excellent lovely "
+        "fine okay ok alright all right nice cool brilliant super that's that"
+    ),
+    "es": _words("muchas muy bien perfecto vale genial estupendo excelente bueno por su tu ayuda"),
+    "pt": _words("muito bem perfeito ótimo óptimo excelente certo está bom pela sua ajuda"),
+    "de": _words(
+        "vielen schön sehr gut prima super perfekt toll okay ok alles klar für ihre hilfe"
+    ),
+    "fr": _words("beaucoup bien très parfait super d'accord excellent génial pour votre aide"),
+    "it": _words("mille molte bene va molto perfetto ottimo d'accordo per il suo aiuto"),
+    "pl": _words("bardzo dobrze świetnie super doskonale za pomoc okej ok"),
+    "ro": _words("mult foarte bine perfect excelent super grozav pentru ajutor"),
+}

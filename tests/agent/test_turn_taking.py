@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
+from livekit.agents import AgentSession
 from livekit.agents.llm import ChatContext
+from livekit.agents.voice.turn import EndpointingOptions
 
 from agent.turn_taking import (
     DETECTION_LAG_S,
@@ -14,10 +18,20 @@ from agent.turn_taking import (
     is_backchannel,
     turn_handling,
 )
-from agent.turn_words import BACKCHANNELS, FILLERS, HOLDERS, WHOLE_ENDINGS
+from agent.turn_words import BACKCHANNELS, COURTESIES, FILLERS, HOLDERS, THANKS, WHOLE_ENDINGS
 from control_plane.domain.assistant import Language, TurnTaking
 
 pytestmark = pytest.mark.unit
+
+
+class Waits:
+    """What the judge tells a session."""
+
+    longest_s = 0.0
+
+    def update_options(self, *, endpointing_opts: EndpointingOptions) -> None:
+        self.longest_s = endpointing_opts["max_delay"]
+
 
 WHOLE = """\
 Yes.
@@ -76,7 +90,46 @@ def test_every_language_has_its_words(language: Language, part: str, whole: str)
 
 def test_no_language_is_forgotten() -> None:
     bases = {language.base for language in Language}
-    assert all(set(table) == bases for table in (HOLDERS, WHOLE_ENDINGS, FILLERS, BACKCHANNELS))
+    tables = (HOLDERS, WHOLE_ENDINGS, FILLERS, BACKCHANNELS, THANKS, COURTESIES)
+    assert all(set(table) == bases for table in tables)
+
+
+THANKED = {
+    "en": "Great, thank you.",
+    "es": "Muy bien, muchas gracias.",
+    "pt": "Perfeito, muito obrigado.",
+    "de": "Sehr gut, vielen Dank.",
+    "fr": "Très bien, merci beaucoup.",
+    "it": "Perfetto, grazie mille.",
+    "pl": "Świetnie, dziękuję bardzo.",
+    "ro": "Foarte bine, mulțumesc.",
+}
+
+
+@pytest.mark.parametrize("language", Language)
+@pytest.mark.parametrize("turn_taking", TurnTaking)
+async def test_more_may_follow_thanks(language: Language, turn_taking: TurnTaking) -> None:
+    """The wait is longer than after a whole, shorter than after a part; LiveKit is told of it."""
+    profile = PROFILES[turn_taking]
+    judge = TurnJudge(language, profile)
+    session = Waits()
+    judge.attach(cast("AgentSession[Any]", session))
+    context = ChatContext()
+    context.add_message(role="user", content=THANKED[language.base])
+    assert await judge.predict_end_of_turn(context) < UNLIKELY
+    assert session.longest_s == pytest.approx(profile.open_s - DETECTION_LAG_S)
+    context.add_message(role="user", content="…")
+    assert await judge.predict_end_of_turn(context) < UNLIKELY
+    assert session.longest_s == pytest.approx(profile.unfinished_s - DETECTION_LAG_S)
+
+
+def test_an_answer_is_not_waited_for_though_it_is_kind() -> None:
+    asked = "Shall I book it for nine?"
+    for said in ("Great.", "Perfect, yes.", "No, thank you.", "Okay, that's fine."):
+        assert finished(said, Language.EN_US, asked=asked) > UNLIKELY
+    for said in ("Great, thank you.", "Thank you so much."):
+        assert finished(said, Language.EN_US, asked=asked) < UNLIKELY
+    assert finished("Thank you, goodbye.", Language.EN_US) > UNLIKELY
 
 
 def test_a_number_that_was_asked_for_comes_in_pieces() -> None:
@@ -92,7 +145,7 @@ async def test_the_judge_hears_the_whole_turn_and_the_question() -> None:
     context.add_message(role="user", content="Hello and")
     context.add_message(role="assistant", content="What is your phone number?")
     context.add_message(role="user", content="two oh two")
-    judge = TurnJudge(Language.EN_US)
+    judge = TurnJudge(Language.EN_US, PROFILES[TurnTaking.BALANCED])
     assert await judge.predict_end_of_turn(context) < UNLIKELY
     context.add_message(role="user", content="five five five oh one nine nine")
     assert await judge.predict_end_of_turn(context) > UNLIKELY

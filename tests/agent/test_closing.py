@@ -1,0 +1,139 @@
+"""A call that the model ends: when the person has finished, and on everything that they said.
+
+All conversations are held side by side, in real time; they allow one core to whatever else the
+machine does. The embedded engines serve them, with an agent that wants to hang up at "That is all".
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import numpy as np
+import pytest
+import pytest_asyncio
+from livekit.agents.utils import http_context
+from msgspec import Struct
+from rapidfuzz import fuzz
+from scipy.signal import resample_poly
+
+from agent.ending import Verdict
+from agent.line_in import HEARD_RATE
+from agent.session import Engines, load_vad
+from control_plane.domain.assistant import FirstSentenceMode
+from control_plane.domain.events import EndedBy, EndReason, Role
+from speech.offline.voice import SAMPLE_RATE, Speaker
+from speech.prewarm import load_offline
+from tests.agent.telephone import Samples, conversing
+from tests.factories import call_brief
+from tests.system.far_end import without_silence
+
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(60),
+]
+
+CALL_LIMIT_S = 50.0
+GREETING = "Hello, this is the clinic."
+CLOSING = "Thank you for calling. Goodbye."
+PRICE = "A cleaning costs eighty dollars."
+
+
+class Row(Struct, frozen=True):
+    """What a person says after the greeting: sentences, each after so many seconds of silence."""
+
+    says: tuple[tuple[float, str], ...]
+    hears: tuple[str, ...] = (CLOSING,)
+
+
+ROWS = {
+    **{
+        f"goodbye after {pause} s": Row(((0.0, "That is all."), (pause, "Goodbye.")))
+        for pause in (0.35, 0.5, 0.7, 1.0)
+    },
+    "three sentences": Row(((0.0, "Great, thank you."), (0.4, "That is all."), (0.4, "Goodbye."))),
+    "thanks, and more": Row(((0.0, "Great, thank you."), (0.7, "That is all, goodbye."))),
+    # The closing sentence has begun by then.
+    "one more thing": Row(
+        ((0.0, "That is all."), (1.9, "Wait. How much does a cleaning cost?"), (6.0, "Goodbye.")),
+        (PRICE, CLOSING),
+    ),
+}
+
+
+class Held(Struct):
+    """How a call went; times in seconds since the answer."""
+
+    verdict: Verdict
+    person: str
+    agent: str
+    last_word_at: float
+    over_at: float
+
+
+@pytest.fixture(scope="module")
+def engines() -> Iterator[Engines]:
+    loaded = load_offline()
+    yield Engines(offline=loaded, vad=load_vad())
+    loaded.close()
+
+
+def spoken(speaker: Speaker, text: str) -> Samples:
+    """Return `text` at the rate at which an agent hears."""
+    pcm = np.frombuffer(b"".join(speaker.stream(text)), np.int16)
+    whole = resample_poly(pcm.astype(np.float64), HEARD_RATE, SAMPLE_RATE)
+    return without_silence(whole.clip(-32_768, 32_767).astype(np.int16))
+
+
+async def hold(row: Row, engines: Engines, speaker: Speaker) -> Held:
+    """Hold one call to its end."""
+    brief = call_brief(
+        prompt=f"You are the receptionist of a clinic. {PRICE}",
+        first_sentence=GREETING,
+        first_sentence_mode=FirstSentenceMode.STATIC,
+        end_of_call_sentence=CLOSING,
+    )
+    async with asyncio.timeout(CALL_LIMIT_S), conversing(brief, engines) as call:
+        telephone = call.telephone
+        await telephone.listen(0.6)
+        for pause_s, sentence in row.says:
+            quiet = np.zeros(round(pause_s * HEARD_RATE), np.int16)
+            await telephone.say(np.concatenate([quiet, spoken(speaker, sentence)]))
+        last_word_at = telephone.now
+        verdict = await call.over()
+        over_at = telephone.now
+        said = {role: " ".join(call.books.by[role]) for role in (Role.USER, Role.ASSISTANT)}
+        return Held(verdict, said[Role.USER], said[Role.ASSISTANT], last_word_at, over_at)
+
+
+def alike(said: str, heard: str) -> float:
+    """Return how alike words are, of 100."""
+    return fuzz.partial_ratio(said.lower(), heard.lower())
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def calls(engines: Engines) -> AsyncIterator[dict[str, asyncio.Task[Held]]]:
+    """Every row's call."""
+    speaker = Speaker.load()
+    async with http_context.open():
+        held = {
+            name: asyncio.create_task(hold(row, engines, speaker)) for name, row in ROWS.items()
+        }
+        await asyncio.gather(*held.values(), return_exceptions=True)
+        yield held
+
+
+@pytest.mark.parametrize("name", ROWS)
+async def test_it_ends_when_the_person_has_finished(
+    calls: dict[str, asyncio.Task[Held]], name: str
+) -> None:
+    row, held = ROWS[name], calls[name].result()
+    assert held.verdict == Verdict(EndedBy.AGENT, EndReason.TOOL_END_CALL)
+    assert held.over_at > held.last_word_at
+    for sentence in (sentence for _, sentence in row.says):
+        assert alike(sentence, held.person) >= 85, held.person
+    for sentence in (GREETING, *row.hears):
+        assert alike(sentence, held.agent) >= 85, held.agent
+    # Not cut short: the goodbye was said to its end.
+    assert held.agent.endswith("Goodbye."), held.agent
