@@ -19,7 +19,7 @@ SEED ?= 0
 WORKERS ?= 2
 MUTANT ?=
 
-.PHONY: help up first-call test test-long simulate check format bench lock down clean venv-run venv-dev livekit
+.PHONY: help up first-call test test-fast test-long simulate check format bench lock down clean venv-run venv-dev livekit
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -30,16 +30,18 @@ up: venv-run  ## Start everything here, place a first phone call, stay up
 first-call: venv-run  ## Start, place the first call, judge it, stop
 	@$(PY) -m offhook up --once
 
-test: venv-dev livekit  ## Run the whole suite
+test: venv-dev livekit  ## Run the whole suite: 15 minutes on two cores
 	@$(PY) -m tests.suite $(PYTEST_ARGS)
+
+test-fast: venv-dev  ## Rules, formats, architecture: what needs no process and no database
+	@$(PY) -m pytest -m unit $(PYTEST_ARGS)
 
 simulate: venv-dev  ## Simulate the order book: make simulate RUNS=1000000 [SEED=0] [MUTANT=no_fence]
 	@$(PY) -m tests.simulator --runs $(RUNS) --seed $(SEED) --workers $(WORKERS) $(if $(MUTANT),--mutant $(MUTANT))
 
-test-long: venv-dev livekit  ## The faults at length: make test-long KILLS=200 ORDERS=2000
+test-long: venv-dev livekit  ## What takes long: make test-long KILLS=200 ORDERS=2000 RUNS=10000
 	@OFFHOOK_TEST_KILLS=$(or $(KILLS),200) OFFHOOK_TEST_ORDERS=$(or $(ORDERS),2000) \
-	OFFHOOK_TEST_FREEZE_S=60 OFFHOOK_TEST_LOCK_S=30 \
-	$(PY) -m pytest tests/faults --log-cli-level=INFO $(PYTEST_ARGS)
+	OFFHOOK_TEST_SCHEDULES=$(RUNS) $(PY) -m tests.suite --long
 
 check: venv-dev  ## Lint, types, import contracts, format
 	@echo "== ruff";          $(VENV)/bin/ruff check .

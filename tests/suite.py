@@ -1,79 +1,199 @@
-"""The whole suite: `python -m tests.suite`; with arguments, pytest with these.
+"""The whole suite: `python -m tests.suite`, `--long` for what takes long; else pytest with these.
 
-The faults wait more than they work, and are judged by what the far end saw, however late; the
-simulator's time is not the machine's, and it takes what the others leave. So they run beside the
-tests that need no quiet machine; what sounds in real time comes after all of them, alone.
+What is judged by rows and messages runs first, in lanes side by side; what sounds in real time
+comes after it, two calls at a time, with nothing else beside. The simulator's time is not the
+machine's: it takes what the others leave. Which part proves what: docs/explanation/tests.md.
 """
 
 from __future__ import annotations
 
+import asyncio
+import heapq
 import os
 import subprocess
 import sys
-import tempfile
 import time
-from contextlib import ExitStack
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-PYTEST = [sys.executable, "-m", "pytest"]
-BESIDE = {"faults": ["tests/faults"], "simulator": ["tests/simulator"]}
-YIELDING = {"simulator"}
-ALONE = ["tests/agent", "tests/system", "tests/contract/sip", "tests/carrier"]
-BESIDE_LIMIT_S = 1_800.0
+from msgspec import Struct
+
+from tests import equipment, timing
+
+PYTEST = (sys.executable, "-m", "pytest", "-p", "tests.timing", "-p", "no:cacheprovider")
+LIMIT_S, LONG_LIMIT_S = 1_200.0, 14_400.0
+SLOWEST = 10
+
+
+class Part(Struct, frozen=True):
+    """One pytest.
+
+    Args:
+        only: what it runs; `without`: what of that it leaves to others.
+        yields: it takes the time that others leave.
+        is_equipment: of no use while nothing that it tests has changed.
+    """
+
+    name: str
+    only: tuple[str, ...]
+    without: tuple[str, ...] = ()
+    yields: bool = False
+    is_equipment: bool = False
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """How it is run."""
+        more = (f"--ignore={each}" for each in self.without)
+        # The one above would have it stand on the whole control plane.
+        cut = ("--confcutdir=tests/carrier",) if self.is_equipment else ()
+        return (*PYTEST, *cut, *self.only, *more)
+
+
+class Done(Struct, frozen=True):
+    """A part that is over; its report is told."""
+
+    part: Part
+    status: int
+    took_s: float
+    times: timing.Times
+
+
+Lane = Sequence[Part]
+
+DATABASE = ("tests/campaigns", "tests/control_plane", "tests/ledgers")
+SIGNALLING = (
+    "tests/contract/sip/test_directory.py",
+    "tests/contract/sip/test_process.py",
+    "tests/contract/sip/test_strangers.py",
+)
+SOUNDING = ("tests/agent", "tests/contract/sip", "tests/system")
+BESIDE = ("tests/system/test_provider_faults.py", "tests/system/test_settings.py")
+FAULTS = Part("faults", ("tests/faults",))
+SIMULATOR = Part("simulator", ("tests/simulator",), yields=True)
+EQUIPMENT = Part("equipment", equipment.TESTS, is_equipment=True)
+ELSEWHERE = ("tests/faults", "tests/simulator", *equipment.TESTS, *SOUNDING, *DATABASE)
+
+STAGES: tuple[tuple[Lane, ...], ...] = (
+    (
+        (Part("API and database", DATABASE),),
+        (Part("signalling", SIGNALLING), Part("all others", ("tests",), ELSEWHERE)),
+        (FAULTS,),
+        (SIMULATOR,),
+    ),
+    (
+        (Part("calls", ("tests/system",), BESIDE),),
+        (
+            Part("agent", ("tests/agent",)),
+            Part("SIP contract", ("tests/contract/sip",), SIGNALLING),
+            Part("calls beside", BESIDE),
+        ),
+    ),
+    ((EQUIPMENT,),),
+)
+LONG: tuple[tuple[Lane, ...], ...] = (
+    ((Part("faults", ("tests/faults", "--log-cli-level=INFO")),), (SIMULATOR,)),
+    ((Part("provider faults over SIP", ("tests/system/test_provider_faults.py",)),),),
+    ((EQUIPMENT,),),
+)
+AT_LENGTH = {
+    "OFFHOOK_TEST_KILLS": "200",
+    "OFFHOOK_TEST_ORDERS": "2000",
+    "OFFHOOK_TEST_FREEZE_S": "60",
+    "OFFHOOK_TEST_LOCK_S": "30",
+    "OFFHOOK_TEST_SCHEDULES": "10000",
+    "OFFHOOK_TEST_EVERY_FAULT_OVER_SIP": "1",
+}
 
 
 def main() -> int:
-    """Run everything and return the exit status."""
-    if sys.argv[1:]:
-        return subprocess.run([*PYTEST, *sys.argv[1:]], check=False).returncode
+    """Run what the command line asks for and return the exit status."""
+    options = sys.argv[1:]
+    if options not in ([], ["--long"]):
+        return subprocess.run([sys.executable, "-m", "pytest", *options], check=False).returncode
+    is_long = bool(options)
     began = time.monotonic()
-    elsewhere = [*ALONE, *(folder for folders in BESIDE.values() for folder in folders)]
-    with ExitStack() as stack:
-        lanes = {name: _Lane(stack, name) for name in BESIDE}
-        _tell(f"The {' and the '.join(BESIDE)} run beside the tests below; their reports follow.")
-        statuses = {"the others": _run(*(f"--ignore={folder}" for folder in elsewhere))}
-        statuses |= {name: lane.finished(began + BESIDE_LIMIT_S) for name, lane in lanes.items()}
-    statuses["alone"] = _run(*ALONE)
-    failed = [name for name, status in statuses.items() if status]
-    took = round(time.monotonic() - began)
-    _tell(f"The suite took {took} s: {', '.join(failed) + ' failed' if failed else 'all passed'}")
-    return 1 if failed else 0
+    with TemporaryDirectory(prefix="offhook-suite-") as folder:
+        suite = Suite(Path(folder), is_long=is_long)
+        asyncio.run(suite.run(LONG if is_long else STAGES))
+    suite.conclude(time.monotonic() - began)
+    return 1 if any(done.status for done in suite.done) else 0
 
 
-class _Lane:
-    """Tests that run beside the others, until `stack` is closed at the latest."""
+class Suite:
+    """Runs parts and tells of them."""
 
-    def __init__(self, stack: ExitStack, name: str):
-        command = [*PYTEST, "-p", "no:cacheprovider", *BESIDE[name]]
-        told = tempfile.TemporaryFile("w+")  # noqa: SIM115  # the stack closes it
-        self._told = stack.enter_context(told)
-        self._run = stack.enter_context(
-            subprocess.Popen(
-                command,
+    def __init__(self, folder: Path, *, is_long: bool) -> None:
+        self._folder = folder
+        self._is_long = is_long
+        self.done: list[Done] = []
+
+    async def run(self, stages: Sequence[Sequence[Lane]]) -> None:
+        """Run each stage's lanes side by side, one stage after the other."""
+        for lanes in stages:
+            async with asyncio.TaskGroup() as group:
+                for lane in lanes:
+                    group.create_task(self._run_each(lane))
+
+    async def _run_each(self, lane: Lane) -> None:
+        for part in lane:
+            if part.is_equipment and not self._is_long and equipment.has_passed():
+                _tell(f"{part.name}: passed here as it is; `make test-long` runs it all the same")
+            else:
+                await self._run(part)
+
+    async def _run(self, part: Part) -> None:
+        began = time.monotonic()
+        times, log = (self._folder / f"{part.name}.{kind}" for kind in ("json", "log"))
+        environment = {**(AT_LENGTH if self._is_long else {}), **os.environ}
+        _tell(f"{part.name} begins")
+        with log.open("wb") as told:
+            process = await asyncio.create_subprocess_exec(
+                *part.command,
+                env={**environment, timing.VARIABLE: str(times)},
                 stdout=told,
                 stderr=subprocess.STDOUT,
-                preexec_fn=_take_what_is_left if name in YIELDING else None,
+                preexec_fn=_take_what_is_left if part.yields else None,
             )
-        )
-        stack.callback(self._run.terminate)
+            status = await self._status_of(process)
+        done = Done(part, status, time.monotonic() - began, timing.read(times))
+        self.done.append(done)
+        _tell(f"\n== {part.name}, {done.took_s:.0f} s\n{log.read_text(errors='replace')}")
+        if part.is_equipment and status == 0:
+            why_not = equipment.passed(done.times.modules)
+            if why_not:
+                _tell(f"{part.name} is run again next time: {why_not}")
 
-    def finished(self, until: float) -> int:
-        """Tell what it reports and return its exit status, once it is over or out of time."""
+    async def _status_of(self, process: asyncio.subprocess.Process) -> int:
+        """Return how it ended: by itself, out of time, or with the suite."""
         try:
-            self._run.wait(max(0.0, until - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            self._run.terminate()
-        status = self._run.wait()
-        self._told.seek(0)
-        _tell(self._told.read())
-        return status
+            async with asyncio.timeout(LONG_LIMIT_S if self._is_long else LIMIT_S):
+                return await process.wait()
+        except TimeoutError:
+            _tell("out of time")
+            return 1
+        finally:
+            if process.returncode is None:
+                process.terminate()
+                await process.wait()
+
+    def conclude(self, took_s: float) -> None:
+        """Tell the time of each part, the slowest tests, and what failed."""
+        _tell("\n== the time of each part: seconds, of processors, tests")
+        for each in self.done:
+            count = len(each.times.tests)
+            _tell(f"{each.took_s:6.0f} {each.times.cpu_s:6.0f} {count:6d}  {each.part.name}")
+        _tell(f"\n== the {SLOWEST} slowest tests")
+        tests = ((s, name) for each in self.done for name, s in each.times.tests.items())
+        for seconds, name in heapq.nlargest(SLOWEST, tests):
+            _tell(f"{seconds:6.1f}  {name}")
+        failed = [each.part.name for each in self.done if each.status]
+        told = f"{', '.join(failed)} failed" if failed else "all passed"
+        _tell(f"\nThe suite took {took_s:.0f} s: {told}")
 
 
 def _take_what_is_left() -> None:
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-
-
-def _run(*options: str) -> int:
-    return subprocess.run([*PYTEST, *options], check=False).returncode
 
 
 def _tell(text: str) -> None:

@@ -6,6 +6,7 @@ each class of failures, are held by `tests/system` over SIP and RTP.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -301,6 +302,33 @@ ON_THE_WIRE = (
     ("fails before the call", "realtime hangs"),
 )
 """Rows in pairs that are held at the same time: no two of a pair break the same capability."""
+
+
+def every_pair() -> list[tuple[str, ...]]:
+    """Return all rows like `ON_THE_WIRE`, those in pairs of which neither breaks the other's."""
+    left = [name for name in ROWS if not any(name in pair for pair in ON_THE_WIRE)]
+    pairs: list[tuple[str, ...]] = list(ON_THE_WIRE)
+    while left:
+        first = left.pop(0)
+        other = next((name for name in left if not _broken(first) & _broken(name)), None)
+        if other is not None:
+            left.remove(other)
+        pairs.append((first, other) if other is not None else (first,))
+    return pairs
+
+
+def _broken(name: str) -> set[str]:
+    row = ROWS[name]
+    return {*row.before, *row.faults, *_asked(row)}
+
+
+def _asked(row: Row) -> set[str]:
+    """Return the capabilities that the row's healthy providers need."""
+    spec = row.assistant
+    models = [spec["llm_model"], *spec.get("llm_fallbacks", [])]
+    voices = [spec[key] for key in ("voice", "ears") if spec.get(key)]
+    voices += [*spec.get("voice_fallbacks", []), *spec.get("ears_fallbacks", [])]
+    return {json.dumps(each, sort_keys=True) for each in [*models, *voices]}
 
 
 def prepare(servers: ProviderServers) -> None:

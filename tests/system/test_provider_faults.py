@@ -8,6 +8,7 @@ else: more, and a small machine chops what is heard.
 from __future__ import annotations
 
 import itertools
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -24,6 +25,7 @@ from tests.agent.provider_rows import (
     ROWS,
     Row,
     assistant_of,
+    every_pair,
     prepare,
 )
 from tests.providers.behaviour import Behaviour
@@ -34,6 +36,7 @@ from tests.system.test_conversation import number_at
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
+PAIRS = every_pair() if os.environ.get("OFFHOOK_TEST_EVERY_FAULT_OVER_SIP") else ON_THE_WIRE
 _callees = itertools.count(500)
 
 
@@ -42,7 +45,7 @@ def ear(speaker: Speaker) -> Ear:
     return Ear(speaker)
 
 
-@pytest.mark.parametrize("pair", ON_THE_WIRE, ids=" beside ".join)
+@pytest.mark.parametrize("pair", PAIRS, ids=" beside ".join)
 def test_calls_at_the_same_time(
     platform: Platform,
     providers: ProviderServers,
