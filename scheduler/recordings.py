@@ -6,15 +6,17 @@ import asyncio
 import contextlib
 import functools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.assistants import versions
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
 from control_plane.db.models.attempt import Attempt
+from control_plane.db.models.call_order import CallOrder
 from control_plane.domain.attempt import RecordingKind, RecordingState
 from control_plane.domain.events import EndReason
 from control_plane.orders import leases, repository
@@ -37,12 +39,20 @@ _AT_ONCE = 400
 log = get_logger(__name__)
 
 
+OnSettled = Callable[[AsyncSession, CallOrder, datetime], Awaitable[None]]
+
+
+async def _nobody_waits(_session: AsyncSession, _order: CallOrder, _now: datetime) -> None:
+    """Nothing waits for recordings."""
+
+
 class RecordingMover:
     """Puts recordings away, several at a time; a slow one keeps no other waiting.
 
     Args:
         days: how long recordings of assistants that say nothing are kept; 0: until deleted.
         clock: seconds that never go back.
+        on_settled: called in the transaction that says what became of an order's recording.
     """
 
     def __init__(
@@ -52,11 +62,13 @@ class RecordingMover:
         *,
         days: int = 0,
         clock: Callable[[], float] = time.monotonic,
+        on_settled: OnSettled = _nobody_waits,
     ):
         self._database = database
         self._recordings = recordings
         self._days = days
         self._clock = clock
+        self._on_settled = on_settled
         self._moving: dict[str, asyncio.Task[None]] = {}
         self._failures: dict[str, int] = {}
         self._trouble = 0  # how often in a row the store was away
@@ -154,7 +166,7 @@ class RecordingMover:
 
     async def _give_up(self, lost: Sequence[Attempt]) -> None:
         """Say of recordings of which nothing came that there are none."""
-        for some in _pieces([each.id for each in lost if each.recording_finished_at is None]):
+        for some in _pieces([each.id for each in lost if each.answered_at is None]):
             async with self._database.transaction() as session:
                 await session.execute(
                     update(Attempt)
@@ -162,19 +174,24 @@ class RecordingMover:
                     .values(recording_state=RecordingState.ABSENT)
                 )
         for each in lost:
-            if each.recording_finished_at is not None:
-                await self._note_loss(each.id)
+            if each.answered_at is not None:
+                await self._note_absence(each.id)
 
-    async def _note_loss(self, attempt_id: str) -> None:
-        """Say that the recording came whole and is not here any more."""
+    async def _note_absence(self, attempt_id: str) -> None:
+        """Say that an answered call has no recording; that it is lost, if it came whole."""
         async with self._database.transaction() as session:
             order, row = await leases.hold(session, attempt_id, epoch=None)
             if row.recording_state is not RecordingState.SPOOLING:
                 return
             now = await read_clock(session)
-            row.recording_state, row.recording_intact = RecordingState.ABSENT, False
-            record(session, order, row, "recording_lost", at=now, stored_at=now)
-        log.error("a recording is not in the spool any more", attempt_id=attempt_id)
+            row.recording_state = RecordingState.ABSENT
+            lost = row.recording_finished_at is not None
+            if lost:
+                row.recording_intact = False
+                record(session, order, row, "recording_lost", at=now, stored_at=now)
+            await self._on_settled(session, order, now)
+        if lost:
+            log.error("a recording is not in the spool any more", attempt_id=attempt_id)
 
     async def _note(self, attempt_id: str, stereo: Kept, mix: Kept | None) -> None:
         """Write down what is stored and whether it is what the agent sent."""
@@ -195,6 +212,7 @@ class RecordingMover:
                     version.spec, row.ended_at or now, days=self._days
                 )
                 record(session, order, row, "recording_stored", at=now, stored_at=now, **facts)
+                await self._on_settled(session, order, now)
         if state is RecordingState.DELETED:  # while it was moved
             for kept in (stereo, mix):
                 if kept is not None:

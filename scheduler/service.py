@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from functools import partial
 
 from msgspec import Struct
 
@@ -13,6 +14,7 @@ from control_plane.db.engine import Database
 from control_plane.orders.views import CallViews
 from control_plane.recordings.spool import RecordingFiles
 from control_plane.tokens import TokenSigner
+from control_plane.webhooks import held
 from process.logs import get_logger
 from process.safe_http import Outbound
 from scheduler.campaigns import Feeder
@@ -146,7 +148,12 @@ def _put_recordings_away(
     world: World, settings: SchedulerSettings, timetable: Timetable
 ) -> RecordingMover:
     """Move recordings as calls end, and say when their store takes nothing."""
-    mover = RecordingMover(world.database, world.recordings, days=settings.recording_days)
+    mover = RecordingMover(
+        world.database,
+        world.recordings,
+        days=settings.recording_days,
+        on_settled=partial(held.release, world.views),
+    )
     timetable.on_change("recordings", mover.put_away, sweep_s=SLOW_SWEEP_S, rest_s=0.5)
     timetable.every(FORGET_S, "check the store of recordings", mover.check_store)
     return mover

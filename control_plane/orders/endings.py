@@ -12,7 +12,7 @@ from control_plane.db.models.trunk import Trunk
 from control_plane.domain import attempt as attempts
 from control_plane.domain import call_order as orders
 from control_plane.domain import dial_errors, facts
-from control_plane.domain.attempt import AttemptStatus
+from control_plane.domain.attempt import AttemptStatus, RecordingState
 from control_plane.domain.brief import Direction
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.calling_times import open_at
@@ -139,6 +139,7 @@ async def close_completed(
 
 def _correct_the_agent(call: Attempt) -> None:
     """Say how an answered call ended whose agent saw no answer: the SIP service knows better."""
+    call.recording_state = RecordingState.ABSENT  # it starts with the answer
     if call.ended_by is EndedBy.USER:  # it was hung up before the agent could see it
         call.end_reason = None
     else:

@@ -20,6 +20,7 @@ from control_plane.domain.call_order import OrderStatus, is_final
 from control_plane.domain.delivery import DeliveryState, is_wanted
 from control_plane.domain.ids import new_id
 from control_plane.orders.views import CallViews
+from control_plane.webhooks import held
 from control_plane.webhooks.payloads import call_payload, event_payload
 from control_plane.webhooks.signing import default_signer
 
@@ -146,7 +147,7 @@ async def _to_assistants(
     *,
     now: datetime,
 ) -> list[dict[str, Any]]:
-    """Return what the assistants' own URLs get: each finished call, once."""
+    """Return what the assistants' own URLs get: each finished call, once, with its recording."""
     ended = {
         row.order_id: row
         for row in rows
@@ -164,6 +165,7 @@ async def _to_assistants(
         )
     )
     wanted = [order for order in orders if order.id in urls and order.id not in told]
+    await _hold(session, [order.id for order in wanted])
     made = []
     for order, view in zip(wanted, await views.load(session, wanted), strict=True):
         await default_signer(session, vault, order.organization_id, now=now)
@@ -181,12 +183,23 @@ async def _to_assistants(
                 "order_id": order.id,
                 "sequence": row.sequence,
                 "state": DeliveryState.PENDING,
-                "next_at": now,
+                "next_at": held.due_at(view, now=now),
                 "payload": call_payload(view),
                 "created_at": now,
             }
         )
     return made
+
+
+async def _hold(session: AsyncSession, order_ids: Collection[str]) -> None:
+    """Keep everybody from changing these orders' recordings until the messages are stored."""
+    if order_ids:
+        await session.execute(
+            select(CallOrder.id)
+            .where(CallOrder.id.in_(order_ids))
+            .order_by(CallOrder.id)
+            .with_for_update()
+        )
 
 
 async def _receiving(session: AsyncSession, orders: Sequence[CallOrder]) -> dict[str, str]:
