@@ -10,6 +10,9 @@ from collections import deque
 _STEP = 20
 _KEPT = 100  # blocks claimed by a process; by then the server of the oldest is up, or over
 _claims: deque[socket.socket] = deque()
+_FIRSTS = range(19_000, 32_000, 1_000)  # up to the ephemeral ports
+_AREAS_KEPT = 3  # as many as a process has servers with media at the same time
+_areas: deque[socket.socket] = deque()
 
 
 def block(count: int) -> int:
@@ -34,9 +37,29 @@ def block(count: int) -> int:
             return first
 
 
+def area() -> int:
+    """Return the first of a thousand ports in a row, for what has media of its own.
+
+    No two tests have the same area at a time, whatever they run; where none is left, none of
+    this process's latest. The ports may be in use by others: whoever binds one says so.
+    """
+    for first in random.sample(_FIRSTS, len(_FIRSTS)):
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0offhook-tests-area-{first}")
+        except OSError:
+            claim.close()
+            continue
+        _areas.append(claim)
+        if len(_areas) > _AREAS_KEPT:
+            _areas.popleft().close()
+        return first
+    return random.choice(_FIRSTS)
+
+
 @atexit.register
 def _let_go() -> None:
-    for claim in _claims:
+    for claim in (*_claims, *_areas):
         claim.close()
 
 

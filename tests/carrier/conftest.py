@@ -15,7 +15,7 @@ from sip.carrier.carrier import Carrier
 from sip.carrier.senses import Senses
 from sip.carrier.settings import CarrierSettings
 from sip.carrier.witness import Witness
-from tests.free_ports import block
+from tests.free_ports import area, block
 
 
 @dataclass
@@ -48,7 +48,10 @@ async def running(
     senses: Senses, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Running]:
     path = tmp_path_factory.mktemp("carrier") / "invites.jsonl"
-    settings = CarrierSettings(port=0, ua_port=block(2), rtp_port_min=23_000, rtp_port_max=23_399)
+    media = area()
+    settings = CarrierSettings(
+        port=0, ua_port=block(2), rtp_port_min=media, rtp_port_max=media + 399
+    )
     witness = Witness(path)
     carrier = Carrier(settings, witness, senses=senses)
     await carrier.start()

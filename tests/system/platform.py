@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +20,7 @@ from offhook.installation import Installation
 from offhook.livekit_server import obtain
 from offhook.parts import parts
 from offhook.supervisor import Supervisor
+from tests.free_ports import area
 
 START_LIMIT_S = 180.0
 POLL_S = 0.02
@@ -103,7 +103,7 @@ def _ports() -> dict[str, str] | None:
 
     Below the ephemeral ports, so that nothing else is given one of them meanwhile.
     """
-    base = random.randrange(19_000, 31_000, 1_000)
+    base = area()
     chosen = {}
     for index, (low, high, *_) in enumerate(ports.RANGES):
         chosen |= {low: base + index * 400, high: base + index * 400 + 399}

@@ -25,7 +25,7 @@ from livekit import api
 from process.steady import hold_steady
 from tests.contract.sip.peer import Phone
 from tests.contract.sip.watcher import Watcher
-from tests.free_ports import block
+from tests.free_ports import area, block
 
 ROOT = Path(__file__).resolve().parents[3]
 KEY, SECRET = "devkey", "a-secret-of-at-least-32-characters-xx"
@@ -98,11 +98,22 @@ class GatewayPlan:
         return process
 
 
+def _media_of_each() -> Iterator[int]:
+    """Yield where the RTP of a gateway begins: the suite's first, then one test's at a time."""
+    first = area()
+    yield first
+    while True:
+        yield first + 400
+
+
+_media = _media_of_each()
+
+
 def gateway_plan(livekit_url: str, data: Path, **more: str) -> GatewayPlan:
     # A SIP stack may take the port above its own for TLS.
     api_port = block(4)
     sip_port, ua_port = api_port + 1, api_port + 2
-    first = 20_000 + secrets.randbelow(30) * 400
+    first = next(_media)
     return GatewayPlan(
         {
             "LIVEKIT_URL": livekit_url,
