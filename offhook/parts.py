@@ -15,14 +15,14 @@ class Part(Struct, frozen=True):
 
     Attributes:
         health_url: answers 200 once the process works; null: it works once the API says so.
-        wave: parts of one wave start together, once every part of the wave before is healthy.
+        after: the parts that must be healthy before this one is started.
         start_limit_s: how long it may take to become healthy.
     """
 
     name: str
     command: tuple[str, ...]
     health_url: str | None
-    wave: int
+    after: tuple[str, ...] = ()
     start_limit_s: float = 60.0
 
 
@@ -39,26 +39,25 @@ def parts(home: Installation, livekit: LiveKitServer) -> list[Part]:
             "livekit",
             (*command, "--config", config),
             f"{local}:{port['OFFHOOK_LIVEKIT_PORT']}/",
-            wave=0,
             start_limit_s=300.0 if livekit.kind == "docker" else 30.0,
         ),
-        Part("gateway", _module("sip.gateway"), f"{home.sip_api_url}/healthz", wave=1),
-        Part(
-            "carrier",
-            _module("sip.carrier"),
-            f"http://{home.sip_host}:{port['OFFHOOK_CARRIER_HEALTH_PORT']}/healthz",
-            wave=1,
-        ),
-        Part("control-plane", _module("control_plane"), f"{home.api_url}/health/live", wave=1),
+        # The one that takes longest comes first: two cores are busy with all of them.
         Part(
             "agent",
             (*_module("agent"), "start"),
             f"{local}:{port['OFFHOOK_WORKER_PORT']}/worker",
-            wave=1,
+            after=("livekit",),
             start_limit_s=120.0,
         ),
-        Part("scheduler", _module("scheduler"), None, wave=2),
-        Part("aftercall", _module("agent.aftercall"), None, wave=2),
+        Part("control-plane", _module("control_plane"), f"{home.api_url}/health/live"),
+        Part("gateway", _module("sip.gateway"), f"{home.sip_api_url}/healthz", ("livekit",)),
+        Part(
+            "carrier",
+            _module("sip.carrier"),
+            f"http://{home.sip_host}:{port['OFFHOOK_CARRIER_HEALTH_PORT']}/healthz",
+        ),
+        Part("scheduler", _module("scheduler"), None, ("control-plane",)),
+        Part("aftercall", _module("agent.aftercall"), None, ("control-plane",)),
     ]
 
 

@@ -61,11 +61,14 @@ class Supervisor:
         Raises:
             PartFailed: naming the part, its log and its last lines.
         """
-        for wave in sorted({part.wave for part in self._parts}):
-            members = [part for part in self._parts if part.wave == wave]
-            for part in members:
-                await self._spawn(part)
-            await asyncio.gather(*(self._wait_healthy(part) for part in members))
+        healthy = {part.name: asyncio.Event() for part in self._parts}
+        starting = [asyncio.create_task(self._bring_up(part, healthy)) for part in self._parts]
+        try:
+            await asyncio.gather(*starting)
+        finally:
+            for task in starting:
+                task.cancel()
+            await asyncio.gather(*starting, return_exceptions=True)
         await self._wait_ready(ready_url)
         self._watchers = [
             asyncio.create_task(self._watch(part), name=f"watch {part.name}")
@@ -78,18 +81,28 @@ class Supervisor:
         return await asyncio.shield(self._failed)
 
     async def stop(self) -> None:
-        """Stop every part, the last started first; kills what does not stop in time."""
+        """Stop every part before those that it needs; kills what does not stop in time."""
         self._stopping = True
         for watcher in self._watchers:
             watcher.cancel()
         await asyncio.gather(*self._watchers, return_exceptions=True)
-        for wave in sorted({part.wave for part in self._parts}, reverse=True):
-            members = [part.name for part in self._parts if part.wave == wave]
-            await asyncio.gather(*(self._end(name) for name in members))
+        left = list(self._parts)
+        while left:
+            needed = {name for part in left for name in part.after}
+            last = [part for part in left if part.name not in needed]
+            await asyncio.gather(*(self._end(part.name) for part in last))
+            left = [part for part in left if part.name in needed]
 
     def pid(self, name: str) -> int:
         """Return the process id of a running part."""
         return self._running[name].pid
+
+    async def _bring_up(self, part: Part, healthy: Mapping[str, asyncio.Event]) -> None:
+        for name in part.after:
+            await healthy[name].wait()
+        await self._spawn(part)
+        await self._wait_healthy(part)
+        healthy[part.name].set()
 
     async def _spawn(self, part: Part) -> None:
         with self._log_file(part).open("ab") as log:

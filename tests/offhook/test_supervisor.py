@@ -21,17 +21,27 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
 
 NOBODY = "http://127.0.0.1:9/"  # discard: nothing listens
 SLEEPER = "import time; print('up', flush=True); time.sleep(600)"
+WAITER = """
+import signal, sys
+def end(*_):
+    print('end', flush=True)
+    sys.exit()
+signal.signal(signal.SIGTERM, end)
+print('up', flush=True)
+time.sleep(600)
+"""
 Make = Callable[..., Supervisor]
 
 
-def part(name: str, code: str, *, wave: int = 0) -> Part:
-    return Part(name, (sys.executable, "-c", code), None, wave)
+def part(name: str, code: str, *after: str) -> Part:
+    return Part(name, (sys.executable, "-c", code), None, after)
 
 
 @pytest.fixture
 async def ready_url() -> AsyncIterator[str]:
-    async def ok(_request: web.Request) -> web.Response:
-        return web.Response()
+    async def ok(request: web.Request) -> web.Response:
+        wanted = request.query.get("file")
+        return web.Response(status=200 if wanted is None or Path(wanted).exists() else 503)
 
     app = web.Application()
     app.router.add_get("/ready", ok)
@@ -88,13 +98,34 @@ async def test_a_part_that_keeps_dying_stops_everything(make: Make, ready_url: s
 
 
 async def test_stopping_leaves_no_process(make: Make, ready_url: str) -> None:
-    supervisor = make(part("first", SLEEPER), part("second", SLEEPER, wave=1))
+    supervisor = make(part("first", SLEEPER), part("second", SLEEPER, "first"))
     await supervisor.start(ready_url)
     pids = [supervisor.pid("first"), supervisor.pid("second")]
     await supervisor.stop()
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+async def test_a_part_is_started_once_those_it_needs_are_healthy_and_stopped_before_them(
+    make: Make, ready_url: str, tmp_path: Path
+) -> None:
+    """The second would not start without the first's file; the third waits for neither."""
+    note = tmp_path / "note"
+    first = part("first", f"import pathlib, time; pathlib.Path({str(note)!r}).touch(); {WAITER}")
+    second = part("second", f"import os, time; os.stat({str(note)!r}); {WAITER}", "first")
+    alone = part("alone", SLEEPER)
+    healthy = msgspec.structs.replace(first, health_url=f"{ready_url}?file={note}")
+    supervisor = make(second, healthy, alone)
+    await supervisor.start(ready_url)
+    logs = [tmp_path / f"{name}.log" for name in ("second", "first")]
+    async with asyncio.timeout(10):
+        while any(log.read_text() != "up\n" for log in logs):
+            await asyncio.sleep(0)
+    await supervisor.stop()
+    assert [log.read_text() for log in logs] == ["up\nend\n"] * 2
+    ended = [log.stat().st_mtime_ns for log in logs]
+    assert ended == sorted(ended)
 
 
 async def test_each_part_has_its_own_log(make: Make, ready_url: str, tmp_path: Path) -> None:
@@ -111,7 +142,7 @@ async def test_only_the_last_words_of_this_run_are_shown(
     (tmp_path / "broken.log").write_text("words of an earlier run\n")
     code = """print('{"msg": "starting"}'); raise SystemExit('the database is too new')"""
     with pytest.raises(PartFailed) as failed:
-        await make(Part("broken", (sys.executable, "-c", code), NOBODY, 0)).start(ready_url)
+        await make(Part("broken", (sys.executable, "-c", code), NOBODY)).start(ready_url)
     assert "the database is too new" in str(failed.value)
     assert "earlier run" not in str(failed.value)
     assert "starting" not in str(failed.value)
