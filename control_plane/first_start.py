@@ -21,11 +21,11 @@ from control_plane.domain.ids import new_id
 from control_plane.sealed import seal
 from control_plane.settings import ApiSettings
 from control_plane.trunks import pace
+from control_plane.trunks.routing import SIMULATOR
 from process.logs import get_logger
 
 SIMULATOR_NUMBER = "+12025550199"
 LOOPBACK = "127.0.0.0/8"
-SIMULATOR = "simulator"
 _SIMULATOR_CALLS_PER_SECOND = 30.0
 _SIMULATOR_CALLS = 20  # what one embedded gateway carries on two cores
 INBOUND = "inbound"

@@ -41,7 +41,7 @@ from control_plane.orders import leases, lifecycle, repository, slots
 from control_plane.orders.gatekeeper import Gatekeeper
 from control_plane.providers.needed import missing_keys
 from control_plane.trunks import pace
-from control_plane.trunks.routing import Houses, Route, country_prefix
+from control_plane.trunks.routing import Houses, Route, country_prefix, no_way
 from process import crash_points
 
 _AT_ONCE = 20
@@ -222,7 +222,7 @@ class _Batch:
         """Return what keeps the order from going, and the way that it would take."""
         fact = _fact(await self._keeper.ask(order), self._now)
         house = await self._keeper.house(order.organization_id)
-        return fact, house.route(order.from_phone_number)
+        return fact, house.route(order.from_phone_number, to=order.to_phone_number)
 
     async def _is_stopped_there(self, way: Route, order: CallOrder) -> bool:
         stopped = self._stops.get(way.trunk.id)
@@ -240,7 +240,7 @@ class _Batch:
             return DialFailed(
                 at=self._now,
                 kind=DialFailureKind.BAD_REQUEST,
-                sip_reason="the organization has no outbound trunk for this number",
+                sip_reason=no_way(order.to_phone_number),
             )
         key = order.organization_id, order.assistant_version_id
         if key not in self._missing:

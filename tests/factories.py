@@ -23,6 +23,7 @@ from control_plane.orders.placing import Placer, Wish
 from control_plane.orders.schemas import PlaceCall
 from control_plane.orders.views import CallViews
 from control_plane.recordings.links import RecordingLinks
+from control_plane.trunks.routing import SIMULATOR
 
 NUMBER = "+12025550123"
 OURS = "+12025550199"
@@ -62,7 +63,7 @@ async def organization(database: Database, *, with_trunk: bool = True) -> str:
                     id=new_id(),
                     organization_id=owner,
                     direction=Direction.OUTBOUND,
-                    name="carrier",
+                    name=SIMULATOR,  # the numbers called are reserved for fiction
                     address="127.0.0.1:5090",
                     transport="udp",
                     numbers=[OURS],

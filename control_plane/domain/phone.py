@@ -11,6 +11,7 @@ from msgspec import Struct
 from control_plane.domain.errors import BadPhoneNumber
 
 _WRITTEN = re.compile(r"\s*\+[\d\s().\-/]{3,40}", re.ASCII)
+_FICTION = re.compile(r"\+1[2-9]\d\d55501\d\d", re.ASCII)
 _REMEDY = "write it in E.164, with + and the country code, such as +12025550123"
 
 
@@ -24,6 +25,14 @@ def e164(text: str, *, field: str = "phone_number") -> str:
         return read(text).e164
     except _NotANumber as exc:
         raise BadPhoneNumber(f"{field} {exc}; {_REMEDY}", field=field) from exc
+
+
+def is_fictitious(number: str) -> bool:
+    """Return whether an E.164 number is reserved for fiction, so that no telephone has it.
+
+    Those are 555-0100 to 555-0199 of every North American area code (NANPA, 555 line numbers).
+    """
+    return _FICTION.fullmatch(number) is not None
 
 
 class PhoneNumber(Struct, frozen=True):

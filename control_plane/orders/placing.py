@@ -33,13 +33,13 @@ from control_plane.domain.gate import (
     gate,
 )
 from control_plane.domain.ids import new_id, parse_id
-from control_plane.domain.phone import e164
+from control_plane.domain.phone import e164, is_fictitious
 from control_plane.domain.variables import require_values
 from control_plane.domain.zones import country, resolve
 from control_plane.ledgers.facts import NumberFacts, about_numbers
 from control_plane.orders import steps
 from control_plane.orders.schemas import PlaceCall
-from control_plane.trunks.routing import House, load_house
+from control_plane.trunks.routing import House, load_house, no_way
 
 _ORDERS = Base.metadata.tables[CallOrder.__tablename__]
 _EVENTS = Base.metadata.tables[CallEventRow.__tablename__]
@@ -137,8 +137,10 @@ class Placer:
             config=config,
             now=max(self._now, later or self._now),
         )
-        shown = _caller_number(request, speaker.version, house)
-        route = house.route(shown)
+        shown = _caller_number(request, speaker.version, house, to=number)
+        route = house.route(shown, to=number)
+        if route is None and shown is None:
+            raise Conflict(f"{number} cannot be called: {no_way(number)}", field="phone_number")
         timing = self._timing(number, later, bool(request.force_now), config, zones, house)
         concurrency = request.concurrency
         order_id = new_id()
@@ -280,11 +282,15 @@ def _config(request: PlaceCall, version: Version) -> CallRetryConfig:
     return version.spec.call_retry_config or CallRetryConfig()
 
 
-def _caller_number(request: PlaceCall, version: Version, house: House) -> str | None:
-    """Return the caller number asked for, None for the default at the time of the call."""
+def _caller_number(request: PlaceCall, version: Version, house: House, *, to: str) -> str | None:
+    """Return the caller number asked for, None for the default at the time of the call.
+
+    An assistant's is for the numbers that carriers reach.
+    """
     if not house.trunks:
         raise Conflict("the organization has no outbound trunk to call with: POST /trunk adds one")
-    wanted = request.from_phone_number or version.spec.from_phone_number
+    usual = None if is_fictitious(to) else version.spec.from_phone_number
+    wanted = request.from_phone_number or usual
     if wanted is None:
         return None
     number = e164(wanted, field="from_phone_number")

@@ -13,8 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from control_plane.db.models.organization import Organization
 from control_plane.db.models.trunk import Number, Trunk
 from control_plane.domain.brief import Direction
+from control_plane.domain.phone import is_fictitious
 from control_plane.domain.zones import country
 from control_plane.trunks.repository import list_numbers, list_trunks
+
+SIMULATOR = "simulator"
+"""The name of the trunk to the carrier simulator; the first start makes it."""
 
 _FRESH = timedelta(seconds=1)
 _MOST = 1_000
@@ -50,10 +54,16 @@ class House(Struct, frozen=True, dict=True):
             phone_number in trunk.numbers for trunk in self.trunks
         )
 
-    def route(self, wanted: str | None) -> Route | None:
-        """Return how to call from `wanted`, or from the default number; None without a way."""
+    def route(self, wanted: str | None, *, to: str) -> Route | None:
+        """Return how to call `to` from `wanted`, or from the default number; None without a way.
+
+        Who names no number to call from never gets a fictitious one called at a real carrier: it
+        is the simulator's, or nobody's.
+        """
         if not self.trunks:
             return None
+        if wanted is None and is_fictitious(to):
+            return self._simulated()
         by_id = {trunk.id: trunk for trunk in self.trunks}
         default = next((trunk for trunk in self.trunks if trunk.is_default), self.trunks[0])
         for number in self.numbers:
@@ -64,6 +74,25 @@ class House(Struct, frozen=True, dict=True):
         return next(
             (Route(trunk, wanted) for trunk in self.trunks if wanted in trunk.numbers), None
         )
+
+    def _simulated(self) -> Route | None:
+        trunk = next((each for each in self.trunks if each.name == SIMULATOR), None)
+        if trunk is None:
+            return None
+        own = [number.phone_number for number in self.numbers if number.trunk_id == trunk.id]
+        shown = next(iter([*own, *trunk.numbers]), None)
+        return Route(trunk, shown) if shown is not None else None
+
+
+def no_way(to: str) -> str:
+    """Return why an organization that has trunks has none to call `to`, and the remedy."""
+    if not is_fictitious(to):
+        return "the organization has no outbound trunk for this number"
+    return (
+        "it is reserved for fiction (+1 NPA 555 0100 to 0199): only the carrier simulator has it, "
+        f"and there is no trunk named {SIMULATOR!r}; call a real number, or name the trunk to try "
+        "by a number of its own in from_phone_number"
+    )
 
 
 class Houses:

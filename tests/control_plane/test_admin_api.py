@@ -190,8 +190,9 @@ async def test_a_new_default_trunk_is_not_passed_over_for_anothers_number(
     async with resources.database.reading() as session:
         owner = await session.scalar(select(Trunk.organization_id).where(Trunk.id == made["id"]))
         assert owner is not None
-        way = (await load_house(session, owner)).route(None)
-        simulated = (await load_house(session, owner)).route("+12025550199")
+        house = await load_house(session, owner)
+        way = house.route(None, to="+12125552368")
+        simulated = house.route("+12025550199", to="+12125552368")
     assert way is not None
     assert (way.trunk.id, way.from_phone_number) == (made["id"], "+12025550123")
     assert simulated is not None

@@ -12,9 +12,10 @@ from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.db.models.organization import ApiKey, Organization
 from control_plane.db.models.trunk import Trunk
-from control_plane.first_start import SIMULATOR, prepare
+from control_plane.first_start import prepare
 from control_plane.settings import ApiSettings
 from control_plane.trunks import pace
+from control_plane.trunks.routing import SIMULATOR
 
 pytestmark = pytest.mark.db
 

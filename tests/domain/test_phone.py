@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control_plane.domain.errors import BadPhoneNumber
-from control_plane.domain.phone import e164
+from control_plane.domain.phone import e164, is_fictitious
 
 pytestmark = pytest.mark.unit
 
@@ -39,3 +39,19 @@ def test_any_text_is_a_valid_number_or_refused(text: str) -> None:
         return
     assert phonenumbers.is_valid_number(phonenumbers.parse(number))
     assert e164(number) == number
+
+
+@pytest.mark.parametrize(
+    ("number", "reserved"),
+    [
+        ("+12025550100", True),
+        ("+19895550199", True),
+        ("+12025550200", False),
+        ("+12025550099", False),
+        ("+12125551234", False),
+        ("+442025550100", False),
+        ("+120255501001", False),
+    ],
+)
+def test_fiction_has_a_hundred_numbers_in_every_area_code(number: str, reserved: bool) -> None:
+    assert is_fictitious(number) is reserved

@@ -26,6 +26,7 @@ from control_plane.ledgers.entries import never_call
 from control_plane.orders.schemas import Concurrency
 from control_plane.orders.service import cancel, pause, resume
 from control_plane.trunks import pace
+from control_plane.trunks.routing import SIMULATOR
 from scheduler.cancel import Canceller
 from scheduler.claim import claim, next_look
 from scheduler.expire import Expirer
@@ -414,7 +415,7 @@ async def test_an_order_follows_its_number_to_another_trunk(desk: Desk) -> None:
         at = factories.ago()
         session.add(
             Trunk(
-                id=new_id(), organization_id=desk.owner, direction="outbound", name="new",
+                id=new_id(), organization_id=desk.owner, direction="outbound", name=SIMULATOR,
                 address="127.0.0.1:5090", transport="udp", numbers=["+12025550188"],
                 allowed_addresses=[], is_default=True, sip_trunk_id="ST_2",
                 calls_per_second=100.0, created_at=at, updated_at=at,
@@ -485,3 +486,28 @@ async def test_what_was_added_a_moment_before_an_order_counts(desk: Desk) -> Non
 async def clock(desk: Desk) -> datetime:
     async with desk.database.reading() as session:
         return await read_clock(session)
+
+
+async def test_a_fictitious_number_whose_simulator_went_is_not_dialled_elsewhere(
+    desk: Desk,
+) -> None:
+    order = await place(desk)
+    at = await clock(desk)
+    async with desk.database.transaction() as session:
+        old = (await session.scalars(select(Trunk))).one()
+        session.add(
+            Trunk(
+                id=new_id(), organization_id=desk.owner, direction="outbound", name="real",
+                address="192.0.2.1", transport="udp", numbers=["+12125552368"],
+                allowed_addresses=[], is_default=True, sip_trunk_id="ST_2",
+                calls_per_second=100.0, created_at=at, updated_at=at,
+            )
+        )  # fmt: skip
+        old.is_default, old.deleted_at = False, at
+    await go(desk)
+    assert desk.sip.dialled == []
+    ended = await now(desk, order)
+    assert ended.status is OrderStatus.ERRORED
+    async with desk.database.reading() as session:
+        attempt = (await session.scalars(select(Attempt))).one()
+    assert "reserved for fiction" in (attempt.sip_reason or "")

@@ -19,6 +19,7 @@ from control_plane.db.models.organization import ApiKey, Organization
 from control_plane.db.models.trunk import Trunk
 from control_plane.domain.brief import Direction
 from control_plane.domain.ids import Source
+from control_plane.trunks.routing import SIMULATOR
 from process import crash_points
 from tests import factories
 from tests.simulator.clients import Api, Clients
@@ -126,7 +127,7 @@ class Simulator:
                         id=f"trunk-{index}",
                         organization_id=owner,
                         direction=Direction.OUTBOUND,
-                        name="carrier",
+                        name=SIMULATOR,
                         address="127.0.0.1:5090",
                         numbers=[factories.OURS],
                         allowed_addresses=[],
