@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import typer
 
-from offhook.api_client import ApiClient, ApiProblem, connect
-from offhook.console import fail, say
-from offhook.installation import Installation
+from offhook.api_client import ApiClient, ApiProblem, connect, installed
+from offhook.console import fail, local_time, one_of, say
 
 PROVIDERS = ("openai", "openrouter", "mistral", "google", "cartesia", "elevenlabs")
 
@@ -45,9 +43,7 @@ def add_trunk(
     default: Annotated[bool, typer.Option(help="Use it for every order")] = True,
 ) -> None:
     """Add a carrier; its password is asked for, never an argument."""
-    if transport not in ("udp", "tcp"):
-        fail(f"--transport is udp or tcp, not {transport!r}")
-        raise typer.Exit(1)
+    one_of(transport, ("udp", "tcp"), what="--transport")
     body: dict[str, Any] = {
         "name": name,
         "address": address,
@@ -64,9 +60,14 @@ def add_trunk(
 
 @trunk_app.command("list")
 def list_trunks() -> None:
-    """List the trunks."""
-    columns = ("name", "address", "is_default", "live_calls", "stopped_reason")
-    _run(lambda api: _listed(api.get("/trunk"), "trunks", columns))
+    """List the trunks, and why calls on one or to one of its countries are stopped."""
+
+    def show(api: ApiClient) -> None:
+        for trunk in api.get("/trunk")["trunks"]:
+            for line in trunk_lines(trunk):
+                say(line)
+
+    _run(show)
 
 
 @trunk_app.command("resume")
@@ -105,7 +106,8 @@ def add_number(
 @number_app.command("list")
 def list_numbers() -> None:
     """List the numbers."""
-    _run(lambda api: _listed(api.get("/number"), "numbers", ("phone_number", "is_default")))
+    columns = ("phone_number", "is_default", "trunk_id", "assistant_id")
+    _run(lambda api: _listed(api.get("/number"), "numbers", columns))
 
 
 @provider_app.command("set")
@@ -114,32 +116,61 @@ def set_provider(
     api_url: Annotated[
         str | None, typer.Option(help="Another endpoint that speaks the same API")
     ] = None,
+    unasked: Annotated[
+        bool, typer.Option("--no-check", help="Store the key without asking the provider about it")
+    ] = False,
 ) -> None:
-    """Store a provider's key; it is asked for, or read from standard input."""
-    if name not in PROVIDERS:
-        fail(f"there is no provider {name!r}; known are {', '.join(PROVIDERS)}")
-        raise typer.Exit(1)
+    """Store a provider's key if the provider takes it; it is asked for, or read from a pipe."""
+    one_of(name, PROVIDERS, what="provider")
     body: dict[str, Any] = {"api_key": _secret(f"{name} API key")}
     if api_url:
         body["api_url"] = api_url
-    _run(lambda api: _told(api.put(f"/provider/{name}", body), "provider", "stored"))
+
+    def store(api: ApiClient) -> None:
+        answer = api.put(f"/provider/{name}", body, check="false" if unasked else "true")
+        told = "was not asked about the key" if unasked else answer["check"]["said"]
+        say(f"provider {name} stored: {name} {told}")
+
+    _run(store)
 
 
 @provider_app.command("list")
 def list_providers() -> None:
     """List the providers that have a key."""
-    _run(lambda api: _listed(api.get("/provider"), "providers", ("name", "api_key")))
+    _run(lambda api: _listed(api.get("/provider"), "providers", ("name", "api_key", "api_url")))
 
 
 @assistant_app.command("list")
 def list_assistants() -> None:
     """List the assistants."""
-    _run(lambda api: _listed(api.get("/assistant"), "assistants", ("id", "name")))
+    _run(lambda api: _listed(api.get("/assistant"), "assistants", ("id", "name", "is_default")))
+
+
+def trunk_lines(trunk: dict[str, Any]) -> Iterator[str]:
+    """Yield what is worth knowing of a trunk, the first line about any, the rest about trouble."""
+    where = trunk["address"] or ", ".join(trunk["allowed_addresses"]) or "any address"
+    calls = f"{trunk['live_calls']} of {trunk['max_concurrent_calls']} calls"
+    default = "  default" if trunk["is_default"] else ""
+    yield f"{trunk['name']}  {trunk['direction']}  {where}  {calls}{default}"
+    stopped = trunk["stopped_reason"]
+    if stopped:
+        yield f"  stopped at {local_time(trunk['stopped_at'])}: {stopped}"
+    for each in trunk["stopped_destinations"]:
+        since = local_time(each["since"])
+        yield f"  calls to {each['prefix']} stopped at {since}: {each['reason']}"
+    if stopped or trunk["stopped_destinations"]:
+        yield f"  → mend it, then `offhook trunk resume {trunk['name']}`"
+    if trunk["blocked_until"]:
+        until = local_time(trunk["blocked_until"])
+        yield f"  left alone until {until} ({trunk['blocked_rule']})"
+    if trunk["apply_error"]:
+        yield f"  not at the SIP service: {trunk['apply_error']}"
 
 
 def _run(command: Callable[[ApiClient], None]) -> None:
     try:
-        command(connect(Installation(os.environ)))
+        with connect(installed()) as api:
+            command(api)
     except ApiProblem as exc:
         fail(str(exc))
         raise typer.Exit(1) from None
@@ -153,7 +184,8 @@ def _told(answer: dict[str, Any], kind: str, done: str) -> None:
 
 def _listed(answer: dict[str, Any], kind: str, columns: tuple[str, ...]) -> None:
     for row in answer.get(kind, []):
-        say("  ".join(str(row.get(column, "")) for column in columns))
+        shown = {**row, "is_default": "default" if row.get("is_default") else None}
+        say("  ".join(str(shown[column]) for column in columns if shown.get(column)))
 
 
 def _secret(what: str) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
 from offhook.installation import Installation
+from offhook.ports import PortRefused
 
 LONG_S = 40.0
 
@@ -29,6 +31,12 @@ class ApiClient:
             trust_env=False,
         )
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_failure: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
@@ -45,9 +53,9 @@ class ApiClient:
         """Return the answer as it is; it may take longer than others."""
         return self._answer("POST", path, json=body, timeout=LONG_S).content
 
-    def put(self, path: str, body: dict[str, Any]) -> Any:
+    def put(self, path: str, body: dict[str, Any], **query: str) -> Any:
         """Return the decoded answer."""
-        return self._send("PUT", path, json=body)
+        return self._send("PUT", path, json=body, params=query)
 
     def patch(self, path: str, body: dict[str, Any]) -> Any:
         """Return the decoded answer."""
@@ -98,6 +106,18 @@ class ApiClient:
         if answer.is_error:
             raise ApiProblem(explain(answer))
         return answer
+
+
+def installed() -> Installation:
+    """Return the Offhook that the environment names.
+
+    Raises:
+        ApiProblem: one of its settings cannot be used.
+    """
+    try:
+        return Installation(os.environ)
+    except PortRefused as exc:
+        raise ApiProblem(str(exc)) from None
 
 
 def connect(home: Installation) -> ApiClient:

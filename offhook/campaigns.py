@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import typer
 
-from offhook.api_client import ApiClient, ApiProblem, connect
+from offhook.api_client import ApiClient, ApiProblem, connect, installed
 from offhook.console import fail, say
-from offhook.installation import Installation
 
 
 def allow(
@@ -17,7 +15,8 @@ def allow(
 ) -> None:
     """Allow calls to more countries than those of your own numbers."""
     try:
-        allowed = widen(connect(Installation(os.environ)), country)
+        with connect(installed()) as api:
+            allowed = widen(api, country)
     except ApiProblem as exc:
         fail(str(exc))
         raise typer.Exit(1) from None

@@ -16,7 +16,7 @@ import typer
 from offhook import admin, livekit_server
 from offhook.api_client import ApiProblem, connect
 from offhook.campaigns import allow
-from offhook.console import fail, say, why
+from offhook.console import fail, one_of, say, why
 from offhook.doctor import diagnose
 from offhook.first_call import ONE_TRY, place, recording_path, with_recording
 from offhook.installation import Installation
@@ -26,6 +26,7 @@ from offhook.voices import voices_app
 from offhook.webhooks import webhooks_app
 
 DOWN_LIMIT_S = 60.0
+PARTS = ("livekit", "gateway", "carrier", "control-plane", "agent", "scheduler", "aftercall")
 
 app = typer.Typer(
     help="Self-hosted voice agents on the phone.",
@@ -88,8 +89,8 @@ def call(
     if assistant:
         order["assistant_id"] = assistant
     try:
-        api = connect(home)
-        done = with_recording(api, place(api, order))
+        with connect(home) as api:
+            done = with_recording(api, place(api, order))
     except ApiProblem as exc:
         fail(str(exc))
         raise typer.Exit(1) from None
@@ -118,10 +119,11 @@ def logs(
 ) -> None:
     """Print the processes' logs."""
     home = _home()
+    if part is not None:
+        one_of(part, PARTS, what="part")
     found = sorted(home.logs.glob(f"{part or '*'}.log"))
     if not found:
-        there = ", ".join(sorted(path.stem for path in home.logs.glob("*.log")))
-        fail(f"no log of {part!r}; there are {there or 'none yet: start with `offhook up`'}")
+        fail(f"no log of {part or 'any part'} yet: start with `offhook up`")
         raise typer.Exit(1)
     command = ["tail", "-n", "100", *(["-F"] if follow else []), *map(str, found)]
     raise typer.Exit(subprocess.run(command, check=False).returncode)

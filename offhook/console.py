@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
+import typer
 from rich.console import Console
 
 out = Console(highlight=False, soft_wrap=True)
@@ -19,6 +21,17 @@ def say(line: str) -> None:
 def fail(message: str) -> None:
     """Print what went wrong."""
     err.print(f"[bold red]✗[/] {_escape(message)}")
+
+
+def one_of(word: str, known: Collection[str], *, what: str) -> str:
+    """Return `word` if it is one of the known ones.
+
+    Raises:
+        typer.BadParameter: it is not, which ends the command with status 2.
+    """
+    if word not in known:
+        raise typer.BadParameter(f"there is no {what} {word!r}; known are {', '.join(known)}")
+    return word
 
 
 def local_time(iso: str) -> str:

@@ -68,7 +68,7 @@ def _findings(home: Installation) -> Iterator[Finding]:
     yield from ready
     try:
         yield from _trunks(api)
-        yield from _keys(api)
+        yield from keys(api)
     except ApiProblem as exc:
         yield Finding("api", False, str(exc), "see `offhook logs control-plane`")
         return
@@ -155,19 +155,34 @@ def _trunks(api: ApiClient) -> Iterator[Finding]:
         )
 
 
-def _keys(api: ApiClient) -> Iterator[Finding]:
+def keys(api: ApiClient) -> Iterator[Finding]:
+    """Have each provider asked about its key, and say which assistants in use lack one."""
     names = [str(row["name"]) for row in api.get("/provider")["providers"]]
-    seen = f"keys for {', '.join(names)}" if names else "no provider key: the embedded demo speaks"
-    yield Finding("providers", True, seen)
+    if not names:
+        yield Finding("providers", True, "no provider key: the embedded demo speaks")
+    for name in names:
+        told = api.post(f"/provider/{name}/check")["check"]
+        yield Finding(
+            f"provider {name}",
+            told["verdict"] == "accepted",
+            f"asked just now, it {told['said']}",
+            f"`offhook provider set {name}`"
+            if told["verdict"] == "refused"
+            else f"mend the network or its api_url, or forget the key: DELETE /provider/{name}",
+        )
+    answering = {row["assistant_id"] for row in api.get("/number")["numbers"]}
     for row in api.get("/assistant")["assistants"]:
         lacking = sorted(set(row.get("needs_keys") or []) - set(names))
-        if lacking:
-            yield Finding(
-                f"assistant {row['name']}",
-                False,
-                f"needs a key for {', '.join(lacking)}",
-                " and ".join(f"`offhook provider set {name}`" for name in lacking),
-            )
+        if not lacking:
+            continue
+        in_use = row["is_default"] or row["id"] in answering
+        wanted = f"needs a key for {', '.join(lacking)}"
+        yield Finding(
+            f"assistant {row['name']}",
+            not in_use,
+            wanted if in_use else f"{wanted}, once a number or an order names it",
+            " and ".join(f"`offhook provider set {name}`" for name in lacking),
+        )
 
 
 def _audio(home: Installation, api: ApiClient) -> Finding:

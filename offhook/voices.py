@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from offhook.api_client import ApiProblem, connect
-from offhook.console import fail, say
-from offhook.installation import Installation
+from offhook.api_client import ApiProblem, connect, installed
+from offhook.console import fail, one_of, say
 
 VOICE_PROVIDERS = ("cartesia", "elevenlabs", "offline")
 SAMPLE = "Hello, this is how I sound on the telephone."
@@ -29,13 +27,14 @@ def voices(
     """List the voices with their ids."""
     if context.invoked_subcommand is not None:
         return
+    if provider is not None:
+        one_of(provider, VOICE_PROVIDERS, what="provider of voices")
     query = {
         name: value for name, value in (("provider", provider), ("language", language)) if value
     }
     try:
-        found: list[dict[str, Any]] = connect(Installation(os.environ)).get("/voices", **query)[
-            "voices"
-        ]
+        with connect(installed()) as api:
+            found: list[dict[str, Any]] = api.get("/voices", **query)["voices"]
     except ApiProblem as exc:
         fail(str(exc))
         raise typer.Exit(1) from None
@@ -53,14 +52,13 @@ def preview(
     language: Annotated[str, typer.Option(help="What it speaks: de-DE")] = "en-US",
 ) -> None:
     """Write a sentence to a file as a voice speaks it."""
-    if provider not in VOICE_PROVIDERS:
-        fail(f"there is no provider {provider!r}; known are {', '.join(VOICE_PROVIDERS)}")
-        raise typer.Exit(1)
+    one_of(provider, VOICE_PROVIDERS, what="provider of voices")
     body: dict[str, Any] = {"text": text, "language": language}
     if provider != "offline":
         body["voice"] = {"provider": provider, "id": voice_id}
     try:
-        sound = connect(Installation(os.environ)).post_for_bytes("/voices/preview", body)
+        with connect(installed()) as api:
+            sound = api.post_for_bytes("/voices/preview", body)
         out.write_bytes(sound)
     except (ApiProblem, OSError) as exc:
         fail(str(exc))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -12,7 +11,7 @@ import httpx
 import typer
 from standardwebhooks.webhooks import Webhook
 
-from offhook.api_client import ApiProblem, connect, explain
+from offhook.api_client import ApiProblem, connect, explain, installed
 from offhook.console import fail, say
 from offhook.installation import Installation
 
@@ -32,8 +31,8 @@ def listen(
     ] = None,
 ) -> None:
     """Post every event to a local URL, signed, as it happens; Ctrl-C ends."""
-    home = Installation(os.environ)
     try:
+        home = installed()
         secret = str(connect(home).get("/webhook/secret")["secret"])
         say(f"signed with  {secret}")
         say(f"posting to   {forward}; Ctrl-C ends")
@@ -52,7 +51,8 @@ def listen(
 def replay(delivery: Annotated[str, typer.Argument(help="A delivery's id")]) -> None:
     """Send a delivery's message again, with the id it had."""
     try:
-        row = connect(Installation(os.environ)).post(f"/delivery/{delivery}/replay")
+        with connect(installed()) as api:
+            row = api.post(f"/delivery/{delivery}/replay")
     except ApiProblem as exc:
         fail(str(exc))
         raise typer.Exit(1) from None

@@ -1,23 +1,34 @@
-"""Cloud providers: the key and the endpoint that an organization reaches each of them with."""
+"""Cloud providers: the key and the endpoint that an organization reaches each of them with.
+
+Whoever administers them may have a provider asked about a key, within the request.
+"""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Annotated
 
-from litestar import Controller, delete, get, put
-from litestar.params import FromPath, JSONBody
-from msgspec import Meta, Struct
+import msgspec
+from litestar import Controller, delete, get, post, put
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec import UNSET, Meta, Struct, UnsetType
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control_plane.db.crypto import Vault
 from control_plane.db.models.organization import ProviderKey
 from control_plane.domain.assistant import Provider
-from control_plane.domain.errors import NotFound
+from control_plane.domain.brief import ProviderAccess
+from control_plane.domain.errors import Conflict, NotFound
 from control_plane.domain.ids import new_id
 from control_plane.given import GivenDatabase, GivenPrincipal, GivenVault
 from control_plane.keys.ring import Principal
-from control_plane.sealed import masked, seal
+from control_plane.providers.asking import KeyCheck, Verdict, ask
+from control_plane.sealed import masked, seal, unseal
+from process.addresses import Allowed
+
+GivenAllowed = NamedDependency[Allowed]
 
 
 class ProviderPut(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -28,12 +39,13 @@ class ProviderPut(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class ProviderView(Struct, frozen=True, kw_only=True):
-    """A provider's key, masked."""
+    """A provider's key, masked; `check` is there when the provider was asked about it."""
 
     name: str
     api_key: str | None
     api_url: str | None
     updated_at: datetime
+    check: KeyCheck | UnsetType = UNSET
 
 
 class ProviderList(Struct, frozen=True):
@@ -57,9 +69,23 @@ class ProviderController(Controller):
         principal: GivenPrincipal,
         database: GivenDatabase,
         vault: GivenVault,
+        allowed: GivenAllowed,
+        check: Annotated[
+            bool,
+            QueryParameter(
+                description="Ask the provider first; a key it does not accept is not stored"
+            ),
+        ] = False,
     ) -> ProviderView:
         """Set the key; a masked value sent back leaves it as it is."""
         provider, now = _known(name), datetime.now(UTC)
+        told: KeyCheck | UnsetType = UNSET
+        if check:
+            async with database.reading() as session:
+                stored = await _find(session, principal, provider)
+                key = await _meant(session, vault, stored, data.api_key)
+            told = await ask(provider, ProviderAccess(key, data.api_url), allowed)
+            _require_accepted(provider, told)
         async with database.transaction() as session:
             row = await _find(session, principal, provider)
             secret = await seal(
@@ -79,7 +105,28 @@ class ProviderController(Controller):
                 )
                 session.add(row)
             row.api_url, row.updated_at = data.api_url, now
-            return await _view(session, row)
+            return await _view(session, row, told)
+
+    @post(
+        "/{name:str}/check",
+        operation_id="checkProvider",
+        summary="Ask a provider about its key",
+        status_code=200,
+    )
+    async def check_one(
+        self,
+        name: FromPath[str],
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        vault: GivenVault,
+        allowed: GivenAllowed,
+    ) -> ProviderView:
+        """Ask the provider now whether it accepts the stored key."""
+        async with database.reading() as session:
+            row = await _required(session, principal, name)
+            access = ProviderAccess(await unseal(session, vault, row.secret_id), row.api_url)
+            view = await _view(session, row)
+        return msgspec.structs.replace(view, check=await ask(_known(name), access, allowed))
 
     @get(operation_id="listProviders", summary="List providers")
     async def list_all(self, principal: GivenPrincipal, database: GivenDatabase) -> ProviderList:
@@ -136,10 +183,34 @@ async def _required(session: AsyncSession, principal: Principal, name: str) -> P
     return row
 
 
-async def _view(session: AsyncSession, row: ProviderKey) -> ProviderView:
+async def _meant(
+    session: AsyncSession, vault: Vault, stored: ProviderKey | None, given: str
+) -> str:
+    """Return the key that is meant: the stored one when its masked form was sent back."""
+    if stored is not None and given == await masked(session, stored.secret_id):
+        return await unseal(session, vault, stored.secret_id)
+    return given
+
+
+def _require_accepted(provider: Provider, told: KeyCheck) -> None:
+    name = provider.value
+    if told.verdict is Verdict.REFUSED:
+        raise Conflict(f"{name} {told.said}; nothing was stored", field="api_key")
+    if told.verdict is Verdict.UNKNOWN:
+        raise Conflict(
+            f"{name} {told.said}; nothing was stored: `offhook provider set {name} --no-check`, "
+            "or this request without check, stores the key all the same",
+            field="api_key",
+        )
+
+
+async def _view(
+    session: AsyncSession, row: ProviderKey, check: KeyCheck | UnsetType = UNSET
+) -> ProviderView:
     return ProviderView(
         name=row.name,
         api_key=await masked(session, row.secret_id),
         api_url=row.api_url,
         updated_at=row.updated_at,
+        check=check,
     )

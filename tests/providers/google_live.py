@@ -42,8 +42,17 @@ def app(desk: Desk) -> web.Application:
                 await line.socket.close(code=1007, message=_BAD_KEY.encode())
         return line.socket
 
+    async def models(request: web.Request) -> web.Response:
+        if not desk.controls.accepts(_key(request)):
+            # Google answers a bad key 400, not 401.
+            error = refusals.google(400, _BAD_KEY)
+            error["error"]["details"] = [{"reason": "API_KEY_INVALID"}]
+            return web.json_response(error, status=400)
+        return web.json_response({"models": [{"name": "models/gemini-local"}]})
+
     served = application(refusals.google)
     served.router.add_get("/ws/{method}", live)
+    served.router.add_get("/v1beta/models", models)
     return served
 
 

@@ -26,6 +26,7 @@ class Chat:
 
     def __init__(self, desk: Desk, provider: str) -> None:
         self._desk = desk
+        self._provider = provider
         self._capability = f"{provider}.chat"
 
     def routes(self, prefix: str) -> list[web.RouteDef]:
@@ -33,6 +34,7 @@ class Chat:
         return [
             web.get(f"{prefix}/", self.root),
             web.get(f"{prefix}/models", self.models),
+            *([web.get(f"{prefix}/key", self.key)] if self._provider == "openrouter" else []),
             web.post(f"{prefix}/chat/completions", self.completions),
         ]
 
@@ -41,12 +43,19 @@ class Chat:
         return web.json_response({"message": "Welcome to the local provider server"})
 
     async def models(self, request: web.Request) -> web.Response:
-        """List the models; any other name is answered, too."""
-        self._desk.admit(self._capability, bearer(request))
+        """List the models, OpenRouter's to anybody; any other name is answered, too."""
+        if self._provider != "openrouter":
+            self._desk.admit(self._capability, bearer(request))
         models = [
             {"id": name, "object": "model", "created": 1, "owned_by": "local"} for name in MODELS
         ]
         return web.json_response({"object": "list", "data": models})
+
+    async def key(self, request: web.Request) -> web.Response:
+        """Tell about the key that asks (OpenRouter)."""
+        self._desk.admit(self._capability, bearer(request))
+        told = {"label": "local", "usage": 0, "limit": None, "is_free_tier": False}
+        return web.json_response({"data": told})
 
     async def completions(self, request: web.Request) -> web.StreamResponse:
         """Answer a conversation."""
