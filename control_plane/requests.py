@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from litestar import Request
@@ -13,6 +13,9 @@ from litestar.handlers import BaseRouteHandler
 from control_plane.choices import choices
 from control_plane.domain.errors import BadInput, Refused, UnknownField
 
+T = TypeVar("T")
+_EXACT = 2**53
+"""Up to it every whole number has a float of its own."""
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _SURROGATE = re.compile(rb"(?<!\\)(?:\\\\)*\\u[dD][89a-fA-F]")
 _PAIR = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
@@ -81,13 +84,42 @@ def decode(body: bytes, kind: Any) -> Any:
             "text cannot hold half of a surrogate pair (\\ud800 to \\udfff alone); remove it"
         )
     try:
-        return msgspec.json.decode(body, type=kind)
+        return decode_numbers(body, msgspec.json.Decoder(kind))
     except msgspec.ValidationError as exc:
         raise explain(str(exc), kind) from exc
     except RecursionError as exc:
         raise Refused("the body is nested too deeply") from exc
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise Refused(f"the body is not valid JSON: {exc}") from exc
+
+
+def decode_numbers(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T:
+    """Return `body` decoded; a whole number may be written as JSON lets it be: 300, 300.0, 3e2.
+
+    Raises:
+        msgspec.DecodeError, RecursionError: as the decoder does.
+    """
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as exc:
+        first = exc
+    try:
+        again = msgspec.json.encode(_whole(msgspec.json.decode(body)))
+    except (msgspec.MsgspecError, RecursionError):
+        raise first from None  # it says more than what the whole body did wrong
+    return decoder.decode(again)
+
+
+def _whole(value: Any) -> Any:
+    """Return `value` with each whole number in it as an integer."""
+    match value:
+        case dict():
+            return {name: _whole(each) for name, each in value.items()}
+        case list():
+            return [_whole(each) for each in value]
+        case float() if value.is_integer() and abs(value) <= _EXACT:
+            return int(value)
+    return value
 
 
 def _lone_surrogate(body: bytes) -> bool:

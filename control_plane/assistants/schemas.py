@@ -32,7 +32,7 @@ from control_plane.domain.phone import e164
 from control_plane.domain.tools import CustomTool, DataField
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
-Prompt = Annotated[str, Meta(min_length=1, max_length=100_000)]
+Prompt = Annotated[str, Meta(max_length=100_000)]
 Instructions = Annotated[str, Meta(max_length=100_000)]
 Sentence = Annotated[str, Meta(max_length=5_000)]
 Number = Annotated[str, Meta(max_length=100)]
@@ -43,8 +43,8 @@ Milliseconds = Annotated[int, Meta(ge=0, le=9_007_199_254_740_991)]
 class FaqEntry(Struct, frozen=True, forbid_unknown_fields=True):
     """A question callers ask and the answer to give."""
 
-    question: Annotated[str, Meta(min_length=1, max_length=2_000)]
-    answer: Annotated[str, Meta(min_length=1, max_length=5_000)]
+    question: Annotated[str, Meta(max_length=2_000)]
+    answer: Annotated[str, Meta(max_length=5_000)]
 
 
 class GivenVoice(Struct, frozen=True, forbid_unknown_fields=True):
@@ -207,6 +207,7 @@ class AssistantList(Struct, frozen=True):
 
 
 _PHONE_NUMBERS = ("from_phone_number", "transfer_phone_number")
+_NONE_WHEN_EMPTY = frozenset({*_PHONE_NUMBERS, "webhook_url"})
 
 
 def merge(fields: AssistantFields, onto: AssistantSpec | None = None) -> AssistantSpec:
@@ -219,7 +220,7 @@ def merge(fields: AssistantFields, onto: AssistantSpec | None = None) -> Assista
     values: dict[str, Any] = {} if onto is None else msgspec.structs.asdict(onto)
     for name in AssistantSpec.__struct_fields__:
         given = getattr(fields, name)
-        if given is None:
+        if given is None or (given == "" and name in _NONE_WHEN_EMPTY):
             values.pop(name, None)
         elif given is not UNSET:
             values[name] = _stored(name, given, within)

@@ -96,10 +96,10 @@ class DedicatedModel(
 class OpenRouterModel(
     Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="openrouter"
 ):
-    """A model of OpenRouter, and the upstream provider that must serve it."""
+    """A model of OpenRouter, and the upstream provider that must serve it; empty: any."""
 
-    openrouter_model_id: Annotated[str, Meta(min_length=1, max_length=200)]
-    openrouter_provider: Annotated[str, Meta(min_length=1, max_length=200)]
+    openrouter_model_id: Annotated[str, Meta(max_length=200)]
+    openrouter_provider: Annotated[str, Meta(max_length=200)]
 
 
 class CustomModel(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="custom"):
@@ -116,7 +116,7 @@ class RealtimeModel(
     """A model that hears and speaks by itself; the voice null is the provider's own default."""
 
     provider: Literal["openai", "google"]
-    realtime_model_id: Annotated[str, Meta(min_length=1, max_length=200)]
+    realtime_model_id: Annotated[str, Meta(max_length=200)]
     realtime_voice_id: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
 
 
@@ -177,8 +177,8 @@ class TransferMode(StrEnum):
 class Calendly(Struct, frozen=True, forbid_unknown_fields=True):
     """The connection to book through, and the kind of meeting to book."""
 
-    connection_id: Annotated[str, Meta(min_length=1, max_length=200)]
-    event_type_id: Annotated[str, Meta(min_length=1, max_length=2_000)]
+    connection_id: Annotated[str, Meta(max_length=200)]
+    event_type_id: Annotated[str, Meta(max_length=2_000)]
 
 
 BackgroundSound = Literal["audio/office.ogg"]

@@ -44,19 +44,23 @@ class Weekday(StrEnum):
     SUNDAY = "sunday"
 
 
+_START, _END = "10:00", "18:00"
 WORKING_DAYS = tuple(Weekday)[:5]
 
 
 class CallingWindow(Struct, frozen=True, forbid_unknown_fields=True):
-    """Wall-clock times between which calls may begin, and the wait after a call in between."""
+    """Wall-clock times between which calls may begin, and the wait after a call in between.
 
-    calling_window_start_time: str = "10:00"
-    calling_window_end_time: str = "18:00"
+    An empty time is the default one.
+    """
+
+    calling_window_start_time: str = _START
+    calling_window_end_time: str = _END
     retry_delay_seconds: _Positive | Annotated[float, Meta(gt=0, le=_MOST)] = 7_200
 
 
 class CallRetryConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """When and how often an order is tried; `timezone` null means the number's own zones.
+    """When and how often an order is tried; without `timezone`, the number's own zones.
 
     `max_retry_attempts` counts the first attempt too.
     """
@@ -94,7 +98,7 @@ def check(config: CallRetryConfig, *, field: str = "call_retry_config") -> None:
         )
     for index, window in enumerate(config.calling_windows):
         _check_window(window, f"{field}.calling_windows[{index}]")
-    if config.timezone is not None:
+    if config.timezone:
         check_zone(config.timezone, field=f"{field}.timezone")
 
 
@@ -200,8 +204,8 @@ def _check_window(window: CallingWindow, field: str) -> None:
 
 def _times(window: CallingWindow, field: str = "calling_window") -> tuple[int, int]:
     times = {
-        "start": second_of_day(window.calling_window_start_time),
-        "end": second_of_day(window.calling_window_end_time, end=True),
+        "start": second_of_day(window.calling_window_start_time or _START),
+        "end": second_of_day(window.calling_window_end_time or _END, end=True),
     }
     for name, time in times.items():
         if time is None:

@@ -35,7 +35,10 @@ class FieldType(StrEnum):
 
 
 class DataField(Struct, frozen=True, forbid_unknown_fields=True):
-    """A value that the model takes from the conversation; `enum_options` for the type enum."""
+    """A value that the model takes from the conversation.
+
+    `enum_options` are what the type enum chooses from; beside another type they mean nothing.
+    """
 
     name: Annotated[str, Meta(min_length=1, max_length=200)]
     required: bool
@@ -92,8 +95,6 @@ def check_fields(fields: Sequence[DataField], *, field: str) -> None:
         where = f"{field}[{index}].enum_options"
         if each.type is FieldType.ENUM and not each.enum_options:
             raise _refusal(where, "is what the type enum chooses from: give at least one option")
-        if each.type is not FieldType.ENUM and each.enum_options:
-            raise _refusal(where, f"is for the type enum, not {each.type}: leave it out")
         if len(set(each.enum_options or ())) != len(each.enum_options or ()):
             raise _refusal(where, "names an option twice: name each once")
 

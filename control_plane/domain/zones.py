@@ -55,7 +55,7 @@ def resolve(
     Raises:
         BadInput: no zone can be told, so the order has to name one.
     """
-    if explicit is not None:
+    if explicit:
         check_zone(explicit, field=_FIELD)
         return (explicit,)
     zones = plausible_zones(number)

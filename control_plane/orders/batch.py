@@ -18,7 +18,7 @@ from control_plane.orders.idempotency import RequestKey
 from control_plane.orders.intake import Answer
 from control_plane.orders.placing import Placed, Placer, Wish
 from control_plane.orders.schemas import PlaceCall
-from control_plane.requests import explain
+from control_plane.requests import decode_numbers, explain
 
 MOST_ROWS = 10_000
 _ROW = msgspec.json.Decoder(PlaceCall)
@@ -89,7 +89,7 @@ async def _read_rows(
         if index % _BREATH == 0:
             await asyncio.sleep(0)
         try:
-            row = _ROW.decode(raw)
+            row = decode_numbers(raw, _ROW)
         except msgspec.ValidationError as exc:
             errors.append(_error(index, explain(str(exc), PlaceCall)))
         else:

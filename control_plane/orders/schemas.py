@@ -27,7 +27,7 @@ Key = Annotated[str, Meta(min_length=1, max_length=200)]
 class Concurrency(Struct, frozen=True, forbid_unknown_fields=True):
     """At most `max` live calls among the orders that share `key`, judged by each order's own."""
 
-    key: Key
+    key: Annotated[str, Meta(max_length=200)]
     max: Annotated[int, Meta(ge=1, le=9_007_199_254_740_991)]
 
 

@@ -75,7 +75,8 @@ def openrouter(model: OpenRouterModel, providers: Providers, _allowed: Allowed) 
     Source: https://openrouter.ai/docs/features/provider-routing
     """
     found = access(providers, Provider.OPENROUTER)
-    routing = {"order": [model.openrouter_provider], "allow_fallbacks": False}
+    pinned = model.openrouter_provider
+    routing = {"order": [pinned], "allow_fallbacks": False} if pinned else {}
     return _Model(
         model=model.openrouter_model_id,
         client=_client(found, found.api_url or OPENROUTER_URL),

@@ -123,7 +123,7 @@ async def test_a_wrong_type_is_named_wherever_it_stands(api: httpx.AsyncClient, 
     [
         ({"name": ""}, "name"),
         ({"name": "x" * 201}, "name"),
-        ({"prompt": ""}, "prompt"),
+        ({"prompt": None}, "prompt"),
         ({"prompt": "x" * 100_001}, "prompt"),
         ({"first_sentence": "x" * 5_001}, "first_sentence"),
         ({"max_call_duration_secs": 9}, "max_call_duration_secs"),
@@ -157,10 +157,6 @@ async def test_a_wrong_type_is_named_wherever_it_stands(api: httpx.AsyncClient, 
         ({"structured_output_config": [FIELD, FIELD]}, "structured_output_config[1].name"),
         (
             {"structured_output_config": [{**FIELD, "type": "enum"}]},
-            "structured_output_config[0].enum_options",
-        ),
-        (
-            {"structured_output_config": [{**FIELD, "enum_options": ["s"]}]},
             "structured_output_config[0].enum_options",
         ),
         (
@@ -236,7 +232,7 @@ async def test_what_refers_to_nothing_is_named(
 @pytest.mark.parametrize(
     "url",
     [
-        "",
+        " ",
         "example.com/hook",
         "//example.com",
         "ftp://example.com",
@@ -353,7 +349,6 @@ async def test_a_placeholder_that_never_closes_costs_nothing(api: httpx.AsyncCli
 @pytest.mark.parametrize(
     ("given", "field"),
     [
-        ({"concurrency": {"key": "", "max": 1}}, "concurrency.key"),
         ({"concurrency": {"key": "k" * 201, "max": 1}}, "concurrency.key"),
         ({"concurrency": {"key": "k", "max": 0}}, "concurrency.max"),
         ({"concurrency": {"key": "k", "max": 2**63}}, "concurrency.max"),

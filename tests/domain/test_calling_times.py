@@ -103,7 +103,7 @@ def test_both_clocks_agree(minute: int, half: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "10", "pm", "13pm", "0am", "0:30am", "25:00", "24:01", "9:60", "9:60am", "9:5", "9.00",
+        " ", "10", "pm", "13pm", "0am", "0:30am", "25:00", "24:01", "9:60", "9:60am", "9:5", "9.00",
         "18h", "10:00:00", "-1:00", " 10:00", "10:00\n", "10:00  am", "10a", "١٠:٠٠", "24am",
         "24:00am", "noon", "\ud800", "\0", "1" * 1_000,
     ],
@@ -122,6 +122,14 @@ def test_what_is_not_a_time_is_refused_by_name(text: str) -> None:
     )
 
 
+def test_an_empty_time_is_the_default_one() -> None:
+    empty, usual = config(("", "")), config(("10:00", "18:00"))
+    check(empty)
+    for hour in range(48):
+        at = START + timedelta(hours=hour)
+        assert next_open(empty, ("UTC",), at) == next_open(usual, ("UTC",), at)
+
+
 @pytest.mark.parametrize(
     ("bad", "field", "remedy"),
     [
@@ -136,7 +144,7 @@ def test_what_is_not_a_time_is_refused_by_name(text: str) -> None:
         (CallRetryConfig(timezone="localtime"), "timezone", "IANA"),
         (CallRetryConfig(timezone="Factory"), "timezone", "IANA"),
         (CallRetryConfig(timezone="\ud800\0"), "timezone", "IANA"),
-        (CallRetryConfig(timezone=""), "timezone", "IANA"),
+        (CallRetryConfig(timezone=" "), "timezone", "IANA"),
     ],
 )
 def test_what_cannot_be_acted_on_is_refused(bad: CallRetryConfig, field: str, remedy: str) -> None:

@@ -128,6 +128,16 @@ async def test_a_tool_call_is_assembled_from_its_pieces(endpoint: Endpoint) -> N
     await model.aclose()
 
 
+async def test_openrouter_without_an_upstream_provider_takes_any(endpoint: Endpoint) -> None:
+    endpoint.chunks = [chunk({"content": "Yes."}), chunk({}, "stop")]
+    model = make_llm(
+        OpenRouterModel("meta-llama/llama-4", ""), keys(Provider.OPENROUTER, url=endpoint.url)
+    )
+    await ask(model)
+    assert endpoint.requests[0]["provider"] == {}
+    await model.aclose()
+
+
 async def test_openrouter_is_held_to_the_upstream_provider(endpoint: Endpoint) -> None:
     endpoint.chunks = [chunk({"content": "Yes."}), chunk({}, "stop")]
     model = make_llm(

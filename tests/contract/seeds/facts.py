@@ -31,7 +31,7 @@ VALUES = {
     "body_template": '{"name": "{{name}}"}',
     "key": "X-Key",
     "description": "What it does.",
-    "max_call_duration_secs": 300,
+    "max_call_duration_secs": 300.0,
     "speed": 1.1,
 }
 """Where the reference says no more than `string` or `number` and means more."""
@@ -55,11 +55,7 @@ def sample(node: Node, name: str = "") -> Any:
     """Return a value that fits `node`, the member called `name`."""
     match node["type"]:
         case "object":
-            return {
-                each: sample(inner, each)
-                for each, inner in node["fields"].items()
-                if each != "enum_options"  # for the type enum alone
-            }
+            return {each: sample(inner, each) for each, inner in node["fields"].items()}
         case "array":
             return [sample(node["items"], name)]
         case "union":
@@ -73,8 +69,8 @@ def sample(node: Node, name: str = "") -> Any:
     if name in VALUES:
         return VALUES[name]
     if node["type"] == "number":
-        return node.get("maximum", 7)
-    return _FORMATS.get(node.get("format", ""), "text")
+        return float(node.get("maximum", 7))  # a number may be written with its point
+    return _FORMATS.get(node.get("format", ""), "string")
 
 
 def words(node: Node, path: str, whole: Any) -> Iterator[tuple[str, Any]]:
@@ -104,11 +100,18 @@ def tries(node: Node, path: str, whole: Any) -> Iterator[Try]:
             name = where.rpartition(".")[2]
             if name not in VALUES and "format" not in leaf:
                 yield Try(where, put("x"), True)
+        elif _is_free(leaf):
+            yield Try(where, put(""), where != "phone_number")  # nobody can be called there
         if "maxLength" in leaf:
             yield Try(where, put("x" * leaf["maxLength"]), True)
             yield Try(where, put("x" * (leaf["maxLength"] + 1)), False)
         if "enum" in leaf:
             yield Try(where, put("acme"), False)
+
+
+def _is_free(leaf: Node) -> bool:
+    """Return whether the reference calls it a text and says nothing of how long or of what form."""
+    return leaf["type"] == "string" and not {"enum", "format", "minLength"} & set(leaf)
 
 
 def _leaves(node: Node, path: str, whole: Any) -> Iterator[tuple[str, Node, Any]]:

@@ -31,12 +31,16 @@ PLAIN = {"first_sentence": "Hello.", "prompt": "Be kind."}
 
 
 def kept(given: Any, returned: Any) -> bool:
-    """Return whether an answer holds what was given: additions and masks are fine."""
+    """Return whether an answer holds what was given.
+
+    Additions are fine, and masks; an empty text may stand for nothing at all.
+    """
     if isinstance(given, dict):
         return all(name in returned and kept(each, returned[name]) for name, each in given.items())
     if isinstance(given, list):
         return len(given) == len(returned) and all(map(kept, given, returned))
-    return bool(given == returned or str(returned).startswith("****"))
+    empty = given == "" and returned is None
+    return bool(given == returned or empty or str(returned).startswith("****"))
 
 
 async def assistant(api: httpx.AsyncClient, **fields: Any) -> httpx.Response:
@@ -105,23 +109,8 @@ async def test_every_bound_is_held_at_under_and_over(api: httpx.AsyncClient, nam
 @pytest.mark.parametrize("name", sorted(ASSISTANT))
 async def test_every_word_is_known(api: httpx.AsyncClient, name: str) -> None:
     for where, value in words(ASSISTANT[name], name, sample(ASSISTANT[name], name)):
-        if where.endswith(".type") and not value_fits(value):
-            continue
         answer = await assistant(api, **{**COMPANIONS.get(name, {}), name: value})
         assert answer.status_code == 201, (where, answer.text)
-
-
-def value_fits(value: Any) -> bool:
-    """Return whether no field of the type enum lacks its options."""
-    fields = value if isinstance(value, list) else []
-    inner = [each for tool in fields for each in tool.get("input_schema", [tool])]
-    return all(each.get("type") != "enum" for each in inner)
-
-
-async def test_the_type_enum_has_its_options(api: httpx.AsyncClient) -> None:
-    field = {"name": "size", "required": True, "type": "enum", "enum_options": ["s", "m"]}
-    answer = await assistant(api, structured_output_config=[field])
-    assert kept([field], answer.json()["assistant"]["structured_output_config"])
 
 
 @pytest.mark.parametrize("name", sorted(set(REQUEST) - {"assistant"}))
