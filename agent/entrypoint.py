@@ -53,6 +53,7 @@ async def run_call(context: JobContext, engines: Engines, internal_url: str) -> 
         await _leave(context)
         return
     of_call(attempt_id=brief.session_id)
+    log.info("a call begins", direction=brief.direction)  # room and id side by side, for greps
     # For the lines of the SDK's own tasks, which began before this one.
     context.log_context_fields = {"room": context.job.room.name, "attempt_id": brief.session_id}
     session_api = InternalApi(internal_url, brief.token)

@@ -19,6 +19,8 @@ from tests.system.platform import settings, wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
 
+OF_A_CALL = {"room", "call", "job_id", "dispatch_id", "session_id", "sip_call_id"}
+"""Keys that only lines about one call have."""
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -45,6 +47,21 @@ def staying_up(env: dict[str, str], output: Path) -> Iterator[subprocess.Popen[b
             process.wait(60)
 
 
+def check_logs(folder: Path, *, attempt: str) -> None:
+    """Find out whether a first call that went well left only good lines, each with its id."""
+    told: set[tuple[str, str]] = set()
+    for path in folder.glob("*.log"):
+        for text in path.read_text().splitlines():
+            line = json.loads(text)  # nothing but structured lines: no traceback, no print
+            assert line["level"] in ("debug", "info"), text
+            if path.stem == "livekit":  # not ours: it names the room
+                continue
+            if attempt in text or line.keys() & OF_A_CALL:
+                assert line.get("attempt_id") == attempt, text
+                told.add((path.stem, line["msg"]))
+    assert told >= {("agent", "a call begins"), ("gateway", "call ends")}, told
+
+
 def test_once_is_answered_understood_and_recorded(tmp_path: Path) -> None:
     env = settings(tmp_path / "data")
     done = offhook(env, "up", "--once")
@@ -55,6 +72,8 @@ def test_once_is_answered_understood_and_recorded(tmp_path: Path) -> None:
     recordings = list((tmp_path / "data" / "recordings").rglob("*.ogg"))
     assert len(recordings) == 1
     assert str(recordings[0]) in done.stdout
+
+    check_logs(tmp_path / "data" / "log", attempt=recordings[0].stem)
 
     credentials = tmp_path / "data" / "credentials.toml"
     assert credentials.stat().st_mode & 0o777 == 0o600
