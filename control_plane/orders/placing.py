@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -22,7 +22,7 @@ from control_plane.db.models.assistant import Assistant
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.history import CallEventRow
 from control_plane.domain.brief import Direction
-from control_plane.domain.calling_times import CallRetryConfig, check
+from control_plane.domain.calling_times import CallRetryConfig
 from control_plane.domain.errors import BadInput, Conflict, NotCallable
 from control_plane.domain.gate import (
     GateView,
@@ -33,11 +33,18 @@ from control_plane.domain.gate import (
     gate,
 )
 from control_plane.domain.ids import new_id, parse_id
-from control_plane.domain.phone import e164, is_fictitious
+from control_plane.domain.phone import e164
 from control_plane.domain.variables import require_values
 from control_plane.domain.zones import country, resolve
 from control_plane.ledgers.facts import NumberFacts, about_numbers
 from control_plane.orders import steps
+from control_plane.orders.asked import (
+    caller_number,
+    instant_of,
+    notices_of,
+    times_of,
+    written_of,
+)
 from control_plane.orders.schemas import PlaceCall
 from control_plane.trunks.routing import House, load_house, no_way
 
@@ -104,7 +111,9 @@ class Placer:
         """Read what all of `wishes` need, once."""
         for owner in {wish.organization_id for wish in wishes}:
             house = self._houses[owner] = await load_house(self._session, owner)
-            asked = {_written(w.request.phone_number) for w in wishes if w.organization_id == owner}
+            asked = {
+                written_of(w.request.phone_number) for w in wishes if w.organization_id == owner
+            }
             self._numbers[owner] = await about_numbers(
                 self._session, owner, asked, consents=house.organization.consent_required
             )
@@ -119,7 +128,7 @@ class Placer:
         """
         request, house = wish.request, self._houses[wish.organization_id]
         number = e164(request.phone_number)
-        later = _instant(request.scheduled_at)
+        later = instant_of(request.scheduled_at)
         if request.force_now and later is not None:
             raise BadInput(
                 "force_now calls at once and scheduled_at later: give one of the two",
@@ -129,7 +138,7 @@ class Placer:
         variables = request.prompt_variables or {}
         if any(name not in variables for name in speaker.version.variables):
             require_values(speaker.version.spec, variables)
-        config = _config(request, speaker.version)
+        config = times_of(request, speaker.version)
         zones = resolve(
             number,
             explicit=config.timezone,
@@ -137,7 +146,7 @@ class Placer:
             config=config,
             now=max(self._now, later or self._now),
         )
-        shown = _caller_number(request, speaker.version, house, to=number)
+        shown = caller_number(request, speaker.version, house, to=number)
         route = house.route(shown, to=number)
         if route is None and shown is None:
             raise Conflict(f"{number} cannot be called: {no_way(number)}", field="phone_number")
@@ -172,8 +181,7 @@ class Placer:
             "updated_at": self._now,
             **timing,
         }
-        past = later is not None and later < self._now
-        notices = ["scheduled_at lies in the past: the order is dialled now"] if past else []
+        notices = notices_of(later, timing, now=self._now)
         return Placed(values=values, version=speaker.version, notices=notices)
 
     async def store(self, placed: Sequence[Placed]) -> None:
@@ -273,48 +281,3 @@ class Placer:
         timing = steps.opening(decision, self._now)
         # Nothing but the order's own times can hold it back already.
         return {**timing, "deadline_at": (timing["due_at"] or self._now) + LIFETIME}
-
-
-def _config(request: PlaceCall, version: Version) -> CallRetryConfig:
-    if request.call_retry_config is not None:
-        check(request.call_retry_config)
-        return request.call_retry_config
-    return version.spec.call_retry_config or CallRetryConfig()
-
-
-def _caller_number(request: PlaceCall, version: Version, house: House, *, to: str) -> str | None:
-    """Return the caller number asked for, None for the default at the time of the call.
-
-    An assistant's is for the numbers that carriers reach.
-    """
-    if not house.trunks:
-        raise Conflict("the organization has no outbound trunk to call with: POST /trunk adds one")
-    usual = None if is_fictitious(to) else version.spec.from_phone_number
-    wanted = request.from_phone_number or usual
-    if wanted is None:
-        return None
-    number = e164(wanted, field="from_phone_number")
-    if not house.owns(number):
-        raise BadInput(
-            f"{number} is not a number of this organization: POST /number adds it",
-            field="from_phone_number",
-        )
-    return number
-
-
-def _instant(given: datetime | None) -> datetime | None:
-    """Return `given` in UTC."""
-    try:
-        return given.astimezone(UTC) if given is not None else None
-    except OverflowError as exc:  # the years 1 and 9999, in a zone that leads out of them
-        raise BadInput(
-            "scheduled_at is not a time in UTC; use a nearer one", field="scheduled_at"
-        ) from exc
-
-
-def _written(text: str) -> str:
-    """Return the number in E.164 where it is one; the rest is refused when it is built."""
-    try:
-        return e164(text)
-    except BadInput:
-        return text[:100]

@@ -214,7 +214,22 @@ async def test_an_explanation_shows_the_callees_clock(api: httpx.AsyncClient) ->
 async def test_a_time_in_the_past_is_dialled_now_and_said_so(api: httpx.AsyncClient) -> None:
     call = await place(api, scheduled_at="2020-01-01T00:00:00Z")
     assert call["status"] == "queued_for_calling"
-    assert "past" in call["notices"][0]
+    assert call["notices"] == ["scheduled_at lies in the past: the order is dialled now"]
+
+
+async def test_a_time_in_the_past_outside_the_window_says_when_it_opens(
+    api: httpx.AsyncClient,
+) -> None:
+    today = datetime.now(UTC).weekday()
+    others = [day for index, day in enumerate(ALWAYS["allowed_days"]) if (index - today) % 7 == 3]
+    call = await place(
+        api,
+        scheduled_at="2020-01-01T00:00:00Z",
+        call_retry_config={**ALWAYS, "allowed_days": others, "timezone": "UTC"},
+    )
+    assert call["status"] == "scheduled"
+    opens = f"the order waits for its allowed_days, until {call['next_at']}"
+    assert call["notices"] == [f"scheduled_at lies in the past: {opens}"]
 
 
 @pytest.mark.parametrize(
