@@ -79,7 +79,7 @@ def test_models_that_speak_by_themselves(
 
 def offhook(platform: Platform, *words: str) -> subprocess.CompletedProcess[str]:
     """Return what the command line says to this Offhook."""
-    env = {**os.environ, **platform.home.environment()}
+    env = {**os.environ, **platform.home.environment(), "COLUMNS": "200"}  # one line is one
     command = [sys.executable, "-m", "offhook", *words]
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=90, check=False)
 
@@ -96,5 +96,5 @@ def test_voices_are_listed_and_heard_by_the_command_line(platform: Platform, fol
         with wave.open(str(out)) as file:
             assert file.getnframes() / file.getframerate() > 0.5
     wrong = offhook(platform, "voices", "--provider", "nobody")
-    assert wrong.returncode == 1
+    assert wrong.returncode == 2
     assert "cartesia, elevenlabs, offline" in wrong.stdout + wrong.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,35 +14,15 @@ import numpy as np
 import pytest
 
 from speech.offline.voice import Speaker
-from tests.recordings.s3_server import BUCKET, s3_server
+from tests.recordings.s3_server import BUCKET
 from tests.system.far_end import phone, render
-from tests.system.platform import Platform, running
+from tests.system.platform import Platform, wait_for
 from tests.system.test_conversation import CALLEE, number_at
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
 GREETING = "Hello, this is the Bright Smile dental clinic. How can I help you today?"
 LINE = "I would like to book a cleaning for next Tuesday, please."
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    with s3_server() as endpoint:
-        yield endpoint
-
-
-@pytest.fixture(scope="module")
-def in_a_bucket(s3: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """An Offhook that keeps its recordings in a bucket."""
-    environment = {
-        "OFFHOOK_RECORDINGS_URL": f"s3://{BUCKET}/calls",
-        "OFFHOOK_S3_ENDPOINT": s3,
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_REGION": "us-east-1",
-    }
-    with running(tmp_path_factory.mktemp("offhook"), environment) as started:
-        yield started
 
 
 def listed(endpoint: str) -> str:
@@ -59,7 +39,7 @@ def loudness(content: bytes) -> list[float]:
 
 
 def test_a_recording_goes_into_the_bucket_and_out_of_it_again(
-    in_a_bucket: Platform,
+    platform: Platform,
     s3: str,
     folder: Path,
     speaker: Speaker,
@@ -75,11 +55,11 @@ def test_a_recording_goes_into_the_bucket_and_out_of_it_again(
     }
     script = [{"stay": 6}, {"say": render(speaker, folder, LINE)}, {"stay": 2}, {"hangup": True}]
     with phone(folder, script) as far_end:
-        number = number_at(in_a_bucket, "recorded", far_end.port)
-        placed = in_a_bucket.order(CALLEE, from_phone_number=number, assistant=assistant)
+        number = number_at(platform, "recorded", far_end.port)
+        placed = platform.order(CALLEE, from_phone_number=number, assistant=assistant)
         far_end.wait("over", 100.0)
         over = time.monotonic()
-    call = in_a_bucket.wait_call(
+    call = platform.wait_call(
         placed["id"],
         lambda seen: seen["last_call_attempt"]["recording_state"] == "stored",
         30.0,
@@ -89,7 +69,7 @@ def test_a_recording_goes_into_the_bucket_and_out_of_it_again(
     assert attempt["recording_intact"] is True
     assert attempt["recording_expires_at"] is not None
     assert f"{attempt['id']}.ogg" in listed(s3)
-    assert list((in_a_bucket.home.data / "spool").iterdir()) == []
+    wait_for(lambda: list((platform.home.data / "spool").iterdir()), lambda left: not left, 10.0)
     whole = httpx.get(attempt["recording_url"], trust_env=False)
     assert whole.status_code == httpx.codes.OK, whole.text
     caller, agent = loudness(whole.content)
@@ -99,7 +79,7 @@ def test_a_recording_goes_into_the_bucket_and_out_of_it_again(
     assert len(loudness(mix)) == 1
     part = httpx.get(attempt["recording_url"], headers={"Range": "bytes=0-3"}, trust_env=False)
     assert (part.status_code, part.content) == (httpx.codes.PARTIAL_CONTENT, b"OggS")
-    credentials = in_a_bucket.home.credentials()
+    credentials = platform.home.credentials()
     deleted = httpx.delete(
         f"{credentials['api_url']}/recording/{attempt['id']}",
         headers={"Authorization": f"Bearer {credentials['api_key']}"},
@@ -109,5 +89,5 @@ def test_a_recording_goes_into_the_bucket_and_out_of_it_again(
     assert attempt["id"] not in listed(s3)
     gone = httpx.get(attempt["recording_url"], trust_env=False)
     assert gone.status_code == httpx.codes.GONE
-    seen = in_a_bucket.call(placed["id"])["last_call_attempt"]
+    seen = platform.call(placed["id"])["last_call_attempt"]
     assert (seen["recording_state"], seen["recording_url"]) == ("deleted", None)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from msgspec import Struct
@@ -35,6 +35,7 @@ TIME_UP = "I am afraid our time is up."
 OWN = sayings(Language.EN_US)
 CLOUD = {"type": "dedicated-instance", "name": "gpt-4.1"}
 _callees = itertools.count(700)
+_Told = TypeVar("_Told")
 
 
 class Held(Struct, frozen=True):
@@ -87,8 +88,8 @@ class Caller:
         call = self._platform.finished(placed["id"])
         return Held(call["last_call_attempt"], heard, far_end)
 
-    def together(self, *calls: Any) -> Iterator[Held]:
-        """Hold calls at the same time: each is a function of nothing."""
+    def together(self, *calls: Callable[[], _Told]) -> Iterator[_Told]:
+        """Hold calls at the same time: each is a function of nothing; returns what they return."""
         with ThreadPoolExecutor(len(calls)) as callers:
             return callers.map(lambda call: call(), calls)
 
@@ -202,7 +203,7 @@ def test_the_language_reaches_ears_model_and_voice(
     caller: Caller, providers: ProviderServers
 ) -> None:
     held = caller.call(
-        caller.says("Tell me about your history."),
+        caller.says(QUESTION),
         {"listen": 1.0},
         language="es-MX",
         first_sentence_mode="none",
@@ -222,6 +223,7 @@ def test_the_language_reaches_ears_model_and_voice(
 def test_a_patient_agent_waits_longer_than_a_fast_one(
     caller: Caller, providers: ProviderServers
 ) -> None:
+    """At the same time: what else the machine does, it does to both."""
     providers.controls.hear("openai.stt", *[QUESTION] * 12)
     turns = [step for _ in range(3) for step in (caller.says(QUESTION), {"listen": 0.8})]
 
@@ -232,7 +234,7 @@ def test_a_patient_agent_waits_longer_than_a_fast_one(
         )  # fmt: skip
         return statistics.median(reply_delays_ms(call.far_end))
 
-    fast, patient = held("fast"), held("patient")
+    fast, patient = caller.together(lambda: held("fast"), lambda: held("patient"))
     assert patient > fast + 250
 
 

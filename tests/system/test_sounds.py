@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from tests.providers.servers import ProviderServers, in_background
 from tests.system.far_end import RATE, phone, render
 from tests.system.platform import Platform
 from tests.system.sound import Samples, channels, full_mix
-from tests.system.test_conversation import CALLEE, number_at
+from tests.system.test_conversation import number_at
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
@@ -31,6 +33,8 @@ QUIET = 3.0
 """Of 32,768: a line on which nothing plays, after G.711 and Opus."""
 THINKING_S = 3.0  # the model has half a second more
 CITY = "city-ambience.ogg"
+AT_A_TIME = 2
+_callees = itertools.count(600)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +63,8 @@ def called(
     told = {"name": "Sounds", "prompt": "You are a receptionist.", **assistant}
     with phone(folder, [*script, {"hangup": True}]) as far_end:
         number = number_at(platform, "sounds", far_end.port)
-        placed = platform.order(CALLEE, from_phone_number=number, assistant=told)
+        callee = f"+1202555{next(_callees):04d}"  # nobody is called twice at a time
+        placed = platform.order(callee, from_phone_number=number, assistant=told)
         far_end.wait("over", 100.0)
         heard = far_end.heard()
     platform.finished(placed["id"])
@@ -93,8 +98,10 @@ def around_words(samples: Samples) -> tuple[float, float, float]:
 def test_the_background_is_heard_before_between_and_after_the_words_at_its_level(
     platform: Platform, folder: Path
 ) -> None:
-    found = {
-        volume: held(
+    volumes = (1.0, 0.25, 0.0)
+
+    def hear(volume: float) -> tuple[Samples, Samples, list[dict[str, Any]]]:
+        return held(
             platform,
             folder,
             [{"stay": GREETING_DELAY_S + GREETING_S + 6}],
@@ -104,8 +111,9 @@ def test_the_background_is_heard_before_between_and_after_the_words_at_its_level
             background_sound="audio/office.ogg",
             background_sound_volume=volume,
         )
-        for volume in (1.0, 0.25, 0.0)
-    }
+
+    with ThreadPoolExecutor(AT_A_TIME) as callers:
+        found = dict(zip(volumes, callers.map(hear, volumes), strict=True))
     narrow = resample_poly(clip("office-ambience.ogg").astype(np.float64), 1, 3)
     usual = float(np.sqrt(np.mean(narrow**2)))
     for which in (0, 1):  # at the far end, in the recording

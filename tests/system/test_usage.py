@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,10 @@ from tests.providers.behaviour import Behaviour
 from tests.providers.script import Rule, ToolCall
 from tests.providers.servers import ProviderServers
 from tests.system.far_end import asking, phone, render
-from tests.system.otlp import Receiver, Told, receiving
-from tests.system.platform import Platform, running
+from tests.system.otlp import Receiver, Told
+from tests.system.platform import Platform
 from tests.system.test_conversation import CALLEE, number_at
+from tests.system.test_lost_parts import ready
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
@@ -39,59 +39,64 @@ class Held(Struct, frozen=True):
     call: dict[str, Any]
     tokens: list[dict[str, Any]]
     spoken: list[str]
-    metrics: str
+    counted: dict[str, float]
     receiver: Receiver
     platform: Platform
 
 
 @pytest.fixture(scope="module")
 def held(
-    tmp_path_factory: pytest.TempPathFactory, providers: ProviderServers, speaker: Speaker
-) -> Iterator[Held]:
-    """Hold one call on an Offhook of its own, which has somewhere to send its traces."""
+    tmp_path_factory: pytest.TempPathFactory,
+    platform: Platform,
+    providers: ProviderServers,
+    traces: Receiver,
+    speaker: Speaker,
+) -> Held:
+    """Hold one call; what is counted is counted from here."""
     folder = tmp_path_factory.mktemp("phone")
     providers.controls.reset()
     providers.controls.rules(
         Rule(when="goodbye", tool=ToolCall(name="end_call")), Rule(when="open", say=ANSWER)
     )
     providers.journal.clear()
-    with receiving() as receiver:
-        environment = {
-            "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
-            "OTEL_BSP_SCHEDULE_DELAY": "200",
-        }
-        with running(tmp_path_factory.mktemp("traced"), environment) as platform:
-            platform.use(providers.access())
-            assistant = {
-                "name": "night desk",
-                "prompt": PROMPT,
-                "first_sentence": GREETING,
-                "first_sentence_mode": "static",
-                "end_of_call_sentence": CLOSING,
-                "llm_model": {"type": "dedicated-instance", "name": "gpt-4.1"},
-                "voice": {"provider": "cartesia", "id": "voice-a"},
-                "ears": {"provider": "openai"},
-            }
-            script = asking(speaker, folder, QUESTION, GOODBYE)
-            with phone(folder, [*script, {"stay": 20}]) as far_end:
-                number = number_at(platform, "usage", far_end.port)
-                placed = platform.order(CALLEE, from_phone_number=number, assistant=assistant)
-                far_end.wait("over", 100.0)
-                call = platform.finished(placed["id"])
-            internal = platform.home.environment()["OFFHOOK_INTERNAL_PORT"]
-            metrics = httpx.get(f"http://127.0.0.1:{internal}/metrics").text
-            ends = providers.journal.entries("openai.chat", "end")
-            spoken: dict[int, str] = {}
-            for entry in providers.journal.entries("cartesia.tts"):
-                spoken[entry.answer] = spoken.get(entry.answer, "") + entry.asked.get("text", "")
-            yield Held(
-                call=call,
-                tokens=[entry.asked["usage"] for entry in ends],
-                spoken=list(spoken.values()),
-                metrics=metrics,
-                receiver=receiver,
-                platform=platform,
-            )
+    before = counted(platform)
+    assistant = {
+        "name": "night desk",
+        "prompt": PROMPT,
+        "first_sentence": GREETING,
+        "first_sentence_mode": "static",
+        "end_of_call_sentence": CLOSING,
+        "llm_model": {"type": "dedicated-instance", "name": "gpt-4.1"},
+        "voice": {"provider": "cartesia", "id": "voice-a"},
+        "ears": {"provider": "openai"},
+    }
+    script = asking(speaker, folder, QUESTION, GOODBYE)
+    with phone(folder, [*script, {"stay": 20}]) as far_end:
+        number = number_at(platform, "usage", far_end.port)
+        placed = platform.order(CALLEE, from_phone_number=number, assistant=assistant)
+        far_end.wait("over", 100.0)
+        call = platform.finished(placed["id"])
+    after = counted(platform)
+    ends = providers.journal.entries("openai.chat", "end")
+    spoken: dict[int, str] = {}
+    for entry in providers.journal.entries("cartesia.tts"):
+        spoken[entry.answer] = spoken.get(entry.answer, "") + entry.asked.get("text", "")
+    return Held(
+        call=call,
+        tokens=[entry.asked["usage"] for entry in ends],
+        spoken=list(spoken.values()),
+        counted={name: value - before.get(name, 0.0) for name, value in after.items()},
+        receiver=traces,
+        platform=platform,
+    )
+
+
+def counted(platform: Platform) -> dict[str, float]:
+    """Return what Prometheus would read, by name and labels."""
+    port = platform.home.environment()["OFFHOOK_INTERNAL_PORT"]
+    text = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
+    lines = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, _, value in lines if name}
 
 
 def test_what_it_used_is_what_the_providers_gave(held: Held) -> None:
@@ -125,28 +130,38 @@ def test_what_it_used_is_what_the_providers_gave(held: Held) -> None:
 
 
 def test_it_is_counted_for_prometheus(held: Held) -> None:
-    counted = [
-        'offhook_turn_delay_seconds_count{part="first_sound"}',
-        'offhook_tokens_total{kind="output",model="gpt-4.1",provider="openai"}',
-        'offhook_spoken_characters_total{model="sonic-3",provider="cartesia"}',
-        'offhook_audio_seconds_total{kind="stt",model="gpt-4o-mini-transcribe",provider="openai"}',
-        'offhook_calls_ended_total{dial_error="none",end_reason="tool_end_call"} 1.0',
-        "offhook_calls_answered_total 1.0",
-    ]
-    for each in counted:
-        assert each in held.metrics
+    used = {part["capability"]: part for part in held.call["last_call_attempt"]["usage"]}
+    model, voice, ears = used["llm"], used["tts"], used["stt"]
+    for name, value in {
+        'offhook_tokens_total{kind="output",model="gpt-4.1",provider="openai"}': model[
+            "output_tokens"
+        ],
+        'offhook_spoken_characters_total{model="sonic-3",provider="cartesia"}': voice["characters"],
+        "offhook_audio_seconds_total"
+        '{kind="stt",model="gpt-4o-mini-transcribe",provider="openai"}': ears["audio_seconds"],
+        'offhook_calls_ended_total{dial_error="none",end_reason="tool_end_call"}': 1.0,
+        "offhook_calls_answered_total": 1.0,
+    }.items():
+        assert held.counted[name] == pytest.approx(value), name
+    assert held.counted['offhook_turn_delay_seconds_count{part="first_sound"}'] >= 1.0
 
 
 def test_its_trace_has_the_turns_and_no_word(held: Held) -> None:
     attempt = held.call["last_call_attempt"]
     trace = attempt["id"].replace("-", "")
 
-    def whole(spans: list[Told]) -> bool:
-        return {"call", "agent", "agent_session"} <= {span.name for span in spans}
+    def own(spans: list[Told]) -> list[Told]:
+        """Return the call's: others' are of the calls before."""
+        return [span for span in spans if span.trace == trace]
 
-    spans = held.receiver.wait(whole, 30.0)
+    def whole(spans: list[Told]) -> bool:
+        return {"call", "agent", "agent_session"} <= {span.name for span in own(spans)}
+
+    everybodys = held.receiver.wait(whole, 30.0)
+    spans = own(everybodys)
     by_name = {span.name: span for span in spans}
-    assert {span.trace for span in spans} == {trace}
+    of_attempt = [s for s in everybodys if s.attributes.get("offhook.attempt_id") == attempt["id"]]
+    assert of_attempt == spans
     assert {span.attributes["offhook.attempt_id"] for span in spans} == {attempt["id"]}
     root = by_name["call"]
     assert (root.span, root.parent, root.service) == (trace[16:], "", "offhook-control-plane")
@@ -251,3 +266,4 @@ def test_nobody_knows_what_a_killed_agent_used(held: Held, folder: Path) -> None
     attempt = call["last_call_attempt"]
     assert attempt["end_reason"] == "agent_lost"
     assert (attempt["usage"], attempt["cost"], call["cost"]) == (None, None, None)
+    ready(platform)
