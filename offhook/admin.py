@@ -149,9 +149,12 @@ def list_assistants() -> None:
 def trunk_lines(trunk: dict[str, Any]) -> Iterator[str]:
     """Yield what is worth knowing of a trunk, the first line about any, the rest about trouble."""
     where = trunk["address"] or ", ".join(trunk["allowed_addresses"]) or "any address"
-    calls = f"{trunk['live_calls']} of {trunk['max_concurrent_calls']} calls"
-    default = "  default" if trunk["is_default"] else ""
-    yield f"{trunk['name']}  {trunk['direction']}  {where}  {calls}{default}"
+    columns = [trunk["name"], trunk["direction"], where]
+    if trunk["direction"] == "outbound":
+        columns.append(f"{trunk['live_calls']} of {trunk['max_concurrent_calls']} calls")
+    if trunk["is_default"]:
+        columns.append("default")
+    yield "  ".join(columns)
     stopped = trunk["stopped_reason"]
     if stopped:
         yield f"  stopped at {local_time(trunk['stopped_at'])}: {stopped}"

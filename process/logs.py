@@ -21,6 +21,8 @@ CALL = "attempt_id"
 """The key that tells which call a line belongs to, the same in every process."""
 
 _PERSONAL = ("pii_", "lk.pii.")
+_NUMBER = re.compile(r"\+\d{7,15}")
+"""A phone number within another text, such as the name of a room of a call that comes in."""
 _ROOM = re.compile(r"\bcall-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
 """The room of a call that goes out: its name holds the attempt's id."""
 
@@ -107,7 +109,9 @@ def _name_call(
 def _redact(
     _logger: Any, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    for key in event:
+    for key, value in event.items():
         if key.startswith(_PERSONAL):
             event[key] = REDACTED
+        elif isinstance(value, str) and "+" in value:
+            event[key] = _NUMBER.sub(REDACTED, value)
     return event

@@ -110,3 +110,14 @@ async def test_every_line_of_a_calls_task_has_its_id(capsys: pytest.CaptureFixtu
         assert [each["msg"] for each in own] == ["before the brief", "ours", f"theirs of {attempt}"]
         assert [each.get("attempt_id") for each in own] == [None, attempt, attempt]
     assert "attempt_id" not in shown[-1]
+
+
+def test_a_number_within_another_text_is_redacted(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("gateway")
+    log = logs.get_logger("sip.gateway")
+    log.info("call ends", room="inbound_+12025550199_x7", pii_peer="sip:1@x", since="+00:00", n=1)
+    logging.getLogger("livekit").warning("left inbound_%s_x7", "+12025550199")
+    call, left = lines(capsys)
+    assert (call["room"], call["pii_peer"]) == (f"inbound_{logs.REDACTED}_x7", logs.REDACTED)
+    assert (call["since"], call["n"]) == ("+00:00", 1)
+    assert left["msg"] == f"left inbound_{logs.REDACTED}_x7"

@@ -21,6 +21,8 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
 
 OF_A_CALL = {"room", "call", "job_id", "dispatch_id", "session_id", "sip_call_id"}
 """Keys that only lines about one call have."""
+STARVED = "native audio stream queue overflow"
+"""What the SDK warns of, with reason, when other tests leave a call too little of the machine."""
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -53,7 +55,8 @@ def check_logs(folder: Path, *, attempt: str) -> None:
     for path in folder.glob("*.log"):
         for text in path.read_text().splitlines():
             line = json.loads(text)  # nothing but structured lines: no traceback, no print
-            assert line["level"] in ("debug", "info"), text
+            starved = STARVED in text and (os.getloadavg()[0] > (os.cpu_count() or 1))
+            assert line["level"] in ("debug", "info") or starved, text
             if path.stem == "livekit":  # not ours: it names the room
                 continue
             if attempt in text or line.keys() & OF_A_CALL:
