@@ -1,7 +1,10 @@
 """Which engine serves which setting: one table each for models, voices and ears.
 
 Every plugin is imported here, at module level: LiveKit registers plugins on the main thread only.
-A provider more is one file in `speech/providers/` and one row here.
+A provider more is a file in `speech/providers/`, a row here for each of the three that it serves, its
+name in `control_plane.domain.assistant` and in the settings there that may choose it, and a row in
+`control_plane.providers.asking`, which asks it about a key; voices of its own are listed by
+`control_plane.voices.catalogue`.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from control_plane.domain.assistant import (
     CustomModel,
     DedicatedModel,
     Ears,
+    EmbeddedModel,
     Language,
     LlmModel,
     OpenRouterModel,
@@ -75,7 +79,7 @@ def make_llm(
         ProviderKeyMissing: naming the remedy.
         OfflineNotLoaded: null was asked for without `engines`.
     """
-    if model is None:
+    if model is None or isinstance(model, EmbeddedModel):
         loaded = _loaded(engines)
         return OfflineLLM(loaded.meaning, loaded.thinking)
     if isinstance(model, RealtimeModel):
@@ -162,7 +166,7 @@ def make_stt(
 
 def provider_name(model: LlmModel | None) -> str:
     """Return how errors and results name who serves the model."""
-    if model is None:
+    if model is None or isinstance(model, EmbeddedModel):
         return "offline"
     provider = provider_of(model)
     return "custom" if provider is None else provider.value

@@ -16,6 +16,7 @@ from control_plane.domain.assistant import (
     CustomModel,
     DedicatedModel,
     Ears,
+    EmbeddedModel,
     Language,
     LlmModel,
     OpenRouterModel,
@@ -181,7 +182,7 @@ def sentence_in(language: Language) -> str:
 
 def _name(model: LlmModel | None) -> str:
     match model:
-        case None:
+        case None | EmbeddedModel():
             return ""
         case DedicatedModel():
             return model.name

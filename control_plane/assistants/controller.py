@@ -16,7 +16,7 @@ from control_plane.assistants.schemas import (
     AssistantPatch,
     merge,
 )
-from control_plane.assistants.views import view
+from control_plane.assistants.views import load
 from control_plane.db.models.assistant import Assistant
 from control_plane.db.models.trunk import Number
 from control_plane.domain.errors import BadInput, Conflict
@@ -56,14 +56,15 @@ class AssistantController(Controller):
             )
             session.add(row)
             await versions.add_current(session, row, now=now)
-        return AssistantEnvelope(view(row))
+            [shown] = await load(session, [row])
+        return AssistantEnvelope(shown)
 
     @get(operation_id="listAssistants", summary="List assistants", opt={"scope": "calls"})
     async def list_all(self, principal: GivenPrincipal, database: GivenDatabase) -> AssistantList:
         """List every assistant, newest first."""
         async with database.reading() as session:
             rows = await repository.list_assistants(session, principal.organization_id)
-        return AssistantList([view(row) for row in rows])
+            return AssistantList(await load(session, rows))
 
     @get(
         "/{assistant_id:str}",
@@ -78,7 +79,8 @@ class AssistantController(Controller):
         key = parse_id(assistant_id, what="assistant")
         async with database.reading() as session:
             row = await repository.get_assistant(session, principal.organization_id, key)
-        return AssistantEnvelope(view(row))
+            [shown] = await load(session, [row])
+        return AssistantEnvelope(shown)
 
     @patch("/{assistant_id:str}", operation_id="updateAssistant", summary="Change an assistant")
     async def change(
@@ -108,7 +110,8 @@ class AssistantController(Controller):
                 )
             row.name, row.version, row.updated_at = spec.name, row.version + 1, now
             await versions.add_current(session, row, now=now)
-        return AssistantEnvelope(view(row))
+            [shown] = await load(session, [row])
+        return AssistantEnvelope(shown)
 
     @delete("/{assistant_id:str}", operation_id="deleteAssistant", summary="Delete an assistant")
     async def remove(

@@ -194,16 +194,26 @@ class AssistantView(Struct, frozen=True, kw_only=True):
     not_yet_acted_on: list[str]
 
 
+class AssistantNow(AssistantView, frozen=True, kw_only=True):
+    """An assistant as it would answer now.
+
+    `llm_model_in_force` is `llm_model`; where that is null, gpt-4.1 while there is a key for
+    `openai`, else the embedded one.
+    """
+
+    llm_model_in_force: LlmModel
+
+
 class AssistantEnvelope(Struct, frozen=True):
     """One assistant."""
 
-    assistant: AssistantView
+    assistant: AssistantNow
 
 
 class AssistantList(Struct, frozen=True):
     """Every assistant of the organization, newest first."""
 
-    assistants: list[AssistantView]
+    assistants: list[AssistantNow]
 
 
 _PHONE_NUMBERS = ("from_phone_number", "transfer_phone_number")

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.assistants import specs
-from control_plane.assistants.schemas import AssistantView
+from control_plane.assistants.schemas import AssistantNow, AssistantView
 from control_plane.db.models.assistant import Assistant
 from control_plane.domain.acted_on import not_yet_acted_on
-from control_plane.providers.needed import providers_of
+from control_plane.domain.assistant import Provider, in_force
+from control_plane.providers.needed import keys_for_default, providers_of
 
 
-def view(row: Assistant) -> AssistantView:
-    """Return the assistant's current version."""
+async def load(session: AsyncSession, rows: Sequence[Assistant]) -> list[AssistantNow]:
+    """Return the current versions of assistants of one organization."""
+    if not rows:
+        return []
+    keys = await keys_for_default(session, rows[0].organization_id)
+    return [_now(_view(row), keys) for row in rows]
+
+
+def _now(shown: AssistantView, keys: set[Provider]) -> AssistantNow:
+    model = in_force(shown.llm_model, keys)
+    return AssistantNow(**msgspec.structs.asdict(shown), llm_model_in_force=model)
+
+
+def _view(row: Assistant) -> AssistantView:
     return view_of_spec(
         row.spec,
         assistant_id=row.id,

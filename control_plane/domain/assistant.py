@@ -5,6 +5,7 @@ Source: the Revox call-order contract. `domain.acted_on` says which of them are 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -120,14 +121,22 @@ class RealtimeModel(
     realtime_voice_id: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
 
 
+class EmbeddedModel(
+    Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="embedded"
+):
+    """The scripted dialogue that comes with the installation: no key, no cost, English only."""
+
+
 TextModel = DedicatedModel | OpenRouterModel | CustomModel
-LlmModel = TextModel | RealtimeModel
+LlmModel = TextModel | RealtimeModel | EmbeddedModel
 DEDICATED = {"gpt-4.1": Provider.OPENAI, "ministral-3-8b-instruct": Provider.MISTRAL}
 """Who serves the models that are named alone."""
+DEFAULT_MODEL = DedicatedModel("gpt-4.1")
+"""What answers for an assistant that names no model, once there is a key for it."""
 
 
 def provider_of(model: LlmModel) -> Provider | None:
-    """Return whose key the model needs; None: it brings its own."""
+    """Return whose key the model needs; None: it brings its own, or needs none."""
     match model:
         case DedicatedModel(name=name):
             return DEDICATED[name]
@@ -135,8 +144,15 @@ def provider_of(model: LlmModel) -> Provider | None:
             return Provider.OPENROUTER
         case RealtimeModel(provider=provider):
             return Provider(provider)
-        case CustomModel():
+        case CustomModel() | EmbeddedModel():
             return None
+
+
+def in_force(model: LlmModel | None, keys: Collection[Provider]) -> LlmModel:
+    """Return the model that answers: `model`, else the default one as far as `keys` reach."""
+    if model is not None:
+        return model
+    return DEFAULT_MODEL if provider_of(DEFAULT_MODEL) in keys else EmbeddedModel()
 
 
 class Voice(Struct, frozen=True, forbid_unknown_fields=True):
@@ -187,8 +203,9 @@ BackgroundSound = Literal["audio/office.ogg"]
 class AssistantSpec(Struct, frozen=True, kw_only=True):
     """One version of an assistant, complete: what an order keeps and what the agent receives.
 
-    `llm_model`, `voice` null mean the embedded offline dialogue and voice; the fallbacks of each
-    step in when it fails, in their order.
+    `llm_model` null leaves the choice to the keys that are there (`in_force`); for the agent it is
+    the embedded dialogue, as `voice` null is the embedded voice. The fallbacks of each step in
+    when it fails, in their order.
     """
 
     name: str

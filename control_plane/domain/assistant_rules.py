@@ -5,6 +5,7 @@ from __future__ import annotations
 from control_plane.domain.assistant import (
     AssistantSpec,
     CustomModel,
+    EmbeddedModel,
     FirstSentenceMode,
     LlmModel,
     RealtimeModel,
@@ -15,6 +16,7 @@ from control_plane.domain.errors import BadInput
 from control_plane.domain.tools import check_fields, check_tools
 from control_plane.domain.urls import check_email, check_url
 
+_NOT_GIVEN = (type(None), EmbeddedModel)
 _ELEVENLABS_SPEED = (0.7, 1.2)
 
 
@@ -52,9 +54,9 @@ def _check_models(spec: AssistantSpec, within: str) -> None:
             field=f"{within}llm_fallbacks",
         )
     for main, others in (("llm_model", "llm_fallbacks"), ("voice", "voice_fallbacks")):
-        if getattr(spec, main) is None and getattr(spec, others):
+        if getattr(spec, others) and isinstance(getattr(spec, main), _NOT_GIVEN):
             raise BadInput(
-                f"{others} step in for {main}, which is the embedded one and does not "
+                f"{others} step in for a {main} of your own, and the embedded one does not "
                 f"fail: give {main}, or leave {others} empty",
                 field=f"{within}{others}",
             )
@@ -66,7 +68,7 @@ def _check_language(spec: AssistantSpec, within: str) -> None:
         return
     hears_itself = isinstance(spec.llm_model, RealtimeModel)
     embedded = {
-        "llm_model": spec.llm_model is None,
+        "llm_model": isinstance(spec.llm_model, _NOT_GIVEN),
         "voice": spec.voice is None and not hears_itself,
         "ears": spec.ears.provider == "offline" and not hears_itself,
     }

@@ -13,7 +13,7 @@ from control_plane.db.models.call_order import CallOrder
 from control_plane.domain.brief import CallBrief
 from control_plane.domain.errors import NotFound, StaleEpoch, TokenUsed
 from control_plane.orders import leases
-from control_plane.providers.needed import access_of, providers_of
+from control_plane.providers.needed import access_of, for_agent, providers_of
 from control_plane.tokens import Claims, Scope, TokenSigner
 
 _SLACK = timedelta(hours=1)
@@ -42,7 +42,8 @@ async def build(
 ) -> CallBrief:
     """Return the brief of an attempt, secrets in clear."""
     version = await versions.get(session, order.assistant_version_id)
-    spec = await specs.opened(session, vault, version.stored)
+    stored = await specs.opened(session, vault, version.stored)
+    spec = await for_agent(session, order.organization_id, stored)
     lifetime = timedelta(seconds=spec.max_call_duration_secs) + _SLACK
     return CallBrief(
         session_id=attempt.id,

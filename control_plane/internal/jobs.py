@@ -24,7 +24,7 @@ from control_plane.domain.errors import NotAllowed, NotAuthenticated
 from control_plane.domain.probe import Job, JobReport, Preview, TakenJob
 from control_plane.given import GivenDatabase, GivenSigner, GivenVault
 from control_plane.probes import repository
-from control_plane.providers.needed import access_of, providers_of
+from control_plane.providers.needed import access_of, for_agent, providers_of
 from control_plane.tokens import Scope, TokenSigner
 
 SWEEP_S = 1.0
@@ -101,7 +101,8 @@ async def _opened(session: AsyncSession, vault: Vault, signer: TokenSigner, row:
     text = None
     if row.version_id is not None:
         version = await versions.get(session, row.version_id)
-        spec = await specs.opened(session, vault, version.stored)
+        stored = await specs.opened(session, vault, version.stored)
+        spec = await for_agent(session, row.organization_id, stored)
     else:
         wanted = msgspec.convert(row.preview, Preview)
         text = wanted.text

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.crypto import Vault
 from control_plane.db.models.organization import ProviderKey
 from control_plane.domain.assistant import (
+    DEFAULT_MODEL,
     AssistantSpec,
+    EmbeddedModel,
     Provider,
     RealtimeModel,
+    in_force,
     provider_of,
 )
 from control_plane.domain.brief import ProviderAccess
@@ -47,6 +51,28 @@ async def access_of(
         Provider(row.name): ProviderAccess(await unseal(session, vault, row.secret_id), row.api_url)
         for row in rows.all()
     }
+
+
+async def for_agent(
+    session: AsyncSession, organization_id: str, spec: AssistantSpec
+) -> AssistantSpec:
+    """Return `spec` with the model that is in force now; null is the embedded dialogue."""
+    model = spec.llm_model
+    if model is None:
+        model = in_force(None, await keys_for_default(session, organization_id))
+    acting = None if isinstance(model, EmbeddedModel) else model
+    return msgspec.structs.replace(spec, llm_model=acting)
+
+
+async def keys_for_default(session: AsyncSession, organization_id: str) -> set[Provider]:
+    """Return the providers with a key of which `in_force` asks."""
+    needed = provider_of(DEFAULT_MODEL)
+    found = await session.scalar(
+        select(ProviderKey.name).where(
+            ProviderKey.organization_id == organization_id, ProviderKey.name == needed
+        )
+    )
+    return set() if found is None else {Provider(found)}
 
 
 async def missing_keys(
