@@ -39,7 +39,7 @@ def lines(servers: ProviderServers) -> list[str]:
     """Return a line per server: its name, its base URL and how Offhook gets there."""
     found = [
         f"{provider.value:<11} {access.api_url}  "
-        f"echo {KEY} | offhook provider set {provider.value} --api-url {access.api_url}"
+        f"echo {KEY} | offhook provider set {provider.value} --api-url {access.api_url} --no-check"
         for provider, access in servers.access().items()
     ]
     custom = f'"llm_model": {{"type": "custom", "api_url": "{servers.custom_url}", …}}'
