@@ -1,9 +1,9 @@
 """Which engine serves which setting: one table each for models, voices and ears.
 
 Every plugin is imported here, at module level: LiveKit registers plugins on the main thread only.
-A provider more is a file in `speech/providers/`, a row here for each of the three that it serves, its
-name in `control_plane.domain.assistant` and in the settings there that may choose it, and a row in
-`control_plane.providers.asking`, which asks it about a key; voices of its own are listed by
+A provider more is a file in `speech/providers/`, a row here for each of the three that it serves,
+its name in `control_plane.domain.assistant` and in the settings there that may choose it, and a row
+in `control_plane.providers.asking`, which asks it about a key; voices of its own are listed by
 `control_plane.voices.catalogue`.
 """
 

@@ -11,7 +11,8 @@ from tests.system.platform import Platform, wait_for
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
 BUSY, DECLINED, NO_ANSWER = "+12025550102", "+12025550103", "+12025550104"
-UNKNOWN, HANGS_UP, KEYS = "+12025550106", "+12025550111", "+12025550120"
+UNKNOWN, DROPS = "+12025550106", "+12025550110"
+HANGS_UP, KEYS = "+12025550111", "+12025550120"
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,20 @@ def test_no_answer_is_cancelled_on_the_wire(platform: Platform) -> None:
     call = platform.finished(platform.order(NO_ANSWER)["id"], limit_s=120.0)
     assert call["last_call_attempt"]["dial_error"] == "no_answer"
     assert invites(platform, NO_ANSWER, "cancel") != []
+
+
+def test_whoever_answers_and_hangs_up_at_once_has_answered(platform: Platform) -> None:
+    acknowledged = len(invites(platform, DROPS, "ack"))
+    orders = [platform.order(DROPS)["id"] for _ in range(4)]
+    for order_id in orders:
+        attempt = platform.finished(order_id)["last_call_attempt"]
+        assert (attempt["status"], attempt["dial_error"]) == ("completed", None), attempt
+        assert (attempt["ended_by"], attempt["end_reason"]) == ("user", None), attempt
+        assert attempt["started_at"] <= attempt["answered_at"] <= attempt["ended_at"]
+        events = platform.api.get(f"/call/{order_id}/events")["events"]
+        told = [event["type"] for event in events if event["type"].startswith("call.")]
+        assert told[-2:] == ["call.in_progress", "call.completed"]
+    assert len(invites(platform, DROPS, "ack")) == acknowledged + len(orders)
 
 
 def test_the_callee_hangs_up_in_the_middle_of_a_sentence(platform: Platform) -> None:
