@@ -58,6 +58,7 @@ class RoomSide:
         self._changes: asyncio.Queue[dict[str, str]] = asyncio.Queue()
         self._writer: asyncio.Task[None] | None = None
         self._left = False
+        self._gone = asyncio.Event()
         self._room.on("disconnected", self._on_disconnected)
         self._room.on("track_subscribed", self._on_track)
         self._room.on("track_unsubscribed", self._on_track_ended)
@@ -111,13 +112,21 @@ class RoomSide:
         self._changes.put_nowait(attributes)
 
     async def settled(self) -> None:
-        """Wait until every change made so far is at the server, for a bounded time."""
+        """Wait until every change made so far is at the server, for a bounded time.
+
+        A room that is closed meanwhile, as when both sides hang up at once, answers no more: what
+        was to be shown in it nobody would see.
+        """
         if self._writer is None or self._writer.done():
             return
-        try:
-            async with asyncio.timeout(_LEAVE_LIMIT_S):
-                await self._changes.join()
-        except TimeoutError:
+        written = asyncio.ensure_future(self._changes.join())
+        gone = asyncio.ensure_future(self._gone.wait())
+        done, _ = await asyncio.wait(
+            {written, gone}, timeout=_LEAVE_LIMIT_S, return_when=asyncio.FIRST_COMPLETED
+        )
+        for each in (written, gone):
+            each.cancel()
+        if not done:
             log.warning("attributes did not reach the server", room=self._member.room)
 
     async def send_digit(self, code: int, digit: str) -> None:
@@ -147,6 +156,7 @@ class RoomSide:
                 self._changes.task_done()
 
     def _on_disconnected(self, reason: DisconnectReason.ValueType) -> None:
+        self._gone.set()
         if not self._left:
             self._hears.gone(reason)
 
