@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 
 ORDERS = 6
 LIMIT_S = 90.0
-ENDINGS = ["call.completed", "call.failed"]
+ENDINGS = ["call.completed", "call.no_answer", "call.failed"]
 GOOD, FLAKY, HANGING, GONE, DOWN = "/good", "/flaky", "/hanging", "/gone", "/down"
 
 
