@@ -154,7 +154,7 @@ async def test_a_whole_surrogate_pair_is_text(api: httpx.AsyncClient) -> None:
         ({"prompt": "x", "voice": {"id": "v", "provider": "acme"}}, "cartesia, elevenlabs"),
         (
             {"prompt": "x", "llm_model": {"type": "acme"}},
-            "custom, dedicated-instance, openrouter, realtime",
+            "custom, dedicated-instance, embedded, openrouter, realtime",
         ),
         ({"prompt": "x", "first_sentence_mode": "acme"}, "generated, none, static"),
         ({"prompt": 5}, "expected text, got a whole number"),
