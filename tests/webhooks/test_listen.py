@@ -67,6 +67,7 @@ async def home(tmp_path: Path) -> AsyncIterator[Home]:
     )
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
+        listening.listen()  # whoever comes before the server is up waits for it
         async with open_resources(settings) as resources:
             server = uvicorn.Server(
                 uvicorn.Config(
