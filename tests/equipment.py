@@ -34,15 +34,16 @@ STANDS_ON = (
     "tests/timing.py",
     "tests/wire",
 )
-_PASSED = ROOT / ".pytest_cache" / "equipment-passed"
+_PASSED = Path(".pytest_cache", "equipment-passed")
 
 
-def has_passed() -> bool:
-    """Return whether its tests have passed here with everything as it is now."""
-    return _PASSED.exists() and _PASSED.read_text() == _state()
+def has_passed(root: Path = ROOT) -> bool:
+    """Return whether its tests have passed in this checkout with everything as it is now."""
+    kept = root / _PASSED
+    return kept.exists() and kept.read_text() == _state(root)
 
 
-def passed(modules: Iterable[str]) -> str | None:
+def passed(modules: Iterable[str], root: Path = ROOT) -> str | None:
     """Keep that they have passed; returns why not, where that cannot be known.
 
     Args:
@@ -51,8 +52,8 @@ def passed(modules: Iterable[str]) -> str | None:
     strangers = [name for name in modules if not _is_watched(name)]
     if strangers:
         return f"{', '.join(strangers[:5])} not in tests.equipment.STANDS_ON"
-    _PASSED.parent.mkdir(exist_ok=True)
-    _PASSED.write_text(_state())
+    (root / _PASSED).parent.mkdir(exist_ok=True)
+    (root / _PASSED).write_text(_state(root))
     return None
 
 
@@ -60,17 +61,17 @@ def _is_watched(name: str) -> bool:
     return any(name == each or name.startswith(f"{each}/") for each in STANDS_ON)
 
 
-def _state() -> str:
+def _state(root: Path) -> str:
     """Return a digest of every file that they stand on, and of the interpreter."""
     digest = hashlib.sha256(sys.version.encode())
-    for path in sorted(_files()):
+    for path in sorted(_files(root)):
         content = hashlib.sha256(path.read_bytes()).hexdigest()
-        digest.update(f"{path.relative_to(ROOT)} {content}\n".encode())
+        digest.update(f"{path.relative_to(root)} {content}\n".encode())
     return digest.hexdigest()
 
 
-def _files() -> Iterable[Path]:
+def _files(root: Path) -> Iterable[Path]:
     for each in STANDS_ON:
-        path = ROOT / each
+        path = root / each
         found = path.rglob("*") if path.is_dir() else [path]
         yield from (file for file in found if file.is_file() and file.suffix != ".pyc")

@@ -21,6 +21,9 @@ _RECORDED = "test_three_exchanges_are_understood_both_ways_and_recorded"
 _FAILING = "test_calls_at_the_same_time"
 _ANY = "test_a_conversation"
 
+ROWS: Mapping[str, str] = {_FAULTS: "tests/agent/provider_rows.py"}
+"""Where a module's rows stand, when not in itself."""
+
 TESTS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "background_sound": ((_SOUNDS, _BACKGROUND),),
     "background_sound_volume": ((_SOUNDS, _BACKGROUND),),

@@ -1,8 +1,9 @@
 """The whole suite: `python -m tests.suite`, `--long` for what takes long; else pytest with these.
 
-What is judged by rows and messages runs first, in lanes side by side; what sounds in real time
-comes after it, two calls at a time, with nothing else beside. The simulator's time is not the
-machine's: it takes what the others leave. Which part proves what: docs/explanation/tests.md.
+What is judged by rows and messages runs first, in lanes side by side. It yields to what has a
+clock to keep; the simulator, whose time is not the machine's, takes what all others leave. What
+is judged by its sound comes after it, with nothing else beside. Which part proves what:
+docs/explanation/tests.md.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,6 +26,8 @@ from tests import equipment, timing
 PYTEST = (sys.executable, "-m", "pytest", "-p", "tests.timing", "-p", "no:cacheprovider")
 LIMIT_S, LONG_LIMIT_S = 1_200.0, 14_400.0
 SLOWEST = 10
+IDLE = 20
+"""Beyond the nicest."""
 
 
 class Part(Struct, frozen=True):
@@ -31,14 +35,14 @@ class Part(Struct, frozen=True):
 
     Args:
         only: what it runs; `without`: what of that it leaves to others.
-        yields: it takes the time that others leave.
+        niceness: how much it yields to others; `IDLE`: it takes the time that they leave.
         is_equipment: of no use while nothing that it tests has changed.
     """
 
     name: str
     only: tuple[str, ...]
     without: tuple[str, ...] = ()
-    yields: bool = False
+    niceness: int = 0
     is_equipment: bool = False
 
     @property
@@ -62,32 +66,33 @@ class Done(Struct, frozen=True):
 Lane = Sequence[Part]
 
 DATABASE = ("tests/campaigns", "tests/control_plane", "tests/ledgers")
-SIGNALLING = (
-    "tests/contract/sip/test_directory.py",
-    "tests/contract/sip/test_process.py",
-    "tests/contract/sip/test_strangers.py",
+CONTRACT = "tests/contract/sip"
+BESIDE = (
+    "tests/system/test_inbound.py",
+    "tests/system/test_provider_faults.py",
+    "tests/system/test_recordings.py",
+    "tests/system/test_settings.py",
 )
-SOUNDING = ("tests/agent", "tests/contract/sip", "tests/system")
-BESIDE = ("tests/system/test_provider_faults.py", "tests/system/test_settings.py")
-FAULTS = Part("faults", ("tests/faults",))
-SIMULATOR = Part("simulator", ("tests/simulator",), yields=True)
+FAULTS = Part("faults", ("tests/faults",), niceness=5)
+SIMULATOR = Part("simulator", ("tests/simulator",), niceness=IDLE)
 EQUIPMENT = Part("equipment", equipment.TESTS, is_equipment=True)
-ELSEWHERE = ("tests/faults", "tests/simulator", *equipment.TESTS, *SOUNDING, *DATABASE)
+ELSEWHERE = (
+    *("tests/agent", CONTRACT, "tests/faults", "tests/simulator", "tests/system"),
+    *equipment.TESTS,
+    *DATABASE,
+)
 
 STAGES: tuple[tuple[Lane, ...], ...] = (
     (
-        (Part("API and database", DATABASE),),
-        (Part("signalling", SIGNALLING), Part("all others", ("tests",), ELSEWHERE)),
+        (Part("SIP contract", (CONTRACT,)),),
+        (Part("API and database", DATABASE, niceness=10),),
+        (Part("all others", ("tests",), ELSEWHERE, niceness=10),),
         (FAULTS,),
         (SIMULATOR,),
     ),
     (
         (Part("calls", ("tests/system",), BESIDE),),
-        (
-            Part("agent", ("tests/agent",)),
-            Part("SIP contract", ("tests/contract/sip",), SIGNALLING),
-            Part("calls beside", BESIDE),
-        ),
+        (Part("agent", ("tests/agent",)), Part("calls beside", BESIDE)),
     ),
     ((EQUIPMENT,),),
 )
@@ -153,7 +158,7 @@ class Suite:
                 env={**environment, timing.VARIABLE: str(times)},
                 stdout=told,
                 stderr=subprocess.STDOUT,
-                preexec_fn=_take_what_is_left if part.yields else None,
+                preexec_fn=partial(_yield, part.niceness),
             )
             status = await self._status_of(process)
         done = Done(part, status, time.monotonic() - began, timing.read(times))
@@ -192,8 +197,11 @@ class Suite:
         _tell(f"\nThe suite took {took_s:.0f} s: {told}")
 
 
-def _take_what_is_left() -> None:
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+def _yield(niceness: int) -> None:
+    if niceness == IDLE:
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    else:
+        os.nice(niceness)
 
 
 def _tell(text: str) -> None:

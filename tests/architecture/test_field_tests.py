@@ -29,8 +29,9 @@ def test_it_exists_and_sets_the_field(field: str) -> None:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         }
         assert name in found
+        rows = (ROOT / field_tests.ROWS.get(file, file)).read_text()
         # The contract tests are made from the seed: their fields stand there.
-        assert field in source or "seeds" in file
+        assert field in source or field in rows or "seeds" in file
 
 
 def test_the_page_is_made_from_the_table() -> None:
