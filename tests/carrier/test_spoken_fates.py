@@ -1,4 +1,7 @@
-"""The numbers that talk, all called at once, over real RTP; then each conversation is examined."""
+"""The numbers that talk, all called at once, over real RTP; then each conversation is examined.
+
+Machine time: the ears of eleven calls take a core and more; they have two.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""One Offhook for all tests of this folder: starting it takes longer than most faults."""
+"""One Offhook for all tests of this folder: starting it takes longer than most faults.
+
+Machine time: any. What is judged are rows and the far end's log, however late they come; limits
+are several times what an idle machine needs.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 With OFFHOOK_TEST_LIVEKIT_URL and its four siblings set, the suite runs against what they name;
 otherwise livekit-server and the embedded gateway are started on free ports.
+
+Machine time: a fifth of a core, when it is wanted: both cores may be busy with what is nice to it.
 """
 
 from __future__ import annotations
