@@ -39,6 +39,7 @@ from control_plane.domain.events import (
     EndedBy,
     EndReason,
 )
+from sip import leaving
 
 GREET_ANYWAY_S = 2.5
 """The person spoke first, but no reply came of it (a cough): greet after this."""
@@ -206,6 +207,7 @@ class Call:
             "disconnected", lambda *_: self.ending.end(EndedBy.SYSTEM, None, "the room was closed")
         )
         self._room.on("sip_dtmf_received", self._keys.on_key)
+        self._room.on("data_received", self._on_data)
         self._session.on("close", self._on_close)
         self._session.on("user_state_changed", self._on_user_state)
 
@@ -230,6 +232,10 @@ class Call:
         else:
             name = rtc.DisconnectReason.Name(reason) if reason is not None else "unknown"
             self.ending.end(EndedBy.SYSTEM, EndReason.SIP_SERVICE_LOST, name)
+
+    def _on_data(self, packet: rtc.DataPacket) -> None:
+        if leaving.is_request(packet):
+            self.ending.end(EndedBy.SYSTEM, None, "the room was closed")
 
     def _on_user_state(self, event: UserStateChangedEvent) -> None:
         if event.new_state == "speaking" and self._answered.is_set():

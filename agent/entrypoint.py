@@ -35,12 +35,14 @@ from control_plane.domain.events import (
     RecordingFinished,
 )
 from process.logs import get_logger, of_call
+from sip import leaving
 from speech.providers.access import ProviderKeyMissing
 
 log = get_logger(__name__)
 
 REPORT_LIMIT_S = 15.0
 RECORDING_LIMIT_S = 10.0
+END_ROOM_LIMIT_S = 3.0
 
 
 async def run_call(context: JobContext, engines: Engines, internal_url: str) -> None:
@@ -140,7 +142,7 @@ async def _hold(
         call.report_end(verdict)
     finally:
         # The room goes first: it hangs up the person's side, which waits for nothing of ours.
-        await _delete_room(context)
+        await _end_room(context)
         line_in.close()
         await line_out.aclose()
         await _finish_recording(recorder, reporter)
@@ -184,12 +186,14 @@ async def _finish_recording(recorder: StereoRecorder, reporter: Reporter) -> Non
         )
 
 
-async def _delete_room(context: JobContext) -> None:
+async def _end_room(context: JobContext) -> None:
+    """Hang up the person's side, leave, and delete the room."""
     # Gone already, or the server is: the scheduler's reaper deletes what is left.
-    with suppress(api.TwirpError, aiohttp.ClientError, TimeoutError):
-        await context.api.room.delete_room(api.DeleteRoomRequest(room=context.job.room.name))
+    with suppress(api.ServerError, aiohttp.ClientError, TimeoutError):
+        async with asyncio.timeout(END_ROOM_LIMIT_S):
+            await leaving.end_room(context.api, context.job.room.name, me=context.room)
 
 
 async def _leave(context: JobContext) -> None:
-    await _delete_room(context)
+    await _end_room(context)
     context.shutdown(reason="the call is over")

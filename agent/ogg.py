@@ -115,7 +115,12 @@ class BackgroundEncoder:
 
     def finish(self) -> Future[bytes]:
         """Return the last pages to come."""
-        return ENCODING.submit(lambda: self._opened().finish())
+        return ENCODING.submit(self._finish)
+
+    def _finish(self) -> bytes:
+        # Dropped here: it holds native threads, and whoever holds this may be collected late.
+        last, self._encoder = self._opened().finish(), None
+        return last
 
     def _opened(self) -> Encoder:
         if self._encoder is None:

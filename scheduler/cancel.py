@@ -35,18 +35,25 @@ class Canceller:
         now = asyncio.get_running_loop().time()
         live = {attempt.id for attempt in cancelled}
         self._ended = {key: told for key, told in self._ended.items() if key in live}
-        for attempt in cancelled:
-            if attempt.status is AttemptStatus.QUEUED or self._was_just_told(attempt, now):
-                continue
-            try:
-                await self._rooms.close(attempt.room_name)
-                self._ended[attempt.id] = attempt.status, now
-                if attempt.status is AttemptStatus.ONGOING:
-                    await self._close(attempt.id, attempt.epoch)
-            except RoomTrouble as exc:
-                log.warning("a cancelled call goes on", attempt_id=attempt.id, error=str(exc))
-            except StaleEpoch:
-                log.debug("another process was faster", attempt_id=attempt.id)
+        await asyncio.gather(
+            *(
+                self._end(attempt, now)
+                for attempt in cancelled
+                if attempt.status is not AttemptStatus.QUEUED
+                and not self._was_just_told(attempt, now)
+            )
+        )
+
+    async def _end(self, attempt: Attempt, now: float) -> None:
+        try:
+            await self._rooms.close(attempt.room_name)
+            self._ended[attempt.id] = attempt.status, now
+            if attempt.status is AttemptStatus.ONGOING:
+                await self._close(attempt.id, attempt.epoch)
+        except RoomTrouble as exc:
+            log.warning("a cancelled call goes on", attempt_id=attempt.id, error=str(exc))
+        except StaleEpoch:
+            log.debug("another process was faster", attempt_id=attempt.id)
 
     def _was_just_told(self, attempt: Attempt, now: float) -> bool:
         """Return whether the room was closed a moment ago: its dial then reports its own end.

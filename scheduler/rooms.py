@@ -11,6 +11,8 @@ from livekit import api
 from livekit.protocol.models import ParticipantInfo
 from msgspec import Struct
 
+from sip import leaving
+
 EMPTY_TIMEOUT_S = 60
 DEPARTURE_TIMEOUT_S = 20
 
@@ -90,11 +92,7 @@ class LiveKitRooms:
     async def close(self, room_name: str) -> None:
         """End the room and every call in it; one that is gone is closed already."""
         with _trouble():
-            try:
-                await self._client.room.delete_room(api.DeleteRoomRequest(room=room_name))
-            except api.ServerError as exc:
-                if exc.code != api.TwirpErrorCode.NOT_FOUND:
-                    raise
+            await leaving.end_room(self._client, room_name)
 
 
 @contextlib.contextmanager

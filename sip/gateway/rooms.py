@@ -10,6 +10,7 @@ from livekit import api, rtc
 from livekit.rtc import DisconnectReason
 
 from process.logs import get_logger
+from sip import leaving
 from sip.gateway.errors import TwirpError
 
 log = get_logger("sip.gateway.rooms")
@@ -63,6 +64,7 @@ class RoomSide:
         self._room.on("track_subscribed", self._on_track)
         self._room.on("track_unsubscribed", self._on_track_ended)
         self._room.on("sip_dtmf_received", self._on_digits)
+        self._room.on("data_received", self._on_data)
 
     @property
     def participant_id(self) -> str:
@@ -170,6 +172,10 @@ class RoomSide:
         self, _: rtc.Track, publication: rtc.RemoteTrackPublication, __: rtc.RemoteParticipant
     ) -> None:
         self._hears.track_ended(publication.sid)
+
+    def _on_data(self, packet: rtc.DataPacket) -> None:
+        if not self._left and leaving.is_request(packet):
+            self._hears.gone(DisconnectReason.ROOM_DELETED)
 
     def _on_digits(self, event: rtc.SipDTMF) -> None:
         self._hears.digits(event.digit)
