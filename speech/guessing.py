@@ -104,19 +104,28 @@ class Hearing:
         self._idle = idle
         self._emit = emit
         self._frames: Frames | None = None
+        self._since_s: float | None = None  # sound since the end of what was said before
+        self._heard_s = 0.0  # at the start of this utterance, sound that belonged to that
         self._guess: Guess | None = None
         self._asking: Guess | None = None  # under way, though it may be wanted no more
 
     async def on_vad(self, event: lk_vad.VADEvent) -> None:
         """Take the next event of the VAD's stream, in order; raises what the decoder raises."""
         if event.type is lk_vad.VADEventType.START_OF_SPEECH:
-            self._frames = list(event.frames)
+            # What the VAD keeps from before the start reaches back into the words before a short
+            # pause: they would be heard twice.
+            if self._since_s is not None:
+                sound_s = calculate_audio_duration(event.frames)
+                self._heard_s = max(0.0, sound_s - self._since_s)
+            self._frames = _without(event.frames, self._heard_s)
             self._emit(SpeechEvent(SpeechEventType.START_OF_SPEECH))
         elif event.type is lk_vad.VADEventType.END_OF_SPEECH:
             await self._end(event)
         elif self._frames is not None:
             self._frames.extend(event.frames)
             self._consider(self._frames, event.raw_accumulated_silence)
+        elif self._since_s is not None:
+            self._since_s += calculate_audio_duration(event.frames)
 
     async def aclose(self) -> None:
         """Drop what is being decoded."""
@@ -155,7 +164,9 @@ class Hearing:
         ended_at = time.time() - event.silence_duration - event.inference_duration
         self._emit(SpeechEvent(SpeechEventType.END_OF_SPEECH, speech_end_time=ended_at))
         guess, self._guess, self._frames = self._guess, None, None
-        said = await self._said(guess, event.frames)
+        frames, self._heard_s = _without(event.frames, self._heard_s), 0.0
+        self._since_s = event.silence_duration
+        said = await self._said(guess, frames)
         if said is not None:
             final = SpeechEventType.FINAL_TRANSCRIPT
             self._emit(SpeechEvent(final, alternatives=[said], speech_end_time=ended_at))
@@ -166,6 +177,19 @@ class Hearing:
             if guess.exception() is None:
                 return guess.result()
         return await self._decode(frames)
+
+
+def _without(frames: Frames, seconds: float) -> Frames:
+    """Return `frames` less so much of their beginning."""
+    left: Frames = []
+    for frame in frames:
+        cut = min(frame.samples_per_channel, round(seconds * frame.sample_rate))
+        seconds = max(0.0, seconds - frame.duration)
+        if cut < frame.samples_per_channel:
+            channels, samples = frame.num_channels, frame.samples_per_channel - cut
+            data = bytes(frame.data[cut * channels :])
+            left.append(rtc.AudioFrame(data, frame.sample_rate, channels, samples))
+    return left
 
 
 def _heard(event: SpeechEvent) -> SpeechData | None:

@@ -42,14 +42,19 @@ class Room:
         self.hearing = Hearing(self._guess, self._decode, self.told.append, lambda: self.is_idle)
         self.frames: Frames = []
 
-    async def speaks(self, seconds: float = 1.0) -> None:
+    async def speaks(self, seconds: float = 1.0, *, kept_s: float = 0.1) -> None:
         if not self.frames:
-            await self._event(VADEventType.START_OF_SPEECH, sound(0.1))
+            await self._event(VADEventType.START_OF_SPEECH, sound(kept_s))
         await self._event(VADEventType.INFERENCE_DONE, sound(seconds))
 
     async def pauses(self, seconds: float = GUESS_AFTER_S) -> None:
         await self._event(VADEventType.INFERENCE_DONE, sound(0.032), silence=seconds)
         await asyncio.sleep(0)  # lets a guess be asked
+
+    async def is_quiet(self, seconds: float) -> None:
+        await self.hearing.on_vad(
+            VADEvent(VADEventType.INFERENCE_DONE, 0, 0.0, 0.0, 0.0, frames=sound(seconds))
+        )
 
     async def ends(self) -> None:
         frames, self.frames = self.frames, []
@@ -98,6 +103,31 @@ async def test_the_guess_is_told_at_once_and_is_the_final_without_asking_again(r
     assert room.said()[2:] == [(END, ""), (FINAL, "Are you open?")]
     assert room.guesses[0].seconds == pytest.approx(1.132)
     assert room.decoded == []
+
+
+async def test_what_was_heard_before_a_short_pause_is_not_heard_again(room: Room) -> None:
+    """The VAD hands over half a second from before the start; the pause had less."""
+    await room.speaks(kept_s=0.5)
+    await room.pauses()
+    assert room.guesses[0].seconds == pytest.approx(1.532)  # nothing was said before
+    room.guesses[0].answer.set_result("Great, thank you.")
+    await room.ends()  # 0.2 s of silence
+    await room.is_quiet(0.15)
+    await room.speaks(kept_s=0.5)
+    await room.pauses()
+    assert room.guesses[1].seconds == pytest.approx(0.35 + 1.032)
+    ending = asyncio.create_task(room.ends())
+    await settled()
+    room.guesses[1].answer.set_exception(APIConnectionError())
+    await settled()
+    assert room.decoded[0].seconds == pytest.approx(0.35 + 1.032)
+    room.decoded[0].answer.set_result("That is all.")
+    await ending
+    await room.is_quiet(3.0)
+    await room.speaks(kept_s=0.5)
+    await room.pauses()
+    assert room.guesses[2].seconds == pytest.approx(1.532)
+    await room.hearing.aclose()
 
 
 async def test_an_end_waits_for_the_guess_that_is_under_way(room: Room) -> None:
