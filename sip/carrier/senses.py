@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
+import av
 import numpy as np
 import numpy.typing as npt
 
+from speech.offline.ears import SAMPLE_RATE as EARS_RATE
 from speech.offline.ears import Ears
 from speech.offline.voice import SAMPLE_RATE, Speaker
 
@@ -23,7 +24,6 @@ class Senses:
     def __init__(self, ears: Ears, speaker: Speaker) -> None:
         self._ears = ears
         self._speaker = speaker
-        self._resample = importlib.import_module("scipy.signal").resample_poly
         self._decoding = ThreadPoolExecutor(1, thread_name_prefix="carrier-ears")
         self._speaking = ThreadPoolExecutor(1, thread_name_prefix="carrier-voice")
         self._render = lru_cache(maxsize=256)(self._synthesize)
@@ -61,14 +61,23 @@ class Senses:
         return self._ears.transcribe(self._up(pcm))
 
     def _up(self, pcm: Pcm) -> npt.NDArray[np.float32]:
-        doubled: npt.NDArray[np.float32] = self._resample(pcm.astype(np.float32) / 32_768, 2, 1)
-        return doubled.astype(np.float32)
+        up = resampled(pcm, RATE, EARS_RATE)
+        return np.divide(up, 32_768, dtype=np.float32)
 
     def _synthesize(self, text: str) -> Pcm:
-        wave = np.frombuffer(b"".join(self._speaker.stream(text)), np.int16).astype(np.float32)
-        narrow = self._resample(wave, 1, SAMPLE_RATE // RATE)
-        pcm: Pcm = np.clip(narrow, -32_768, 32_767).astype(np.int16)
+        wave = np.frombuffer(b"".join(self._speaker.stream(text)), np.int16)
+        return resampled(wave, SAMPLE_RATE, RATE)
+
+
+def resampled(pcm: Pcm, rate: int, wanted: int) -> Pcm:
+    """Return mono sound of `rate` Hz at `wanted` Hz."""
+    if not pcm.size:
         return pcm
+    frame = av.AudioFrame.from_ndarray(pcm.reshape(1, -1), format="s16", layout="mono")
+    frame.sample_rate = rate
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=wanted)
+    pieces = [*resampler.resample(frame), *resampler.resample(None)]
+    return np.concatenate([piece.to_ndarray()[0] for piece in pieces])
 
 
 def beep(seconds: float = 0.5, hertz: float = 1_000.0) -> Pcm:
