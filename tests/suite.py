@@ -68,10 +68,14 @@ Lane = Sequence[Part]
 DATABASE = ("tests/campaigns", "tests/control_plane", "tests/ledgers")
 CONTRACT = "tests/contract/sip"
 BESIDE = (
-    "tests/system/test_inbound.py",
     "tests/system/test_provider_faults.py",
-    "tests/system/test_recordings.py",
     "tests/system/test_settings.py",
+    "tests/system/test_sounds.py",
+)
+AGENT_CALLS = (
+    "tests/agent/test_closing.py",
+    "tests/agent/test_provider_faults.py",
+    "tests/agent/test_usage.py",
 )
 FAULTS = Part("faults", ("tests/faults",), niceness=5)
 SIMULATOR = Part("simulator", ("tests/simulator",), niceness=IDLE)
@@ -84,7 +88,7 @@ ELSEWHERE = (
 
 STAGES: tuple[tuple[Lane, ...], ...] = (
     (
-        (Part("SIP contract", (CONTRACT,)),),
+        (Part("SIP contract", (CONTRACT,)), Part("agent", ("tests/agent",), AGENT_CALLS)),
         (Part("API and database", DATABASE, niceness=10),),
         (Part("all others", ("tests",), ELSEWHERE, niceness=10),),
         (FAULTS,),
@@ -92,7 +96,7 @@ STAGES: tuple[tuple[Lane, ...], ...] = (
     ),
     (
         (Part("calls", ("tests/system",), BESIDE),),
-        (Part("agent", ("tests/agent",)), Part("calls beside", BESIDE)),
+        (Part("calls without SIP", AGENT_CALLS), Part("calls beside", BESIDE)),
     ),
     ((EQUIPMENT,),),
 )

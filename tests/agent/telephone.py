@@ -31,6 +31,8 @@ from control_plane.domain.events import EndedBy, EventBatch, EventReceipt, ItemS
 LOUD = 0.02 * 32_768
 """Above this it is speech, as it is to the phones of `tests/system`."""
 READY_LIMIT_S = 30.0
+STOOD_STILL_S = 0.3
+"""A gap shorter than this between two pieces is the machine's; no silence of the agent's is."""
 _FRAME = HEARD_RATE * FRAME_MS // 1_000
 _QUIET = np.zeros(_FRAME, np.int16)
 Samples = npt.NDArray[np.int16]
@@ -91,13 +93,21 @@ class Telephone(io.AudioInput):
         self._loud_until = min(self._loud_until, until)
 
     def heard(self) -> Samples:
-        """Return what was heard since the answer, at `SAID_RATE`."""
-        ends = [began + len(piece) / SAID_RATE for began, piece in self._sounds]
-        whole = np.zeros(round(max(ends, default=0.0) * SAID_RATE) + 1, np.int16)
+        """Return what was heard since the answer, at `SAID_RATE`.
+
+        Where this process stood still for a moment the words go on at once: whether they come
+        without a gap is heard on the wire, in `tests/system`, and not beside other calls here.
+        """
+        placed, end = [], 0
         for began, piece in self._sounds:
-            first = round(began * SAID_RATE)
+            at = round(began * SAID_RATE)
+            first = end if end and at - end < STOOD_STILL_S * SAID_RATE else at
+            placed.append((first, piece))
+            end = first + len(piece)
+        whole = np.zeros(end + 1, np.int16)
+        for first, piece in placed:
             if first >= 0:
-                whole[first : first + len(piece)] = piece[: len(whole) - first]
+                whole[first : first + len(piece)] = piece
         return whole
 
     async def say(self, samples: Samples) -> None:
@@ -144,16 +154,25 @@ class Books:
 
 
 class Conversation:
-    """A call that was answered.
+    """A call that rings; then one that was answered.
 
     Args:
         books: what the control plane was told.
     """
 
-    def __init__(self, call: Call, telephone: Telephone, books: Books) -> None:
+    def __init__(self, call: Call, persona: Persona, telephone: Telephone, books: Books) -> None:
         self._call = call
+        self._persona = persona
+        self._conversing: asyncio.Task[Verdict] | None = None
         self.telephone = telephone
         self.books = books
+
+    def answer(self) -> None:
+        """Pick up: the agent greets."""
+        self.telephone.answer()
+        self._conversing = asyncio.create_task(
+            self._call.converse(self._persona), name="conversation"
+        )
 
     def hang_up(self) -> None:
         """End it, as the person."""
@@ -163,10 +182,16 @@ class Conversation:
         """Return how it ended, once it is over."""
         return await self._call.ending.wait()
 
+    async def aclose(self) -> None:
+        """End it, unless it has ended."""
+        self.hang_up()
+        if self._conversing is not None:
+            await self._conversing
+
 
 @asynccontextmanager
-async def conversing(brief: CallBrief, engines: Engines) -> AsyncIterator[Conversation]:
-    """Answer a call with the agent's real parts, put together as `agent.entrypoint` does.
+async def ringing(brief: CallBrief, engines: Engines) -> AsyncIterator[Conversation]:
+    """Let it ring: the agent's real parts are ready, put together as `agent.entrypoint` does.
 
     Raises:
         agent.first_sentence.NotPrepared: a provider failed while it would still ring.
@@ -196,13 +221,11 @@ async def conversing(brief: CallBrief, engines: Engines) -> AsyncIterator[Conver
         call.rescue.prepare()
         async with asyncio.timeout(READY_LIMIT_S):
             await call.rescue.prepared.wait()
-        telephone.answer()
-        conversing = asyncio.create_task(call.converse(persona), name="conversation")
+        conversation = Conversation(call, persona, telephone, books)
         try:
-            yield Conversation(call, telephone, books)
+            yield conversation
         finally:
-            call.ending.end(EndedBy.USER)  # unless it has ended
-            await conversing
+            await conversation.aclose()
     finally:
         await line.aclose()
         await call.rescue.aclose()
