@@ -24,7 +24,7 @@ from control_plane.domain.assistant import FirstSentenceMode
 from control_plane.domain.events import EndedBy, EndReason, Role
 from speech.offline.voice import SAMPLE_RATE, Speaker
 from speech.prewarm import load_offline
-from tests.agent.telephone import Samples, conversing
+from tests.agent.telephone import Samples, ringing
 from tests.factories import call_brief
 from tests.system.far_end import without_silence
 
@@ -94,7 +94,8 @@ async def hold(row: Row, engines: Engines, speaker: Speaker) -> Held:
         first_sentence_mode=FirstSentenceMode.STATIC,
         end_of_call_sentence=CLOSING,
     )
-    async with asyncio.timeout(CALL_LIMIT_S), conversing(brief, engines) as call:
+    async with asyncio.timeout(CALL_LIMIT_S), ringing(brief, engines) as call:
+        call.answer()
         telephone = call.telephone
         await telephone.listen(0.6)
         for pause_s, sentence in row.says:
