@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-_FIELD = re.compile(r"([A-Za-z]+)\s*=\s*(\"(?:[^\"\\]|\\.)*\"|[^\s,]+)")
+# Possessive, and begun at a word's first letter only: no text makes it look at a letter twice.
+_FIELD = re.compile(r"(?<![A-Za-z])([A-Za-z]++)\s*+=\s*+(\"(?:[^\"\\]|\\.)*+\"|[^\s,]++)")
 _ALGORITHMS = {"md5": hashlib.md5, "sha-256": hashlib.sha256}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from sip.limits import MAX_DATAGRAM, MAX_HEADER, MAX_HEADERS, MAX_VIAS, number
 from sip.via import PARAM, MalformedMessage, Via, parse_via
 
 __all__ = ["MalformedMessage", "Message", "NameAddress", "Request", "Response", "Via", "parse"]
@@ -18,8 +19,8 @@ _TOKEN = re.compile(r"[A-Za-z0-9!%*_+`'~.-]+\Z")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"]+\Z")
 _STATUS_LINE = re.compile(r"SIP/2\.0 ([1-6][0-9]{2})(?: (.*))?\Z")
 _SINGLE = ("from", "to", "call-id", "cseq", "content-length", "max-forwards")
-_MAX_CSEQ = 2**31
-_MAX_HEADERS = 200
+_MAX_CSEQ = 2**31 - 1
+_MAX_HOPS = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,11 @@ class Message:
 
     @property
     def vias(self) -> list[Via]:
-        """All Via values, topmost first; raises MalformedMessage on a broken one."""
-        return [parse_via(value) for value in self.values("via")]
+        """All Via values, topmost first; raises MalformedMessage on a broken or one too many."""
+        values = self.values("via")
+        if len(values) > MAX_VIAS:
+            raise MalformedMessage("too many Vias")
+        return [parse_via(value) for value in values]
 
     @property
     def call_id(self) -> str:
@@ -75,10 +79,20 @@ class Message:
     @property
     def cseq(self) -> tuple[int, str]:
         """Sequence number and method of CSeq; raises MalformedMessage on a broken one."""
-        number, _, method = (self.header("cseq") or "").strip().partition(" ")
-        if not (number.isascii() and number.isdigit()) or int(number) >= _MAX_CSEQ:
+        digits, _, method = (self.header("cseq") or "").strip().partition(" ")
+        sequence = number(digits, most=_MAX_CSEQ)
+        if sequence is None:
             raise MalformedMessage("CSeq number is not a number below 2^31")
-        return int(number), method.strip()
+        return sequence, method.strip()
+
+    @property
+    def hops(self) -> int:
+        """Max-Forwards, 70 when absent; raises MalformedMessage on a broken one."""
+        given = self.header("max-forwards")
+        left = 70 if given is None else number(given, most=_MAX_HOPS)
+        if left is None:
+            raise MalformedMessage("Max-Forwards is not a number up to 255")
+        return left
 
     def address(self, name: str) -> NameAddress:
         """From, To or Contact taken apart; raises MalformedMessage when it is broken."""
@@ -184,8 +198,11 @@ def parse_address(value: str) -> NameAddress:
 def parse(datagram: bytes, source: tuple[str, int]) -> Request | Response:
     """Read one datagram; raises MalformedMessage on anything not worth acting on.
 
-    Bytes that are no UTF-8 survive a round trip (surrogate escapes).
+    Bytes that are no UTF-8 survive a round trip (surrogate escapes). The work is bounded: by the
+    datagram's size, by the number of headers and Vias, and by the length of each.
     """
+    if len(datagram) > MAX_DATAGRAM:
+        raise MalformedMessage("datagram is too long")
     text, body = _split_body(datagram.lstrip(b"\r\n"))
     lines = text.replace("\r\n", "\n").split("\n")
     message = _start(lines[0], source)
@@ -217,20 +234,30 @@ def _start(line: str, source: tuple[str, int]) -> Request | Response:
 
 def _headers(lines: list[str]) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
-    for line in lines:
-        if line[:1] in (" ", "\t"):  # a folded line continues the one before
-            if not found:
-                raise MalformedMessage("first header is a continuation")
-            name, value = found[-1]
-            found[-1] = (name, f"{value} {line.strip()}".strip())
-            continue
+    for line in _unfolded(lines):
         name, colon, value = line.partition(":")
         if not colon or not _TOKEN.match(name.rstrip()) or "\r" in value or "\0" in value:
             raise MalformedMessage("header line is broken")
         found.append((name.rstrip(), value.strip()))
-        if len(found) > _MAX_HEADERS:
-            raise MalformedMessage("too many headers")
     return found
+
+
+def _unfolded(lines: list[str]) -> list[str]:
+    """Header lines with their continuations, each joined once."""
+    folded: list[list[str]] = []
+    for line in lines:
+        if line[:1] not in (" ", "\t"):
+            folded.append([line])
+        elif folded:
+            folded[-1].append(line.strip())
+        else:
+            raise MalformedMessage("first header is a continuation")
+    if len(folded) > MAX_HEADERS:
+        raise MalformedMessage("too many headers")
+    whole = [" ".join(pieces) for pieces in folded]
+    if any(len(line) > MAX_HEADER for line in whole):
+        raise MalformedMessage("a header is too long")
+    return whole
 
 
 def _check(message: Request | Response) -> None:
@@ -242,15 +269,17 @@ def _check(message: Request | Response) -> None:
         raise MalformedMessage("no Call-ID or no Via")
     message.address("from")
     message.address("to")
+    _ = message.hops
     method = message.cseq[1]
     if isinstance(message, Request) and method != message.method:
         raise MalformedMessage("CSeq method differs from the request's")
     length = message.header("content-length")
     if length is None:
         return
-    if not (length.isascii() and length.isdigit()) or int(length) > len(message.body):
-        raise MalformedMessage("body is shorter than Content-Length")
-    message.body = message.body[: int(length)]
+    size = number(length, most=len(message.body))
+    if size is None:
+        raise MalformedMessage("Content-Length is no number, or the body is shorter")
+    message.body = message.body[:size]
 
 
 def _encode(start: str, message: Message) -> bytes:

@@ -5,8 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_SENT_BY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?:\s*:\s*([0-9]{1,5}))?\Z")
-PARAM = re.compile(r";\s*([^\s;=]+)(?:\s*=\s*(\"(?:[^\"\\]|\\.)*\"|[^\s;]*))?\s*")
+from sip.limits import number
+
+_MAX_PORT = 65_535
+# Every quantifier is possessive: what has been read is never read again (no growth by squares).
+_HEAD = re.compile(
+    r"\s*+SIP\s*+/\s*+2\.0\s*+/\s*+([A-Za-z0-9!%*_+`'~.-]++)\s++"
+    r"(\[[0-9A-Fa-f:.]++\]|[A-Za-z0-9._-]++)(?:\s*+:\s*+([0-9]{1,5}+))?+\s*+\Z",
+    re.IGNORECASE,
+)
+PARAM = re.compile(r";\s*+([^\s;=]++)(?:\s*+=\s*+(\"(?:[^\"\\]|\\.)*+\"|[^\s;]*+))?+\s*+")
 
 
 class MalformedMessage(ValueError):
@@ -37,27 +45,24 @@ class Via:
 def parse_via(value: str) -> Via:
     """Take one Via value apart."""
     head, semicolon, params = value.partition(";")
-    protocol, _, place = head.strip().rpartition(" ")
-    if " " in protocol.strip() or ":" in protocol:  # "host : port" with spaces around the colon
-        protocol, _, place = re.sub(r"\s*([/:])\s*", r"\1", head.strip()).partition(" ")
-    name = re.sub(r"\s", "", protocol).upper()
-    sent_by = _SENT_BY.match(place.strip())
-    if not name.startswith("SIP/2.0/") or sent_by is None:
+    read = _HEAD.match(head)
+    if read is None:
         raise MalformedMessage("Via is not SIP/2.0")
-    port = int(sent_by[2]) if sent_by[2] else None
-    if port is not None and not 0 < port < 65536:
+    port = number(read[3], most=_MAX_PORT) if read[3] else None
+    if read[3] and not port:
         raise MalformedMessage("Via port out of range")
     found: dict[str, str | None] = {}
     for match in PARAM.finditer(semicolon + params):
         found[match[1].lower()] = match[2]
-    return Via(name.removeprefix("SIP/2.0/"), sent_by[1], port, found)
+    return Via(read[1].upper(), read[2], port, found)
 
 
 def reply_address(via: Via) -> tuple[str, int]:
     """Where the answer to a request with this topmost Via goes (RFC 3261 18.2.2, RFC 3581)."""
     rport = via.params.get("rport")
-    port = int(rport) if rport and rport.isascii() and rport.isdigit() else via.port or 5060
-    if not 0 < port < 65536:
+    asked = rport is not None and rport.isascii() and rport.isdigit()
+    port = number(rport or "", most=_MAX_PORT) if asked else via.port or 5060
+    if not port:
         raise MalformedMessage("Via names no port an answer could go to")
     return (via.params.get("received") or via.host, port)
 

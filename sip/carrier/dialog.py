@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable
 
 from sip.carrier.fates import Fate
+from sip.limits import number
 from sip.message import Request, Response
 
 T1, T2 = 0.5, 4.0
@@ -92,7 +93,8 @@ class Dialog:
         """Send BYE, again until it is answered."""
         contact = self.invite.address("contact")
         host, _, port = contact.uri.partition(":")[2].rpartition("@")[2].partition(":")
-        target = (host.partition(";")[0], int(port.partition(";")[0] or 5060))
+        named = number(port.partition(";")[0] or "5060", most=65_535)
+        target = (host.partition(";")[0], named or 5060)
         to = self.invite.header("to") or ""
         branch = f"z9hG4bK{secrets.token_hex(8)}"
         bye = Request(

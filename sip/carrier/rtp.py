@@ -11,6 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from sip.limits import number
+
 RATE = 8_000
 FRAME = 160
 SILENCE = {0: b"\xff", 8: b"\xd5"}
@@ -28,14 +30,14 @@ def offered_audio(sdp: bytes) -> tuple[tuple[str, int], int]:
         NoCommonCodec: nothing there that this phone speaks.
     """
     text = sdp.decode("utf-8", "replace")
-    media = re.search(r"^m=audio (\d+) RTP/AVP ([\d ]+)", text, re.MULTILINE)
+    media = re.search(r"^m=audio ([0-9]{1,5}) RTP/AVP ([0-9 ]+)", text, re.MULTILINE)
     host = re.findall(r"^c=IN IP4 (\S+)", text, re.MULTILINE)
-    if media is None or not host:
+    if media is None or not host or not (port := number(media[1], most=65_535)):
         raise NoCommonCodec
     payload = next((int(kind) for kind in media[2].split() if kind in ("0", "8")), None)
     if payload is None:
         raise NoCommonCodec
-    return (host[-1], int(media[1])), payload
+    return (host[-1], port), payload
 
 
 def answer_sdp(host: str, port: int, payload: int) -> bytes:

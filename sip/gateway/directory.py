@@ -245,8 +245,10 @@ def _change_list(kept: object, update: models.ListUpdate) -> None:
     elif update.clear:
         values = []
     elif update.add or update.remove:
-        values = [v for v in values if v not in update.remove]
-        values += [v for v in update.add if v not in values]
+        gone = set(update.remove)
+        values = [v for v in values if v not in gone]
+        kept_already = set(values)
+        values += [v for v in dict.fromkeys(update.add) if v not in kept_already]
     else:
         raise invalid("unsupported list update operation")
     kept[:] = values  # type: ignore[index]

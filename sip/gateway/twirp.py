@@ -112,7 +112,7 @@ def _decode(message: Message, body: bytes, *, as_json: bool) -> Message:
         if as_json:
             return json_format.Parse(body or b"{}", message, ignore_unknown_fields=True)
         message.ParseFromString(body)
-    except (json_format.ParseError, DecodeError, UnicodeDecodeError) as error:
+    except (json_format.ParseError, DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise TwirpError("malformed", "the request could not be decoded") from error
     return message
 

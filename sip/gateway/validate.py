@@ -97,7 +97,8 @@ def _conflict(trunk: proto.SIPInboundTrunkInfo, other: proto.SIPInboundTrunkInfo
     if not trunk.numbers and not other.numbers:
         shared, pair = "<any>", f'"{new}" and "{other.sip_trunk_id}"'
     else:
-        same = [number for number in trunk.numbers if number in other.numbers]
+        taken = set(other.numbers)
+        same = [number for number in trunk.numbers if number in taken]
         if not same:
             return
         shared = "[" + " ".join(f'"{number}"' for number in same) + "]"

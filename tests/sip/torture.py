@@ -55,7 +55,32 @@ TORTURE: dict[str, tuple[bytes, bool]] = {
     "Via without sent-by": (_swap(b"192.0.2.7:5062;", b";"), False),
     "Via port out of range": (_swap(b"192.0.2.7:5062;", b"192.0.2.7:99999;"), False),
     "empty branch": (_swap(b"branch=z9hG4bKphone1", b"branch="), True),
-    "a very long header": (_swap(b"From: <", b'From: "' + b"I" * 8000 + b'" <'), True),
+    "a very long header": (_swap(b"From: <", b'From: "' + b"I" * 4000 + b'" <'), True),
+    "a header above 4 kB": (_swap(b"From: <", b'From: "' + b"I" * 4096 + b'" <'), False),
+    "a header of many short lines": (
+        _swap(b"From:", b"X: 1" + b"\r\n ab" * 1500 + b"\r\nFrom:"), False
+    ),
+    "a datagram above 8 kB": (invite(body="x" * 8192), False),
+    "more Vias than hops": (_swap(b"Via:", b"Via: " + b"SIP/2.0/UDP a," * 70 + b"\r\n "), False),
+    "CSeq of 5,000 digits": (_swap(b"CSeq: 1 ", b"CSeq: " + b"9" * 5000 + b" "), False),
+    "Content-Length of 5,000 digits": (
+        _swap(b"Content-Length: 0", b"Content-Length: " + b"0" * 5000), False
+    ),
+    "Max-Forwards of 5,000 digits": (_swap(b"ards: 70", b"ards: " + b"7" * 5000), False),
+    "ACK with broken Max-Forwards": (
+        _swap(b"ards: 70", b"ards: many", invite(method="ACK", to_tag="t")), False
+    ),
+    "rport of 5,000 digits is ours to write": (_swap(b";rport", b";rport=" + b"1" * 4000), True),
+    "a response to an rport of 4,000 digits": (
+        _swap(b"INVITE sip:100@198.51.100.1", b"SIP/2.0 200 OK\r\nX: 1",
+              _swap(b";rport", b";rport=" + b"1" * 4000)).replace(b"X: 1 SIP/2.0", b"X: 1"),
+        False,
+    ),
+    "spaces in a Via": (_swap(b"Via: SIP/2.0/UDP ", b"Via: SIP/2.0/UDP" + b" " * 4000), True),
+    "spaces before a Via's odd end": (_swap(b"7:5062;", b"7:5062" + b" " * 4000 + b"x;"), False),
+    "credentials without an equals sign": (
+        invite(extra="Proxy-Authorization: Digest " + "a" * 4000 + "\r\n"), True
+    ),
     "many headers": (_swap(b"From:", b"X: 1\r\n" * 500 + b"From:"), False),
     "line feeds only": (invite().replace(b"\r\n", b"\n"), True),
     "response with a huge code": (_swap(b"INVITE sip:100@198.51.100.1 SIP/2.0",
