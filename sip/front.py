@@ -16,9 +16,21 @@ from collections.abc import Awaitable, Callable
 from typing import cast
 
 from process.logs import get_logger
+from sip.limits import MAX_DATAGRAM
 from sip.message import MalformedMessage, Request, Response, Via, canonical, parse
 from sip.ports import PortBusy
-from sip.verdict import Address, Forward, Memory, Reply, Seen, Silent, Verdict, challenge
+from sip.verdict import (
+    Address,
+    Forward,
+    Key,
+    Memory,
+    Pending,
+    Reply,
+    Seen,
+    Silent,
+    Verdict,
+    challenge,
+)  # fmt: skip
 from sip.via import mark_source, reply_address
 
 __all__ = [
@@ -31,6 +43,8 @@ log = get_logger("sip.front")
 NONCE_HEADER = "X-Offhook-Front"
 ALLOW = "INVITE, ACK, CANCEL, BYE, NOTIFY, REFER, OPTIONS"
 _COOKIE = "z9hG4bK"
+
+_BUSY = Reply(503, "Service Unavailable", (("Retry-After", "5"),))
 
 Decide = Callable[[Request], Verdict | Awaitable[Verdict]]
 
@@ -92,7 +106,8 @@ class Front(asyncio.DatagramProtocol):
 
     async def stop(self) -> None:
         """Close the socket and end decisions under way."""
-        tasks = [seen.task for seen in self._seen.clear() if seen.task is not None]
+        waiting = [seen.pending for seen in self._seen.clear() if seen.pending is not None]
+        tasks = [pending.task for pending in waiting if pending.task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -114,13 +129,13 @@ class Front(asyncio.DatagramProtocol):
         log.debug("an earlier datagram was refused", error=str(exc))
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
-        """One datagram from the network; what is malformed is dropped."""
-        if not data.strip(b"\r\n\0 "):
-            return  # keep-alive
+        """One datagram from the network; what is malformed or above 8 kB is dropped."""
+        if len(data) > MAX_DATAGRAM or not data.strip(b"\r\n\0 "):
+            return  # the second is a keep-alive
         try:
             message = parse(data, addr[:2])
             if isinstance(message, Request):
-                self._request(message)
+                self._request(message, len(data))
             else:
                 self._response(message)
         except MalformedMessage as error:
@@ -128,33 +143,37 @@ class Front(asyncio.DatagramProtocol):
 
     # -- requests ------------------------------------------------------------
 
-    def _request(self, request: Request) -> None:
+    def _request(self, request: Request, size: int) -> None:
         self._seen.forget(self._clock())
         vias = request.vias
         vias[0] = mark_source(vias[0], request.source)
         request.replace("Via", [via.render() for via in vias])
-        reply_to = reply_address(vias[0])
-        key = _key(request)
+        reply_address(vias[0])  # raises MalformedMessage now rather than at the answer
         if request.method == "ACK":
-            self._ack(request, reply_to, self._seen.get((*key, "INVITE")))
+            self._ack(request, self._seen.get(_key(request, "INVITE")))
         elif request.method == "CANCEL":
-            self._cancel(request, reply_to, self._seen.get((*key, "INVITE")))
-        elif (seen := self._seen.get((*key, request.method))) is not None:
-            self._again(request, seen)
+            self._cancel(request, self._seen.get(_key(request, "INVITE")))
+        elif (seen := self._seen.get(_key(request, request.method))) is not None:
+            if seen.verdict is not None:  # else the answer is on its way
+                self._act(request, seen.verdict)
         elif (early := self._early(request)) is not None:
-            self._apply(Seen(0.0, request, reply_to), early)
+            self._act(request, early)
         else:
-            seen = Seen(self._clock(), request, reply_to)
-            self._seen.add((*key, request.method), seen)
-            seen.task = asyncio.ensure_future(self._ask(seen))
-            seen.task.add_done_callback(lambda task: self._decided(task, seen))
+            self._begin(Pending(_key(request, request.method), request, size))
+
+    def _begin(self, pending: Pending) -> None:
+        seen = self._seen.add(pending.key, pending, self._clock())
+        if seen is None:
+            self._act(pending.request, _BUSY)
+            return
+        pending.task = asyncio.ensure_future(self._ask(seen, pending.request))
+        pending.task.add_done_callback(lambda task: self._decided(task, seen))
 
     def _early(self, request: Request) -> Verdict | None:
         """Answers that need no decision."""
-        hops = request.header("max-forwards") or "70"
         if request.method == "OPTIONS" and not request.in_dialog:
             return Reply(200, "OK", (("Allow", ALLOW), ("Accept", "application/sdp")))
-        if not (hops.isascii() and hops.isdigit()) or int(hops) == 0:
+        if request.hops == 0:
             return Reply(483, "Too Many Hops")
         if request.in_dialog:
             if self._dialogs is not None:
@@ -162,68 +181,62 @@ class Front(asyncio.DatagramProtocol):
             return Reply(481, "Call/Transaction Does Not Exist")
         return None
 
-    async def _ask(self, seen: Seen) -> None:
+    async def _ask(self, seen: Seen, request: Request) -> None:
         try:
             async with asyncio.timeout(self._decide_limit):
-                asked = self._decide(seen.request)
+                asked = self._decide(request)
                 verdict = await asked if inspect.isawaitable(asked) else asked
         except TimeoutError:
-            verdict = Reply(503, "Service Unavailable", (("Retry-After", "5"),))
-        if seen.verdict is None:  # a CANCEL may have settled it
-            self._apply(seen, verdict)
+            verdict = _BUSY
+        self._settle(seen, verdict)
 
     def _decided(self, task: asyncio.Task[None], seen: Seen) -> None:
-        seen.task = None
         if task.cancelled() or task.exception() is None:
             return
         log.error("deciding about a request failed", error=repr(task.exception()))
-        if seen.verdict is None and self.alive:
-            self._apply(seen, Reply(500, "Server Internal Error"))
+        if self.alive:
+            self._settle(seen, Reply(500, "Server Internal Error"))
 
-    def _again(self, request: Request, seen: Seen) -> None:
-        if isinstance(seen.verdict, Forward):
-            self._forward(request, seen.verdict)
-        elif seen.answer:
-            self._send(seen.answer, seen.reply_to)
+    def _settle(self, seen: Seen, verdict: Verdict) -> None:
+        """Act on the first verdict about a request: a CANCEL may come before the decision."""
+        pending = self._seen.settle(seen, verdict)
+        if pending is None:
+            return
+        if isinstance(verdict, Forward) and pending.request.method == "INVITE":
+            self._seen.lengthen(pending.key)
+        self._act(pending.request, verdict)
 
-    def _ack(self, request: Request, reply_to: Address, seen: Seen | None) -> None:
+    def _ack(self, request: Request, seen: Seen | None) -> None:
         if seen is not None and isinstance(seen.verdict, Forward):
             self._forward(request, seen.verdict)
         elif seen is None and self._dialogs is not None and request.in_dialog:
             self._forward(request, Forward(self._dialogs))
         # An ACK to an answer of ours ends here.
 
-    def _cancel(self, request: Request, reply_to: Address, seen: Seen | None) -> None:
+    def _cancel(self, request: Request, seen: Seen | None) -> None:
         if seen is None:
-            answer = Reply(481, "Call/Transaction Does Not Exist")
-            self._apply(Seen(0.0, request, reply_to), answer)
+            self._act(request, Reply(481, "Call/Transaction Does Not Exist"))
         elif isinstance(seen.verdict, Forward):
             self._forward(request, seen.verdict)
         elif not isinstance(seen.verdict, Silent):
-            self._apply(Seen(0.0, request, reply_to), Reply(200, "OK"))
-            if seen.verdict is None:
-                self._apply(seen, Reply(487, "Request Terminated"))
+            self._act(request, Reply(200, "OK"))
+            self._settle(seen, Reply(487, "Request Terminated"))
 
-    def _apply(self, seen: Seen, verdict: Verdict) -> None:
-        seen.verdict = verdict
+    def _act(self, request: Request, verdict: Verdict) -> None:
         if isinstance(verdict, Forward):
-            if seen.request.method == "INVITE":
-                self._seen.lengthen((*_key(seen.request), "INVITE"))
-            self._forward(seen.request, verdict)
+            self._forward(request, verdict)
         elif isinstance(verdict, Reply):
-            seen.answer = self._answer(seen.request, verdict)
-            self._send(seen.answer, seen.reply_to)
+            self._send(self._answer(request, verdict), reply_address(request.vias[0]))
 
     def _forward(self, request: Request, verdict: Forward) -> None:
         host, port = self.address
         vias = request.vias
         via = Via("UDP", host, port, {"branch": self._branch(request, vias[0])})
-        hops = int(request.header("max-forwards") or "70") - 1
         kept = [(n, v) for n, v in request.headers if n.lower() != NONCE_HEADER.lower()]
         uri = verdict.uri or request.uri
         out = Request(kept, request.body, request.method, uri, request.source)
         out.replace("Via", [via.render(), *(v.render() for v in vias)])
-        out.replace("Max-Forwards", [str(max(hops, 0))])
+        out.replace("Max-Forwards", [str(max(request.hops - 1, 0))])
         out.headers += [(NONCE_HEADER, self.nonce), *verdict.add_headers]
         self._send(out.encode(), verdict.to)
 
@@ -232,7 +245,7 @@ class Front(asyncio.DatagramProtocol):
         headers = [(n, v) for n, v in request.headers if canonical(n) in names]
         to = request.header("to") or ""
         if not request.in_dialog:
-            to += f";tag={self._digest('tag', *_key(request))}"
+            to += f";tag={self._digest('tag', *_transaction(request))}"
         out = Response([*headers, ("To", to), *reply.headers], b"", reply.status, reply.reason)
         return out.encode()
 
@@ -269,11 +282,17 @@ class Front(asyncio.DatagramProtocol):
             self._transport.sendto(datagram, to)
 
 
-def _key(request: Request) -> tuple[str, ...]:
+def _transaction(request: Request) -> tuple[str, ...]:
     """What a request and its retransmissions share, and what nobody else can name: source too."""
     via = request.vias[0]
     place = f"{via.host}:{via.port}"
     return (request.source[0], place, via.branch, request.call_id, str(request.cseq[0]))
+
+
+def _key(request: Request, method: str) -> Key:
+    """The transaction as a hash, so that a long Call-ID or branch is not kept."""
+    text = _bytes("\0".join((*_transaction(request), method)))
+    return hashlib.blake2b(text, digest_size=16).digest()
 
 
 def _bytes(text: str) -> bytes:

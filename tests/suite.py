@@ -79,6 +79,7 @@ AGENT_CALLS = (
 )
 FAULTS = Part("faults", ("tests/faults",), niceness=5)
 SIMULATOR = Part("simulator", ("tests/simulator",), niceness=IDLE)
+STRANGERS = Part("strangers' datagrams", ("tests/sip/test_hostile.py",), niceness=IDLE)
 EQUIPMENT = Part("equipment", equipment.TESTS, is_equipment=True)
 ELSEWHERE = (
     *("tests/agent", CONTRACT, "tests/faults", "tests/simulator", "tests/system"),
@@ -101,7 +102,7 @@ STAGES: tuple[tuple[Lane, ...], ...] = (
     ((EQUIPMENT,),),
 )
 LONG: tuple[tuple[Lane, ...], ...] = (
-    ((Part("faults", ("tests/faults", "--log-cli-level=INFO")),), (SIMULATOR,)),
+    ((Part("faults", ("tests/faults", "--log-cli-level=INFO")),), (SIMULATOR, STRANGERS)),
     ((Part("provider faults over SIP", ("tests/system/test_provider_faults.py",)),),),
     ((EQUIPMENT,),),
 )
@@ -111,6 +112,7 @@ AT_LENGTH = {
     "OFFHOOK_TEST_FREEZE_S": "60",
     "OFFHOOK_TEST_LOCK_S": "30",
     "OFFHOOK_TEST_SCHEDULES": "10000",
+    "OFFHOOK_TEST_EXAMPLES": "150000",
     "OFFHOOK_TEST_EVERY_FAULT_OVER_SIP": "1",
 }
 

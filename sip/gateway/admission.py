@@ -13,6 +13,7 @@ from livekit.protocol import sip as proto
 from process.logs import get_logger
 from sip.digest import Authority, Outcome
 from sip.front import Forward, Reply, Silent, Verdict, challenge
+from sip.gateway.attributes import header_attributes
 from sip.gateway.codecs import AGENTS, chosen
 from sip.gateway.store import Store
 from sip.message import Request
@@ -24,13 +25,18 @@ _REMEMBERED = 500
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A call that may come in, with the trunk and rule that let it."""
+    """A call that may come in, with the trunk and rule that let it, and what to show of it.
 
-    request: Request
+    Of the request only this stays: a call that never arrives here does not hold all of it.
+    """
+
     trunk: proto.SIPInboundTrunkInfo
     rule: proto.SIPDispatchRuleInfo
     caller: str
     called: str
+    tag: str
+    host: str
+    headers: dict[str, str]
 
 
 class Admission:
@@ -68,7 +74,7 @@ class Admission:
             return self._refuse(404, "Not Found", request)
         if self._full():
             return Reply(503, "Service Unavailable", (("Retry-After", "10"),))
-        self._admitted[request.call_id] = Admitted(request, trunk, rule, caller, called)
+        self._admitted[request.call_id] = _admitted(request, trunk, rule)
         while len(self._admitted) > _REMEMBERED:
             self._admitted.popitem(last=False)
         agent = AGENTS[chosen(trunk.media, rule.media)]
@@ -98,6 +104,21 @@ class Admission:
         if outcome is Outcome.STALE:
             return challenge(authority.challenge(request.call_id, stale=True))
         return self._refuse(401, "Unauthorized", request)
+
+
+def _admitted(
+    request: Request, trunk: proto.SIPInboundTrunkInfo, rule: proto.SIPDispatchRuleInfo
+) -> Admitted:
+    sender = request.address("from")
+    return Admitted(
+        trunk,
+        rule,
+        caller=unquote(sender.user),
+        called=unquote(request.user),
+        tag=sender.params.get("tag", ""),
+        host=sender.uri.rpartition("@")[2].partition(":")[0],
+        headers=header_attributes(request, trunk.headers_to_attributes, trunk.include_headers),
+    )
 
 
 def _source_allowed(trunk: proto.SIPInboundTrunkInfo, source: str, caller: str) -> bool:

@@ -13,7 +13,6 @@ from livekit import api
 from livekit.protocol import sip as proto
 
 from sip.gateway.admission import Admitted
-from sip.gateway.attributes import header_attributes
 from sip.gateway.calls import End, Leg, Parts, Status, media_timeout
 from sip.gateway.errors import TwirpError
 from sip.gateway.rooms import Member
@@ -144,17 +143,17 @@ def _room_name(admitted: Admitted) -> str:
 
 
 def _member(admitted: Admitted, phone: Call, call_id: str) -> Member:
-    rule, trunk, request = admitted.rule, admitted.trunk, admitted.request
+    rule, trunk = admitted.rule, admitted.trunk
     caller = admitted.caller or "anonymous"
     attributes = {
         **rule.attributes,
         "sip.callStatus": Status.RINGING,
         "sip.callID": call_id,
         "sip.callIDFull": phone.call_id or "",
-        "sip.callTag": request.address("from").params.get("tag", ""),
+        "sip.callTag": admitted.tag,
         "sip.trunkID": trunk.sip_trunk_id,
         "sip.ruleID": rule.sip_dispatch_rule_id,
-        **header_attributes(request, trunk.headers_to_attributes, trunk.include_headers),
+        **admitted.headers,
     }
     if rule.hide_phone_number:
         identity = "sip_" + hashlib.sha256(caller.encode()).hexdigest()[:16]
@@ -164,6 +163,6 @@ def _member(admitted: Admitted, phone: Call, call_id: str) -> Member:
         attributes |= {
             "sip.phoneNumber": caller,
             "sip.trunkPhoneNumber": admitted.called,
-            "sip.hostname": request.address("from").uri.rpartition("@")[2].partition(":")[0],
+            "sip.hostname": admitted.host,
         }
     return Member(_room_name(admitted), identity, name, rule.metadata, attributes)

@@ -16,9 +16,12 @@ from sip.message import MalformedMessage, Request, Response, parse
 
 _LOGGER = "baresip.native.sip"
 _MAX_CALLS = 500
+_MAX_MESSAGES = 8
+_MAX_BYTES = 8 * 1024 * 1024
 _PATIENCE_S = 0.25
 
 Seen = Request | Response
+Kept = tuple[Seen, int]
 Wanted = Callable[[Seen], bool]
 Changed = Callable[[], None]
 
@@ -32,7 +35,8 @@ class SipTrace(logging.Handler):
     def __init__(self, loop: asyncio.AbstractEventLoop):
         super().__init__(logging.DEBUG)
         self._loop = loop
-        self._calls: OrderedDict[str, list[Seen]] = OrderedDict()
+        self._calls: OrderedDict[str, list[Kept]] = OrderedDict()
+        self._bytes = 0
         self._ends: OrderedDict[str, Ends] = OrderedDict()
         self._changed: dict[str, Changed] = {}
         self._waiters: list[tuple[str, Wanted, asyncio.Future[Seen]]] = []
@@ -56,7 +60,8 @@ class SipTrace(logging.Handler):
 
     async def find(self, call_id: str, wanted: Wanted) -> Seen | None:
         """The newest received message of this call that `wanted` accepts; None if none comes."""
-        found = next((m for m in reversed(self._calls.get(call_id, [])) if wanted(m)), None)
+        kept = self._calls.get(call_id, [])
+        found = next((message for message, _ in reversed(kept) if wanted(message)), None)
         if found is not None:
             return found
         future: asyncio.Future[Seen] = self._loop.create_future()
@@ -72,7 +77,7 @@ class SipTrace(logging.Handler):
 
     def forget(self, call_id: str) -> None:
         """Drop what was kept of a call."""
-        self._calls.pop(call_id, None)
+        self._bytes -= sum(size for _, size in self._calls.pop(call_id, []))
         self._ends.pop(call_id, None)
 
     def ends(self, call_id: str) -> Ends | None:
@@ -97,14 +102,19 @@ class SipTrace(logging.Handler):
             return
         if not received:
             return
-        kept = self._calls.setdefault(call_id, [])
-        kept.append(message)
-        del kept[:-8]
-        while len(self._calls) > _MAX_CALLS:
-            self._calls.popitem(last=False)
+        self._remember(call_id, message, len(start))
         for wanted_id, wanted, future in self._waiters:
             if wanted_id == call_id and not future.done() and wanted(message):
                 future.set_result(message)
+
+    def _remember(self, call_id: str, message: Seen, size: int) -> None:
+        kept = self._calls.setdefault(call_id, [])
+        kept.append((message, size))
+        self._bytes += size - sum(old for _, old in kept[:-_MAX_MESSAGES])
+        del kept[:-_MAX_MESSAGES]
+        while len(self._calls) > _MAX_CALLS or self._bytes > _MAX_BYTES:
+            _, dropped = self._calls.popitem(last=False)
+            self._bytes -= sum(old for _, old in dropped)
 
     def _note_ends(self, message: Seen, call_id: str, body: str, received: bool) -> None:
         place = audio_place(body)
