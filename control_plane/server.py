@@ -16,10 +16,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
 from control_plane.db.heartbeats import API, INTERVAL_SECS, beat
+from control_plane.http_limits import LimitedProtocol
 from process.logs import get_logger
 
 log = get_logger(__name__)
 GRACE_SECS = 5
+MAX_CONNECTIONS = 400
+"""Per listener; both together stay below the 1,024 files that a process may usually open."""
 
 
 class _Listener(uvicorn.Server):
@@ -60,7 +63,7 @@ async def serve(listeners: list[tuple[Litestar, str, int]]) -> None:
     Raises:
         SystemExit: an address is taken; uvicorn has logged which.
     """
-    servers = [_Listener(_config(app, host, port)) for app, host, port in listeners]
+    servers = [_Listener(listener_config(app, host, port)) for app, host, port in listeners]
 
     def stop() -> None:
         for server in servers:
@@ -74,13 +77,23 @@ async def serve(listeners: list[tuple[Litestar, str, int]]) -> None:
             group.create_task(server.serve())
 
 
-def _config(app: Litestar, host: str, port: int) -> uvicorn.Config:
+def listener_config(
+    app: Litestar,
+    host: str,
+    port: int,
+    *,
+    protocol: type[LimitedProtocol] = LimitedProtocol,
+    most: int = MAX_CONNECTIONS,
+) -> uvicorn.Config:
+    """Return how one listener serves `app`, with at most `most` connections."""
     return uvicorn.Config(
         app,
         host=host,
         port=port,
         loop="none",
         ws="none",
+        http=protocol,
+        limit_concurrency=most,
         lifespan="on",
         log_config=None,
         access_log=False,

@@ -9,7 +9,6 @@ import socket
 import sys
 from pathlib import Path
 
-from aiohttp import web
 from baresip.call import Call
 from baresip.errors import BaresipError
 
@@ -24,6 +23,7 @@ from sip.gateway.directory import Directory
 from sip.gateway.endpoint import Endpoint, hang_up
 from sip.gateway.inbound import InboundCall
 from sip.gateway.ledger import Ledger, report_lost
+from sip.gateway.listener import Listener
 from sip.gateway.media import MediaEngine
 from sip.gateway.rooms import Server
 from sip.gateway.service import CallService
@@ -63,7 +63,7 @@ class Gateway:
         self._front = Front(
             (settings.sip_host, settings.sip_port), self._admission.decide, dialogs=agents
         )
-        self._runner: web.AppRunner | None = None
+        self._listener: Listener | None = None
 
     @property
     def healthy(self) -> bool:
@@ -94,8 +94,8 @@ class Gateway:
 
     async def stop(self) -> None:
         """End all calls, leave all rooms, close all ports."""
-        if self._runner is not None:
-            await self._runner.cleanup()
+        if self._listener is not None:
+            await self._listener.stop()
         await self._calls.end_all(_FAREWELL_S)
         await self._front.stop()
         self._media.stop()
@@ -113,10 +113,9 @@ class Gateway:
             settings.livekit_api_secret,
             lambda: self.healthy,
         )
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
-        await self._runner.setup()
+        self._listener = Listener(app)
         try:
-            await web.TCPSite(self._runner, settings.api_host, settings.api_port).start()
+            await self._listener.start(settings.api_host, settings.api_port)
         except OSError as error:
             where = f"{settings.api_host}:{settings.api_port}"
             text = f"OFFHOOK_SIP_API_PORT: TCP {where} cannot be bound: {error.strerror}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from sip.gateway.errors import TwirpError
 log = get_logger("sip.gateway.twirp")
 _PREFIX = "/twirp/livekit.SIP/"
 _MAX_BODY = 1024 * 1024
+_BODY_S = web.AppKey("body_s", float)
 
 
 Allow = Callable[[Claims, Any], None]
@@ -50,9 +52,17 @@ def denied() -> TwirpError:
 
 
 def application(
-    methods: dict[str, Method], key: str, secret: str, healthy: Callable[[], bool]
+    methods: dict[str, Method],
+    key: str,
+    secret: str,
+    healthy: Callable[[], bool],
+    *,
+    body_s: float = 10.0,
 ) -> web.Application:
-    """The HTTP application: the Twirp service, and GET /healthz."""
+    """The HTTP application: the Twirp service, and GET /healthz.
+
+    A body that takes longer than `body_s` seconds is refused; nobody's is read without a token.
+    """
     verifier = api.TokenVerifier(key, secret)
 
     async def health(_: web.Request) -> web.Response:
@@ -66,6 +76,7 @@ def application(
             return _error(error)
 
     app = web.Application(client_max_size=_MAX_BODY)
+    app[_BODY_S] = body_s
     app.router.add_get("/healthz", health)
     app.router.add_route("*", "/{path:.*}", call)
     return app
@@ -84,12 +95,20 @@ async def _serve(
     if kind not in ("application/protobuf", "application/json"):
         raise _bad_route(request, f"unexpected Content-Type: {json.dumps(kind)}")
     claims = _claims(request, verifier)
-    message = _decode(method.request(), await request.read(), as_json=kind == "application/json")
+    message = _decode(method.request(), await _body(request), as_json=kind == "application/json")
     method.allow(claims, message)
     answer = await method.serve(message)
     if kind == "application/json":
         return web.json_response(to_json(answer))
     return web.Response(body=answer.SerializeToString(), content_type="application/protobuf")
+
+
+async def _body(request: web.Request) -> bytes:
+    try:
+        async with asyncio.timeout(request.app[_BODY_S]):
+            return await request.read()
+    except TimeoutError as error:
+        raise TwirpError("deadline_exceeded", "the request's body did not come in time") from error
 
 
 def _bad_route(request: web.Request, message: str) -> TwirpError:
