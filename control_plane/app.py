@@ -41,6 +41,7 @@ from control_plane.orders.controller import OrderController
 from control_plane.orders.counters import CallCounters
 from control_plane.orders.intake import Intake
 from control_plane.orders.views import CallViews
+from control_plane.orders.watch import OrderWatch
 from control_plane.organizations.controller import OrganizationController
 from control_plane.price_file import read_prices
 from control_plane.probes.controller import AssistantTestController
@@ -52,12 +53,14 @@ from control_plane.recordings.spool import RecordingFiles
 from control_plane.recordings.store import RecordingStore
 from control_plane.requests import StrictRequest, known_query
 from control_plane.settings import Settings
+from control_plane.streams import OpenStreams
 from control_plane.tokens import TokenSigner
 from control_plane.trunks.controller import TrunkController
 from control_plane.trunks.numbers import NumberController
 from control_plane.voices.controller import VoiceController
 from control_plane.webhooks.controller import WebhookController
 from control_plane.webhooks.deliveries import DeliveryController
+from control_plane.webhooks.feed import Feed
 from process.addresses import Allowed
 from process.worker_key import is_worker_key
 from sip.api import SipApi
@@ -84,6 +87,9 @@ class Resources(Struct, frozen=True, kw_only=True):
     counters: CallCounters
     allowed: Allowed
     is_worker: Callable[[str], bool]
+    streams: OpenStreams
+    feed: Feed
+    watch: OrderWatch
 
 
 @contextlib.asynccontextmanager
@@ -109,6 +115,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         views = CallViews(links)
         intake = Intake(database, vault, views)
         async with database.listening(), SipApi(livekit) as sip, intake.open():
+            ring = KeyRing(database, per_minute=settings.api.requests_per_minute)
             yield Resources(
                 database=database,
                 vault=vault,
@@ -117,13 +124,16 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                 links=links,
                 views=views,
                 intake=intake,
-                ring=KeyRing(database, per_minute=settings.api.requests_per_minute),
+                ring=ring,
                 probes=Probes(database, client, sip.trunks, settings.api.worker_health_url),
                 hooks=api.WebhookReceiver(api.TokenVerifier(livekit.api_key, livekit.api_secret)),
                 prices=prices,
                 counters=CallCounters(prices),
                 allowed=Allowed.parse(settings.outbound.allow_private),
                 is_worker=functools.partial(is_worker_key, livekit_secret=livekit.api_secret),
+                streams=OpenStreams(ring),
+                feed=Feed(database),
+                watch=OrderWatch(database),
             )
     finally:
         await client.aclose()
@@ -226,6 +236,9 @@ def _application(
         "counters": resources.counters,
         "allowed": resources.allowed,
         "is_worker": resources.is_worker,
+        "streams": resources.streams,
+        "feed": resources.feed,
+        "watch": resources.watch,
     }
     return Litestar(
         handlers,

@@ -13,8 +13,11 @@ from control_plane.keys.ring import KeyRing, Principal
 from control_plane.orders.counters import CallCounters
 from control_plane.orders.intake import Intake
 from control_plane.orders.views import CallViews
+from control_plane.orders.watch import OrderWatch
 from control_plane.recordings.spool import RecordingFiles
+from control_plane.streams import OpenStreams
 from control_plane.tokens import TokenSigner
+from control_plane.webhooks.feed import Feed
 
 GivenDatabase = NamedDependency[Database]
 GivenVault = NamedDependency[Vault]
@@ -27,4 +30,7 @@ GivenProbes = NamedDependency[Probes]
 GivenPrincipal = NamedDependency[Principal]
 GivenHooks = NamedDependency[api.WebhookReceiver]
 GivenPrices = NamedDependency[Prices]
+GivenStreams = NamedDependency[OpenStreams]
+GivenFeed = NamedDependency[Feed]
+GivenWatch = NamedDependency[OrderWatch]
 GivenCounters = NamedDependency[CallCounters]

@@ -89,6 +89,13 @@ class KeyRing:
         self._take(f"key {known.principal.key_id}", known.per_minute, now)
         return known.principal
 
+    async def stands(self, principal: Principal) -> bool:
+        """Whether the key is still there, not revoked, with all the scopes that it had."""
+        async with self._database.reading() as session:
+            row = await session.get(ApiKey, principal.key_id)
+            at = await read_clock(session)
+        return row is not None and not _is_over(row, at) and principal.scopes <= set(row.scopes)
+
     def forget(self, key_id: str) -> None:
         """Look the key up again at its next use: it was changed or revoked."""
         for digest, known in list(self._known.items()):

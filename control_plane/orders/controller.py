@@ -16,7 +16,15 @@ from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.errors import BadInput
 from control_plane.domain.ids import parse_id
 from control_plane.domain.phone import e164
-from control_plane.given import GivenDatabase, GivenIntake, GivenPrincipal, GivenVault, GivenViews
+from control_plane.given import (
+    GivenDatabase,
+    GivenIntake,
+    GivenPrincipal,
+    GivenStreams,
+    GivenVault,
+    GivenViews,
+    GivenWatch,
+)  # fmt: skip
 from control_plane.orders import repository, service
 from control_plane.orders.batch import MOST_ROWS, BatchAnswer, PlaceCalls, place_all
 from control_plane.orders.explain import Explanation, explain
@@ -223,6 +231,8 @@ class OrderController(Controller):
         request: Request[Any, Any, Any],
         principal: GivenPrincipal,
         database: GivenDatabase,
+        streams: GivenStreams,
+        watch: GivenWatch,
         after: Annotated[int, QueryParameter(ge=0, description="Only later sequences")] = 0,
     ) -> Response[EventPage] | Stream:
         """Return what happened so far, or everything as it happens."""
@@ -234,8 +244,9 @@ class OrderController(Controller):
             return Response(EventPage([event_view(row) for row in rows]))
         seen = request.headers.get("last-event-id", "")
         start = max(after, int(seen)) if seen.isascii() and seen.isdigit() else after
+        chunks = stream(database, watch, principal.organization_id, key, after=start)
         return Stream(
-            stream(database, principal.organization_id, key, after=start),
+            streams.begin(principal, chunks),
             media_type=EVENT_STREAM,
             headers={"Cache-Control": "no-store"},
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import msgspec
 
@@ -12,37 +12,39 @@ from control_plane.domain.call_order import is_final
 from control_plane.orders import repository
 from control_plane.orders.schemas import EventView
 from control_plane.orders.views import event_view
+from control_plane.orders.watch import OrderWatch
+from control_plane.streams import IDLE, KEEPALIVE, KEEPALIVE_S, SWEEP_S
 
 _PAGE = 200
-_SWEEP_SECS = 1.0
-_KEEPALIVE_SECS = 15.0
 
 
 async def stream(
-    database: Database, organization_id: str, order_id: str, *, after: int
-) -> AsyncIterator[bytes]:
+    database: Database, watch: OrderWatch, organization_id: str, order_id: str, *, after: int
+) -> AsyncGenerator[bytes, None]:
     """Yield each event once it is stored; the last is the order's final state.
 
     Format: `id` the sequence, `event` the type, `data` the event as JSON (WHATWG HTML 9.2).
+    Yields `IDLE` once a second while nothing happens.
     """
     clock = asyncio.get_running_loop().time
     last_sent = clock()
-    while True:
-        heard = database.bell.count
-        async with database.reading() as session:
-            order = await repository.get_order(session, organization_id, order_id)
-            rows = await repository.events_of(session, order_id, after=after, limit=_PAGE)
-        for row in rows:
-            after, last_sent = row.sequence, clock()
-            yield _frame(event_view(row))
-        if rows:
-            continue
-        if is_final(order.status):
-            return
-        await database.bell.wait(since=heard, timeout_s=_SWEEP_SECS)
-        if clock() - last_sent > _KEEPALIVE_SECS:
-            last_sent = clock()
-            yield b": still here\n\n"
+    with watch.watching(order_id) as bell:
+        while True:
+            heard = bell.count
+            async with database.reading() as session:
+                order = await repository.get_order(session, organization_id, order_id)
+                rows = await repository.events_of(session, order_id, after=after, limit=_PAGE)
+            for row in rows:
+                after, last_sent = row.sequence, clock()
+                yield _frame(event_view(row))
+            if rows:
+                continue
+            if is_final(order.status):
+                return
+            while not await bell.wait(since=heard, timeout_s=SWEEP_S):
+                late = clock() - last_sent > KEEPALIVE_S
+                last_sent = clock() if late else last_sent
+                yield KEEPALIVE if late else IDLE
 
 
 def _frame(event: EventView) -> bytes:

@@ -24,10 +24,11 @@ from control_plane.domain.delivery import (
 )
 from control_plane.domain.errors import BadInput, Conflict
 from control_plane.domain.ids import new_id, parse_id
-from control_plane.given import GivenDatabase, GivenPrincipal, GivenVault
+from control_plane.given import GivenDatabase, GivenFeed, GivenPrincipal, GivenStreams, GivenVault
 from control_plane.keys.ring import Principal
 from control_plane.sealed import masked, seal, unseal
-from control_plane.webhooks import feed, queue, repository
+from control_plane.webhooks import queue, repository
+from control_plane.webhooks.feed import page, stream
 from control_plane.webhooks.outbox import new_delivery
 from control_plane.webhooks.payloads import test_payload
 from control_plane.webhooks.schemas import (
@@ -239,6 +240,8 @@ class WebhookController(Controller):
         request: Request[Any, Any, Any],
         principal: GivenPrincipal,
         database: GivenDatabase,
+        streams: GivenStreams,
+        feed: GivenFeed,
         after: Annotated[str | None, QueryParameter(description="Only after this one")] = None,
         types: Annotated[list[str] | None, QueryParameter(description="Only of these")] = None,
         limit: Annotated[int, QueryParameter(ge=1, le=200, description="How many at most")] = 50,
@@ -250,13 +253,14 @@ class WebhookController(Controller):
         key = parse_id(last, what="event", field="after") if last is not None else None
         owner = principal.organization_id
         if EVENT_STREAM in request.headers.get("accept", ""):
+            chunks = stream(database, feed, owner, after=key, types=wanted)
             return Stream(
-                feed.stream(database, owner, after=key, types=wanted),
+                streams.begin(principal, chunks),
                 media_type=EVENT_STREAM,
                 headers={"Cache-Control": "no-store"},
             )
         async with database.reading() as session:
-            found = await feed.page(session, owner, key, types=wanted, limit=limit)
+            found = await page(session, owner, key, types=wanted, limit=limit)
         return Response(EventFeed(events=found, next_after=found[-1].id if found else None))
 
 

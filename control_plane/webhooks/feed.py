@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -13,16 +14,24 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.engine import Database
 from control_plane.db.models.history import OutboxRow
+from control_plane.streams import IDLE, KEEPALIVE, KEEPALIVE_S, SWEEP_S, SharedLook
 from control_plane.webhooks import repository
 from control_plane.webhooks.outbox import metadata_of
 from control_plane.webhooks.payloads import event_body
 from control_plane.webhooks.schemas import OutgoingEvent
 
 PAGE = 200
-_SWEEP_S = 1.0
-_KEEPALIVE_S = 15.0
 _OVERLAP = timedelta(seconds=5)
 _SEEN = 10_000
+_MOST_WAITING = 1_000
+
+
+class Framed(msgspec.Struct, frozen=True):
+    """An event as it goes over the wire, made once for all streams."""
+
+    id: str
+    type: str
+    frame: bytes
 
 
 async def page(
@@ -33,39 +42,155 @@ async def page(
     return await _bodies(session, rows)
 
 
+class Subscription:
+    """What one stream is handed; `behind` when it took too long and must read for itself."""
+
+    def __init__(self) -> None:
+        self.behind = False
+        self._waiting: asyncio.Queue[Framed] = asyncio.Queue(_MOST_WAITING)
+
+    def put(self, event: Framed) -> None:
+        """Hand it over."""
+        try:
+            self._waiting.put_nowait(event)
+        except asyncio.QueueFull:
+            self.behind = True
+
+    async def next(self) -> Framed | None:
+        """Return the next event, None when there was none for `SWEEP_S`."""
+        try:
+            async with asyncio.timeout(SWEEP_S):
+                return await self._waiting.get()
+        except TimeoutError:
+            return None
+
+    def clear(self) -> None:
+        """Forget what waits: it is in the rows as well."""
+        self.behind = False
+        while not self._waiting.empty():
+            self._waiting.get_nowait()
+
+
+class _Owner:
+    """How far an organization's events are handed out, and to whom."""
+
+    def __init__(self) -> None:
+        self.subscriptions: set[Subscription] = set()
+        self.begun = False
+        self.after: str | None = None
+        self.seen: OrderedDict[str, None] = OrderedDict()
+
+
+class Feed(SharedLook):
+    """Reads each organization's new events once, and hands them to all its streams."""
+
+    def __init__(self, database: Database):
+        super().__init__(database)
+        self._owners: dict[str, _Owner] = {}
+
+    @contextlib.contextmanager
+    def subscribed(self, owner: str) -> Iterator[Subscription]:
+        """Yield what gets the organization's events from now on, while the context is open."""
+        state = self._owners.setdefault(owner, _Owner())
+        subscription = Subscription()
+        state.subscriptions.add(subscription)
+        self._join()
+        try:
+            yield subscription
+        finally:
+            self._leave()
+            state.subscriptions.discard(subscription)
+            if not state.subscriptions:
+                del self._owners[owner]
+
+    async def _look(self) -> None:
+        for owner, state in list(self._owners.items()):
+            while await self._hand_out(owner, state):
+                pass
+
+    async def _hand_out(self, owner: str, state: _Owner) -> bool:
+        """Hand out a page; whether more lies behind it."""
+        async with self._database.reading() as session:
+            if not state.begun:  # all before belongs to what each stream reads for itself
+                state.after = await _begin_now(session, owner, state.seen)
+                state.begun = True
+                for subscription in state.subscriptions:
+                    subscription.behind = True
+            rows = await repository.events_after(session, owner, state.after, types=[], limit=PAGE)
+            events = await _bodies(session, [row for row in rows if row.id not in state.seen])
+        for event in events:
+            state.seen[event.id] = None
+            framed = Framed(event.id, event.type, _frame(event))
+            for subscription in state.subscriptions:
+                subscription.put(framed)
+        _trim(state.seen)
+        if rows:
+            more = len(rows) == PAGE
+            state.after = rows[-1].id if more else _later(state.after, rows[-1].id)
+        return len(rows) == PAGE
+
+
 async def stream(
-    database: Database, owner: str, *, after: str | None, types: list[str]
-) -> AsyncIterator[bytes]:
+    database: Database, feed: Feed, owner: str, *, after: str | None, types: list[str]
+) -> AsyncGenerator[bytes, None]:
     """Yield events as they are stored, from now on or after one of them, for ever.
 
     Format: `id` the event's, `event` its type, `data` the event as JSON (WHATWG HTML 9.2). An id
     is made before its transaction ends, so each look begins a little before the newest one seen.
+    Yields `IDLE` once a second while nothing happens.
     """
     clock = asyncio.get_running_loop().time
     last_sent, seen = clock(), OrderedDict[str, None]()
-    if after is None:
-        async with database.reading() as session:
-            after = await _begin_now(session, owner, seen)
-    while True:
-        heard = database.bell.count
-        async with database.reading() as session:
-            rows = await repository.events_after(session, owner, after, types=types, limit=PAGE)
-            fresh = [row for row in rows if row.id not in seen]
-            events = await _bodies(session, fresh)
-        for event in events:
-            seen[event.id], last_sent = None, clock()
-            yield _frame(event)
-        while len(seen) > _SEEN:
-            seen.popitem(last=False)
-        if len(rows) == PAGE:  # more lies behind: what may still appear before it is long past
-            after = rows[-1].id
-            continue
-        if rows:
-            after = max(after or "", _a_little_before(rows[-1].id))
-        await database.bell.wait(since=heard, timeout_s=_SWEEP_S)
-        if clock() - last_sent > _KEEPALIVE_S:
-            last_sent = clock()
-            yield b": still here\n\n"
+    with feed.subscribed(owner) as subscription:
+        if after is None:
+            async with database.reading() as session:
+                after = await _begin_now(session, owner, seen)
+        subscription.behind = True
+        while True:
+            if subscription.behind:
+                subscription.clear()
+                more = True
+                while more:
+                    async with database.reading() as session:
+                        rows = await repository.events_after(
+                            session, owner, after, types=types, limit=PAGE
+                        )
+                        events = await _bodies(session, [r for r in rows if r.id not in seen])
+                    for event in events:
+                        seen[event.id], last_sent = None, clock()
+                        yield _frame(event)
+                    more = len(rows) == PAGE
+                    if rows:
+                        after = rows[-1].id if more else _later(after, rows[-1].id)
+            framed = await subscription.next()
+            if framed is not None and framed.id not in seen:
+                seen[framed.id] = None
+                after = _later(after, framed.id)
+                if wanted(framed.type, types):
+                    last_sent = clock()
+                    yield framed.frame
+            elif framed is None:
+                late = clock() - last_sent > KEEPALIVE_S
+                last_sent = clock() if late else last_sent
+                yield KEEPALIVE if late else IDLE
+            _trim(seen)
+
+
+def wanted(event_type: str, types: Sequence[str]) -> bool:
+    """Whether a stream of these types has this one; the same as `repository.events_after` finds."""
+    return not types or any(
+        event_type.startswith(t[:-1]) if t.endswith(".*") else event_type == t for t in types
+    )
+
+
+def _later(after: str | None, event_id: str) -> str:
+    """Return where the next look begins, once everything up to an event was seen."""
+    return max(after or "", _a_little_before(event_id))
+
+
+def _trim(seen: OrderedDict[str, None]) -> None:
+    while len(seen) > _SEEN:
+        seen.popitem(last=False)
 
 
 async def _begin_now(session: AsyncSession, owner: str, seen: OrderedDict[str, None]) -> str | None:

@@ -19,6 +19,7 @@ from control_plane.db.models.call_order import CallOrder
 from control_plane.domain.ids import new_id
 from control_plane.orders.history import announce
 from control_plane.settings import ApiSettings, Settings, StorageSettings
+from control_plane.streams import IDLE
 from control_plane.webhooks import feed
 from process.addresses import HttpSettings
 from process.safe_http import Limits, Outbound
@@ -248,18 +249,20 @@ async def test_events_are_followed(office: Office) -> None:
     none = await office.ask("GET", "/webhook/events?types=campaign.*")
     assert none == {"events": [], "next_after": None}
     assert (await office.ask("GET", "/webhook/events?types=x", status=422))["field"] == "types"
-    database = office.resources.database
-    stream = feed.stream(database, office.owner, after=None, types=["call.*"])
+    database, shared = office.resources.database, office.resources.feed
+    stream = feed.stream(database, shared, office.owner, after=None, types=["call.*"])
     waiting = asyncio.ensure_future(anext(stream))
     await asyncio.sleep(0)
-    while not waiting.done():
+    while not waiting.done() or waiting.result() == IDLE:
+        if waiting.done():
+            waiting = asyncio.ensure_future(anext(stream))
         await office.happen("call.completed")
         await asyncio.wait([waiting], timeout=1.0)
     assert b"event: call.completed\n" in waiting.result()
-    await stream.aclose()  # type: ignore[attr-defined]
-    all_of_it = feed.stream(database, office.owner, after=page["next_after"], types=[])
+    await stream.aclose()
+    all_of_it = feed.stream(database, shared, office.owner, after=page["next_after"], types=[])
     assert b"event: call.ringing\n" in await anext(all_of_it)
-    await all_of_it.aclose()  # type: ignore[attr-defined]
+    await all_of_it.aclose()
 
 
 async def test_no_organization_sees_anothers(office: Office, receiver: Receiver) -> None:
