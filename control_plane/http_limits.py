@@ -21,15 +21,17 @@ _SLICE = 4_096
 
 
 class Limits(Struct, frozen=True):
-    """Per connection; sizes in bytes, times in seconds.
+    """Sizes in bytes, times in seconds.
 
     Args:
+        connections: of one listener; uvicorn's own limit counts them once they have asked.
         header_bytes: request line and headers together, trailers too.
         headers: how many of them.
         header_s: from the connection, or a request's first byte, to its last header.
         body_s: how long a body may take, and one second more for each `body_rate` bytes of it.
     """
 
+    connections: int = 400  # two listeners stay below the 1,024 files a process usually may open
     header_bytes: int = 32 * 1024
     headers: int = 100
     header_s: float = 10.0
@@ -55,8 +57,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A connection: refused when there are too many, else its first request is due."""
         super().connection_made(transport)
-        most = self.limit_concurrency
-        if most is not None and len(self.connections) > most:
+        if len(self.connections) > self.limits.connections:
+            self.connections.discard(self)  # it takes nobody's place while it closes
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections: try again later")
         else:
             self._headers_due()

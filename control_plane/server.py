@@ -21,8 +21,6 @@ from process.logs import get_logger
 
 log = get_logger(__name__)
 GRACE_SECS = 5
-MAX_CONNECTIONS = 400
-"""Per listener; both together stay below the 1,024 files that a process may usually open."""
 
 
 class _Listener(uvicorn.Server):
@@ -83,9 +81,8 @@ def listener_config(
     port: int,
     *,
     protocol: type[LimitedProtocol] = LimitedProtocol,
-    most: int = MAX_CONNECTIONS,
 ) -> uvicorn.Config:
-    """Return how one listener serves `app`, with at most `most` connections."""
+    """Return how one listener serves `app`."""
     return uvicorn.Config(
         app,
         host=host,
@@ -93,7 +90,6 @@ def listener_config(
         loop="none",
         ws="none",
         http=protocol,
-        limit_concurrency=most,
         lifespan="on",
         log_config=None,
         access_log=False,

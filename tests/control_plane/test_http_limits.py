@@ -30,10 +30,10 @@ class Quick(LimitedProtocol):
 
 @asynccontextmanager
 async def listening(
-    app: Litestar, *, protocol: type[LimitedProtocol] = LimitedProtocol, most: int = 50
+    app: Litestar, *, protocol: type[LimitedProtocol] = LimitedProtocol
 ) -> AsyncIterator[int]:
     """Yield the port at which `app` is served as in the product."""
-    config = listener_config(app, "127.0.0.1", 0, protocol=protocol, most=most)
+    config = listener_config(app, "127.0.0.1", 0, protocol=protocol)
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
@@ -183,11 +183,20 @@ async def test_a_body_that_keeps_coming_has_more_time(tmp_path: Path) -> None:
         assert (await ask(port, head, b"12345678", b"9")).startswith(b"HTTP/1.1 401")
 
 
+class Few(LimitedProtocol):
+    """Three connections at once."""
+
+    limits = Limits(connections=3)
+
+
 async def test_connections_are_counted_before_they_ask(tmp_path: Path) -> None:
-    async with served(tmp_path) as api, listening(api.app, most=3) as port:
+    async with served(tmp_path) as api, listening(api.app, protocol=Few) as port:
         held = [await Stranger.connect(port) for _ in range(3)]
         request = b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-        assert (await ask(port)).startswith(b"HTTP/1.1 503")
+        for _ in range(5):
+            assert (await ask(port)).startswith(b"HTTP/1.1 503")
+        await held[2].send(request)  # the refused ones do not count
+        assert not (await held[2].rest()).startswith(b"HTTP/1.1 503")
         for stranger in held:
             await stranger.close()
         for _ in range(100):  # the listener learns of the closing in its own time
