@@ -99,7 +99,7 @@ def reason(cause: BaseException | None) -> str:
 def _refused(cause: BaseException | None) -> AddressRefused | None:
     """Return that the address of a custom model may not be reached, which names the setting."""
     while cause is not None and not isinstance(cause, AddressRefused):
-        cause = cause.__cause__
+        cause = cause.__cause__ or cause.__context__
     return cause
 
 

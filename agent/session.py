@@ -83,7 +83,12 @@ def build_parts(brief: CallBrief, engines: Engines) -> Parts:
     speaker = None
     if spec.voice is not None or language.base == "en":
         speaker = make_tts(
-            spec.voice, keys, fallbacks=spec.voice_fallbacks, language=language, engines=offline
+            spec.voice,
+            keys,
+            fallbacks=spec.voice_fallbacks,
+            language=language,
+            engines=offline,
+            allowed=engines.allowed,
         )
     ears = None
     if not hears_itself:
@@ -94,6 +99,7 @@ def build_parts(brief: CallBrief, engines: Engines) -> Parts:
             language=language,
             engines=offline,
             listening=engines.vad,
+            allowed=engines.allowed,
         )
     own_voice = speaker if spec.voice is not None or not hears_itself else None
     return Parts(llm=model, tts=own_voice, stt=ears, voice_aside=speaker)

@@ -51,6 +51,11 @@ def mask(hint: str) -> str:
     return MASK + hint
 
 
+def looks_masked(value: str) -> bool:
+    """Return whether `value` has the form of a mask."""
+    return value.startswith(MASK) and len(value) <= len(MASK) + _HINT
+
+
 async def masked(session: AsyncSession, secret_id: str | None) -> str | None:
     """Return what is shown instead of the secret, None when there is none."""
     secret = await session.get(Secret, secret_id) if secret_id is not None else None

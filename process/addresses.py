@@ -36,9 +36,13 @@ _FORBIDDEN = tuple(
         "64:ff9b:1::/48",  # NAT64 of one's own, RFC 8215
         "2001::/32",  # Teredo, RFC 4380
         "2002::/16",  # 6to4, RFC 3056
+        "3fff::/20",  # documentation, RFC 9637
+        "5f00::/16",  # segment routing, RFC 9602
         "fec0::/10",  # site-local, RFC 3879
     )
 )
+# Anybody's network may hold these and leads from there into IPv4: ISATAP, RFC 5214.
+_ISATAP = frozenset({0x0000_5EFE, 0x0200_5EFE})
 # The WHATWG URL standard: a host whose last label is a number is an IPv4 address.
 _NUMBER = re.compile(r"(0x[0-9a-f]*|[0-9]+)", re.IGNORECASE)
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
@@ -101,6 +105,8 @@ class Allowed:
 def is_public(address: Address) -> bool:
     """Return whether anybody on the internet could mean the same host by `address`."""
     if address.is_multicast or address.is_unspecified or not address.is_global:
+        return False
+    if address.version == 6 and (int(address) >> 32) & 0xFFFF_FFFF in _ISATAP:
         return False
     return not any(address in network for network in _FORBIDDEN)
 

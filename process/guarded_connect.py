@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable
@@ -13,23 +12,34 @@ import certifi
 from aiohappyeyeballs import AddrInfoType, start_connection
 
 from process.addresses import Allowed, check_addresses, plain_host
+from process.lookups import Lookups
 
 Resolver = Callable[[str, int], Awaitable[list[AddrInfoType]]]
 
-_EYEBALLS_S = 0.25
-_LOOKUPS = 32
+EYEBALLS_S = 0.25
 
-# A look-up that hangs holds a thread; these are nobody else's.
-_threads = concurrent.futures.ThreadPoolExecutor(_LOOKUPS, thread_name_prefix="lookup")
+_lookups = Lookups()
 
 
 async def resolve_by_system(host: str, port: int) -> list[AddrInfoType]:
     """Return what the system knows of `host`, as `socket.getaddrinfo` does."""
+    found = _lookups.look_up(host, port)
+    # Shielded: others may wait for the same look-up.
+    return await asyncio.shield(asyncio.wrap_future(found))
 
-    def look_up() -> list[Any]:
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
 
-    return await asyncio.get_running_loop().run_in_executor(_threads, look_up)
+async def connect_checked(
+    host: str, port: int, allowed: Allowed, resolve: Resolver
+) -> socket.socket:
+    """Return a socket that is connected to an address of `host` that was checked.
+
+    Raises:
+        AddressRefused: one of its addresses is neither public nor allowed.
+        OSError: it has none, or none answers.
+    """
+    found = await resolve(plain_host(host), port)
+    check_addresses(host, [str(info[4][0]) for info in found], allowed)
+    return await start_connection(found, happy_eyeballs_delay=EYEBALLS_S)
 
 
 class GuardedBackend:
@@ -53,9 +63,7 @@ class GuardedBackend:
             AddressRefused: one of its addresses is neither public nor allowed.
             OSError: it has none, or none answers.
         """
-        found = await self._resolve(plain_host(host), port)
-        check_addresses(host, [str(info[4][0]) for info in found], self._allowed)
-        sock = await start_connection(found, happy_eyeballs_delay=_EYEBALLS_S)
+        sock = await connect_checked(host, port, self._allowed, self._resolve)
         reader, writer = await asyncio.open_connection(sock=sock)
         return Stream(reader, writer)
 

@@ -27,7 +27,6 @@ from process.guarded_connect import (
 from process.idle_connections import Origin
 
 ACCEPTED = b"gzip, deflate"
-_IDLE_S = 20.0
 
 
 class TooLarge(OutboundError):
@@ -43,11 +42,12 @@ class Unreachable(OutboundError):
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """How long a request may take from connecting to the last byte, and how much it may bring."""
+    """How long a request may take, from connecting to its last byte, and bring; and idle lines."""
 
     total_s: float = 15.0
     body_bytes: int = 1024 * 1024
     header_bytes: int = 32 * 1024
+    idle_s: float = 20.0
 
 
 class Answer(Struct, frozen=True):
@@ -169,14 +169,15 @@ class Outbound:
         return self._library.AsyncHTTPConnection(
             origin,
             ssl_context=self._tls,
-            keepalive_expiry=_IDLE_S,
+            keepalive_expiry=self._limits.idle_s,
             network_backend=self._backend,
         )
 
     async def _origin(self, key: Any, now: float) -> Origin:
-        if now - self._swept_at > _IDLE_S:
+        idle_s = self._limits.idle_s
+        if now - self._swept_at > idle_s:
             self._swept_at = now
-            unused = [k for k, each in self._origins.items() if now - each.used_at > _IDLE_S]
+            unused = [k for k, each in self._origins.items() if now - each.used_at > idle_s]
             for each in [self._origins.pop(k) for k in unused]:
                 await each.aclose()
         name = (key.scheme, key.host, key.port)
@@ -264,9 +265,8 @@ class _Stream(httpx.AsyncByteStream):
     def __init__(self, body: Body):
         self._body = body
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for piece in self._body:
-            yield piece
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return aiter(self._body)
 
     async def aclose(self) -> None:
         await self._body.aclose()

@@ -73,7 +73,7 @@ def make_llm(
     Args:
         fallbacks: step in, in this order, when it fails; not for a realtime model.
         language: what a realtime model hears; others are told in their instructions.
-        allowed: what a custom model's address may be beyond the public internet.
+        allowed: what a provider's address may be beyond the public internet.
 
     Raises:
         ProviderKeyMissing: naming the remedy.
@@ -84,7 +84,7 @@ def make_llm(
         return OfflineLLM(loaded.meaning, loaded.thinking)
     if isinstance(model, RealtimeModel):
         return _REALTIME[model.provider](
-            model, providers, language=language.base, conn_options=limits.REALTIME
+            model, providers, allowed, language=language.base, conn_options=limits.REALTIME
         )
     made: list[llm.LLM[Any]] = [
         CarefulLLM(_MODELS[type(each)](each, providers, allowed), provider_name(each))
@@ -105,11 +105,13 @@ def make_tts(
     fallbacks: Sequence[Voice] = (),
     language: Language = Language.EN_US,
     engines: OfflineEngines | None = None,
+    allowed: Allowed = PUBLIC_ONLY,
 ) -> tts.TTS[Any]:
     """Return the voice; null is the embedded one.
 
     Args:
         fallbacks: step in, in this order, when it fails.
+        allowed: as for models.
 
     Raises:
         ProviderKeyMissing: naming the remedy.
@@ -119,7 +121,7 @@ def make_tts(
         loaded = _loaded(engines)
         return OfflineTTS(loaded.speaker, loaded.speaking)
     made = [
-        _VOICES[each.provider](each, providers, language=language.base)
+        _VOICES[each.provider](each, providers, allowed, language=language.base)
         for each in (voice, *fallbacks)
     ]
     return made[0] if len(made) == 1 else SeveralVoices(made, max_retry_per_tts=0)
@@ -133,12 +135,14 @@ def make_stt(
     language: Language = Language.EN_US,
     engines: OfflineEngines | None = None,
     listening: vad.VAD | None = None,
+    allowed: Allowed = PUBLIC_ONLY,
 ) -> stt.STT[Any]:
     """Return the recogniser.
 
     Args:
         fallbacks: step in, in this order, when it fails.
         listening: lets ears stream that do not by themselves (speech/guessing.py).
+        allowed: as for models.
 
     Raises:
         ProviderKeyMissing: naming the remedy.
@@ -150,7 +154,7 @@ def make_stt(
             loaded = _loaded(engines)
             return OfflineSTT(loaded.ears, loaded.decoding, vad=listening)
         table = _EARS_AMONG_OTHERS if fallbacks else _EARS
-        return table[each.provider](each, providers, listening, language=language.base)
+        return table[each.provider](each, providers, listening, allowed, language=language.base)
 
     first, *others = [made(each) for each in (ears, *fallbacks)]
     if not others:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import httpx2
 from openai import AsyncClient
 
-from speech.providers.openai import authorities
+from speech.providers.session import authorities
 
 _CHUNK = (
     b'data: {"id":"0","object":"chat.completion.chunk","created":0,"model":"none",'

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from livekit import rtc
-from livekit.agents.utils import http_context
+from livekit.agents import APIError
 
 from agent.aftercall import asking
 from agent.aftercall.remedies import Subject, remedy
@@ -27,6 +27,7 @@ from control_plane.domain.probe import Job, JobKind, Part, ProbeResult
 from process.addresses import Allowed
 from process.logs import get_logger
 from speech.prewarm import OfflineEngines
+from speech.providers.session import Guarded
 from speech.tables import make_llm, make_stt, make_tts, provider_name
 
 log = get_logger(__name__)
@@ -39,12 +40,11 @@ _MOST_SAID = 300
 
 async def carry_out(job: Job, tell: Tell, *, engines: Load, allowed: Allowed) -> bytes | None:
     """Do `job`, telling all results so far with each; returns the WAV of a preview that worked."""
-    async with http_context.open():
-        probes = Probes(job, tell, engines=engines, allowed=allowed)
-        if job.kind is JobKind.PREVIEW:
-            sound = await probes.voice(0, job.assistant.voice, job.text or "")
-            return sound.to_wav_bytes() if sound is not None else None
-        await probes.everything()
+    probes = Probes(job, tell, engines=engines, allowed=allowed)
+    if job.kind is JobKind.PREVIEW:
+        sound = await probes.voice(0, job.assistant.voice, job.text or "")
+        return sound.to_wav_bytes() if sound is not None else None
+    await probes.everything()
     return None
 
 
@@ -110,9 +110,15 @@ class Probes:
                 self._keys,
                 language=self._spec.language,
                 engines=await self._engines() if chosen is None else None,
+                allowed=self._allowed,
             )
             try:
                 spoken.append(await asking.speak(made, text))
+            except APIError as exc:
+                # Cartesia's voice says of a failed connection its type alone.
+                if isinstance(made, Guarded) and made.refused is not None:
+                    raise made.refused from exc
+                raise
             finally:
                 await made.aclose()
             return {"said": text}
@@ -127,7 +133,13 @@ class Probes:
         async def ask() -> dict[str, str]:
             offline = chosen.provider == "offline"
             engines = await self._engines() if offline or sound is None else None
-            made = make_stt(chosen, self._keys, language=self._spec.language, engines=engines)
+            made = make_stt(
+                chosen,
+                self._keys,
+                language=self._spec.language,
+                engines=engines,
+                allowed=self._allowed,
+            )
             try:
                 given = sound
                 if given is None:

@@ -16,7 +16,7 @@ from msgspec import Struct
 from control_plane.domain.assistant import AssistantSpec, CustomModel, LlmModel
 from control_plane.domain.placeholders import names
 from control_plane.domain.tools import CustomTool, Pair
-from control_plane.sealed import MASK, mask
+from control_plane.sealed import mask
 
 _Model = TypeVar("_Model", bound=LlmModel | None)
 
@@ -70,11 +70,6 @@ class Place(Struct, frozen=True):
 
     field: str
     identity: tuple[str, ...]
-
-
-def looks_masked(value: str) -> bool:
-    """Return whether `value` has the form of a mask."""
-    return value.startswith(MASK) and len(value) <= len(MASK) + 4
 
 
 def find(spec: AssistantSpec) -> Iterator[tuple[Place, str]]:

@@ -16,7 +16,7 @@ from control_plane.domain.brief import Direction
 from control_plane.domain.errors import BadInput
 from control_plane.domain.ids import new_id
 from control_plane.domain.placeholders import names
-from control_plane.sealed import seal, unseal
+from control_plane.sealed import looks_masked, seal, unseal
 from control_plane.trunks.repository import list_numbers, list_trunks
 
 
@@ -51,7 +51,7 @@ async def store(
         if old is not None and value == old.masked:
             values[place.field] = str(old)
             continue
-        if secrets.looks_masked(value):
+        if looks_masked(value):
             raise BadInput(
                 f"{place.field} is a mask that stands for no secret of this assistant: "
                 "give the value itself",
@@ -111,7 +111,7 @@ def _replaced(before: dict[Place, str], place: Place, value: str) -> Reference |
     """Return what stood at `place`; for the mask of a tool with a new name, what it stood for."""
     by_identity = {each.identity: _referred(text) for each, text in before.items()}
     found = by_identity.get(place.identity)
-    if found is not None or not secrets.looks_masked(value):
+    if found is not None or not looks_masked(value):
         return found
     alike = [
         each

@@ -20,12 +20,13 @@ from control_plane.db.crypto import Vault
 from control_plane.db.models.organization import ProviderKey
 from control_plane.domain.assistant import Provider
 from control_plane.domain.brief import ProviderAccess
-from control_plane.domain.errors import Conflict, NotFound
+from control_plane.domain.errors import BadInput, Conflict, NotFound
 from control_plane.domain.ids import new_id
 from control_plane.given import GivenDatabase, GivenPrincipal, GivenVault
 from control_plane.keys.ring import Principal
+from control_plane.providers.address import check_address, same_place
 from control_plane.providers.asking import KeyCheck, Verdict, ask
-from control_plane.sealed import masked, seal, unseal
+from control_plane.sealed import looks_masked, masked, seal, unseal
 from process.addresses import Allowed
 
 GivenAllowed = NamedDependency[Allowed]
@@ -77,17 +78,19 @@ class ProviderController(Controller):
             ),
         ] = False,
     ) -> ProviderView:
-        """Set the key; a masked value sent back leaves it as it is."""
+        """Set the key; a masked value sent back leaves it as it is, where its address stays."""
         provider, now = _known(name), datetime.now(UTC)
+        await check_address(data.api_url, allowed)
         told: KeyCheck | UnsetType = UNSET
         if check:
             async with database.reading() as session:
                 stored = await _find(session, principal, provider)
-                key = await _meant(session, vault, stored, data.api_key)
+                key = await _meant(session, vault, stored, data)
             told = await ask(provider, ProviderAccess(key, data.api_url), allowed)
             _require_accepted(provider, told)
         async with database.transaction() as session:
             row = await _find(session, principal, provider)
+            await _require_meant(session, row, data)
             secret = await seal(
                 session,
                 vault,
@@ -184,12 +187,31 @@ async def _required(session: AsyncSession, principal: Principal, name: str) -> P
 
 
 async def _meant(
-    session: AsyncSession, vault: Vault, stored: ProviderKey | None, given: str
+    session: AsyncSession, vault: Vault, stored: ProviderKey | None, data: ProviderPut
 ) -> str:
     """Return the key that is meant: the stored one when its masked form was sent back."""
-    if stored is not None and given == await masked(session, stored.secret_id):
+    await _require_meant(session, stored, data)
+    if stored is not None and data.api_key == await masked(session, stored.secret_id):
         return await unseal(session, vault, stored.secret_id)
-    return given
+    return data.api_key
+
+
+async def _require_meant(
+    session: AsyncSession, stored: ProviderKey | None, data: ProviderPut
+) -> None:
+    """Refuse a mask that stands for no key, and one whose key would go to another address."""
+    if not looks_masked(data.api_key):
+        return
+    if stored is None or data.api_key != await masked(session, stored.secret_id):
+        raise BadInput(
+            "api_key is a mask that stands for no stored key: give the key itself", field="api_key"
+        )
+    if not same_place(stored.api_url, data.api_url):
+        raise BadInput(
+            "api_url is not the one that the stored key is for: give api_key itself again, so "
+            "that no key goes to an address it was not given for",
+            field="api_key",
+        )
 
 
 def _require_accepted(provider: Provider, told: KeyCheck) -> None:

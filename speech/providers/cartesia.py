@@ -8,20 +8,31 @@ from livekit.agents import stt, tts, vad
 from livekit.plugins import cartesia
 
 from control_plane.domain.assistant import Ears, Provider, Voice
+from process.addresses import Allowed
 from speech.clauses import Clauses
 from speech.providers.access import Providers, access
+from speech.providers.session import Guarded
 
 API_URL = "https://api.cartesia.ai"
 
 
-def voice(chosen: Voice, providers: Providers, *, language: str) -> tts.TTS[Any]:
+class _Voice(Guarded, cartesia.TTS):
+    pass
+
+
+class _Ears(Guarded, cartesia.STT):
+    pass
+
+
+def voice(chosen: Voice, providers: Providers, allowed: Allowed, *, language: str) -> tts.TTS[Any]:
     """Return the Cartesia voice, with its speed and volume; 24 kHz.
 
     Raises:
         ProviderKeyMissing: Cartesia has no key.
     """
     found = access(providers, Provider.CARTESIA)
-    return cartesia.TTS(
+    return _Voice(
+        allowed,
         model="sonic-3",  # the only family that takes speed and volume as numbers
         voice=chosen.id,
         speed=chosen.speed,
@@ -34,7 +45,12 @@ def voice(chosen: Voice, providers: Providers, *, language: str) -> tts.TTS[Any]
 
 
 def transcriber(
-    ears: Ears, providers: Providers, _listening: vad.VAD | None, *, language: str
+    ears: Ears,
+    providers: Providers,
+    _listening: vad.VAD | None,
+    allowed: Allowed,
+    *,
+    language: str,
 ) -> stt.STT[Any]:
     """Return Cartesia's streaming recogniser.
 
@@ -42,7 +58,8 @@ def transcriber(
         ProviderKeyMissing: Cartesia has no key.
     """
     found = access(providers, Provider.CARTESIA)
-    return cartesia.STT(
+    return _Ears(
+        allowed,
         model=ears.model or ("ink-2" if language == "en" else "ink-whisper"),
         language=language,
         api_key=found.api_key,

@@ -8,8 +8,10 @@ from livekit.agents import stt, tts, vad
 from livekit.plugins import elevenlabs
 
 from control_plane.domain.assistant import Ears, Provider, Voice
+from process.addresses import Allowed
 from speech.clauses import Clauses
 from speech.providers.access import Providers, access
+from speech.providers.session import Guarded
 
 API_URL = "https://api.elevenlabs.io/v1"
 SLOWEST, FASTEST = 0.7, 1.2
@@ -18,14 +20,23 @@ _STABILITY, _SIMILARITY = 0.5, 0.75
 """The provider's own defaults; its plugin wants them given as soon as a speed is."""
 
 
-def voice(chosen: Voice, providers: Providers, *, language: str) -> tts.TTS[Any]:
+class _Voice(Guarded, elevenlabs.TTS):
+    pass
+
+
+class _Ears(Guarded, elevenlabs.STT):
+    pass
+
+
+def voice(chosen: Voice, providers: Providers, allowed: Allowed, *, language: str) -> tts.TTS[Any]:
     """Return the ElevenLabs voice, its speed held to the provider's 0.7–1.2; PCM, 24 kHz.
 
     Raises:
         ProviderKeyMissing: ElevenLabs has no key.
     """
     found = access(providers, Provider.ELEVENLABS)
-    return elevenlabs.TTS(
+    return _Voice(
+        allowed,
         voice_id=chosen.id,
         voice_settings=elevenlabs.VoiceSettings(
             stability=_STABILITY,
@@ -41,18 +52,28 @@ def voice(chosen: Voice, providers: Providers, *, language: str) -> tts.TTS[Any]
 
 
 def transcriber(
-    ears: Ears, providers: Providers, _listening: vad.VAD | None, *, language: str
+    ears: Ears,
+    providers: Providers,
+    _listening: vad.VAD | None,
+    allowed: Allowed,
+    *,
+    language: str,
 ) -> stt.STT[Any]:
     """Return ElevenLabs' streaming recogniser; it is told when a sentence is over.
 
     Raises:
         ProviderKeyMissing: ElevenLabs has no key.
     """
-    return _recogniser(ears, providers, language)
+    return _recogniser(ears, providers, allowed, language)
 
 
 def transcriber_by_itself(
-    ears: Ears, providers: Providers, _listening: vad.VAD | None, *, language: str
+    ears: Ears,
+    providers: Providers,
+    _listening: vad.VAD | None,
+    allowed: Allowed,
+    *,
+    language: str,
 ) -> stt.STT[Any]:
     """Return the same, finding out by itself when a sentence is over; a little later.
 
@@ -60,13 +81,16 @@ def transcriber_by_itself(
         ProviderKeyMissing: ElevenLabs has no key.
     """
     return _recogniser(
-        ears, providers, language, server_vad={"vad_silence_threshold_secs": _SILENCE_S}
+        ears, providers, allowed, language, server_vad={"vad_silence_threshold_secs": _SILENCE_S}
     )
 
 
-def _recogniser(ears: Ears, providers: Providers, language: str, **how: Any) -> stt.STT[Any]:
+def _recogniser(
+    ears: Ears, providers: Providers, allowed: Allowed, language: str, **how: Any
+) -> stt.STT[Any]:
     found = access(providers, Provider.ELEVENLABS)
-    return elevenlabs.STT(
+    return _Ears(
+        allowed,
         model=ears.model or "scribe_v2_realtime",
         language_code=language,
         api_key=found.api_key,

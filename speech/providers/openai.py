@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-import ssl
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
+import aiohttp
 import httpx2
 from livekit.agents import (
     DEFAULT_API_CONNECT_OPTIONS,
@@ -32,17 +31,18 @@ from control_plane.domain.assistant import (
 )
 from control_plane.domain.brief import ProviderAccess
 from process.addresses import Allowed
-from process.guarded_connect import trusted_authorities
 from process.safe_http import Limits, Outbound
 from process.safe_http2 import LIBRARY, safe_client2
+from process.safe_session import SafeSession
 from speech.guessing import GuessingStream
 from speech.providers.access import Providers, access
+from speech.providers.session import Guarded, authorities
 
 MISTRAL_URL = "https://api.mistral.ai/v1"
 OPENROUTER_URL = "https://openrouter.ai/api/v1"
 OPENAI_URL = "https://api.openai.com/v1"
 
-CUSTOM_LIMITS = Limits(total_s=60.0, body_bytes=8 * 1024 * 1024)
+LIMITS = Limits(total_s=60.0, body_bytes=8 * 1024 * 1024, idle_s=120.0)
 """Of one answer, to its last word; how long it may be silent is the session's own limit."""
 
 _TRANSCRIBER = "gpt-4o-mini-transcribe"
@@ -52,7 +52,7 @@ _MISTRAL_NAME = {"ministral-3-8b-instruct": "ministral-8b-2512"}
 """What Mistral calls the models that assistants name."""
 
 
-def dedicated(model: DedicatedModel, providers: Providers, _allowed: Allowed) -> llm.LLM[Any]:
+def dedicated(model: DedicatedModel, providers: Providers, allowed: Allowed) -> llm.LLM[Any]:
     """Return the named model, at OpenAI or at Mistral.
 
     Raises:
@@ -63,10 +63,10 @@ def dedicated(model: DedicatedModel, providers: Providers, _allowed: Allowed) ->
         url, name = found.api_url or MISTRAL_URL, _MISTRAL_NAME[model.name]
     else:
         url, name = found.api_url or OPENAI_URL, model.name
-    return _Model(model=name, client=_client(found, url))
+    return _Model(model=name, client=_client(found, url, allowed))
 
 
-def openrouter(model: OpenRouterModel, providers: Providers, _allowed: Allowed) -> llm.LLM[Any]:
+def openrouter(model: OpenRouterModel, providers: Providers, allowed: Allowed) -> llm.LLM[Any]:
     """Return an OpenRouter model, served by the upstream provider asked for and by no other.
 
     Raises:
@@ -79,13 +79,18 @@ def openrouter(model: OpenRouterModel, providers: Providers, _allowed: Allowed) 
     routing = {"order": [pinned], "allow_fallbacks": False} if pinned else {}
     return _Model(
         model=model.openrouter_model_id,
-        client=_client(found, found.api_url or OPENROUTER_URL),
+        client=_client(found, found.api_url or OPENROUTER_URL, allowed),
         extra_body={"provider": routing},
     )
 
 
 def realtime(
-    model: RealtimeModel, providers: Providers, *, language: str, conn_options: APIConnectOptions
+    model: RealtimeModel,
+    providers: Providers,
+    allowed: Allowed,
+    *,
+    language: str,
+    conn_options: APIConnectOptions,
 ) -> llm.RealtimeModel:
     """Return OpenAI's model that hears and speaks; turns are told by our own ears.
 
@@ -93,7 +98,8 @@ def realtime(
         ProviderKeyMissing: OpenAI has no key.
     """
     found = access(providers, Provider.OPENAI)
-    return openai.realtime.RealtimeModel(
+    return _Realtime(
+        allowed,
         model=model.realtime_model_id,
         voice=model.realtime_voice_id or _REALTIME_VOICE,
         # Server-side turns could not be told that a sentence must be heard to its end.
@@ -107,11 +113,14 @@ def realtime(
 
 def custom(model: CustomModel, _providers: Providers, allowed: Allowed) -> llm.LLM[Any]:
     """Return a model at an endpoint of the user's own, public or `allowed`."""
-    outbound = Outbound(allowed, CUSTOM_LIMITS, tls=authorities(), library=LIBRARY)
     return _Model(
         model=model.model_name,
-        client=_asking(model.api_key, model.api_url, safe_client2(outbound)),
+        client=_client(ProviderAccess(model.api_key, None), model.api_url, allowed),
     )
+
+
+class _Realtime(Guarded, openai.realtime.RealtimeModel):
+    pass
 
 
 class _Model(openai.LLM):
@@ -122,35 +131,24 @@ class _Model(openai.LLM):
         await self._client.close()
 
 
-def _client(found: ProviderAccess, url: str) -> AsyncClient:
-    """Return a client as the plugin makes it, but for the certificates, which it would read anew.
+def _client(found: ProviderAccess, url: str, allowed: Allowed) -> AsyncClient:
+    """Return a client that asks once: what to do about a failure is the session's to decide.
 
-    That takes 50 ms of CPU a call, in which the other calls of the worker do not move.
+    The certificates are read once a process: that takes 50 ms of CPU, in which its other calls do
+    not move.
     """
-    http = httpx2.AsyncClient(
-        verify=authorities(),
-        timeout=httpx2.Timeout(5.0, connect=15.0),
-        follow_redirects=True,
-        limits=httpx2.Limits(
-            max_connections=50, max_keepalive_connections=50, keepalive_expiry=120
-        ),
-    )
-    return _asking(found.api_key, url, http)
-
-
-def _asking(key: str, url: str, http: httpx2.AsyncClient) -> AsyncClient:
-    """Return a client that asks once: what to do about a failure is the session's to decide."""
-    return AsyncClient(api_key=key, base_url=url, max_retries=0, http_client=http)
-
-
-@functools.cache
-def authorities() -> ssl.SSLContext:
-    """Made once: reading the certificates takes longer than many an answer."""
-    return trusted_authorities()
+    outbound = Outbound(allowed, LIMITS, tls=authorities(), library=LIBRARY)
+    http = safe_client2(outbound, timeout=httpx2.Timeout(5.0))
+    return AsyncClient(api_key=found.api_key, base_url=url, max_retries=0, http_client=http)
 
 
 def transcriber(
-    ears: Ears, providers: Providers, listening: vad.VAD | None, *, language: str
+    ears: Ears,
+    providers: Providers,
+    listening: vad.VAD | None,
+    allowed: Allowed,
+    *,
+    language: str,
 ) -> stt.STT[Any]:
     """Return OpenAI's recogniser; batch unless the model is a realtime one.
 
@@ -163,17 +161,19 @@ def transcriber(
     found = access(providers, Provider.OPENAI)
     return _Transcriber(
         listening,
+        allowed,
         model=ears.model or _TRANSCRIBER,
         language=language,
-        client=_client(found, found.api_url or OPENAI_URL),
+        client=_client(found, found.api_url or OPENAI_URL, allowed),
     )
 
 
 class _Transcriber(openai.STT):
     """Streams by itself, and closes its client, which the plugin leaves open."""
 
-    def __init__(self, listening: vad.VAD | None, **options: Any) -> None:
+    def __init__(self, listening: vad.VAD | None, allowed: Allowed, **options: Any) -> None:
         super().__init__(**options)
+        self._guarded = SafeSession(allowed, authorities())
         self._listening = None if self.capabilities.streaming else listening
         if self._listening is not None:
             self._capabilities = replace(self.capabilities, streaming=True)
@@ -191,3 +191,8 @@ class _Transcriber(openai.STT):
     async def aclose(self) -> None:
         await super().aclose()
         await self._client.close()
+        await self._guarded.close()
+
+    def _ensure_session(self) -> aiohttp.ClientSession:
+        # The plugin takes none, and asks here for one.
+        return cast(aiohttp.ClientSession, self._guarded)

@@ -22,6 +22,7 @@ from agent.line_in import HEARD_RATE
 from agent.session import Engines, load_vad
 from control_plane.domain.assistant import FirstSentenceMode
 from control_plane.domain.events import EndedBy, EndReason, Role
+from process.addresses import Allowed
 from speech.offline.voice import SAMPLE_RATE, Speaker
 from speech.prewarm import load_offline
 from tests.agent.telephone import Samples, ringing
@@ -75,7 +76,7 @@ class Held(Struct):
 @pytest.fixture(scope="module")
 def engines() -> Iterator[Engines]:
     loaded = load_offline()
-    yield Engines(offline=loaded, vad=load_vad())
+    yield Engines(offline=loaded, vad=load_vad(), allowed=Allowed.parse("127.0.0.0/8"))
     loaded.close()
 
 

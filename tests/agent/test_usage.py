@@ -98,8 +98,8 @@ async def test_a_request_before_the_call_and_one_voice_in_two_parts_count_once(
         voice=Voice("voice-1", "cartesia"),
         first_sentence_mode=FirstSentenceMode.GENERATED,
     )
-    model = make_llm(brief.assistant.llm_model, servers.access())
-    voice = make_tts(brief.assistant.voice, servers.access())
+    model = make_llm(brief.assistant.llm_model, servers.access(), allowed=LOOPBACK)
+    voice = make_tts(brief.assistant.voice, servers.access(), allowed=LOOPBACK)
     made.append(Parts(llm=model, tts=voice, stt=None, voice_aside=voice))
     usage, told = Usage(), Told()
     usage.listen(made[0], brief)
@@ -130,7 +130,9 @@ async def test_the_one_that_answered_is_named(servers: ProviderServers, made: li
     }
     brief, access = call_brief(**settings), servers.access()
     model = make_llm(settings["llm_model"], access, fallbacks=[custom], allowed=LOOPBACK)
-    voice = make_tts(settings["voice"], access, fallbacks=settings["voice_fallbacks"])
+    voice = make_tts(
+        settings["voice"], access, fallbacks=settings["voice_fallbacks"], allowed=LOOPBACK
+    )
     assert isinstance(model, llm.LLM)
     made.append(Parts(llm=model, tts=voice, stt=None, voice_aside=voice))
     usage = Usage()
@@ -149,8 +151,8 @@ async def test_the_one_that_answered_is_named(servers: ProviderServers, made: li
 
 async def test_ears_tell_seconds(servers: ProviderServers, made: list[Parts]) -> None:
     servers.controls.heard.replace("openai.stt", ["Hello."])
-    ears = make_stt(Ears("openai"), servers.access())
-    model = make_llm(DedicatedModel("gpt-4.1"), servers.access())
+    ears = make_stt(Ears("openai"), servers.access(), allowed=LOOPBACK)
+    model = make_llm(DedicatedModel("gpt-4.1"), servers.access(), allowed=LOOPBACK)
     made.append(Parts(llm=model, tts=None, stt=ears, voice_aside=None))
     usage = Usage()
     usage.listen(made[0], call_brief())
@@ -187,7 +189,7 @@ async def test_a_realtime_model_tells_through_the_session(
     servers: ProviderServers, made: list[Parts]
 ) -> None:
     chosen = RealtimeModel("openai", "gpt-realtime")
-    model = make_llm(chosen, servers.access())
+    model = make_llm(chosen, servers.access(), allowed=LOOPBACK)
     made.append(Parts(llm=model, tts=None, stt=None, voice_aside=None))
     usage = Usage()
     usage.listen(made[0], call_brief(llm_model=chosen))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ import httpx
 import pytest
 
 from control_plane.domain.assistant import Provider
+from control_plane.domain.errors import BadInput
+from control_plane.providers.address import check_address
 from control_plane.providers.asking import QUESTIONS, Verdict, judge
 from control_plane.settings import ApiSettings, Settings, StorageSettings
-from process.addresses import HttpSettings
+from process.addresses import Allowed, HttpSettings
 from sip.settings import LiveKitSettings
 from speech.providers import cartesia, elevenlabs, openai
 from tests.providers.servers import ProviderServers, serving
@@ -126,11 +129,57 @@ async def test_an_answer_that_says_nothing_of_the_key_stores_nothing(
 
 
 @pytest.mark.parametrize("private", [""])
-async def test_a_private_address_is_not_asked(
-    api: httpx.AsyncClient, servers: ProviderServers
+@pytest.mark.parametrize("check", [True, False])
+async def test_no_key_is_stored_for_a_private_address(
+    api: httpx.AsyncClient, servers: ProviderServers, check: bool
 ) -> None:
-    detail = await refused(await put(api, "openai", GOOD, servers.openai_url))
-    assert "OFFHOOK_ALLOW_PRIVATE=127.0.0.1" in detail
+    for url in (servers.openai_url, "wss://[::ffff:127.0.0.1]/v1", "https://localhost/v1"):
+        answer = await put(api, "openai", GOOD, url, check=check)
+        assert (answer.status_code, answer.json()["field"]) == (422, "api_url")
+        assert "OFFHOOK_ALLOW_PRIVATE=" in answer.json()["detail"]
+    login = await put(api, "openai", GOOD, "https://me:secret@example.com/v1", check=check)
+    assert (login.status_code, login.json()["field"]) == (422, "api_url")
+    assert "secret" not in login.text
+    assert servers.journal.entries() == []
+    assert await names(api) == []
+
+
+async def test_a_name_is_refused_by_what_it_stands_for_now() -> None:
+    async def resolve(host: str, port: int) -> list[Any]:
+        if host == "unknown.example":
+            raise OSError("no such name")
+        address = "10.0.0.7" if host == "inside.example" else "8.8.8.8"
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+
+    with pytest.raises(BadInput, match=r"inside\.example \(10\.0\.0\.7\)") as refusal:
+        await check_address("https://inside.example/v1", Allowed(), resolve=resolve)
+    assert refusal.value.field == "api_url"
+    for url in ("https://unknown.example", "wss://public.example:8443/v1", None):
+        await check_address(url, Allowed(), resolve=resolve)
+    await check_address("https://inside.example", Allowed.parse("10.0.0.0/8"), resolve=resolve)
+
+
+@pytest.mark.parametrize("check", ["true", "false"])
+async def test_a_stored_key_is_not_sent_to_another_address(
+    api: httpx.AsyncClient, servers: ProviderServers, check: str
+) -> None:
+    masked = (await put(api, "openai", GOOD, servers.openai_url)).json()["api_key"]
+    asked = len(servers.journal.entries())
+    for url in (servers.custom_url, None):
+        body = {"api_key": masked, "api_url": url}
+        answer = await api.put(f"/provider/openai?check={check}", json=body)
+        assert (answer.status_code, answer.json()["field"]) == (422, "api_key")
+        assert "give api_key itself again" in answer.json()["detail"]
+    assert len(servers.journal.entries()) == asked
+    assert (await api.get("/provider/openai")).json()["api_url"] == servers.openai_url
+    slash = {"api_key": masked, "api_url": f"{servers.openai_url}/"}
+    assert (await api.put(f"/provider/openai?check={check}", json=slash)).status_code == 200
+
+
+async def test_a_mask_that_stands_for_no_key_is_not_stored(api: httpx.AsyncClient) -> None:
+    answer = await api.put("/provider/openai", json={"api_key": "****cdef"})
+    assert (answer.status_code, answer.json()["field"]) == (422, "api_key")
+    assert await names(api) == []
 
 
 def test_a_key_is_asked_about_where_the_plugins_take_it() -> None:

@@ -14,9 +14,12 @@ from sqlalchemy import func, select
 
 from control_plane.app import Resources
 from control_plane.db.models.probe import Probe
+from control_plane.domain.assistant import Provider
+from control_plane.domain.errors import Conflict
 from control_plane.domain.probe import NOT_TAKEN
 from control_plane.settings import ApiSettings, Settings, StorageSettings
-from process.addresses import HttpSettings
+from control_plane.voices.catalogue import voices_of
+from process.addresses import Allowed, HttpSettings
 from process.worker_key import worker_key
 from sip.settings import LiveKitSettings
 from tests.providers.servers import KEY, ProviderServers, serving
@@ -33,18 +36,13 @@ async def servers() -> AsyncIterator[ProviderServers]:
 
 
 @pytest.fixture
-def private() -> str:
-    return "127.0.0.0/8"
-
-
-@pytest.fixture
-def settings(tmp_path: Path, database_url: str, private: str) -> Settings:
-    """Settings of a first start that may reach what `private` names."""
+def settings(tmp_path: Path, database_url: str) -> Settings:
+    """Settings of a first start that may reach this machine."""
     return Settings(
         storage=StorageSettings(data=str(tmp_path / "data"), database_url=database_url),
         api=ApiSettings(embedded=True, worker_health_url="http://127.0.0.1:1/worker"),
         livekit=LiveKitSettings(url="ws://127.0.0.1:1", api_key="key", api_secret="s" * 32),
-        outbound=HttpSettings(private),
+        outbound=HttpSettings("127.0.0.0/8"),
     )
 
 
@@ -112,12 +110,12 @@ async def test_a_provider_that_is_not_there(api: httpx.AsyncClient) -> None:
     assert "cartesia was not reached: the connection failed" in await refused(api, "")
 
 
-@pytest.mark.parametrize("private", [""])
-async def test_a_private_address_is_not_asked(
-    api: httpx.AsyncClient, servers: ProviderServers
-) -> None:
-    await know(api, servers, "cartesia")
-    assert "OFFHOOK_ALLOW_PRIVATE=127.0.0.1" in await refused(api, "?provider=cartesia")
+@pytest.mark.parametrize("provider", [Provider.CARTESIA, Provider.ELEVENLABS])
+async def test_a_private_address_is_not_asked(servers: ProviderServers, provider: Provider) -> None:
+    access = servers.access()[provider]
+    with pytest.raises(Conflict, match=r"OFFHOOK_ALLOW_PRIVATE=127\.0\.0\.1"):
+        await voices_of(provider, access, Allowed())
+    assert servers.journal.entries() == []
 
 
 async def work(internal: httpx.AsyncClient, **report: Any) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from livekit.agents.inference import VAD
 from livekit.plugins import elevenlabs, openai
 
 from control_plane.domain.assistant import Ears
+from process.addresses import Allowed
 from speech.tables import make_stt
 from tests.providers.behaviour import Behaviour, Fault
 from tests.providers.conftest import next_event
@@ -27,6 +28,8 @@ from tests.providers.servers import KEY, ProviderServers
 from tests.providers.sound import Sound
 
 pytestmark = pytest.mark.system
+
+LOOPBACK = Allowed.parse("127.0.0.0/8")
 
 SENTENCE = "I would like to book an appointment."
 ONCE = APIConnectOptions(max_retry=0, timeout=8.0)
@@ -62,8 +65,8 @@ def ears_of(servers: ProviderServers, kind: Kind) -> stt.STT[Any]:
             turn_detection={"type": "server_vad", "silence_duration_ms": 350},
         )
     if kind == "scribe-commit":
-        return make_stt(Ears("elevenlabs"), access)
-    return make_stt(Ears("cartesia", model=kind), access)
+        return make_stt(Ears("elevenlabs"), access, allowed=LOOPBACK)
+    return make_stt(Ears("cartesia", model=kind), access, allowed=LOOPBACK)
 
 
 def capability(kind: Kind) -> str:
@@ -158,7 +161,7 @@ async def test_a_file_is_heard(
     servers: ProviderServers, sound: Sound, provider: Literal["openai", "elevenlabs"]
 ) -> None:
     model = {"openai": "gpt-4o-mini-transcribe", "elevenlabs": "scribe_v1"}[provider]
-    ears = make_stt(Ears(provider, model=model), servers.access())
+    ears = make_stt(Ears(provider, model=model), servers.access(), allowed=LOOPBACK)
     pcm = await spoken(sound, SENTENCE)
     event = await ears.recognize(frames_of(pcm), conn_options=ONCE)
     assert "appointment" in event.alternatives[0].text
@@ -238,7 +241,9 @@ async def test_late_finals_are_late(servers: ProviderServers, sound: Sound) -> N
 async def test_batch_ears_are_asked_before_the_turn_is_over(
     servers: ProviderServers, sound: Sound
 ) -> None:
-    ears = make_stt(Ears("openai"), servers.access(), listening=VAD(min_silence_duration=1.0))
+    ears = make_stt(
+        Ears("openai"), servers.access(), listening=VAD(min_silence_duration=1.0), allowed=LOOPBACK
+    )
     usage: list[float] = []
     ears.on("metrics_collected", lambda told: usage.append(told.audio_duration))
     speech = PAUSE + await sound.speak("Hello.", RATE)
@@ -262,7 +267,13 @@ async def test_batch_ears_that_fail_in_a_call_give_way_to_the_next(
 ) -> None:
     servers.controls.behave("openai.stt", Behaviour(fault=Fault.DISCONNECT))
     servers.controls.hear("cartesia.stt", "Heard by the other one.")
-    ears = make_stt(Ears("openai"), servers.access(), fallbacks=[Ears("cartesia")], listening=VAD())
+    ears = make_stt(
+        Ears("openai"),
+        servers.access(),
+        fallbacks=[Ears("cartesia")],
+        listening=VAD(),
+        allowed=LOOPBACK,
+    )
     gone = next_event(ears, "stt_availability_changed")
     speech = await spoken(sound, SENTENCE)
     async with ears.stream(conn_options=ONCE) as stream, asyncio.timeout(10.0):
@@ -280,7 +291,7 @@ async def test_batch_ears_that_are_dropped_are_an_error(
     servers: ProviderServers, sound: Sound
 ) -> None:
     servers.controls.behave("openai.stt", Behaviour(fault=Fault.DISCONNECT))
-    ears = make_stt(Ears("openai"), servers.access())
+    ears = make_stt(Ears("openai"), servers.access(), allowed=LOOPBACK)
     with pytest.raises(APIConnectionError):
         await ears.recognize(frames_of(PAUSE), conn_options=ONCE)
     await close(ears)

@@ -13,6 +13,8 @@ from livekit import rtc
 from livekit.agents import APIConnectionError, APIConnectOptions, llm
 from livekit.plugins import google
 
+from process.addresses import Allowed
+from process.safe_websocket import connection_to
 from tests.providers.behaviour import Behaviour, Fault
 from tests.providers.conftest import Hear, next_event
 from tests.providers.script import Rule, ToolCall
@@ -26,6 +28,7 @@ pytestmark = [
 ]
 
 LIMIT_S = 8.0
+LOOPBACK = Allowed.parse("127.0.0.0/8")
 HEARD_RATE = 16_000
 
 
@@ -43,7 +46,10 @@ def model_at(servers: ProviderServers) -> google.realtime.RealtimeModel:
         voice="Kore",
         language="en-US",
         conn_options=APIConnectOptions(max_retry=1, retry_interval=0.05, timeout=5.0),
-        http_options=HttpOptions(base_url=servers.google_url, async_client_args={"ssl": tls}),
+        http_options=HttpOptions(
+            base_url=servers.google_url,
+            async_client_args={"ssl": tls, "create_connection": connection_to(LOOPBACK)},
+        ),
     )
 
 

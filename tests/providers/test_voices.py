@@ -20,12 +20,15 @@ from livekit.agents import (
 from livekit.plugins import elevenlabs, openai
 
 from control_plane.domain.assistant import Voice
+from process.addresses import Allowed
 from speech.tables import make_tts
 from tests.providers.behaviour import Behaviour, Fault
 from tests.providers.conftest import Hear
 from tests.providers.servers import KEY, ProviderServers
 
 pytestmark = pytest.mark.system
+
+LOOPBACK = Allowed.parse("127.0.0.0/8")
 
 SENTENCE = "Your appointment is on Monday at nine."
 ONCE = APIConnectOptions(max_retry=0, timeout=8.0)
@@ -37,7 +40,7 @@ Provider = Literal["cartesia", "elevenlabs"]
 
 
 def voice_of(servers: ProviderServers, provider: Provider, **settings: float) -> tts.TTS[Any]:
-    return make_tts(Voice("voice-1", provider, **settings), servers.access())
+    return make_tts(Voice("voice-1", provider, **settings), servers.access(), allowed=LOOPBACK)
 
 
 async def speak(

@@ -119,7 +119,9 @@ async def test_a_tool_call_is_assembled_from_its_pieces(endpoint: Endpoint) -> N
         chunk({"tool_calls": [{"index": 0, "function": {"arguments": '"Monday"}'}}]}),
         chunk({}, "tool_calls"),
     ]
-    model = make_llm(DedicatedModel("gpt-4.1"), keys(Provider.OPENAI, url=endpoint.url))
+    model = make_llm(
+        DedicatedModel("gpt-4.1"), keys(Provider.OPENAI, url=endpoint.url), allowed=LOOPBACK
+    )
     called = (await ask(model)).tool_calls
     assert [(one.name, json.loads(one.arguments)) for one in called] == [
         ("book", {"day": "Monday"})
@@ -131,7 +133,9 @@ async def test_a_tool_call_is_assembled_from_its_pieces(endpoint: Endpoint) -> N
 async def test_openrouter_without_an_upstream_provider_takes_any(endpoint: Endpoint) -> None:
     endpoint.chunks = [chunk({"content": "Yes."}), chunk({}, "stop")]
     model = make_llm(
-        OpenRouterModel("meta-llama/llama-4", ""), keys(Provider.OPENROUTER, url=endpoint.url)
+        OpenRouterModel("meta-llama/llama-4", ""),
+        keys(Provider.OPENROUTER, url=endpoint.url),
+        allowed=LOOPBACK,
     )
     await ask(model)
     assert endpoint.requests[0]["provider"] == {}
@@ -141,7 +145,9 @@ async def test_openrouter_without_an_upstream_provider_takes_any(endpoint: Endpo
 async def test_openrouter_is_held_to_the_upstream_provider(endpoint: Endpoint) -> None:
     endpoint.chunks = [chunk({"content": "Yes."}), chunk({}, "stop")]
     model = make_llm(
-        OpenRouterModel("meta-llama/llama-4", "groq"), keys(Provider.OPENROUTER, url=endpoint.url)
+        OpenRouterModel("meta-llama/llama-4", "groq"),
+        keys(Provider.OPENROUTER, url=endpoint.url),
+        allowed=LOOPBACK,
     )
     await ask(model)
     sent = endpoint.requests[0]
@@ -153,7 +159,9 @@ async def test_openrouter_is_held_to_the_upstream_provider(endpoint: Endpoint) -
 async def test_ministral_is_asked_of_mistral(endpoint: Endpoint) -> None:
     endpoint.chunks = [chunk({"content": "Oui."}), chunk({}, "stop")]
     model = make_llm(
-        DedicatedModel("ministral-3-8b-instruct"), keys(Provider.MISTRAL, url=endpoint.url)
+        DedicatedModel("ministral-3-8b-instruct"),
+        keys(Provider.MISTRAL, url=endpoint.url),
+        allowed=LOOPBACK,
     )
     await ask(model)
     assert endpoint.keys == ["Bearer key-of-mistral"]
