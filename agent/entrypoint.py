@@ -51,7 +51,7 @@ async def run_call(context: JobContext, engines: Engines, internal_url: str) -> 
     try:
         brief = await get_brief(context, internal_url)
     except (msgspec.DecodeError, Refused, Unreachable, NobodyThere) as exc:
-        log.warning("no brief for this job", why=str(exc) or type(exc).__name__)
+        log.warning("no brief for this job", why=exc)
         await _leave(context)
         return
     of_call(attempt_id=brief.session_id)
@@ -70,7 +70,7 @@ async def run_call(context: JobContext, engines: Engines, internal_url: str) -> 
         with conversation(brief.session_id):
             await _hold(context, brief, engines, reporter, recorder, usage)
     except (ProviderKeyMissing, NotPrepared) as exc:
-        log.warning("a provider failed before the call", why=str(exc))
+        log.warning("a provider failed before the call", why=exc)
         verdict = Verdict(EndedBy.SYSTEM, EndReason.PROVIDER_FAILED, str(exc))
         usage.report(reporter)
         report_end(reporter, verdict, AttemptResult.UNKNOWN)

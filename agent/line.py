@@ -297,7 +297,7 @@ class LineOut(io.AudioOutput):
 
 def _fell_silent(pump: asyncio.Task[None]) -> None:
     if not pump.cancelled() and (problem := pump.exception()) is not None:
-        log.error("the agent's line fell silent", error=repr(problem))
+        log.error("the agent's line fell silent", error=problem)
 
 
 _TAKEN = SAID_RATE // 100  # samples: WebRTC takes ten milliseconds at a time

@@ -186,7 +186,7 @@ class StereoRecorder:
                 await asyncio.gather(*(upload.send_all() for upload in uploads))
         except (TimeoutError, Refused) as exc:
             unsent = sum(upload.unsent for upload in uploads)
-            log.error("the recording could not be stored", why=str(exc), unsent=unsent)
+            log.error("the recording could not be stored", why=exc, unsent=unsent)
             return None
         return Finished(
             self._upload.sent,
@@ -207,9 +207,9 @@ class StereoRecorder:
                 for upload in self._uploads:
                     await upload.send()
             except Unreachable as exc:
-                log.warning("a page of the recording waits", why=str(exc))
+                log.warning("a page of the recording waits", why=exc)
             except Refused as exc:
-                log.error("the recording was refused", why=str(exc))
+                log.error("the recording was refused", why=exc)
                 return
 
     def _write(self, until: int) -> None:

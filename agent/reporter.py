@@ -72,11 +72,11 @@ class Reporter:
                 await self._send()
                 delay_s = RETRY_FIRST_S
             except Unreachable as exc:
-                log.warning("the control plane is out of reach", why=str(exc))
+                log.warning("the control plane is out of reach", why=exc)
                 await asyncio.sleep(delay_s)
                 delay_s = min(delay_s * 2, RETRY_MOST_S)
             except Refused as exc:
-                log.error("the control plane refused the session's events", why=str(exc))
+                log.error("the control plane refused the session's events", why=exc)
                 self._pending.clear()
                 self._empty.set()
                 self.lost.set()

@@ -107,7 +107,7 @@ def _of_query(name: str, message: str) -> errors.BadInput:
 
 def database_trouble(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
     """Render a database that cannot write or answer now; the transaction left nothing behind."""
-    log.error("the database refused", path=request.url.path, error=str(exc)[:300])
+    log.error("the database refused", path=_template(request), error=exc)
     return refused(
         request,
         errors.Busy("the database cannot do this now: send it again", retry_after_secs=2),
@@ -116,7 +116,7 @@ def database_trouble(request: Request[Any, Any, Any], exc: Exception) -> Respons
 
 def unexpected(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
     """Render a defect of ours: logged whole, told without any of it."""
-    log.error("a request failed", path=request.url.path, exc_info=exc)
+    log.error("a request failed", path=_template(request), exc_info=exc)
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     return _render(
         Problem(
@@ -127,6 +127,11 @@ def unexpected(request: Request[Any, Any, Any], exc: Exception) -> Response[byte
         ),
         {},
     )
+
+
+def _template(request: Request[Any, Any, Any]) -> str:
+    """Return the path as the schema has it: in the real one stand numbers of people."""
+    return str(request.scope.get("path_template") or "an unknown path")
 
 
 def _render(problem: Problem, headers: dict[str, str]) -> Response[bytes]:

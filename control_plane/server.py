@@ -43,7 +43,7 @@ async def beating(database: Database) -> AsyncIterator[None]:
                 async with database.transaction() as session:
                     await beat(session, API, name, now=await read_clock(session))
             except SQLAlchemyError as exc:
-                log.warning("a sign of life was not written", error=str(exc))
+                log.warning("a sign of life was not written", error=exc)
             await asyncio.sleep(INTERVAL_SECS)
 
     task = asyncio.create_task(keep_beating())

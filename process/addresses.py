@@ -51,6 +51,8 @@ _NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-
 class OutboundError(Exception):
     """A request to the outside did not get a usable answer."""
 
+    loggable = True
+
 
 class AddressRefused(OutboundError):
     """The URL or its address is not one that this installation connects to."""

@@ -1,7 +1,8 @@
 """Structured logs: a constant sentence, facts as keys, personal data redacted unless asked for.
 
 Keys that begin with `pii_` hold personal data (numbers, names, transcripts, DTMF, tool arguments);
-LiveKit's own begin with `lk.pii.`. A line that belongs to a call has its `attempt_id`.
+LiveKit's own begin with `lk.pii.`. Give an exception itself (`error=exc`), not its text: what it
+quotes is for `process.redaction` to judge. A line that belongs to a call has its `attempt_id`.
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ from typing import Any
 
 import structlog
 
+from process import redaction
 from process.log_noise import quiet
+from process.redaction import REDACTED as REDACTED
 
-REDACTED = "[redacted]"
 CALL = "attempt_id"
 """The key that tells which call a line belongs to, the same in every process."""
 
-_PERSONAL = ("pii_", "lk.pii.")
-_NUMBER = re.compile(r"\+\d{7,15}")
-"""A phone number within another text, such as the name of a room of a call that comes in."""
+_MOST_TEXT = 300
+_MACHINERY = ("exc_info", "_record", "_from_structlog")
 _ROOM = re.compile(r"\bcall-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
 """The room of a call that goes out: its name holds the attempt's id."""
 
@@ -53,10 +54,11 @@ def configure(process: str, *, level: str = "INFO", show_pii: bool = False) -> N
         structlog.processors.StackInfoRenderer(),
         _name_call,
     ]
-    if not show_pii:
-        shared.append(_redact)
+    ours: list[structlog.types.Processor] = [_show] if show_pii else [_redact]
+    theirs = ours if show_pii else [_redact_library, *ours]
+    trail = structlog.processors.format_exc_info if show_pii else _trail
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*shared, *ours, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
@@ -64,10 +66,10 @@ def configure(process: str, *, level: str = "INFO", show_pii: bool = False) -> N
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[*shared, *theirs],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
+                trail,
                 structlog.processors.EventRenamer("msg"),
                 structlog.processors.JSONRenderer(),
             ],
@@ -110,8 +112,33 @@ def _redact(
     _logger: Any, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
     for key, value in event.items():
-        if key.startswith(_PERSONAL):
-            event[key] = REDACTED
-        elif isinstance(value, str) and "+" in value:
-            event[key] = _NUMBER.sub(REDACTED, value)
+        if key not in _MACHINERY:
+            event[key] = redaction.clean(key, value)
+    return event
+
+
+def _redact_library(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    logger = str(event.get("logger", ""))
+    for key, value in event.items():
+        if key not in _MACHINERY:
+            event[key] = redaction.of_library(key, value, logger)
+    return event
+
+
+def _show(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for key, value in event.items():
+        if key not in _MACHINERY and isinstance(value, BaseException):
+            event[key] = (str(value) or type(value).__name__)[:_MOST_TEXT]
+    return event
+
+
+def _trail(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Say where an exception came from, without what it says."""
+    given = event.pop("exc_info", None)
+    exc = sys.exc_info()[1] if given is True else given
+    exc = exc[1] if isinstance(exc, tuple) else exc
+    if isinstance(exc, BaseException):
+        event["exception"] = redaction.trail(exc)
     return event

@@ -51,7 +51,7 @@ class Canceller:
             if attempt.status is AttemptStatus.ONGOING:
                 await self._close(attempt.id, attempt.epoch)
         except RoomTrouble as exc:
-            log.warning("a cancelled call goes on", attempt_id=attempt.id, error=str(exc))
+            log.warning("a cancelled call goes on", attempt_id=attempt.id, error=exc)
         except StaleEpoch:
             log.debug("another process was faster", attempt_id=attempt.id)
 

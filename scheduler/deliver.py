@@ -163,7 +163,7 @@ class Deliverer:
         self._tries.discard(task)
         self._under_way -= Counter([receiver])
         if not task.cancelled() and task.exception() is not None:
-            log.error("a webhook's try broke; it is sent again", error=repr(task.exception()))
+            log.error("a webhook's try broke; it is sent again", error=task.exception())
         self._tell_of_room(receiver)
 
     def _tell_of_room(self, receiver: str) -> None:

@@ -122,7 +122,7 @@ class Dispatcher:
         try:
             await self._rooms.close(attempt.room_name)
         except RoomTrouble as exc:
-            log.warning("a room was not deleted", attempt_id=attempt.id, error=str(exc))
+            log.warning("a room was not deleted", attempt_id=attempt.id, error=exc)
 
     async def carry_out(self, attempt: Attempt) -> None:
         """Take one attempt from its room to the dial's result.

@@ -61,7 +61,7 @@ class RecordingForgetter:
                         self._database, self._recordings, attempt_id, why="retention"
                     )
                 except StoreTrouble as exc:
-                    log.warning("recordings stay too long", error=str(exc))
+                    log.warning("recordings stay too long", error=exc)
                     return
 
     async def _due(self) -> list[str]:

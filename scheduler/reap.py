@@ -83,7 +83,7 @@ class Reconciler:
             try:
                 await self._look_at(attempt, order, now, limits[order.id])
             except RoomTrouble as exc:
-                log.warning("a room cannot be looked into", attempt_id=attempt.id, error=str(exc))
+                log.warning("a room cannot be looked into", attempt_id=attempt.id, error=exc)
             except StaleEpoch:
                 log.debug("another process was faster", attempt_id=attempt.id)
 

@@ -80,7 +80,7 @@ class RecordingMover:
         try:
             await self._recordings.store.probe()
         except StoreTrouble as exc:
-            log.error("recordings wait in the spool: their store takes nothing", error=str(exc))
+            log.error("recordings wait in the spool: their store takes nothing", error=exc)
 
     async def put_away(self) -> None:
         """Begin to move finished recordings, and give up on those that never came."""
@@ -153,14 +153,15 @@ class RecordingMover:
             "a recording waits in the spool",
             attempt_id=attempt_id,
             again_in_s=wait,
-            error=str(exc),
+            error=exc,
         )
 
     def _ended(self, attempt_id: str, task: asyncio.Task[None]) -> None:
         del self._moving[attempt_id]
         if not task.cancelled() and task.exception() is not None:
-            error = repr(task.exception())
-            log.error("putting a recording away broke", attempt_id=attempt_id, error=error)
+            log.error(
+                "putting a recording away broke", attempt_id=attempt_id, error=task.exception()
+            )
         if self._more:
             self._database.bell.ring()
 

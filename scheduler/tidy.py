@@ -35,7 +35,7 @@ class Tidier:
             try:
                 await self._rooms.close(attempt.room_name)
             except RoomTrouble as exc:
-                log.warning("a room was not deleted", attempt_id=attempt.id, error=str(exc))
+                log.warning("a room was not deleted", attempt_id=attempt.id, error=exc)
             else:
                 deleted.append(attempt.id)
         for some in _pieces(deleted):

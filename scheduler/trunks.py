@@ -56,7 +56,7 @@ class TrunkKeeper:
                 try:
                     known = await self._trunks.known()
                 except SipTrouble as exc:
-                    log.warning("the SIP service does not list its trunks", error=str(exc))
+                    log.warning("the SIP service does not list its trunks", error=exc)
                     return
             self._told = {k: v for k, v in self._told.items() if k in {w.trunk.id for w in wanted}}
             for each in wanted:

@@ -126,7 +126,7 @@ class Front(asyncio.DatagramProtocol):
 
     def error_received(self, exc: Exception) -> None:
         """asyncio's notice of an ICMP error: the far end's trouble, its client retransmits."""
-        log.debug("an earlier datagram was refused", error=str(exc))
+        log.debug("an earlier datagram was refused", error=exc)
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
         """One datagram from the network; what is malformed or above 8 kB is dropped."""
@@ -139,7 +139,7 @@ class Front(asyncio.DatagramProtocol):
             else:
                 self._response(message)
         except MalformedMessage as error:
-            log.debug("malformed datagram dropped", source=addr[0], error=str(error))
+            log.debug("malformed datagram dropped", source=addr[0], error=error)
 
     # -- requests ------------------------------------------------------------
 
@@ -193,7 +193,7 @@ class Front(asyncio.DatagramProtocol):
     def _decided(self, task: asyncio.Task[None], seen: Seen) -> None:
         if task.cancelled() or task.exception() is None:
             return
-        log.error("deciding about a request failed", error=repr(task.exception()))
+        log.error("deciding about a request failed", error=task.exception())
         if self.alive:
             self._settle(seen, Reply(500, "Server Internal Error"))
 

@@ -171,8 +171,15 @@ class Probes:
                 facts = await ask()
         except Exception as exc:  # noqa: BLE001 - whatever a plugin raises is its result
             error = remedy(exc, Subject(part, provider, name, LIMITS_S[part], self._secrets))
-            # Not the exception: what it says may repeat a key.
-            log.info("a provider was found wanting", provider=provider, part=part, why=error)
+            # Not the exception: what it says may repeat a key, and what was asked.
+            failure = type(exc).__name__
+            log.info(
+                "a provider was found wanting",
+                provider=provider,
+                part=part,
+                failure=failure,
+                pii_why=error,
+            )
         self._results[part, index] = ProbeResult(
             part=part,
             provider=provider,

@@ -97,7 +97,7 @@ class Worker:
                 was_there = True
             except (Unreachable, Refused) as exc:
                 if was_there or isinstance(exc, Refused):
-                    log.warning("no jobs from the control plane", why=str(exc))
+                    log.warning("no jobs from the control plane", why=exc)
                 was_there = False
                 await asyncio.sleep(self._pause_s)
             finally:
@@ -139,7 +139,7 @@ class Worker:
             await self._report(job, JobReport(results=tuple(results), done=True, sound=sound))
             log.info("a job is done", job_id=job.id, kind=job.kind)
         except Refused as exc:
-            log.warning("a job is another's now", job_id=job.id, why=str(exc))
+            log.warning("a job is another's now", job_id=job.id, why=exc)
         finally:
             working.cancel()
             with suppress(asyncio.CancelledError):
@@ -151,7 +151,7 @@ class Worker:
             try:
                 await self._jobs.report(job, report)
             except Unreachable as exc:
-                log.info("a report was not heard", job_id=job.id, why=str(exc))
+                log.info("a report was not heard", job_id=job.id, why=exc)
                 if not report.done:
                     return
                 await asyncio.sleep(self._pause_s)

@@ -64,7 +64,7 @@ class AuditTrail(ASGIMiddleware):
                     )
                 )
         except SQLAlchemyError as exc:  # the change is made and answered; only its note is lost
-            log.exception("an entry of the audit log was lost", error=str(exc)[:300])
+            log.exception("an entry of the audit log was lost", error=exc)
 
 
 async def entries(

@@ -134,9 +134,14 @@ def wake(session: AsyncSession) -> None:
 def _create(url: str, *, pool_size: int) -> AsyncEngine:
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return create_async_engine(parsed, pool_size=pool_size, pool_pre_ping=True)
+        return create_async_engine(
+            parsed, pool_size=pool_size, pool_pre_ping=True, hide_parameters=True
+        )
     engine = create_async_engine(
-        parsed, pool_size=pool_size, connect_args={"async_creator_fn": connect}
+        parsed,
+        pool_size=pool_size,
+        connect_args={"async_creator_fn": connect},
+        hide_parameters=True,
     )
     prepare(engine)
     return engine

@@ -84,7 +84,7 @@ class SocketWaker:
             except OSError as exc:
                 # A full queue already holds the wake-up.
                 if not isinstance(exc, BlockingIOError):
-                    log.debug("a wake-up was not taken", error=str(exc))
+                    log.debug("a wake-up was not taken", error=exc)
 
     def close(self) -> None:
         """Release the socket."""
@@ -157,7 +157,7 @@ async def _keep_listening(dsn: str, bell: Bell) -> None:
         try:
             connection = await asyncpg.connect(dsn, timeout=5)
         except (OSError, TimeoutError, asyncpg.PostgresError) as exc:
-            log.warning("cannot listen for wake-ups", error=str(exc))
+            log.warning("cannot listen for wake-ups", error=exc)
             await asyncio.sleep(1.0)  # the pace of reconnection; the sweep covers the gap
             continue
         try:

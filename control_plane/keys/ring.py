@@ -132,7 +132,7 @@ class KeyRing:
                     update(ApiKey).where(ApiKey.id == key_id).values(last_used_at=at)
                 )
         except SQLAlchemyError as exc:  # who cannot write may read all the same
-            log.warning("a key's last use was not noted", key_id=key_id, error=str(exc)[:200])
+            log.warning("a key's last use was not noted", key_id=key_id, error=exc)
 
     def _take(self, name: str, per_minute: int, now: float) -> None:
         """Take a token from a bucket that refills evenly and holds a short burst."""

@@ -123,7 +123,7 @@ class Intake:
                     await self._commit_alone(each)
             except (OperationalError, LockTimeout) as exc:
                 # Who came meanwhile has waited too; told now, they may come back in time.
-                log.warning("the database took no orders", error=str(exc))
+                log.warning("the database took no orders", error=exc)
                 _fail([*batch, *self._queue.now(_MOST_WAITING)], exc)
             except Exception as exc:  # the one handler: every waiter must hear of it
                 log.exception("orders were not stored", count=len(batch))

@@ -53,7 +53,7 @@ class Recorder:
                     lapsed = await queue.store(session, batch)
             except (SQLAlchemyError, OSError) as exc:
                 # What is not written is sent again: by this process later, or by another.
-                log.warning("tries of webhooks were not written, trying again", error=str(exc))
+                log.warning("tries of webhooks were not written, trying again", error=exc)
                 await asyncio.sleep(_AGAIN_S)
                 continue
             for each in lapsed:

@@ -64,4 +64,4 @@ class DigitSender:
                 await play(self._call, await self._waiting.get())
             except BaresipError as error:
                 # The call has ended, or the phone takes no telephone-events just now.
-                log.warning("a key could not be sent to the phone", error=str(error))
+                log.warning("a key could not be sent to the phone", error=error)

@@ -163,4 +163,4 @@ async def hang_up(call: Call) -> None:
     try:
         await call.hangup()
     except BaresipError as error:
-        log.debug("the call was gone already", error=str(error))
+        log.debug("the call was gone already", error=error)

@@ -77,7 +77,7 @@ class InboundCall(Leg):
         try:
             await self.phone.answer()
         except BaresipError as error:
-            self.log.info("the caller was gone before the answer", error=str(error))
+            self.log.info("the caller was gone before the answer", error=error)
             self.end(End("the caller was gone", show_hangup=True))
             return
         await self.first(self._established)

@@ -68,7 +68,7 @@ class Ledger:
             self._write()
         except OSError as error:
             # The calls themselves need no disk.
-            log.error("live calls cannot be noted", path=str(self._path), error=str(error))
+            log.error("live calls cannot be noted", path=str(self._path), error=error)
 
     def _write(self) -> None:
         document = {i: [entry.room, entry.identity] for i, entry in self._entries.items()}
@@ -87,9 +87,7 @@ class Ledger:
             return {}
         except (OSError, ValueError, TypeError, AttributeError) as error:
             # No reason to refuse new calls: what was lost leaves its room by LiveKit's own timeout.
-            log.warning(
-                "the file of live calls is unreadable", path=str(self._path), error=repr(error)
-            )
+            log.warning("the file of live calls is unreadable", path=str(self._path), error=error)
             return {}
 
 
@@ -122,10 +120,10 @@ async def _report(lk: api.LiveKitAPI, ledger: Ledger, call_id: str) -> None:
         await lk.room.remove_participant(removal)
     except api.TwirpError as error:
         if error.code != "not_found":
-            log.warning("a lost call was not reported", call=call_id, error=str(error))
+            log.warning("a lost call was not reported", call=call_id, error=error)
             return
     except (aiohttp.ClientError, TimeoutError) as error:
-        log.warning("LiveKit does not answer about a lost call", call=call_id, error=repr(error))
+        log.warning("LiveKit does not answer about a lost call", call=call_id, error=error)
         return
     log.info("a lost call was reported", call=call_id, room=entry.room)
     ledger.settled(call_id)

@@ -177,7 +177,7 @@ class Gate:
             return self._judged(now, self._socket, self._judge, ends.theirs)
         except SocketGone as error:
             self._socket = None
-            self._log.debug("the RTP port cannot be looked at", error=str(error))
+            self._log.debug("the RTP port cannot be looked at", error=error)
             return None
 
     def _begin(self, now: float, ours: Place, theirs: Place) -> None:

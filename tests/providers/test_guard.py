@@ -60,22 +60,27 @@ class Listener(Struct):
     port: int = 0
     connections: int = 0
     sent: bytes = b""
-    leads_to: str = ""
+    answer: bytes = b""
+
+
+def redirect(port: int) -> bytes:
+    return (
+        b"HTTP/1.1 307 Temporary Redirect\r\nContent-Length: 0\r\n"
+        b"Location: http://127.0.0.1:%d/secret\r\n\r\n" % port
+    )
 
 
 @contextlib.asynccontextmanager
-async def listening(leads_to: str = "") -> AsyncIterator[Listener]:
-    """Yield a listener that answers every request with a redirect, where it has one to give."""
-    listener = Listener(leads_to=leads_to)
+async def listening(answer: bytes = b"") -> AsyncIterator[Listener]:
+    """Yield a listener that gives every request the same answer."""
+    listener = Listener(answer=answer)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         listener.connections += 1
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             listener.sent += await reader.readuntil(b"\r\n\r\n")
-            if listener.leads_to:
-                head = f"HTTP/1.1 307 Temporary Redirect\r\nLocation: {listener.leads_to}\r\n"
-                writer.write(f"{head}Content-Length: 0\r\n\r\n".encode())
-                await writer.drain()
+            writer.write(listener.answer)
+            await writer.drain()
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -128,7 +133,7 @@ async def test_a_private_address_is_not_connected_to(way: str) -> None:
 async def test_a_redirect_is_not_followed(way: str) -> None:
     async with (
         listening() as inside,
-        listening(f"http://127.0.0.1:{inside.port}/secret") as listener,
+        listening(redirect(inside.port)) as listener,
     ):
         await ask(way, f"http://127.0.0.1:{listener.port}/v1", LOOPBACK)
     assert listener.connections > 0
