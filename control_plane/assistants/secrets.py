@@ -1,23 +1,26 @@
 """Where an assistant holds secrets, and the references that stand there once they are sealed.
 
-Secrets are a custom model's key, and the value of every header of a tool but the well-known ones
-that never carry a login.
+Secrets are a custom model's key, the value of every header of a tool but the well-known ones
+that never carry a login, and the values of its query parameters that look like a credential.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Literal, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
 
 from control_plane.domain.assistant import AssistantSpec, CustomModel, LlmModel
+from control_plane.domain.credentials import is_credential
 from control_plane.domain.placeholders import names
 from control_plane.domain.tools import CustomTool, Pair
-from control_plane.sealed import mask
+from control_plane.sealed import looks_masked, mask
 
+Where = Literal["headers", "query_params"]
 _Model = TypeVar("_Model", bound=LlmModel | None)
 
 PLAIN_HEADERS = frozenset(
@@ -66,36 +69,68 @@ class Reference(Struct, frozen=True):
 
 
 class Place(Struct, frozen=True):
-    """Where a secret stands: the field's name, and who it is through changes of the order."""
+    """Where a secret stands: the field's name, and who it is through changes of the order.
+
+    Attributes:
+        goes_to: the scheme, host and port that it is sent to.
+    """
 
     field: str
     identity: tuple[str, ...]
+    goes_to: str
 
 
 def find(spec: AssistantSpec) -> Iterator[tuple[Place, str]]:
     """Yield each place with what stands there."""
     if isinstance(spec.llm_model, CustomModel):
-        yield Place("llm_model.api_key", ("llm_model",)), spec.llm_model.api_key
+        place = Place("llm_model.api_key", ("llm_model",), _origin(spec.llm_model.api_url))
+        yield place, spec.llm_model.api_key
     for index, model in enumerate(spec.llm_fallbacks):
         if isinstance(model, CustomModel):
-            place = Place(_fallback_field(index), ("llm_fallback", model.api_url, model.model_name))
-            yield place, model.api_key
+            identity = ("llm_fallback", model.api_url, model.model_name)
+            yield Place(_fallback_field(index), identity, _origin(model.api_url)), model.api_key
     for index, tool in enumerate(spec.custom_tools):
-        seen: dict[str, int] = {}
-        for number, header in enumerate(tool.headers):
-            key = header.key.lower()
-            if key in PLAIN_HEADERS or not header.value:
-                continue
-            seen[key] = seen.get(key, 0) + 1
-            identity = ("tool", key, str(seen[key]), tool.name)
-            yield Place(_header_field(index, number), identity), header.value
+        yield from _of_pairs(tool, index, "headers", _in_header)
+        yield from _of_pairs(tool, index, "query_params", _in_query)
+
+
+def _of_pairs(
+    tool: CustomTool, index: int, where: Where, is_secret: Callable[[Pair], bool]
+) -> Iterator[tuple[Place, str]]:
+    seen: dict[str, int] = {}
+    for number, pair in enumerate(getattr(tool, where)):
+        if not is_secret(pair):
+            continue
+        key = pair.key.lower()
+        seen[key] = seen.get(key, 0) + 1
+        kind = "tool" if where == "headers" else "tool query"
+        identity = (kind, key, str(seen[key]), tool.name)
+        yield Place(_pair_field(index, where, number), identity, _origin(tool.url)), pair.value
+
+
+def _in_header(pair: Pair) -> bool:
+    return bool(pair.value) and pair.key.lower() not in PLAIN_HEADERS
+
+
+def _in_query(pair: Pair) -> bool:
+    # What looks like a reference is sealed, too: it could be somebody else's.
+    sealed = Reference.parse(pair.value) is not None
+    return sealed or looks_masked(pair.value) or is_credential(pair.key, pair.value)
+
+
+def _origin(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url
+    return f"{parts.scheme}://{parts.netloc}".lower()
 
 
 def put(spec: AssistantSpec, values: Mapping[str, str]) -> AssistantSpec:
     """Return `spec` with `values` at the places that have these fields."""
     if not values:
         return spec
-    tools = tuple(_with_headers(tool, n, values) for n, tool in enumerate(spec.custom_tools))
+    tools = tuple(_with_pairs(tool, n, values) for n, tool in enumerate(spec.custom_tools))
     fallbacks = tuple(
         _with_key(model, values.get(_fallback_field(n)))
         for n, model in enumerate(spec.llm_fallbacks)
@@ -118,13 +153,17 @@ def _fallback_field(index: int) -> str:
     return f"llm_fallbacks[{index}].api_key"
 
 
-def _with_headers(tool: CustomTool, index: int, values: Mapping[str, str]) -> CustomTool:
-    headers = tuple(
-        Pair(header.key, values.get(_header_field(index, number), header.value))
-        for number, header in enumerate(tool.headers)
+def _with_pairs(tool: CustomTool, index: int, values: Mapping[str, str]) -> CustomTool:
+    def filled(where: Where) -> tuple[Pair, ...]:
+        return tuple(
+            Pair(pair.key, values.get(_pair_field(index, where, number), pair.value))
+            for number, pair in enumerate(getattr(tool, where))
+        )
+
+    return msgspec.structs.replace(
+        tool, headers=filled("headers"), query_params=filled("query_params")
     )
-    return msgspec.structs.replace(tool, headers=headers)
 
 
-def _header_field(tool: int, header: int) -> str:
-    return f"custom_tools[{tool}].headers[{header}].value"
+def _pair_field(tool: int, where: Where, number: int) -> str:
+    return f"custom_tools[{tool}].{where}[{number}].value"

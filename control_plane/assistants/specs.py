@@ -16,7 +16,7 @@ from control_plane.domain.brief import Direction
 from control_plane.domain.errors import BadInput
 from control_plane.domain.ids import new_id
 from control_plane.domain.placeholders import names
-from control_plane.sealed import looks_masked, seal, unseal
+from control_plane.sealed import looks_masked, mask, seal, unseal
 from control_plane.trunks.repository import list_numbers, list_trunks
 
 
@@ -45,10 +45,18 @@ async def store(
     before = dict(secrets.find(previous)) if previous is not None else {}
     values: dict[str, str] = {}
     for place, value in secrets.find(spec):
-        if value in before.values():
+        if value in before.values() and Reference.parse(value) is not None:
             continue  # a reference that was kept
-        old = _replaced(before, place, value)
+        found = _replaced(before, place, value)
+        old = found[1] if found is not None else None
+        moved = found is not None and found[0].goes_to != place.goes_to
         if old is not None and value == old.masked:
+            if moved:
+                raise BadInput(
+                    f"{place.field} is a mask, and its address is not the one that the secret "
+                    "was given for: give the value itself again",
+                    field=f"{within}{place.field}",
+                )
             values[place.field] = str(old)
             continue
         if looks_masked(value):
@@ -58,8 +66,9 @@ async def store(
                 field=f"{within}{place.field}",
             )
         wanted = tuple(dict.fromkeys(names(value)))
-        # Orders that wait with the old version have no value for another variable.
-        replaces = old.id if old is not None and old.names == wanted else None
+        # Orders that wait with the old version have no value for another variable, and send
+        # what they have to the old address.
+        replaces = old.id if old is not None and old.names == wanted and not moved else None
         row = await seal(session, vault, organization_id, value, now=now, replaces=replaces)
         values[place.field] = str(Reference(row.id, row.hint, wanted))
     spec = _with_ids(secrets.put(spec, values), previous)
@@ -75,17 +84,16 @@ def load(stored: dict[str, Any]) -> AssistantSpec:
 def shown(stored: dict[str, Any]) -> AssistantSpec:
     """Return a stored spec with masks in place of its secrets."""
     spec = load(stored)
-    return secrets.put(
-        spec, {place.field: _referred(value).masked for place, value in secrets.find(spec)}
-    )
+    return secrets.put(spec, {place.field: _masked(value) for place, value in secrets.find(spec)})
 
 
 async def opened(session: AsyncSession, vault: Vault, stored: dict[str, Any]) -> AssistantSpec:
     """Return a stored spec with its secrets in clear, for the agent."""
     spec = load(stored)
     values = {
-        place.field: await unseal(session, vault, _referred(value).id)
+        place.field: await unseal(session, vault, reference.id)
         for place, value in secrets.find(spec)
+        if (reference := Reference.parse(value)) is not None
     }
     return secrets.put(spec, values)
 
@@ -107,16 +115,20 @@ async def _check_number(
     )
 
 
-def _replaced(before: dict[Place, str], place: Place, value: str) -> Reference | None:
+def _replaced(before: dict[Place, str], place: Place, value: str) -> tuple[Place, Reference] | None:
     """Return what stood at `place`; for the mask of a tool with a new name, what it stood for."""
-    by_identity = {each.identity: _referred(text) for each, text in before.items()}
+    by_identity = {
+        each.identity: (each, reference)
+        for each, text in before.items()
+        if (reference := Reference.parse(text)) is not None
+    }
     found = by_identity.get(place.identity)
     if found is not None or not looks_masked(value):
         return found
     alike = [
         each
         for identity, each in by_identity.items()
-        if identity[:2] == place.identity[:2] and each.masked == value
+        if identity[:2] == place.identity[:2] and each[1].masked == value
     ]
     return alike[0] if len(alike) == 1 else None
 
@@ -133,7 +145,7 @@ def _with_ids(spec: AssistantSpec, previous: AssistantSpec | None) -> AssistantS
     return msgspec.structs.replace(spec, faq_items=items)
 
 
-def _referred(text: str) -> Reference:
-    found = Reference.parse(text)
-    assert found is not None, "what is stored was sealed before"
-    return found
+def _masked(stored: str) -> str:
+    # Before query parameters were sealed, they stood in specs in clear.
+    found = Reference.parse(stored)
+    return found.masked if found is not None else mask("")

@@ -12,6 +12,7 @@ from control_plane.domain.assistant import (
     Voice,
 )
 from control_plane.domain.calling_times import check as check_times
+from control_plane.domain.credentials import SIGNED, check_url_keeps_none
 from control_plane.domain.errors import BadInput
 from control_plane.domain.tools import check_fields, check_tools
 from control_plane.domain.urls import check_email, check_url
@@ -36,6 +37,7 @@ def check(spec: AssistantSpec, *, within: str = "") -> None:
     check_fields(spec.structured_output_config, field=f"{within}structured_output_config")
     if spec.webhook_url is not None:
         check_url(spec.webhook_url, field=f"{within}webhook_url")
+        check_url_keeps_none(spec.webhook_url, field=f"{within}webhook_url", remedy=SIGNED)
     _check_models(spec, within)
     if spec.email_notification_address is not None:
         check_email(spec.email_notification_address, field=f"{within}email_notification_address")
@@ -46,7 +48,9 @@ def _check_models(spec: AssistantSpec, within: str) -> None:
     named += [(f"llm_fallbacks[{n}]", model) for n, model in enumerate(spec.llm_fallbacks)]
     for name, model in named:
         if isinstance(model, CustomModel):
-            check_url(model.api_url, field=f"{within}{name}.api_url")
+            where = f"{within}{name}.api_url"
+            check_url(model.api_url, field=where)
+            check_url_keeps_none(model.api_url, field=where, remedy="give it as api_key")
     if spec.llm_fallbacks and isinstance(spec.llm_model, RealtimeModel):
         raise BadInput(
             "llm_fallbacks step in between two replies, which a realtime model cannot hand over: "

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from control_plane.domain.credentials import check_json_keeps_none, check_url_keeps_none
 from control_plane.domain.errors import BadInput
 from control_plane.domain.placeholders import fill
 from control_plane.domain.urls import check_url
@@ -105,6 +106,11 @@ def _check_tool(tool: CustomTool, field: str) -> None:
     if tool.name in RESERVED:
         raise _refusal(f"{field}.name", "is a tool that every agent has: choose another name")
     check_url(fill(tool.url, {}, missing=_FILLER), field=f"{field}.url")
+    check_url_keeps_none(
+        tool.url,
+        field=f"{field}.url",
+        remedy="move it to query_params or headers, where it is sealed",
+    )
     for index, header in enumerate(tool.headers):
         where = f"{field}.headers[{index}]"
         if _TOKEN.fullmatch(header.key) is None:
@@ -119,7 +125,7 @@ def _check_body(template: str, field: str) -> None:
     if not template.strip():
         return
     try:
-        msgspec.json.decode(fill(template, {}, missing=_FILLER))
+        decoded = msgspec.json.decode(fill(template, {}, missing=_FILLER))
     except RecursionError as exc:
         raise _refusal(field, "is nested too deeply") from exc
     except msgspec.DecodeError as exc:
@@ -128,6 +134,7 @@ def _check_body(template: str, field: str) -> None:
             'is not JSON once its placeholders are filled; write them as "{{name}}", in quotes: '
             f"{exc}",
         ) from exc
+    check_json_keeps_none(decoded, field=field, remedy="move it to headers, where it is sealed")
 
 
 def _check_unique(names: Sequence[str], *, field: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from control_plane.domain.credentials import check_url_keeps_none
 from control_plane.domain.errors import BadInput
 from process.addresses import AddressRefused, Allowed, check_addresses, check_url, plain_host
 from process.guarded_connect import Resolver, resolve_by_system
@@ -24,6 +25,7 @@ async def check_address(
     """
     if url is None:
         return
+    check_url_keeps_none(url, field="api_url", remedy="give it as api_key")
     try:
         web = f"http{url.removeprefix('ws')}" if url.startswith("ws") else url
         parsed = check_url(web, allowed)

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.engine import wake
 from control_plane.db.models.webhook import Delivery, WebhookEndpoint
+from control_plane.domain.credentials import SIGNED, check_url_keeps_none
 from control_plane.domain.delivery import (
     EVENT_GROUPS,
     EVENTS,
@@ -284,6 +285,7 @@ async def _shown(session: AsyncSession, row: WebhookEndpoint) -> EndpointView:
 def _check(url: str, types: list[str], allowed: Allowed) -> None:
     try:
         check_url(url, allowed)
+        check_url_keeps_none(url, field="url", remedy=SIGNED)
     except AddressRefused as exc:
         raise BadInput(f"url: {exc}", field="url") from exc
     _check_types(types, field="event_types")
