@@ -115,7 +115,7 @@ async def test_a_waiting_order_of_the_release_before_is_dialled(
     now = int(factories.ago().timestamp() * 1_000_000)
     row = order(owner, due_at=now, created_at=now, updated_at=now)
     trunk = {
-        "id": new_id(), "organization_id": owner, "direction": "outbound", "name": "t",
+        "id": new_id(), "organization_id": owner, "direction": "outbound", "name": "simulator",
         "address": "127.0.0.1", "transport": "udp", "numbers": json.dumps([factories.OURS]),
         "allowed_addresses": "[]", "is_default": True, "sip_trunk_id": "ST_1",
         "created_at": now, "updated_at": now,
