@@ -15,8 +15,12 @@ from livekit.protocol.models import DataPacket, ParticipantInfo
 
 TOPIC = "offhook.leave"
 LIMIT_S = 0.2
+"""For SIP participants, who are put out then: LiveKit's own service does not know the message."""
+AGENT_LIMIT_S = 2.0
+"""For an agent, which may have a sentence to break off."""
 RELIABLE = DataPacket.Kind.RELIABLE
-_OURS = (ParticipantInfo.Kind.AGENT, ParticipantInfo.Kind.SIP)
+Kinds = tuple[int, ...]
+_OURS: Kinds = (ParticipantInfo.Kind.AGENT, ParticipantInfo.Kind.SIP)
 """The kinds that may know the message."""
 _LOOK_S = 0.02
 
@@ -29,7 +33,7 @@ def is_request(packet: rtc.DataPacket) -> bool:
 
 
 async def end_room(client: api.LiveKitAPI, room_name: str, *, me: rtc.Room | None = None) -> None:
-    """Ask everybody to leave, wait for it until `LIMIT_S` have passed, and delete the room.
+    """Ask everybody to leave, wait for it a while, and delete the room.
 
     A room that is gone is ended already.
 
@@ -40,26 +44,49 @@ async def end_room(client: api.LiveKitAPI, room_name: str, *, me: rtc.Room | Non
         livekit.api.ServerError, aiohttp.ClientError, TimeoutError: LiveKit did not do it.
     """
     try:
-        if await _is_anybody_there(client, room_name):  # a message to nobody is a warning of theirs
+        if await _present(client, room_name):  # a message to nobody is a warning of theirs
             request = api.SendDataRequest(room=room_name, kind=RELIABLE, topic=TOPIC)
             await client.room.send_data(request)
             if me is not None:
                 await me.disconnect()
-            await _wait_empty(client, room_name)
+            await _see_out(client, room_name)
         await client.room.delete_room(api.DeleteRoomRequest(room=room_name))
     except api.ServerError as exc:
         if exc.code != api.TwirpErrorCode.NOT_FOUND:
             raise
 
 
-async def _wait_empty(client: api.LiveKitAPI, room_name: str) -> None:
+async def _see_out(client: api.LiveKitAPI, room_name: str) -> None:
+    """Hang up whom the message does not reach, and wait for the agents."""
+    for each in await _still_there(client, room_name, _OURS, LIMIT_S):
+        if each.kind == ParticipantInfo.Kind.SIP:
+            await _put_out(client, room_name, each.identity)
+    await _still_there(client, room_name, (ParticipantInfo.Kind.AGENT,), AGENT_LIMIT_S)
+
+
+async def _put_out(client: api.LiveKitAPI, room_name: str, identity: str) -> None:
+    who = api.RoomParticipantIdentity(room=room_name, identity=identity)
+    try:
+        await client.room.remove_participant(who)
+    except api.ServerError as exc:
+        if exc.code != api.TwirpErrorCode.NOT_FOUND:  # else it has left meanwhile
+            raise
+
+
+async def _still_there(
+    client: api.LiveKitAPI, room_name: str, kinds: Kinds, limit_s: float
+) -> list[ParticipantInfo]:
+    """Return who of these kinds is left after so long; at once when nobody is."""
     loop = asyncio.get_running_loop()
-    until = loop.time() + LIMIT_S
+    until = loop.time() + limit_s
     # Another process leaves: there is no event here.
-    while loop.time() < until and await _is_anybody_there(client, room_name):  # noqa: ASYNC110
+    while (left := await _present(client, room_name, kinds)) and loop.time() < until:  # noqa: ASYNC110
         await asyncio.sleep(_LOOK_S)
+    return left
 
 
-async def _is_anybody_there(client: api.LiveKitAPI, room_name: str) -> bool:
+async def _present(
+    client: api.LiveKitAPI, room_name: str, kinds: Kinds = _OURS
+) -> list[ParticipantInfo]:
     answer = await client.room.list_participants(api.ListParticipantsRequest(room=room_name))
-    return any(each.kind in _OURS for each in answer.participants)
+    return [each for each in answer.participants if each.kind in kinds]

@@ -96,8 +96,12 @@ STAGES: tuple[tuple[Lane, ...], ...] = (
         (SIMULATOR,),
     ),
     (
-        (Part("calls", ("tests/system",), BESIDE),),
-        (Part("calls without SIP", AGENT_CALLS), Part("calls beside", BESIDE)),
+        # One after the other: with two calls of different parts at a time words came chopped.
+        (
+            Part("calls", ("tests/system",), BESIDE),
+            Part("calls without SIP", AGENT_CALLS),
+            Part("faults and sounds of calls", BESIDE),
+        ),
     ),
     ((EQUIPMENT,),),
 )

@@ -16,6 +16,8 @@ from sip.gateway.errors import TwirpError
 log = get_logger("sip.gateway.rooms")
 _JOIN_LIMIT_S = 10.0
 _LEAVE_LIMIT_S = 2.0
+_abandoned: set[asyncio.Future[None]] = set()
+"""What nobody waits for any more, kept until it is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +94,32 @@ class RoomSide:
                 )
             )
         )
+        joining = asyncio.ensure_future(self._room.connect(self._server.url, token.to_jwt()))
         try:
-            async with asyncio.timeout(_JOIN_LIMIT_S):
-                await self._room.connect(self._server.url, token.to_jwt())
-        except (rtc.ConnectError, TimeoutError) as error:
+            await asyncio.wait([joining], timeout=_JOIN_LIMIT_S)
+        finally:
+            if not joining.done():
+                self._abandon(joining)
+        if not joining.done():
+            raise TwirpError("unavailable", "the room cannot be joined: LiveKit does not answer")
+        try:
+            joining.result()
+        except rtc.ConnectError as error:
             raise TwirpError("unavailable", f"the room cannot be joined: {error}") from error
         self._writer = asyncio.create_task(self._write())
+
+    def _abandon(self, joining: asyncio.Future[None]) -> None:
+        """Leave once we are in: who breaks off joining has the SDK panic, and the process end."""
+        self._left = True
+        _abandoned.add(joining)
+        joining.add_done_callback(self._joined_late)
+
+    def _joined_late(self, joining: asyncio.Future[None]) -> None:
+        _abandoned.discard(joining)
+        if not joining.cancelled() and joining.exception() is None:
+            leaving_late = asyncio.ensure_future(self._room.disconnect())
+            _abandoned.add(leaving_late)
+            leaving_late.add_done_callback(_abandoned.discard)
 
     async def publish(self, source: rtc.AudioSource) -> None:
         """Publish the call's track; raises TwirpError."""
