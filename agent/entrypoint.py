@@ -43,6 +43,7 @@ log = get_logger(__name__)
 REPORT_LIMIT_S = 15.0
 RECORDING_LIMIT_S = 10.0
 END_ROOM_LIMIT_S = 3.0
+JOIN_LIMIT_S = 10.0
 
 
 async def run_call(context: JobContext, engines: Engines, internal_url: str) -> None:
@@ -105,11 +106,14 @@ async def _hold(
     session.input.audio = line_in
     session.output.audio, session.output.transcription = line_out, line_out.wording
     sounds = Sounds(spec, line_out)
-    first, *_ = await asyncio.gather(
-        prepare(brief, texts, parts.llm, parts.tts),
-        _join(context, brief, line_in, line_out),
-        sounds.load(),
-    )
+    joining = asyncio.ensure_future(_join(context, brief, line_in, line_out))
+    try:
+        first, *_ = await asyncio.gather(
+            prepare(brief, texts, parts.llm, parts.tts), joining, sounds.load()
+        )
+    finally:
+        # Not broken off when something else fails: the SDK would panic, and every call with it.
+        await asyncio.wait([joining], timeout=JOIN_LIMIT_S)
     call = Call(
         brief,
         texts,
