@@ -80,6 +80,9 @@ def _guarded(name: str, job: Job) -> Job:
     async def run() -> None:
         try:
             await job()
+        except asyncio.CancelledError:
+            # The process stops. Passed on, APScheduler would log it as a job's error.
+            log.debug("a job ends with its process", job=name)
         except Exception:  # the one handler of a job: the next run finds the same rows
             log.exception("a job failed and will run again", job=name)
 

@@ -1,44 +1,30 @@
-"""When things happen: an instant that may move."""
+"""What becomes of a job that is under way when the process stops."""
 
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+import logging
 
 import pytest
 
-from control_plane.db.wake import Bell
-from scheduler.timetable import Timetable
+from scheduler.timetable import _guarded
 
 pytestmark = pytest.mark.unit
 
-SOON, LATE = timedelta(microseconds=1), timedelta(days=1)
 
+async def test_a_job_that_ends_with_its_process_is_no_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    begun = asyncio.Event()
 
-async def test_an_instant_can_be_moved_and_one_that_has_passed_is_now() -> None:
-    called: list[str] = []
-    done = asyncio.Event()
-    async with asyncio.TaskGroup() as tasks:
-        timetable = Timetable(Bell(), tasks)
-        timetable.start()
-        timetable.after(SOON, "moved", lambda: called.append("too early"))
-        timetable.after(LATE, "moved", lambda: called.append("too late"))
-        timetable.after(-LATE, "other", lambda: called.append("at once"))
-        timetable.after(SOON, "last", done.set)
-        async with asyncio.timeout(5):
-            await done.wait()
-        timetable.stop()
-    assert called == ["at once"]
+    async def job() -> None:
+        begun.set()
+        await asyncio.Event().wait()
 
-
-async def test_nothing_is_called_after_the_end() -> None:
-    called: list[str] = []
-    async with asyncio.TaskGroup() as tasks:
-        timetable = Timetable(Bell(), tasks)
-        timetable.start()
-        timetable.after(SOON, "late", lambda: called.append("late"))
-        timetable.stop()
-        passed = asyncio.Event()
-        asyncio.get_running_loop().call_later(0.01, passed.set)
-        await passed.wait()
-    assert called == []
+    running = asyncio.create_task(_guarded("look", job)())
+    await begun.wait()
+    running.cancel()
+    with caplog.at_level(logging.WARNING):
+        done, _ = await asyncio.wait([running])
+    assert [task.exception() for task in done] == [None]
+    assert caplog.records == []
