@@ -129,7 +129,7 @@ class Supervisor:
         if part.health_url is None:
             return
         began = time.monotonic()
-        async with httpx.AsyncClient(timeout=2.0, trust_env=False) as http:
+        async with _client(part.health_url, timeout_s=2.0) as http:
             while time.monotonic() - began < part.start_limit_s:
                 self._check_alive(part)
                 with suppress(httpx.HTTPError):
@@ -144,7 +144,7 @@ class Supervisor:
     async def _wait_ready(self, url: str) -> None:
         began = time.monotonic()
         missing = "no answer"
-        async with httpx.AsyncClient(timeout=5.0, trust_env=False) as http:
+        async with _client(url, timeout_s=5.0) as http:
             while time.monotonic() - began < 60.0:
                 for part in self._parts:
                     self._check_alive(part)
@@ -236,6 +236,17 @@ class Supervisor:
         plain = [line for line in lines if line and not line.startswith("{")]
         tail = "\n".join(f"  | {line[:400]}" for line in (plain or lines)[-TAIL_LINES:])
         return f"  its log is {path}\n{tail}"
+
+
+def _client(url: str, *, timeout_s: float) -> httpx.AsyncClient:
+    """Return a client that asks from another address of the loopback than the one it asks.
+
+    From the same one the system may give it the very port that it asks, before the part has taken
+    it: it reaches itself, and the part finds its port in use.
+    """
+    is_loopback = httpx.URL(url).host == "127.0.0.1"
+    transport = httpx.AsyncHTTPTransport(local_address="127.0.0.2" if is_loopback else None)
+    return httpx.AsyncClient(transport=transport, timeout=timeout_s, trust_env=False)
 
 
 def _how(code: int) -> str:

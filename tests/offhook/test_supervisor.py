@@ -89,6 +89,30 @@ async def test_a_killed_part_is_started_again(make: Make, ready_url: str) -> Non
     assert said[-1] == "sleeper stopped by signal SIGKILL; starting it again"
 
 
+async def test_no_question_after_health_takes_the_part_s_own_port(
+    make: Make,
+) -> None:
+    """What asks a port from its own address can be given that port to ask from."""
+    asked_from: set[str] = set()
+
+    async def note(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        asked_from.add(request.transport.get_extra_info("peername")[0])
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_get("/", note)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    sleeper = msgspec.structs.replace(part("sleeper", SLEEPER), health_url=url)
+    await make(sleeper).start(url)
+    await runner.cleanup()
+    assert asked_from == {"127.0.0.2"}
+
+
 async def test_a_part_that_keeps_dying_stops_everything(make: Make, ready_url: str) -> None:
     flaky = part("flaky", "import time; time.sleep(0.3)")
     supervisor = make(flaky, part("sleeper", SLEEPER))
