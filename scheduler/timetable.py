@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
@@ -32,7 +33,7 @@ class Timetable:
     def every(self, seconds: float, name: str, job: Job) -> None:
         """Run `job` at once and then every `seconds`, never twice at the same time."""
         self._scheduler.add_job(
-            _guarded(name, job),
+            _ending_with_the_process(_guarded(name, job)),
             IntervalTrigger(seconds=seconds, timezone=UTC),
             id=name,
             next_run_time=datetime.now(UTC),
@@ -80,10 +81,16 @@ def _guarded(name: str, job: Job) -> Job:
     async def run() -> None:
         try:
             await job()
-        except asyncio.CancelledError:
-            # The process stops. Passed on, APScheduler would log it as a job's error.
-            log.debug("a job ends with its process", job=name)
         except Exception:  # the one handler of a job: the next run finds the same rows
             log.exception("a job failed and will run again", job=name)
+
+    return run
+
+
+def _ending_with_the_process(job: Job) -> Job:
+    async def run() -> None:
+        # Passed on, APScheduler would log what it cancels at its own end as a job's error.
+        with contextlib.suppress(asyncio.CancelledError):
+            await job()
 
     return run

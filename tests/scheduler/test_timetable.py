@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from scheduler.timetable import _guarded
+from scheduler.timetable import _ending_with_the_process
 
 pytestmark = pytest.mark.unit
 
@@ -21,7 +21,7 @@ async def test_a_job_that_ends_with_its_process_is_no_error(
         begun.set()
         await asyncio.Event().wait()
 
-    running = asyncio.create_task(_guarded("look", job)())
+    running = asyncio.create_task(_ending_with_the_process(job)())
     await begun.wait()
     running.cancel()
     with caplog.at_level(logging.WARNING):
