@@ -55,7 +55,7 @@ PLACES = {
     "control_plane/health.py": {"httpx.AsyncClient"},
     "offhook/api_client.py": {"httpx.Client"},
     "offhook/doctor.py": {"httpx.get"},
-    "offhook/supervisor.py": {"httpx.AsyncClient"},
+    "offhook/supervisor.py": {"httpx.AsyncClient", "httpx.AsyncHTTPTransport"},
     "offhook/webhooks.py": {"httpx.Client", "httpx.stream"},
     "sip/api.py": {"asyncio.open_connection"},
 }  # fmt: skip
