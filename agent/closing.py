@@ -119,14 +119,16 @@ class Closing:
         self._stirred.set()
 
     def _on_words(self, event: UserInputTranscribedEvent) -> None:
-        # A model that hears by itself writes down late: words without a sound before them in
-        # this while belong to what made it want to hang up.
-        if event.is_final and event.transcript.strip() and self._unwritten:
-            self._unwritten, self._went_on = False, True
-            self._stirred.set()
+        if event.is_final and event.transcript.strip():
+            self._wrote()
 
     def _on_item(self, event: ConversationItemAddedEvent) -> None:
-        item = event.item
-        if item.type == "message" and item.role == "user" and self._unwritten:
+        if event.item.type == "message" and event.item.role == "user":
+            self._wrote()
+
+    def _wrote(self) -> None:
+        # A model that hears by itself writes down late: words without a sound before them in
+        # this while belong to what made it want to hang up.
+        if self._unwritten:
             self._unwritten, self._went_on = False, True
             self._stirred.set()
