@@ -3,6 +3,8 @@
 
 SHELL := /bin/sh
 VENV := .venv
+# Where it is set, each process compiles all that it imports: a start takes twice as long.
+unexport PYTHONDONTWRITEBYTECODE
 PY := $(VENV)/bin/python
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info < (3,14))' \
