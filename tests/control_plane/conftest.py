@@ -12,6 +12,7 @@ import pytest
 from control_plane.app import Resources, create_internal_app, create_public_app, open_resources
 from control_plane.settings import ApiSettings, Settings, StorageSettings
 from sip.settings import LiveKitSettings
+from tests.apps import application
 
 
 @pytest.fixture
@@ -43,17 +44,19 @@ async def api(
     resources: Resources, credentials: dict[str, str]
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client with the first key."""
-    transport = httpx.ASGITransport(create_public_app(resources))
     headers = {"Authorization": f"Bearer {credentials['api_key']}"}
-    async with httpx.AsyncClient(
-        transport=transport, base_url="http://api", headers=headers
-    ) as client:
-        yield client
+    with application(create_public_app, resources) as app:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://api", headers=headers
+        ) as client:
+            yield client
 
 
 @pytest.fixture
 async def internal(resources: Resources) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the internal listener; each request brings its own token."""
-    transport = httpx.ASGITransport(create_internal_app(resources))
-    async with httpx.AsyncClient(transport=transport, base_url="http://internal") as client:
-        yield client
+    with application(create_internal_app, resources) as app:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://internal") as client:
+            yield client
