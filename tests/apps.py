@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from litestar import Litestar
 
-from control_plane.app import Resources, create_internal_app, create_public_app, state_of
+from control_plane.app import Resources, state_of
 
 Create = Callable[[Resources], Litestar]
-_IDLE: dict[Create, list[Litestar]] = {create_public_app: [], create_internal_app: []}
+_IDLE: defaultdict[Create, list[Litestar]] = defaultdict(list)
 
 
 @contextmanager
 def application(create: Create, resources: Resources) -> Iterator[Litestar]:
     """Yield what `create` makes of `resources`, which nobody else has meanwhile."""
     idle = _IDLE[create]
-    app = idle.pop() if idle else create(resources)
-    app.state.update(state_of(resources))
+    if idle:
+        app = idle.pop()
+        app.state.update(state_of(resources))
+    else:
+        app = create(resources)
     try:
         yield app
     finally:

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from litestar import Litestar
 
 from control_plane.app import Resources, create_public_app, open_resources
 from control_plane.auth import make_key
@@ -27,6 +28,7 @@ from scheduler.deliver import Deliverer
 from scheduler.relay import Relay
 from sip.settings import LiveKitSettings
 from tests import factories
+from tests.apps import application
 from tests.webhooks.conftest import Receiver, verified
 
 pytestmark = pytest.mark.db
@@ -37,9 +39,10 @@ NOWHERE = "01900000-0000-7000-8000-000000000000"
 class Office:
     """The API over a real database, a client of it, and the scheduler's part."""
 
-    def __init__(self, resources: Resources, client: httpx.AsyncClient, owner: str):
+    def __init__(self, app: Litestar, resources: Resources, key: str, owner: str):
+        self._app = app
         self.resources = resources
-        self.client = client
+        self.client = self._client(key)
         self.owner = owner
         self.outbound = Outbound(resources.allowed, Limits(total_s=10.0))
         self.relay = Relay(resources.database, resources.vault, factories.views())
@@ -83,8 +86,11 @@ class Office:
         row, key = make_key(owner, name="x", scopes=list(scopes), now=datetime.now(UTC))
         async with database.transaction() as session:
             session.add(row)
+        return self._client(key)
+
+    def _client(self, key: str) -> httpx.AsyncClient:
         return httpx.AsyncClient(
-            transport=httpx.ASGITransport(create_public_app(self.resources)),
+            transport=httpx.ASGITransport(self._app),
             base_url="http://api",
             headers={"Authorization": f"Bearer {key}"},
         )
@@ -102,13 +108,10 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
     async with open_resources(settings) as resources:
         content = (settings.storage.folder / "credentials.toml").read_bytes()
         credentials = msgspec.toml.decode(content, type=dict[str, str])
-        async with httpx.AsyncClient(
-            transport=httpx.ASGITransport(create_public_app(resources)),
-            base_url="http://api",
-            headers={"Authorization": f"Bearer {credentials['api_key']}"},
-        ) as client:
-            made = Office(resources, client, credentials["organization_id"])
-            yield made
+        with application(create_public_app, resources) as app:
+            made = Office(app, resources, credentials["api_key"], credentials["organization_id"])
+            async with made.client:
+                yield made
             await made.deliverer.finish(0.0)
             await made.outbound.aclose()
 
