@@ -14,21 +14,19 @@ from control_plane.db.crypto import Vault, write_private
 from control_plane.db.engine import Database, wake
 from control_plane.db.models.assistant import Assistant
 from control_plane.db.models.organization import Organization
-from control_plane.db.models.trunk import Number, Trunk
+from control_plane.db.models.trunk import Number, Purpose, Trunk
 from control_plane.domain.assistant import AssistantSpec, FaqItem, FirstSentenceMode
 from control_plane.domain.brief import Direction
 from control_plane.domain.ids import new_id
 from control_plane.sealed import seal
 from control_plane.settings import ApiSettings
 from control_plane.trunks import pace
-from control_plane.trunks.routing import SIMULATOR
 from process.logs import get_logger
 
 SIMULATOR_NUMBER = "+12025550199"
 LOOPBACK = "127.0.0.0/8"
 _SIMULATOR_CALLS_PER_SECOND = 30.0
 _SIMULATOR_CALLS = 20  # what one embedded gateway carries on two cores
-INBOUND = "inbound"
 log = get_logger(__name__)
 
 _PROMPT = """\
@@ -118,14 +116,16 @@ async def _follow_environment(session: AsyncSession, vault: Vault, api: ApiSetti
     The simulator's is open again: two of its numbers stop a trunk, as a carrier would.
     """
     now = datetime.now(UTC)
-    trunks = await session.scalars(select(Trunk).where(Trunk.deleted_at.is_(None)))
+    trunks = await session.scalars(
+        select(Trunk).where(Trunk.deleted_at.is_(None), Trunk.purpose.is_not(None))
+    )
     for trunk in trunks.all():
-        if trunk.name == SIMULATOR and trunk.address != api.carrier_address:
-            trunk.address, trunk.updated_at = api.carrier_address, now
-            wake(session)
-        if trunk.name == SIMULATOR:
+        if trunk.purpose is Purpose.SIMULATOR:
+            if trunk.address != api.carrier_address:
+                trunk.address, trunk.updated_at = api.carrier_address, now
+                wake(session)
             await pace.resume(session, trunk.id, now)
-        if trunk.name == INBOUND and trunk.username != (api.sip_lan_username or None):
+        elif trunk.username != (api.sip_lan_username or None):
             await _admit(session, vault, trunk, api, now)
             wake(session)
 
@@ -155,7 +155,8 @@ async def _add_inbound(
         id=new_id(),
         organization_id=organization_id,
         direction=Direction.INBOUND,
-        name=INBOUND,
+        purpose=Purpose.LOCAL_LINE,
+        name="inbound",
         transport="udp",
         numbers=[],
         is_default=True,
@@ -191,7 +192,8 @@ async def _add_simulator(
         id=new_id(),
         organization_id=organization_id,
         direction=Direction.OUTBOUND,
-        name=SIMULATOR,
+        purpose=Purpose.SIMULATOR,
+        name="simulator",
         address=api.carrier_address,
         transport="udp",
         numbers=[SIMULATOR_NUMBER],

@@ -41,6 +41,9 @@ def add_trunk(
     calls_per_second: Annotated[float, typer.Option(help="How fast it may be called")] = 1.0,
     max_calls: Annotated[int, typer.Option(help="Calls at once")] = 10,
     default: Annotated[bool, typer.Option(help="Use it for every order")] = True,
+    simulator: Annotated[
+        bool, typer.Option("--simulator", help="It leads to the carrier simulator")
+    ] = False,
 ) -> None:
     """Add a carrier; its password is asked for, never an argument."""
     one_of(transport, ("udp", "tcp"), what="--transport")
@@ -53,6 +56,8 @@ def add_trunk(
         "calls_per_second": calls_per_second,
         "max_concurrent_calls": max_calls,
     }
+    if simulator:
+        body["purpose"] = "simulator"
     if username:
         body |= {"username": username, "password": _secret("Digest password")}
     _run(lambda api: _told(api.post("/trunk", body), "trunk", "added"))

@@ -14,7 +14,7 @@ from control_plane.db.engine import Database
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.organization import Organization
-from control_plane.db.models.trunk import Trunk
+from control_plane.db.models.trunk import Purpose, Trunk
 from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.brief import CallBrief, Direction
 from control_plane.domain.calling_times import CallingWindow, CallRetryConfig, Weekday
@@ -23,7 +23,6 @@ from control_plane.orders.placing import Placer, Wish
 from control_plane.orders.schemas import PlaceCall
 from control_plane.orders.views import CallViews
 from control_plane.recordings.links import RecordingLinks
-from control_plane.trunks.routing import SIMULATOR
 
 NUMBER = "+12025550123"
 OURS = "+12025550199"
@@ -63,7 +62,8 @@ async def organization(database: Database, *, with_trunk: bool = True) -> str:
                     id=new_id(),
                     organization_id=owner,
                     direction=Direction.OUTBOUND,
-                    name=SIMULATOR,  # the numbers called are reserved for fiction
+                    name="simulator",
+                    purpose=Purpose.SIMULATOR,  # the numbers called are reserved for fiction
                     address="127.0.0.1:5090",
                     transport="udp",
                     numbers=[OURS],

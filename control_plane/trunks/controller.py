@@ -14,23 +14,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from control_plane.db.base import read_clock
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import wake
-from control_plane.db.models.trunk import DestinationStop, Number, Trunk, TrunkPace
+from control_plane.db.models.trunk import Number, Purpose, Trunk
 from control_plane.domain.brief import Direction
 from control_plane.domain.errors import BadInput, Conflict
 from control_plane.domain.ids import new_id, parse_id
 from control_plane.domain.phone import e164
 from control_plane.domain.sip_address import check_trunk_address
 from control_plane.given import GivenDatabase, GivenPrincipal, GivenVault
-from control_plane.orders.repository import calls_on
-from control_plane.sealed import masked, seal
+from control_plane.sealed import seal
 from control_plane.trunks import pace, repository
-from control_plane.trunks.schemas import (
-    DestinationStopView,
-    TrunkCreate,
-    TrunkList,
-    TrunkPatch,
-    TrunkView,
-)
+from control_plane.trunks.purposes import check_purpose, reach
+from control_plane.trunks.schemas import TrunkCreate, TrunkList, TrunkPatch, TrunkView
+from control_plane.trunks.views import trunk_view
 
 _PLAIN = (
     "name",
@@ -65,6 +60,7 @@ class TrunkController(Controller):
             id=new_id(),
             organization_id=owner,
             direction=data.direction,
+            purpose=data.purpose and Purpose(data.purpose),
             name=data.name,
             address=data.address,
             transport=data.transport,
@@ -88,14 +84,14 @@ class TrunkController(Controller):
                 await repository.prefer_numbers_of(session, row)
             session.add(row)
             wake(session)
-            return await _view(session, row)
+            return await trunk_view(session, row)
 
     @get(operation_id="listTrunks", summary="List trunks")
     async def list_all(self, principal: GivenPrincipal, database: GivenDatabase) -> TrunkList:
         """List every trunk, newest first."""
         async with database.reading() as session:
             rows = await repository.list_trunks(session, principal.organization_id)
-            return TrunkList([await _view(session, row) for row in rows])
+            return TrunkList([await trunk_view(session, row) for row in rows])
 
     @get("/{trunk_id:str}", operation_id="getTrunk", summary="Get a trunk")
     async def get_one(
@@ -105,7 +101,7 @@ class TrunkController(Controller):
         key = parse_id(trunk_id, what="trunk")
         async with database.reading() as session:
             row = await repository.get_trunk(session, principal.organization_id, key)
-            return await _view(session, row)
+            return await trunk_view(session, row)
 
     @patch("/{trunk_id:str}", operation_id="updateTrunk", summary="Change a trunk")
     async def change(
@@ -123,7 +119,7 @@ class TrunkController(Controller):
             await _apply_patch(session, vault, row, data, now=now)
             await _check(session, row)
             wake(session)
-            return await _view(session, row)
+            return await trunk_view(session, row)
 
     @post(
         "/{trunk_id:str}/resume",
@@ -139,7 +135,7 @@ class TrunkController(Controller):
         async with database.transaction() as session:
             row = await repository.get_trunk(session, principal.organization_id, key)
             await pace.resume(session, row.id, await read_clock(session))
-            return await _view(session, row)
+            return await trunk_view(session, row)
 
     @delete("/{trunk_id:str}", operation_id="deleteTrunk", summary="Delete a trunk")
     async def remove(
@@ -155,13 +151,14 @@ class TrunkController(Controller):
             if used is not None:
                 raise Conflict("a number uses this trunk: give the number another one first")
             row.deleted_at = datetime.now(UTC)
-            row.is_default = False
+            row.is_default, row.purpose = False, None
             wake(session)
 
 
 async def _apply_patch(
     session: AsyncSession, vault: Vault, row: Trunk, data: TrunkPatch, *, now: datetime
 ) -> None:
+    before = reach(row)
     for field in _PLAIN:
         given = getattr(data, field)
         if given is not UNSET:
@@ -175,6 +172,8 @@ async def _apply_patch(
             session, vault, row.organization_id, data.password, now=now, replaces=row.secret_id
         )
         row.secret_id = secret.id
+    if reach(row) != before:
+        row.purpose = None  # a start would set them back: whose they are, the trunk is
     if data.is_default is True:
         await repository.clear_default_trunk(session, row.organization_id, row.direction)
         await repository.prefer_numbers_of(session, row)
@@ -192,6 +191,7 @@ async def _check(session: AsyncSession, row: Trunk) -> None:
     others = await repository.list_trunks(session, row.organization_id)
     if any(each.name == row.name and each.id != row.id for each in others):
         raise Conflict(f"there is a trunk named {row.name!r} already: choose another", field="name")
+    check_purpose(row, others)
     if (row.username is None) != (row.secret_id is None):
         raise BadInput("username and password belong together: give both or none", field="username")
     if row.address is not None:
@@ -233,43 +233,3 @@ def _check_conflict(row: Trunk, other: Trunk) -> None:
             f"{', '.join(sorted(shared)) or 'every number'}: change that one",
             field="numbers",
         )
-
-
-async def _view(session: AsyncSession, row: Trunk) -> TrunkView:
-    state = await session.get(TrunkPace, row.id, populate_existing=True)
-    live, _preparing, _ringing = await calls_on(session, row.id)
-    stops = await session.scalars(
-        select(DestinationStop)
-        .where(DestinationStop.trunk_id == row.id)
-        .order_by(DestinationStop.prefix)
-    )
-    return TrunkView(
-        id=row.id,
-        direction=row.direction,
-        name=row.name,
-        address=row.address,
-        transport=row.transport,
-        username=row.username,
-        password=await masked(session, row.secret_id),
-        numbers=row.numbers,
-        allowed_addresses=row.allowed_addresses,
-        is_default=row.is_default,
-        register=False,
-        calls_per_second=row.calls_per_second,
-        max_concurrent_calls=row.max_concurrent_calls,
-        price_per_minute=row.price_per_minute,
-        live_calls=live,
-        blocked_until=state.blocked_until if state is not None else None,
-        blocked_rule=state.blocked_rule if state is not None else None,
-        stopped_at=state.stopped_at if state is not None else None,
-        stopped_reason=state.stopped_reason if state is not None else None,
-        stopped_destinations=[
-            DestinationStopView(prefix=each.prefix, reason=each.reason, since=each.created_at)
-            for each in stops
-        ],
-        applied=row.applied_at is not None and row.applied_at >= row.updated_at,
-        apply_error=row.apply_error,
-        sip_trunk_id=row.sip_trunk_id,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-    )

@@ -11,14 +11,11 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.models.organization import Organization
-from control_plane.db.models.trunk import Number, Trunk
+from control_plane.db.models.trunk import Number, Purpose, Trunk
 from control_plane.domain.brief import Direction
 from control_plane.domain.phone import is_fictitious
 from control_plane.domain.zones import country
 from control_plane.trunks.repository import list_numbers, list_trunks
-
-SIMULATOR = "simulator"
-"""The name of the trunk to the carrier simulator; the first start makes it."""
 
 _FRESH = timedelta(seconds=1)
 _MOST = 1_000
@@ -76,7 +73,7 @@ class House(Struct, frozen=True, dict=True):
         )
 
     def _simulated(self) -> Route | None:
-        trunk = next((each for each in self.trunks if each.name == SIMULATOR), None)
+        trunk = next((each for each in self.trunks if each.purpose is Purpose.SIMULATOR), None)
         if trunk is None:
             return None
         own = [number.phone_number for number in self.numbers if number.trunk_id == trunk.id]
@@ -90,8 +87,8 @@ def no_way(to: str) -> str:
         return "the organization has no outbound trunk for this number"
     return (
         "it is reserved for fiction (+1 NPA 555 0100 to 0199): only the carrier simulator has it, "
-        f"and there is no trunk named {SIMULATOR!r}; call a real number, or name the trunk to try "
-        "by a number of its own in from_phone_number"
+        "and the organization has no trunk to it; call a real number, name the trunk to try by a "
+        "number of its own in from_phone_number, or `offhook trunk add --simulator`"
     )
 
 

@@ -38,9 +38,11 @@ Price = Annotated[
 
 class TrunkCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A new trunk. Outbound ones need an address and numbers; inbound ones a way to be known by:
-    numbers, allowed addresses (CIDR) or a digest user."""
+    numbers, allowed addresses (CIDR) or a digest user. With the purpose `simulator` it takes the
+    numbers that are reserved for fiction, and each start of `offhook up` sets its address."""
 
     direction: Literal["inbound", "outbound"] = "outbound"
+    purpose: Literal["simulator"] | None = None
     name: Name
     address: Address | None = None
     transport: Literal["udp", "tcp"] = "udp"
@@ -83,11 +85,13 @@ class TrunkView(Struct, frozen=True, kw_only=True):
     """A trunk, its password masked; `applied` tells whether the SIP service has it as it is.
 
     `stopped_reason` says what the trunk refused; changing it or POST /trunk/{id}/resume goes on.
-    `blocked_until` ends by itself, by `blocked_rule`.
+    `blocked_until` ends by itself, by `blocked_rule`. `purpose` marks trunks that a start sets up
+    again; one whose address, login or addresses are changed loses it, and is left alone.
     """
 
     id: str
     direction: str
+    purpose: str | None
     name: str
     address: str | None
     transport: str

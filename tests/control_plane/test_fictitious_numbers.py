@@ -41,7 +41,7 @@ async def trunk_of(api: httpx.AsyncClient, resources: Resources, **order: Any) -
 
 async def remove_simulator(api: httpx.AsyncClient) -> None:
     trunks = (await api.get("/trunk")).json()["trunks"]
-    [simulator] = [each["id"] for each in trunks if each["name"] == "simulator"]
+    [simulator] = [each["id"] for each in trunks if each["purpose"] == "simulator"]
     for number in (await api.get("/number")).json()["numbers"]:
         if number["trunk_id"] == simulator:
             assert (await api.delete(f"/number/{number['id']}")).status_code == 204
@@ -84,6 +84,32 @@ async def test_without_a_simulator_they_are_refused_with_the_remedy(
     refused = await api.post("/call", json={"phone_number": TUTORIAL})
     assert (refused.status_code, refused.json()["field"]) == (409, "phone_number"), refused.text
     detail = refused.json()["detail"]
-    for word in (TUTORIAL, "reserved for fiction", "'simulator'", "from_phone_number"):
+    for word in (TUTORIAL, "reserved for fiction", "--simulator", "from_phone_number"):
         assert word in detail
     assert await trunk_of(api, resources, phone_number=REAL) == "real"
+
+
+async def test_a_carriers_trunk_called_simulator_gets_none_of_them(
+    api: httpx.AsyncClient, resources: Resources
+) -> None:
+    await remove_simulator(api)
+    carrier = {"name": "simulator", "address": "192.0.2.1", "numbers": [OURS], "is_default": True}
+    assert (await api.post("/trunk", json=carrier)).status_code == 201
+    refused = await api.post("/call", json={"phone_number": TUTORIAL})
+    assert (refused.status_code, refused.json()["field"]) == (409, "phone_number"), refused.text
+
+
+async def test_a_trunk_made_for_the_simulator_gets_them_whatever_it_is_called(
+    api: httpx.AsyncClient, resources: Resources
+) -> None:
+    body = {"name": "tries", "purpose": "simulator", "address": "127.0.0.1", "numbers": [OURS]}
+    second = await api.post("/trunk", json=body)
+    assert (second.status_code, second.json()["field"]) == (409, "purpose"), second.text
+    await remove_simulator(api)
+    await add_carrier(api)
+    body["numbers"] = ["+12025550188"]
+    assert (await api.post("/trunk", json=body)).status_code == 201
+    assert await trunk_of(api, resources, phone_number=TUTORIAL) == "tries"
+    inbound = {"name": "in", "purpose": "simulator", "direction": "inbound", "numbers": [OURS]}
+    wrong = await api.post("/trunk", json=inbound)
+    assert (wrong.status_code, wrong.json()["field"]) == (422, "purpose"), wrong.text

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import httpx
+import msgspec
 import pytest
 from sqlalchemy import select
 
+from control_plane.app import create_public_app, open_resources
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.db.models.organization import ApiKey, Organization
-from control_plane.db.models.trunk import Trunk
+from control_plane.db.models.trunk import Purpose, Trunk
 from control_plane.first_start import prepare
-from control_plane.settings import ApiSettings
+from control_plane.settings import ApiSettings, Settings
 from control_plane.trunks import pace
-from control_plane.trunks.routing import SIMULATOR
 
 pytestmark = pytest.mark.db
 
@@ -23,7 +28,7 @@ pytestmark = pytest.mark.db
 async def start(database: Database, vault: Vault, folder: Path, **settings: str) -> Trunk:
     await prepare(database, vault, folder, ApiSettings(embedded=True, **settings))  # type: ignore[arg-type]
     async with database.reading() as session:
-        found = await session.scalars(select(Trunk).where(Trunk.name == SIMULATOR))
+        found = await session.scalars(select(Trunk).where(Trunk.purpose == Purpose.SIMULATOR))
         return found.one()
 
 
@@ -52,3 +57,82 @@ async def test_a_start_opens_the_simulator_again(
         assert await pace.stopped_destinations(session, trunk.id) == {}
         state = await session.get_one(pace.TrunkPace, trunk.id)
         assert state.stopped_at is None
+
+
+LAN = {"sip_lan_username": "softphone", "sip_lan_password": "secret of the network"}
+
+
+@asynccontextmanager
+async def started(settings: Settings, **changes: str) -> AsyncIterator[httpx.AsyncClient]:
+    """Start the installation; yields a client with its first key."""
+    told = msgspec.structs.replace(settings, api=msgspec.structs.replace(settings.api, **changes))
+    content = settings.storage.folder / "credentials.toml"
+    async with open_resources(told) as resources:
+        key = msgspec.toml.decode(content.read_bytes(), type=dict[str, str])["api_key"]
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(create_public_app(resources)),
+            base_url="http://api",
+            headers={"Authorization": f"Bearer {key}"},
+        ) as client:
+            yield client
+
+
+async def trunk_called(api: httpx.AsyncClient, name: str) -> dict[str, Any]:
+    [found] = [t for t in (await api.get("/trunk")).json()["trunks"] if t["name"] == name]
+    return dict(found)
+
+
+async def test_a_start_leaves_a_carriers_trunk_its_name_login_and_addresses(
+    settings: Settings,
+) -> None:
+    carrier = {
+        "direction": "inbound",
+        "name": "inbound",
+        "username": "carrier",
+        "password": "the carrier's",
+        "allowed_addresses": ["192.0.2.0/24"],
+    }
+    out = {"name": "simulator", "address": "192.0.2.1", "numbers": ["+14155552671"]}
+    async with started(settings) as api:
+        for trunk in (await api.get("/trunk")).json()["trunks"]:
+            await api.patch(f"/trunk/{trunk['id']}", json={"name": f"our {trunk['direction']}"})
+        ours = await trunk_called(api, "our inbound")
+        assert (await api.delete(f"/trunk/{ours['id']}")).status_code == 204
+        for body in (carrier, out):
+            made = await api.post("/trunk", json=body)
+            assert made.status_code == 201, made.text
+        before = [await trunk_called(api, name) for name in ("inbound", "simulator")]
+    async with started(settings, carrier_address="127.0.0.1:5190", **LAN) as api:
+        assert [await trunk_called(api, name) for name in ("inbound", "simulator")] == before
+        assert (await trunk_called(api, "our outbound"))["address"] == "127.0.0.1:5190"
+
+
+async def test_our_line_follows_the_login_whatever_it_is_called(settings: Settings) -> None:
+    async with started(settings) as api:
+        ours = await trunk_called(api, "inbound")
+        await api.patch(f"/trunk/{ours['id']}", json={"name": "front desk"})
+    async with started(settings, **LAN) as api:
+        line = await trunk_called(api, "front desk")
+        assert (line["username"], line["allowed_addresses"]) == ("softphone", [])
+    async with started(settings) as api:
+        line = await trunk_called(api, "front desk")
+        assert (line["username"], line["allowed_addresses"]) == (None, ["127.0.0.0/8"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"allowed_addresses": ["192.0.2.0/24"]},
+        {"username": "carrier", "password": "the carrier's"},
+    ],
+)
+async def test_our_line_given_to_a_carrier_is_the_carriers(
+    settings: Settings, change: dict[str, Any]
+) -> None:
+    async with started(settings) as api:
+        ours = await trunk_called(api, "inbound")
+        assert ours["purpose"] == "local_line"
+        given = await api.patch(f"/trunk/{ours['id']}", json=change)
+        assert (given.status_code, given.json()["purpose"]) == (200, None), given.text
+    async with started(settings, **LAN) as api:
+        assert await trunk_called(api, "inbound") == given.json()

@@ -14,6 +14,7 @@ from control_plane.db.engine import Database
 from control_plane.db.migrate import migrate
 from control_plane.db.models.assistant import Assistant
 from control_plane.db.models.call_order import CallOrder
+from control_plane.db.models.trunk import Purpose, Trunk
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.ids import new_id
 from scheduler.claim import claim
@@ -137,4 +138,51 @@ async def test_a_waiting_order_of_the_release_before_is_dialled(
     assert [attempt.order_id for attempt in claimed] in ([], [row["id"]])
     claimed += await claim(database, limit=5)
     assert [attempt.order_id for attempt in claimed] == [row["id"]]
+    await database.close()
+
+
+async def test_trunks_of_our_own_are_marked_and_no_others(bare_url: str, tmp_path: Path) -> None:
+    database = Database(bare_url, wake_folder=tmp_path / "wake")
+    await migrate(database, to="0008")
+    first, second = new_id(), new_id()
+
+    def trunk(name: str, direction: str, **fields: Any) -> dict[str, Any]:
+        return {
+            "id": new_id(), "organization_id": first, "direction": direction, "name": name,
+            "address": None, "transport": "udp", "username": None, "numbers": "[]",
+            "allowed_addresses": "[]", "is_default": True, "calls_per_second": 1.0,
+            "max_concurrent_calls": 10, "price_per_minute": 0.0, "deleted_at": None,
+            "created_at": PLACED, "updated_at": PLACED, **fields,
+        }  # fmt: skip
+
+    ours = trunk("simulator", "outbound", address="127.0.0.1:5090")
+    line = trunk("inbound", "inbound", allowed_addresses='["127.0.0.0/8"]')
+    later = {"created_at": PLACED + 1}
+    others = [
+        trunk("simulator", "outbound", address="192.0.2.1", **later),
+        trunk("inbound", "inbound", allowed_addresses='["192.0.2.0/24"]', **later),
+        trunk("inbound", "inbound", username="carrier"),  # ours once, given to a carrier
+        trunk("inbound", "inbound", allowed_addresses='["192.0.2.0/24"]'),
+        trunk("inbound", "inbound", username="softphone", deleted_at=PLACED),
+        trunk("inbound", "inbound", username="softphone", organization_id=second),
+    ]
+    async with database.engine.begin() as connection:
+        await connection.run_sync(
+            fill,
+            {
+                "organization": [
+                    {"id": each, "name": each, "consent_required": False, "created_at": PLACED - i}
+                    for i, each in enumerate((first, second))
+                ],
+                "trunk": [ours, line, *others],
+            },
+        )
+    await migrate(database)
+    async with database.reading() as session:
+        marked = {row.id: row.purpose for row in await session.scalars(select(Trunk))}
+    assert marked == {
+        ours["id"]: Purpose.SIMULATOR,
+        line["id"]: Purpose.LOCAL_LINE,
+        **{each["id"]: None for each in others},
+    }
     await database.close()

@@ -16,7 +16,7 @@ from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.ledger import DoNotCall, KeyUsage
 from control_plane.db.models.organization import Organization
-from control_plane.db.models.trunk import Trunk, TrunkPace
+from control_plane.db.models.trunk import Purpose, Trunk, TrunkPace
 from control_plane.domain.brief import Direction, DispatchMetadata
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.events import AttemptResult, CallEnded, EndedBy
@@ -26,7 +26,6 @@ from control_plane.ledgers.entries import never_call
 from control_plane.orders.schemas import Concurrency
 from control_plane.orders.service import cancel, pause, resume
 from control_plane.trunks import pace
-from control_plane.trunks.routing import SIMULATOR
 from scheduler.cancel import Canceller
 from scheduler.claim import claim, next_look
 from scheduler.expire import Expirer
@@ -413,15 +412,17 @@ async def test_an_order_follows_its_number_to_another_trunk(desk: Desk) -> None:
     async with desk.database.transaction() as session:
         old = (await session.scalars(select(Trunk))).one()
         at = factories.ago()
+        old.is_default, old.purpose, old.deleted_at = False, None, at
+        await session.flush()
         session.add(
             Trunk(
-                id=new_id(), organization_id=desk.owner, direction="outbound", name=SIMULATOR,
-                address="127.0.0.1:5090", transport="udp", numbers=["+12025550188"],
+                id=new_id(), organization_id=desk.owner, direction="outbound",
+                purpose=Purpose.SIMULATOR, name="other", address="127.0.0.1:5090",
+                transport="udp", numbers=["+12025550188"],
                 allowed_addresses=[], is_default=True, sip_trunk_id="ST_2",
                 calls_per_second=100.0, created_at=at, updated_at=at,
             )
         )  # fmt: skip
-        old.is_default, old.deleted_at = False, at
     await go(desk)
     await go(desk)
     [request] = desk.sip.dialled

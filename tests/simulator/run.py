@@ -16,10 +16,9 @@ from control_plane.db.engine import Database
 from control_plane.db.migrate import migrate
 from control_plane.db.models.assistant import Assistant
 from control_plane.db.models.organization import ApiKey, Organization
-from control_plane.db.models.trunk import Trunk
+from control_plane.db.models.trunk import Purpose, Trunk
 from control_plane.domain.brief import Direction
 from control_plane.domain.ids import Source
-from control_plane.trunks.routing import SIMULATOR
 from process import crash_points
 from tests import factories
 from tests.simulator.clients import Api, Clients
@@ -127,7 +126,8 @@ class Simulator:
                         id=f"trunk-{index}",
                         organization_id=owner,
                         direction=Direction.OUTBOUND,
-                        name=SIMULATOR,
+                        name="simulator",
+                        purpose=Purpose.SIMULATOR,
                         address="127.0.0.1:5090",
                         numbers=[factories.OURS],
                         allowed_addresses=[],

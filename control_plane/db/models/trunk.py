@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 
-from sqlalchemy import ForeignKey, String, Text
+from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from control_plane.db.base import Base, Json, id_column
+from control_plane.db.base import Base, Json, Word, id_column
 
 CALLS_PER_SECOND = 1.0
 MAX_CONCURRENT_CALLS = 10
 """What nearly every carrier grants a new customer."""
 
 
+class Purpose(StrEnum):
+    """What a trunk of our own is for; a start keeps it in line with its settings."""
+
+    SIMULATOR = "simulator"  # out: to the carrier simulator, which has the numbers of fiction
+    LOCAL_LINE = "local_line"  # in: from this machine, or from the network by a login
+
+
 class Trunk(Base):
-    """A way into or out of the telephone network, and how far it is applied at the SIP service."""
+    """A way into or out of the telephone network, and how far it is applied at the SIP service.
+
+    `purpose` marks our own trunks, whatever they are called; a name is the owner's to choose.
+    """
 
     __tablename__ = "trunk"
+    __table_args__ = (Index("trunk_purpose", "organization_id", "purpose", unique=True),)
 
     id: Mapped[str] = id_column()
     organization_id: Mapped[str] = mapped_column(ForeignKey("organization.id"), index=True)
     direction: Mapped[str] = mapped_column(String(10))
+    purpose: Mapped[Purpose | None] = mapped_column(Word(Purpose))
     name: Mapped[str] = mapped_column(String(200))
     address: Mapped[str | None] = mapped_column(String(300))
     transport: Mapped[str] = mapped_column(String(5), default="udp")
