@@ -15,9 +15,12 @@ from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.brief import Direction
 from control_plane.domain.errors import BadInput
 from control_plane.domain.ids import new_id
+from control_plane.domain.number_type import needs_leave
+from control_plane.domain.phone import read
 from control_plane.domain.placeholders import names
 from control_plane.sealed import looks_masked, mask, seal, unseal
 from control_plane.trunks.repository import list_numbers, list_trunks
+from control_plane.trunks.routing import load_house
 
 
 async def store(
@@ -38,10 +41,13 @@ async def store(
         within: what stands before the names of fields in errors, such as `assistant.`.
 
     Raises:
-        BadInput: a number is not the organization's, or a mask stands for nothing.
+        BadInput: a number is not the organization's or of a type that it may not call, or a mask
+            stands for nothing.
     """
     if previous is None or previous.from_phone_number != spec.from_phone_number:
         await _check_number(session, organization_id, spec, within)
+    if previous is None or previous.transfer_phone_number != spec.transfer_phone_number:
+        await _check_transfer(session, organization_id, spec, within)
     before = dict(secrets.find(previous)) if previous is not None else {}
     values: dict[str, str] = {}
     for place, value in secrets.find(spec):
@@ -113,6 +119,20 @@ async def _check_number(
         f"{number} is not a number of this organization: POST /number adds it",
         field=f"{within}from_phone_number",
     )
+
+
+async def _check_transfer(
+    session: AsyncSession, organization_id: str, spec: AssistantSpec, within: str
+) -> None:
+    number = spec.transfer_phone_number
+    if number is None:
+        return
+    kind = read(number).type
+    if kind not in (await load_house(session, organization_id)).number_types:
+        raise BadInput(
+            f"transfer_phone_number may not be called: {needs_leave(kind)}",
+            field=f"{within}transfer_phone_number",
+        )
 
 
 def _replaced(before: dict[Place, str], place: Place, value: str) -> tuple[Place, Reference] | None:

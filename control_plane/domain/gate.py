@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from control_plane.domain import wall_clock
 from control_plane.domain.calling_times import CallRetryConfig, closed_by_day, next_open
+from control_plane.domain.number_type import NumberType
 
 
 class Rule(StrEnum):
@@ -19,6 +20,7 @@ class Rule(StrEnum):
     DO_NOT_CALL = "do_not_call"
     CONSENT = "consent"
     COUNTRY = "country"
+    NUMBER_TYPE = "number_type"
     MAX_RETRY_ATTEMPTS = "max_retry_attempts"
     PAUSED = "paused"
     CAMPAIGN_PAUSED = "campaign_paused"
@@ -64,10 +66,11 @@ class GateView(Struct, frozen=True, kw_only=True):
 
 
 class Recipient(Struct, frozen=True, kw_only=True):
-    """Who is called: the zones that must all be open, and the country (ISO 3166), if known."""
+    """Who is called: the zones that must all be open, country (ISO 3166) and type, if known."""
 
     zones: tuple[str, ...] = ()
     country: str | None = None
+    number_type: NumberType | None = None
 
 
 class Ledgers(Struct, frozen=True, kw_only=True):
@@ -75,6 +78,7 @@ class Ledgers(Struct, frozen=True, kw_only=True):
 
     Attributes:
         allowed_countries: null means any.
+        allowed_types: types of numbers; null means any.
         attempt_cap: attempts per recipient and local day; null means any number.
         attempts_today: those to this recipient since `day_began`.
         spend_cap_reached_until: null while there is money left.
@@ -86,6 +90,7 @@ class Ledgers(Struct, frozen=True, kw_only=True):
     consent_required: bool = False
     consent_given: bool = False
     allowed_countries: frozenset[str] | None = None
+    allowed_types: frozenset[NumberType] | None = None
     attempt_cap: int | None = None
     attempts_today: int = 0
     spend_cap_reached_until: datetime | None = None
@@ -150,14 +155,15 @@ def day_began(recipient: Recipient, now: datetime) -> datetime:
 
 
 def _never(order: GateView, now: datetime, recipient: Recipient, ledgers: Ledgers) -> Rule | None:
-    allowed = ledgers.allowed_countries
+    countries, types = ledgers.allowed_countries, ledgers.allowed_types
     tried = order.config is not None and order.attempts_made >= order.config.max_retry_attempts
     rules = (
         (order.cancel_requested, Rule.CANCELLED),
         (order.deadline is not None and now > order.deadline, Rule.EXPIRED),
         (ledgers.do_not_call, Rule.DO_NOT_CALL),
         (ledgers.consent_required and not ledgers.consent_given, Rule.CONSENT),
-        (allowed is not None and recipient.country not in allowed, Rule.COUNTRY),
+        (countries is not None and recipient.country not in countries, Rule.COUNTRY),
+        (types is not None and recipient.number_type not in types, Rule.NUMBER_TYPE),
         (tried, Rule.MAX_RETRY_ATTEMPTS),
     )
     return next((rule for forbids, rule in rules if forbids), None)

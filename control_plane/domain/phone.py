@@ -9,6 +9,7 @@ import phonenumbers
 from msgspec import Struct
 
 from control_plane.domain.errors import BadPhoneNumber
+from control_plane.domain.number_type import NumberType, type_of
 
 _WRITTEN = re.compile(r"\s*\+[\d\s().\-/]{3,40}", re.ASCII)
 _FICTION = re.compile(r"\+1[2-9]\d\d55501\d\d", re.ASCII)
@@ -43,6 +44,7 @@ class PhoneNumber(Struct, frozen=True):
 
     e164: str
     country: str | None
+    type: NumberType
     parsed: phonenumbers.PhoneNumber
 
 
@@ -66,11 +68,15 @@ def read(text: str) -> PhoneNumber:
         raise _NotANumber("is not a phone number") from exc
     region = phonenumbers.region_code_for_number(number)
     if region is None or not phonenumbers.is_valid_number_for_region(number, region):
+        if phonenumbers.is_valid_short_number(number):
+            raise _NotANumber("is a short number, which only its own country's telephones reach")
         if not phonenumbers.is_possible_number(number):
             raise _NotANumber("has too few or too many digits")
         raise _NotANumber("is not in use in its country's numbering plan")
+    written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     return PhoneNumber(
-        phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164),
-        None if region == phonenumbers.REGION_CODE_FOR_NON_GEO_ENTITY else region,
-        number,
+        e164=written,
+        country=None if region == phonenumbers.REGION_CODE_FOR_NON_GEO_ENTITY else region,
+        type=type_of(number, written),
+        parsed=number,
     )

@@ -15,6 +15,7 @@ from control_plane.domain.calling_times import (
     next_open,
 )
 from control_plane.domain.errors import BadInput
+from control_plane.domain.gate import Recipient
 from control_plane.domain.phone import read
 
 _FIELD = "call_retry_config.timezone"
@@ -34,6 +35,15 @@ def country(number: str) -> str | None:
         return read(number).country
     except ValueError:  # not in use, or no longer
         return None
+
+
+def recipient(number: str, zones: tuple[str, ...]) -> Recipient:
+    """Return what the gate looks at of `number`, in E.164, that is called by these zones."""
+    try:
+        found = read(number)
+    except ValueError:  # not in use, or no longer
+        return Recipient(zones=zones)
+    return Recipient(zones=zones, country=found.country, number_type=found.type)
 
 
 def resolve(

@@ -16,7 +16,8 @@ from control_plane.domain.call_order import WAITING, OrderStatus
 from control_plane.domain.calling_times import local_time
 from control_plane.domain.endings import KINDS
 from control_plane.domain.gate import Go, Never, Wait
-from control_plane.orders.gatekeeper import Gatekeeper
+from control_plane.orders.gatekeeper import Gatekeeper, recipient_of
+from control_plane.orders.remedies import remedy
 from control_plane.trunks import pace
 
 _DECISIONS = (
@@ -105,7 +106,8 @@ async def _now(session: AsyncSession, order: CallOrder) -> Now:
     await keeper.prepare([order])
     match await keeper.ask(order):
         case Never(rule):
-            return _told(order, at, "never", rule, None, f"the rule {rule} forbids every call")
+            why = f"the rule {rule} forbids every call: {remedy(rule, recipient_of(order))}"
+            return _told(order, at, "never", rule, None, why)
         case Wait(until, rule):
             when = "until something changes" if until is None else "until next_eligible_at"
             return _told(order, at, "wait", rule, until, f"the rule {rule} holds it back {when}")

@@ -23,7 +23,7 @@ from control_plane.domain.gate import (
     day_began,
     gate,
 )
-from control_plane.domain.zones import country
+from control_plane.domain.zones import recipient
 from control_plane.ledgers import facts
 from control_plane.ledgers.facts import NumberFacts
 from control_plane.trunks.routing import House, Houses
@@ -114,6 +114,7 @@ class Gatekeeper:
             consent_required=owner.consent_required,
             consent_given=number in numbers.consented,
             allowed_countries=house.countries,
+            allowed_types=house.number_types,
             attempt_cap=cap,
             attempts_today=made,
             spend_cap_reached_until=self._spent.get(order.api_key_id or ""),
@@ -125,7 +126,7 @@ class Gatekeeper:
 
 def recipient_of(order: CallOrder) -> Recipient:
     """Return who is called."""
-    return Recipient(zones=tuple(order.zones), country=country(order.to_phone_number))
+    return recipient(order.to_phone_number, tuple(order.zones))
 
 
 def config_of(order: CallOrder) -> CallRetryConfig:

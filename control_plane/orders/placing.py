@@ -28,14 +28,12 @@ from control_plane.domain.gate import (
     GateView,
     Ledgers,
     Never,
-    Recipient,
-    Rule,
     gate,
 )
 from control_plane.domain.ids import new_id, parse_id
 from control_plane.domain.phone import e164
 from control_plane.domain.variables import require_values
-from control_plane.domain.zones import country, resolve
+from control_plane.domain.zones import recipient, resolve
 from control_plane.ledgers.facts import NumberFacts, about_numbers
 from control_plane.orders import steps
 from control_plane.orders.asked import (
@@ -45,6 +43,7 @@ from control_plane.orders.asked import (
     times_of,
     written_of,
 )
+from control_plane.orders.remedies import remedy
 from control_plane.orders.schemas import PlaceCall
 from control_plane.trunks.routing import House, load_house, no_way
 
@@ -53,17 +52,6 @@ _EVENTS = Base.metadata.tables[CallEventRow.__tablename__]
 
 LIFETIME = timedelta(days=7)
 """How long after its first eligible instant an order is tried."""
-
-_REMEDIES = {
-    Rule.DO_NOT_CALL: "it is on the do-not-call list: DELETE /do-not-call takes it off",
-    Rule.CONSENT: "the organization calls only who has agreed: POST /consent records that",
-    Rule.COUNTRY: "its country is not on the organization's list: PATCH /organization with "
-    "allowed_countries, or `offhook allow COUNTRY`, widens it",
-    Rule.CALLING_WINDOWS: "no calling window opens before the order expires: change "
-    "call_retry_config or scheduled_at",
-    Rule.EXPIRED: "no calling window opens before the order expires: change "
-    "call_retry_config or scheduled_at",
-}
 
 
 class Wish(Struct, frozen=True, kw_only=True):
@@ -263,18 +251,19 @@ class Placer:
         """
         facts, owner = self._numbers[house.organization.id], house.organization
         view = GateView(scheduled_at=later, force_now=force_now, config=config)
-        recipient = Recipient(zones=zones, country=country(number))
+        called = recipient(number, zones)
         ledgers = Ledgers(
             do_not_call=number in facts.do_not_call,
             consent_required=owner.consent_required,
             consent_given=number in facts.consented,
             allowed_countries=house.countries,
+            allowed_types=house.number_types,
         )
-        decision = gate(view, self._now, recipient, ledgers)
+        decision = gate(view, self._now, called, ledgers)
         if isinstance(decision, Never):
             raise NotCallable(
                 f"phone_number may not be called by the rule {decision.rule}: "
-                f"{_REMEDIES.get(decision.rule, 'change the order')}",
+                f"{remedy(decision.rule, called)}",
                 field="phone_number",
                 rule=decision.rule,
             )

@@ -13,10 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from control_plane.db.engine import wake
 from control_plane.domain.calling_times import check_zone
 from control_plane.domain.errors import BadInput
+from control_plane.domain.number_type import ASKED_FOR
 from control_plane.given import GivenDatabase, GivenPrincipal
 from control_plane.trunks.routing import load_house
 
 Countries = Annotated[list[str], Meta(max_length=300)]
+NumberTypes = Annotated[list[str], Meta(max_length=20)]
 
 
 class OrganizationPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -25,6 +27,7 @@ class OrganizationPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     name: Annotated[str, Meta(min_length=1, max_length=200)] | UnsetType = UNSET
     default_timezone: Annotated[str, Meta(max_length=60)] | None | UnsetType = UNSET
     allowed_countries: Countries | None | UnsetType = UNSET
+    allowed_number_types: NumberTypes | UnsetType = UNSET
     consent_required: bool | UnsetType = UNSET
     attempts_per_day: Annotated[int, Meta(ge=1, le=1_000)] | None | UnsetType = UNSET
 
@@ -33,7 +36,9 @@ class OrganizationView(Struct, frozen=True, kw_only=True):
     """The settings.
 
     `allowed_countries` null means those of the organization's own numbers, `callable_countries`
-    what that comes to now; `attempts_per_day` is per number called, in the callee's day.
+    what that comes to now. `allowed_number_types` are the costly types that may be called besides
+    fixed lines, mobiles, VoIP and toll-free numbers. `attempts_per_day` is per number called, in
+    the callee's day.
     """
 
     id: str
@@ -41,6 +46,7 @@ class OrganizationView(Struct, frozen=True, kw_only=True):
     default_timezone: str | None
     allowed_countries: list[str] | None
     callable_countries: list[str]
+    allowed_number_types: list[str]
     consent_required: bool
     attempts_per_day: int | None
 
@@ -76,6 +82,8 @@ class OrganizationController(Controller):
                 row.default_timezone = data.default_timezone
             if data.allowed_countries is not UNSET:
                 row.allowed_countries = _countries(data.allowed_countries)
+            if data.allowed_number_types is not UNSET:
+                row.allowed_number_types = _number_types(data.allowed_number_types)
             if data.consent_required is not UNSET:
                 row.consent_required = data.consent_required
             if data.attempts_per_day is not UNSET:
@@ -97,6 +105,16 @@ def _countries(given: list[str] | None) -> list[str] | None:
     return sorted({word.upper() for word in given})
 
 
+def _number_types(given: list[str]) -> list[str]:
+    for index, word in enumerate(given):
+        if word.lower() not in ASKED_FOR:
+            raise BadInput(
+                f"write one of {', '.join(ASKED_FOR)}; other types need no leave",
+                field=f"allowed_number_types[{index}]",
+            )
+    return sorted({word.lower() for word in given})
+
+
 async def _view(session: AsyncSession, organization_id: str) -> OrganizationView:
     house = await load_house(session, organization_id)
     row = house.organization
@@ -106,6 +124,7 @@ async def _view(session: AsyncSession, organization_id: str) -> OrganizationView
         default_timezone=row.default_timezone,
         allowed_countries=row.allowed_countries,
         callable_countries=sorted(house.countries),
+        allowed_number_types=row.allowed_number_types,
         consent_required=row.consent_required,
         attempts_per_day=row.attempts_per_day,
     )

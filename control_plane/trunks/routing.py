@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from control_plane.db.models.organization import Organization
 from control_plane.db.models.trunk import Number, Purpose, Trunk
 from control_plane.domain.brief import Direction
+from control_plane.domain.number_type import ORDINARY, NumberType
 from control_plane.domain.phone import is_fictitious
 from control_plane.domain.zones import country
 from control_plane.trunks.repository import list_numbers, list_trunks
@@ -44,6 +45,11 @@ class House(Struct, frozen=True, dict=True):
         own = {number.phone_number for number in self.numbers}
         own |= {number for trunk in self.trunks for number in trunk.numbers}
         return frozenset(found for number in own if (found := country(number)) is not None)
+
+    @cached_property
+    def number_types(self) -> frozenset[NumberType]:
+        """Return the types of numbers that may be called."""
+        return ORDINARY.union(map(NumberType, self.organization.allowed_number_types))
 
     def owns(self, phone_number: str) -> bool:
         """Return whether calls may show that number."""

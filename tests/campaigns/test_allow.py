@@ -1,4 +1,4 @@
-"""`offhook allow`: countries added to those that may be called."""
+"""`offhook allow`: countries and types of numbers added to those that may be called."""
 
 from __future__ import annotations
 
@@ -53,3 +53,21 @@ async def test_more_countries_may_be_called(tmp_path: Path) -> None:
         assert "allowed_countries[3]" in told
         shown = await made.ask("GET", "/organization")
         assert shown["allowed_countries"] == ["DE", "GB", "US"]
+
+
+async def test_costly_types_may_be_called(tmp_path: Path) -> None:
+    zone = {"timezone": "America/New_York"}
+    number = {"phone_number": "+19002345678", "call_retry_config": zone}
+    async with office(tmp_path) as made, listening(made) as port:
+        refused = await made.ask("POST", "/call", number, status=422)
+        assert "`offhook allow --type premium_rate`" in refused["detail"]
+        status, told = await allow(tmp_path, port, "--type", "premium_rate", "--type", "pager")
+        assert (status, "pager, premium_rate" in told) == (0, True), told
+        await made.ask("POST", "/call", number)
+        shown = await made.ask("GET", "/organization")
+        assert shown["allowed_countries"] is None  # a type alone leaves the countries as they are
+        status, told = await allow(tmp_path, port, "--type", "gold")
+        assert status == 1
+        assert "allowed_number_types[2]" in told
+        status, told = await allow(tmp_path, port)
+        assert (status, "--type" in told) == (2, True)

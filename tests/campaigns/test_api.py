@@ -175,12 +175,12 @@ async def test_an_upload_has_bounds(desk: Desk) -> None:
 async def test_a_dry_run_says_what_the_launch_does(desk: Desk) -> None:
     made = await desk.campaign(NUMBERS[:10])
     await desk.ask("POST", "/do-not-call", {"phone_numbers": NUMBERS[:3]})
-    abroad = {"rows": [{"phone_number": "+4930123456"}]}
+    abroad = {"rows": [{"phone_number": "+4930123456"}, {"phone_number": "+19002345678"}]}
     await desk.ask("POST", f"/campaign/{made}/rows", abroad)
     told = await desk.ask("GET", f"/campaign/{made}/dry-run")
-    assert (told["rows"], told["now"], told["later"]) == (11, 7, [])
+    assert (told["rows"], told["now"], told["later"]) == (12, 7, [])
     never = {each["rule"]: (each["count"], each["line"]) for each in told["never"]}
-    assert never == {"do_not_call": (3, 1), "country": (1, 11)}
+    assert never == {"do_not_call": (3, 1), "country": (1, 11), "number_type": (1, 12)}
     await desk.ask("PATCH", f"/campaign/{made}", {"call_retry_config": CLOSED})
     told = await desk.ask("GET", f"/campaign/{made}/dry-run")
     [later] = told["later"]
@@ -193,7 +193,7 @@ async def test_a_dry_run_says_what_the_launch_does(desk: Desk) -> None:
     shown = await desk.ask("GET", f"/call/{orders[0].id}")
     assert shown["call"]["next_at"] == later["next_at"]
     refused = (await desk.ask("GET", f"/campaign/{made}/rows?status=refused"))["rows"]
-    assert [row["line"] for row in refused] == [1, 2, 3, 11]
+    assert [row["line"] for row in refused] == [1, 2, 3, 11, 12]
     assert (await desk.ask("GET", f"/campaign/{made}/dry-run"))["rows"] == 0
 
 

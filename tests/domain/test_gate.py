@@ -30,12 +30,13 @@ from control_plane.domain.gate import (
     first_eligible,
     gate,
 )
+from control_plane.domain.number_type import ORDINARY, NumberType
 from control_plane.domain.wall_clock import known_zones
 
 pytestmark = pytest.mark.unit
 
 WORK = CallRetryConfig()
-PARIS = Recipient(zones=("Europe/Paris",), country="FR")
+PARIS = Recipient(zones=("Europe/Paris",), country="FR", number_type=NumberType.FIXED_LINE)
 SEVERAL = Recipient(zones=("Australia/Perth", "Australia/Sydney"), country="AU")
 WEDNESDAY = datetime(2026, 6, 3, tzinfo=UTC)  # Paris is two hours ahead
 OPEN = WEDNESDAY + timedelta(hours=10)
@@ -71,6 +72,7 @@ def test_an_order_without_windows_goes_at_any_time() -> None:
         (view(), Ledgers(consent_required=True), Rule.CONSENT),
         (view(), Ledgers(allowed_countries=frozenset({"US"})), Rule.COUNTRY),
         (view(), Ledgers(allowed_countries=frozenset()), Rule.COUNTRY),
+        (view(), Ledgers(allowed_types=frozenset({NumberType.MOBILE})), Rule.NUMBER_TYPE),
         (view(attempts_made=3), Ledgers(), Rule.MAX_RETRY_ATTEMPTS),
     ],
 )
@@ -88,6 +90,7 @@ def test_what_forbids_an_order_for_good(
         Ledgers(consent_given=True),
         Ledgers(consent_required=True, consent_given=True),
         Ledgers(allowed_countries=frozenset({"FR", "US"})),
+        Ledgers(allowed_types=ORDINARY),
         Ledgers(attempt_cap=3, attempts_today=2),
         Ledgers(attempts_today=1_000),
         Ledgers(spend_cap_reached_until=OPEN),
@@ -160,6 +163,7 @@ def test_the_order_of_the_rules() -> None:
         do_not_call=True,
         consent_required=True,
         allowed_countries=frozenset(),
+        allowed_types=frozenset(),
         attempt_cap=0,
         spend_cap_reached_until=SATURDAY + HOUR,
         concurrency_max=0,
@@ -174,6 +178,7 @@ def test_the_order_of_the_rules() -> None:
         (Rule.DO_NOT_CALL, {"do_not_call": False}),
         (Rule.CONSENT, {"consent_given": True}),
         (Rule.COUNTRY, {"allowed_countries": None}),
+        (Rule.NUMBER_TYPE, {"allowed_types": None}),
         (Rule.MAX_RETRY_ATTEMPTS, {"attempts_made": 0}),
         (Rule.PAUSED, {"paused": False}),
         (Rule.CAMPAIGN_PAUSED, {"campaign_paused": False}),

@@ -23,6 +23,7 @@ from control_plane.domain.events import AttemptResult, CallEnded, EndedBy
 from control_plane.domain.ids import new_id
 from control_plane.domain.pace import OPEN_FOR
 from control_plane.ledgers.entries import never_call
+from control_plane.orders.explain import explain
 from control_plane.orders.schemas import Concurrency
 from control_plane.orders.service import cancel, pause, resume
 from control_plane.trunks import pace
@@ -343,6 +344,18 @@ async def test_what_changes_while_the_agent_gets_ready_stops_the_dial(
         desk.rooms.agent = ready
         await go(desk)
         assert len(desk.sip.dialled) == 1
+
+
+async def test_a_type_that_is_allowed_no_more_is_not_dialled(desk: Desk) -> None:
+    await set_owner(desk, allowed_number_types=["premium_rate"], default_timezone="UTC")
+    order = await place(desk, "+19002345678")
+    await set_owner(desk, allowed_number_types=[])
+    await go(desk)
+    stored = await now(desk, order)
+    assert (desk.sip.dialled, stored.status) == ([], OrderStatus.ERRORED)
+    async with desk.database.reading() as session:
+        told = (await explain(session, stored)).decisions[-1]
+    assert told.rule == "number_type"
 
 
 async def test_an_unwanted_call_puts_the_number_on_the_list(desk: Desk) -> None:

@@ -19,6 +19,7 @@ class Organization(Base):
     name: Mapped[str] = mapped_column(String(200), unique=True)
     default_timezone: Mapped[str | None] = mapped_column(String(60))
     allowed_countries: Mapped[list[str] | None] = mapped_column(Json)  # null: of its own numbers
+    allowed_number_types: Mapped[list[str]] = mapped_column(default=list)  # beside ordinary ones
     consent_required: Mapped[bool] = mapped_column(default=False)
     attempts_per_day: Mapped[int | None]  # to one number, in the callee's day
     created_at: Mapped[datetime]
