@@ -14,35 +14,63 @@ MASK = "****"
 _HINT = 4
 
 
+class Sealer:
+    """Encrypts ahead of a transaction: on SQLite everybody waits while one is open."""
+
+    def __init__(self, vault: Vault, *clear: str):
+        self._vault = vault
+        self._ready = {each: vault.seal(each) for each in clear}
+
+    def seal(self, clear: str) -> str:
+        """Return the ciphertext, made before if `clear` was known then."""
+        return self._ready.pop(clear, None) or self._vault.seal(clear)
+
+
 async def seal(
     session: AsyncSession,
-    vault: Vault,
+    sealer: Vault | Sealer,
     organization_id: str,
     clear: str,
     *,
     now: datetime,
     replaces: str | None = None,
 ) -> Secret:
-    """Return the secret's row; with `replaces`, that row changes, and with it all who refer to it.
+    """Return the secret's row, written already; see `keep`."""
+    secret = await keep(session, sealer, organization_id, clear, now=now, replaces=replaces)
+    await session.flush()
+    return secret
+
+
+async def keep(
+    session: AsyncSession,
+    sealer: Vault | Sealer,
+    organization_id: str,
+    clear: str,
+    *,
+    now: datetime,
+    replaces: str | None = None,
+) -> Secret:
+    """Return the secret's row, to be flushed.
+
+    With `replaces`, that row changes, and with it all who refer to it.
 
     A masked value sent back means that the secret stays as it is.
     """
     existing = await session.get(Secret, replaces) if replaces is not None else None
     if existing is not None:
         if clear != mask(existing.hint):
-            existing.ciphertext, existing.hint = vault.seal(clear), _hint(clear)
+            existing.ciphertext, existing.hint = sealer.seal(clear), hint_of(clear)
             existing.updated_at = now
         return existing
     secret = Secret(
         id=new_id(),
         organization_id=organization_id,
-        ciphertext=vault.seal(clear),
-        hint=_hint(clear),
+        ciphertext=sealer.seal(clear),
+        hint=hint_of(clear),
         created_at=now,
         updated_at=now,
     )
     session.add(secret)
-    await session.flush()
     return secret
 
 
@@ -68,6 +96,6 @@ async def unseal(session: AsyncSession, vault: Vault, secret_id: str) -> str:
     return vault.unseal(secret.ciphertext)
 
 
-def _hint(clear: str) -> str:
-    """The last characters, but never a noticeable part of a short secret."""
+def hint_of(clear: str) -> str:
+    """Return the last characters, but never a noticeable part of a short secret."""
     return clear[-_HINT:] if len(clear) >= 4 * _HINT else ""

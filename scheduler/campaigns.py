@@ -9,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.campaigns import feeding, repository, service
 from control_plane.db.base import read_clock
-from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.db.models.campaign import Campaign
 from control_plane.domain.campaign import CampaignStatus, fails_too_often, is_failure
@@ -21,9 +20,8 @@ log = get_logger(__name__)
 class Feeder:
     """Carries campaigns on; any number may run side by side, and each may die at any time."""
 
-    def __init__(self, database: Database, vault: Vault):
+    def __init__(self, database: Database):
         self._database = database
-        self._vault = vault
         # Up to which of a campaign's changes its waiting orders have been looked through.
         self._settled: dict[str, datetime] = {}
 
@@ -62,7 +60,7 @@ class Feeder:
             if row is None:
                 return False
             now = await read_clock(session)
-            return await feeding.feed(session, self._vault, row, now=now)
+            return await feeding.feed(session, row, now=now)
 
     async def _stop_if_failing(self, campaign: Campaign) -> bool:
         if campaign.max_failure_rate is None:

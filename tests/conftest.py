@@ -19,15 +19,28 @@ from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.db.migrate import migrate
 from control_plane.tokens import TokenSigner
+from tests import holding
+from tests.holding import Held
 from tests.postgres import server
 
 _TEMPLATE = "offhook_template"
+_held: list[Held] = []
+holding.watch(_held)
 
 
 def pytest_collection_finish() -> None:
     """Keep what is imported by now out of each collection of garbage: it stays, and is much."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def held_too_long() -> Iterator[list[Held]]:
+    """Write transactions that held SQLite for too long: none may be left at the test's end."""
+    _held.clear()
+    yield _held
+    if _held:
+        pytest.fail("\n".join(map(str, _held)))
 
 
 @pytest.fixture(scope="session")

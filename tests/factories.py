@@ -19,7 +19,7 @@ from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.brief import CallBrief, Direction
 from control_plane.domain.calling_times import CallingWindow, CallRetryConfig, Weekday
 from control_plane.domain.ids import new_id
-from control_plane.orders.placing import Placer, Wish
+from control_plane.orders.placing import Placer, Wish, made_ready
 from control_plane.orders.schemas import PlaceCall
 from control_plane.orders.views import CallViews
 from control_plane.recordings.links import RecordingLinks
@@ -93,8 +93,9 @@ async def order(
         api_key_id=None,
         request=PlaceCall(phone_number=number, **given),
     )
+    wish = made_ready(vault, wish)
     async with database.transaction() as session:
-        placer = Placer(session, vault, await read_clock(session))
+        placer = Placer(session, await read_clock(session))
         await placer.prepare([wish])
         placed = await placer.build(wish)
         await placer.store([placed])

@@ -41,6 +41,7 @@ class AssistantController(Controller):
     ) -> AssistantEnvelope:
         """Create an assistant; orders name it by its id."""
         spec, now = merge(data), datetime.now(UTC)
+        sealer = await specs.sealer_for(vault, spec)
         async with database.transaction() as session:
             if data.is_default:
                 await repository.clear_default(session, principal.organization_id)
@@ -49,7 +50,7 @@ class AssistantController(Controller):
                 organization_id=principal.organization_id,
                 name=spec.name,
                 version=1,
-                spec=await specs.store(session, vault, principal.organization_id, spec, now=now),
+                spec=await specs.store(session, sealer, principal.organization_id, spec, now=now),
                 is_default=data.is_default,
                 created_at=now,
                 updated_at=now,
@@ -93,12 +94,16 @@ class AssistantController(Controller):
     ) -> AssistantEnvelope:
         """Change what is given; orders that exist keep the version they were placed with."""
         key, now = parse_id(assistant_id, what="assistant"), datetime.now(UTC)
+        async with database.reading() as session:
+            row = await repository.get_assistant(session, principal.organization_id, key)
+        before = specs.load(row.spec)
+        sealer = await specs.sealer_for(vault, merge(data, before), before)
         async with database.transaction() as session:
             row = await repository.get_assistant(session, principal.organization_id, key)
             before = specs.load(row.spec)
             spec = merge(data, before)
             row.spec = await specs.store(
-                session, vault, principal.organization_id, spec, now=now, previous=before
+                session, sealer, principal.organization_id, spec, now=now, previous=before
             )
             if data.is_default is True and not row.is_default:
                 await repository.clear_default(session, principal.organization_id)

@@ -40,16 +40,23 @@ PLAIN_HEADERS = frozenset(
 """Headers whose values are kept and shown as they are."""
 
 _REFERENCE = re.compile(
-    r"secret:(?P<id>[0-9a-f-]{36}):(?P<hint>.{4}|)(?P<names>(?:\{\{[^{}]+\}\})*)", re.DOTALL
+    r"secret:(?P<id>[0-9a-f-]{36})(?:/(?P<part>\d{1,6}))?"
+    r":(?P<hint>.{4}|)(?P<names>(?:\{\{[^{}]+\}\})*)",
+    re.DOTALL,
 )
 
 
 class Reference(Struct, frozen=True):
-    """Stands for a sealed secret: its row, what may be shown of it, the variables it names."""
+    """Stands for a sealed secret: its row, what may be shown of it, the variables it names.
+
+    Attributes:
+        part: which of several that are sealed together, counted from 0; None: it is alone.
+    """
 
     id: str
     hint: str
     names: tuple[str, ...] = ()
+    part: int | None = None
 
     @classmethod
     def parse(cls, text: str) -> Reference | None:
@@ -57,10 +64,12 @@ class Reference(Struct, frozen=True):
         found = _REFERENCE.fullmatch(text)
         if found is None:
             return None
-        return cls(found["id"], found["hint"], tuple(names(found["names"])))
+        part = int(found["part"]) if found["part"] is not None else None
+        return cls(found["id"], found["hint"], tuple(names(found["names"])), part)
 
     def __str__(self) -> str:
-        return f"secret:{self.id}:{self.hint}" + "".join(f"{{{{{name}}}}}" for name in self.names)
+        key = self.id if self.part is None else f"{self.id}/{self.part}"
+        return f"secret:{key}:{self.hint}" + "".join(f"{{{{{name}}}}}" for name in self.names)
 
     @property
     def masked(self) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
 import msgspec
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.assistants import secrets
 from control_plane.assistants.secrets import Place, Reference
 from control_plane.db.crypto import Vault
+from control_plane.db.models.organization import Secret
 from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.brief import Direction
 from control_plane.domain.errors import BadInput
@@ -18,42 +22,45 @@ from control_plane.domain.ids import new_id
 from control_plane.domain.number_type import needs_leave
 from control_plane.domain.phone import read
 from control_plane.domain.placeholders import names
-from control_plane.sealed import looks_masked, mask, seal, unseal
+from control_plane.sealed import Sealer, keep, looks_masked, mask, unseal
 from control_plane.trunks.repository import list_numbers, list_trunks
-from control_plane.trunks.routing import load_house
+from control_plane.trunks.routing import House, load_house
+
+_AT_ONCE = 400
+"""Values of one statement; SQLite's oldest limit is 999."""
 
 
 async def store(
     session: AsyncSession,
-    vault: Vault,
+    sealer: Vault | Sealer,
     organization_id: str,
     spec: AssistantSpec,
     *,
     now: datetime,
     previous: AssistantSpec | None = None,
-    within: str = "",
 ) -> dict[str, Any]:
     """Return `spec` as plain values, its secrets sealed in rows of their own.
 
     Args:
         previous: the stored spec that this one replaces; a secret that changes is rotated in
             place, so that it reaches the orders that wait with the old version.
-        within: what stands before the names of fields in errors, such as `assistant.`.
+        sealer: what `sealer_for` made, unless there is next to nothing to seal.
 
     Raises:
         BadInput: a number is not the organization's or of a type that it may not call, or a mask
             stands for nothing.
     """
     if previous is None or previous.from_phone_number != spec.from_phone_number:
-        await _check_number(session, organization_id, spec, within)
+        await _check_number(session, organization_id, spec)
     if previous is None or previous.transfer_phone_number != spec.transfer_phone_number:
-        await _check_transfer(session, organization_id, spec, within)
-    before = dict(secrets.find(previous)) if previous is not None else {}
+        check_transfer(spec, await load_house(session, organization_id))
+    before = _Before(previous)
+    _rows = await _load(session, before.values)
     values: dict[str, str] = {}
     for place, value in secrets.find(spec):
-        if value in before.values() and Reference.parse(value) is not None:
+        if value in before.values and Reference.parse(value) is not None:
             continue  # a reference that was kept
-        found = _replaced(before, place, value)
+        found = before.find(place, value)
         old = found[1] if found is not None else None
         moved = found is not None and found[0].goes_to != place.goes_to
         if old is not None and value == old.masked:
@@ -61,25 +68,30 @@ async def store(
                 raise BadInput(
                     f"{place.field} is a mask, and its address is not the one that the secret "
                     "was given for: give the value itself again",
-                    field=f"{within}{place.field}",
+                    field=place.field,
                 )
             values[place.field] = str(old)
             continue
-        if looks_masked(value):
-            raise BadInput(
-                f"{place.field} is a mask that stands for no secret of this assistant: "
-                "give the value itself",
-                field=f"{within}{place.field}",
-            )
+        refuse_mask(place, value)
         wanted = tuple(dict.fromkeys(names(value)))
         # Orders that wait with the old version have no value for another variable, and send
         # what they have to the old address.
         replaces = old.id if old is not None and old.names == wanted and not moved else None
-        row = await seal(session, vault, organization_id, value, now=now, replaces=replaces)
+        row = await keep(session, sealer, organization_id, value, now=now, replaces=replaces)
         values[place.field] = str(Reference(row.id, row.hint, wanted))
-    spec = _with_ids(secrets.put(spec, values), previous)
+    await session.flush()
+    spec = with_ids(secrets.put(spec, values), previous)
     plain: dict[str, Any] = msgspec.to_builtins(spec)
     return plain
+
+
+async def sealer_for(
+    vault: Vault, spec: AssistantSpec, previous: AssistantSpec | None = None
+) -> Sealer:
+    """Return what `store` seals with, its work done: call it before the transaction."""
+    before = {value for _, value in secrets.find(previous)} if previous is not None else set()
+    new = [v for _, v in secrets.find(spec) if v not in before and not looks_masked(v)]
+    return await asyncio.to_thread(Sealer, vault, *new)
 
 
 def load(stored: dict[str, Any]) -> AssistantSpec:
@@ -96,17 +108,47 @@ def shown(stored: dict[str, Any]) -> AssistantSpec:
 async def opened(session: AsyncSession, vault: Vault, stored: dict[str, Any]) -> AssistantSpec:
     """Return a stored spec with its secrets in clear, for the agent."""
     spec = load(stored)
-    values = {
-        place.field: await unseal(session, vault, reference.id)
-        for place, value in secrets.find(spec)
-        if (reference := Reference.parse(value)) is not None
-    }
+    values: dict[str, str] = {}
+    together: dict[str, list[str]] = {}
+    for place, value in secrets.find(spec):
+        reference = Reference.parse(value)
+        if reference is None:
+            continue
+        if reference.part is None:
+            values[place.field] = await unseal(session, vault, reference.id)
+            continue
+        if reference.id not in together:
+            clear = await unseal(session, vault, reference.id)
+            together[reference.id] = msgspec.json.decode(clear, type=list[str])
+        values[place.field] = together[reference.id][reference.part]
     return secrets.put(spec, values)
 
 
-async def _check_number(
-    session: AsyncSession, organization_id: str, spec: AssistantSpec, within: str
-) -> None:
+def refuse_mask(place: Place, value: str, *, within: str = "") -> None:
+    """Refuse a mask where no secret stood before; `within` precedes the field's name.
+
+    Raises:
+        BadInput: it is one.
+    """
+    if looks_masked(value):
+        raise BadInput(
+            f"{place.field} is a mask that stands for no secret of this assistant: "
+            "give the value itself",
+            field=f"{within}{place.field}",
+        )
+
+
+async def _load(session: AsyncSession, references: Collection[str]) -> list[Secret]:
+    """Return the secrets' rows; while they are referred to, each is found without a statement."""
+    ids = [found.id for each in references if (found := Reference.parse(each)) is not None]
+    rows: list[Secret] = []
+    for at in range(0, len(ids), _AT_ONCE):
+        some = select(Secret).where(Secret.id.in_(ids[at : at + _AT_ONCE]))
+        rows += await session.scalars(some)
+    return rows
+
+
+async def _check_number(session: AsyncSession, organization_id: str, spec: AssistantSpec) -> None:
     number = spec.from_phone_number
     if number is None:
         return
@@ -117,43 +159,53 @@ async def _check_number(
         return
     raise BadInput(
         f"{number} is not a number of this organization: POST /number adds it",
-        field=f"{within}from_phone_number",
+        field="from_phone_number",
     )
 
 
-async def _check_transfer(
-    session: AsyncSession, organization_id: str, spec: AssistantSpec, within: str
-) -> None:
+def check_transfer(spec: AssistantSpec, house: House, *, within: str = "") -> None:
+    """Refuse the number of transfers where its type may not be called.
+
+    Raises:
+        BadInput: it may not; `within` precedes the field's name.
+    """
     number = spec.transfer_phone_number
     if number is None:
         return
     kind = read(number).type
-    if kind not in (await load_house(session, organization_id)).number_types:
+    if kind not in house.number_types:
         raise BadInput(
             f"transfer_phone_number may not be called: {needs_leave(kind)}",
             field=f"{within}transfer_phone_number",
         )
 
 
-def _replaced(before: dict[Place, str], place: Place, value: str) -> tuple[Place, Reference] | None:
-    """Return what stood at `place`; for the mask of a tool with a new name, what it stood for."""
-    by_identity = {
-        each.identity: (each, reference)
-        for each, text in before.items()
-        if (reference := Reference.parse(text)) is not None
-    }
-    found = by_identity.get(place.identity)
-    if found is not None or not looks_masked(value):
-        return found
-    alike = [
-        each
-        for identity, each in by_identity.items()
-        if identity[:2] == place.identity[:2] and each[1].masked == value
-    ]
-    return alike[0] if len(alike) == 1 else None
+class _Before:
+    """What stood in an assistant, to be found by where it stood and by its mask."""
+
+    def __init__(self, previous: AssistantSpec | None):
+        self.values: set[str] = set()
+        self._by_identity: dict[tuple[str, ...], tuple[Place, Reference]] = {}
+        self._alike: dict[tuple[tuple[str, ...], str], list[tuple[Place, Reference]]] = {}
+        for place, value in secrets.find(previous) if previous is not None else ():
+            self.values.add(value)
+            reference = Reference.parse(value)
+            if reference is not None:
+                self._by_identity[place.identity] = (place, reference)
+                self._alike.setdefault((place.identity[:2], reference.masked), []).append(
+                    (place, reference)
+                )
+
+    def find(self, place: Place, value: str) -> tuple[Place, Reference] | None:
+        """Return what stood at `place`; for the mask of a renamed tool, what it stood for."""
+        found = self._by_identity.get(place.identity)
+        if found is not None or not looks_masked(value):
+            return found
+        alike = self._alike.get((place.identity[:2], value), [])
+        return alike[0] if len(alike) == 1 else None
 
 
-def _with_ids(spec: AssistantSpec, previous: AssistantSpec | None) -> AssistantSpec:
+def with_ids(spec: AssistantSpec, previous: AssistantSpec | None) -> AssistantSpec:
     """Return `spec` with an id for each question: the one it had, if it was there before."""
     if all(item.id is not None for item in spec.faq_items):
         return spec

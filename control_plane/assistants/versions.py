@@ -31,6 +31,12 @@ class Version(Struct, frozen=True):
     variables: tuple[str, ...]
 
 
+def version_of(number: int, stored: dict[str, Any]) -> Version:
+    """Return a stored spec as a version."""
+    spec = specs.load(stored)
+    return Version(number, stored, spec, tuple(name for _text, name in wanted(spec)))
+
+
 _seen: OrderedDict[str, Version] = OrderedDict()
 
 
@@ -67,9 +73,7 @@ async def get(session: AsyncSession, version_id: str) -> Version:
     found = _seen.get(version_id)
     if found is None:
         row = await session.get_one(AssistantVersion, version_id)
-        spec = specs.load(row.spec)
-        names = tuple(name for _text, name in wanted(spec))
-        found = _seen[version_id] = Version(row.version, row.spec, spec, names)
+        found = _seen[version_id] = version_of(row.version, row.spec)
         if len(_seen) > _KEPT:
             _seen.popitem(last=False)
     return found

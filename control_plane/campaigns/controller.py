@@ -35,7 +35,7 @@ from control_plane.db.models.campaign import Campaign, CampaignRow
 from control_plane.domain.calling_times import CallRetryConfig
 from control_plane.domain.errors import BadInput
 from control_plane.domain.ids import parse_id
-from control_plane.given import GivenDatabase, GivenPrincipal, GivenVault
+from control_plane.given import GivenDatabase, GivenPrincipal
 from control_plane.requests import decode
 from control_plane.uploads import CSV_LIMIT, chunks, described, is_csv, whole
 
@@ -161,12 +161,11 @@ class CampaignController(Controller):
         campaign_id: FromPath[str],
         principal: GivenPrincipal,
         database: GivenDatabase,
-        vault: GivenVault,
     ) -> DryRun:
         """Return how many rows would be called now, later and never, and why; change nothing."""
         async with database.reading() as session:
             campaign = await _get(session, principal, campaign_id)
-        return await dry_run(database, vault, campaign, api_key_id=principal.key_id)
+        return await dry_run(database, campaign, api_key_id=principal.key_id)
 
     @post(
         "/{campaign_id:str}/launch",

@@ -13,7 +13,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from control_plane.campaigns import repository, wishes
 from control_plane.campaigns.schemas import Barred, DryRun, Held
 from control_plane.db.base import read_clock
-from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
@@ -31,9 +30,7 @@ _LONGEST_DAY = timedelta(hours=52)
 """From the earliest zone's midnight to now, with a clock change on the way."""
 
 
-async def dry_run(
-    database: Database, vault: Vault, campaign: Campaign, *, api_key_id: str
-) -> DryRun:
+async def dry_run(database: Database, campaign: Campaign, *, api_key_id: str) -> DryRun:
     """Return how many rows would be called now, later and never, by rule.
 
     Judged one by one: how many run at once is up to `max_concurrent_calls` and the trunks.
@@ -47,10 +44,10 @@ async def dry_run(
             rows = await repository.rows_after(session, campaign.id, line, limit=_CHUNK)
             if not rows:
                 return count.result()
-            judge = _Judge(session, vault, campaign, api_key_id, now)
+            judge = _Judge(session, campaign, api_key_id, now)
             await judge.prepare([row.phone_number for row in rows])
             asked = [(row.line, wishes.wish(campaign, row, judge.pool)) for row in rows]
-            placer = Placer(session, vault, now)
+            placer = Placer(session, now)
             await placer.prepare([wish for _, wish in asked])
             for index, (at, wish) in enumerate(asked):
                 if index % _BREATH == 0:
@@ -68,7 +65,6 @@ class _Judge:
     def __init__(
         self,
         session: AsyncSession,
-        vault: Vault,
         campaign: Campaign,
         api_key_id: str,
         now: datetime,

@@ -9,7 +9,6 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.campaigns import repository, service, wishes
-from control_plane.db.crypto import Vault
 from control_plane.db.engine import wake
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.campaign import Campaign
@@ -28,7 +27,7 @@ _MOST_WOKEN = 1_000
 _OPEN = [status for status in OrderStatus if not is_final(status)]
 
 
-async def feed(session: AsyncSession, vault: Vault, campaign: Campaign, *, now: datetime) -> bool:
+async def feed(session: AsyncSession, campaign: Campaign, *, now: datetime) -> bool:
     """Make orders of the next rows of a locked, running campaign; False: there are none.
 
     Orders and the line that was reached are written together, so no row becomes two orders. A
@@ -44,7 +43,7 @@ async def feed(session: AsyncSession, vault: Vault, campaign: Campaign, *, now: 
         service.pause(session, campaign, f"the organization has no {gone} any more", now=now)
         return True
     wanted = [wishes.wish(campaign, row, pool) for row in rows]
-    placer = Placer(session, vault, now)
+    placer = Placer(session, now)
     await placer.prepare(wanted)
     placed = []
     for index, (row, wish) in enumerate(zip(rows, wanted, strict=True)):

@@ -16,7 +16,7 @@ from control_plane.domain.errors import Refused
 from control_plane.orders import idempotency
 from control_plane.orders.idempotency import RequestKey
 from control_plane.orders.intake import Answer
-from control_plane.orders.placing import Placed, Placer, Wish
+from control_plane.orders.placing import Placed, Placer, Wish, made_ready
 from control_plane.orders.schemas import PlaceCall
 from control_plane.requests import decode_numbers, explain
 
@@ -24,6 +24,8 @@ MOST_ROWS = 10_000
 _ROW = msgspec.json.Decoder(PlaceCall)
 _BREATH = 100
 """Rows between which other requests get their turn."""
+_SEALING_BREATH = 20
+"""The same, where a row may have secrets to be sealed."""
 
 
 class PlaceCalls(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,35 +75,34 @@ async def place_all(
     Raises:
         KeyReused: the Idempotency-Key came with another body before.
     """
-    errors, wishes = await _read_rows(request, organization_id, api_key_id)
+    errors, wishes = await _read_rows(vault, request, organization_id, api_key_id)
     try:
-        return await _place(database, vault, wishes, errors, request, key)
+        return await _place(database, wishes, errors, request, key)
     except _NothingPlaced as exc:
         return Answer(exc.answer)
 
 
 async def _read_rows(
-    request: PlaceCalls, organization_id: str, api_key_id: str
+    vault: Vault, request: PlaceCalls, organization_id: str, api_key_id: str
 ) -> tuple[list[BatchError], dict[int, Wish]]:
     errors: list[BatchError] = []
     wishes: dict[int, Wish] = {}
     for index, raw in enumerate(request.calls):
-        if index % _BREATH == 0:
+        if index % _SEALING_BREATH == 0:
             await asyncio.sleep(0)
         try:
             row = decode_numbers(raw, _ROW)
+            wish = Wish(organization_id=organization_id, api_key_id=api_key_id, request=row)
+            wishes[index] = made_ready(vault, wish)
         except msgspec.ValidationError as exc:
             errors.append(_error(index, explain(str(exc), PlaceCall)))
-        else:
-            wishes[index] = Wish(
-                organization_id=organization_id, api_key_id=api_key_id, request=row
-            )
+        except Refused as exc:
+            errors.append(_error(index, exc))
     return errors, wishes
 
 
 async def _place(
     database: Database,
-    vault: Vault,
     wishes: dict[int, Wish],
     errors: list[BatchError],
     request: PlaceCalls,
@@ -114,18 +115,14 @@ async def _place(
             if known:
                 before = known[key.organization_id, key.key]
                 return Answer(idempotency.replay(before, key), replayed=True)
-        placer = Placer(session, vault, now)
+        placer = Placer(session, now)
         await placer.prepare(list(wishes.values()))
         placed: dict[int, Placed] = {}
         for index, wish in wishes.items():
             if index % _BREATH == 0:
                 await asyncio.sleep(0)
             try:
-                if wish.request.assistant is None:
-                    placed[index] = await placer.build(wish)
-                else:
-                    async with session.begin_nested():
-                        placed[index] = await placer.build(wish)
+                placed[index] = await placer.build(wish)
             except Refused as exc:
                 errors.append(_error(index, exc))
         if errors and request.all_or_nothing:

@@ -10,7 +10,6 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as LockTimeout
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.base import read_clock
 from control_plane.db.crypto import Vault
@@ -18,7 +17,7 @@ from control_plane.db.engine import Database
 from control_plane.domain.errors import Busy, Conflict, Refused
 from control_plane.orders import idempotency
 from control_plane.orders.idempotency import RequestKey
-from control_plane.orders.placing import Placed, Placer, Wish
+from control_plane.orders.placing import Placed, Placer, Wish, made_ready
 from control_plane.orders.schemas import CallEnvelope
 from control_plane.orders.together import Together
 from control_plane.orders.views import CallViews
@@ -82,7 +81,8 @@ class Intake:
             Busy: too many requests wait already.
         """
         with self.under_way(key):
-            waiting = _Waiting(wish, key, asyncio.get_running_loop().create_future())
+            ready = made_ready(self._vault, wish)
+            waiting = _Waiting(ready, key, asyncio.get_running_loop().create_future())
             try:
                 self._queue.put(waiting)
             except asyncio.QueueFull:
@@ -147,7 +147,7 @@ class Intake:
         done: list[tuple[_Waiting, Answer | Refused]] = []
         async with self._database.transaction() as session:
             now = await read_clock(session)
-            placer = Placer(session, self._vault, now)
+            placer = Placer(session, now)
             await placer.prepare([each.wish for each in batch])
             keys = [each.key for each in batch if each.key is not None]
             known = await idempotency.known_answers(session, keys) if keys else {}
@@ -159,7 +159,7 @@ class Intake:
                         body = idempotency.replay(before, each.key)
                         done.append((each, Answer(body, replayed=True)))
                         continue
-                    order = await _build(session, placer, each.wish)
+                    order = await placer.build(each.wish)
                 except Refused as exc:
                     done.append((each, exc))
                     continue
@@ -175,13 +175,6 @@ class Intake:
                     each.answer.set_exception(answer)
                 else:
                     each.answer.set_result(answer)
-
-
-async def _build(session: AsyncSession, placer: Placer, wish: Wish) -> Placed:
-    if wish.request.assistant is None:
-        return await placer.build(wish)
-    async with session.begin_nested():  # its assistant is stored before the rest is checked
-        return await placer.build(wish)
 
 
 def _mark(key: RequestKey | None) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,9 +12,9 @@ from msgspec import Struct
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control_plane.assistants import inline, specs, versions
 from control_plane.assistants import repository as assistants
-from control_plane.assistants import specs, versions
-from control_plane.assistants.schemas import merge
+from control_plane.assistants.inline import Inline
 from control_plane.assistants.versions import Version
 from control_plane.db.base import Base
 from control_plane.db.crypto import Vault
@@ -33,7 +34,7 @@ from control_plane.domain.gate import (
 from control_plane.domain.ids import new_id, parse_id
 from control_plane.domain.phone import e164
 from control_plane.domain.variables import require_values
-from control_plane.domain.zones import recipient, resolve
+from control_plane.domain.zones import plausible_zones, recipient, resolve
 from control_plane.ledgers.facts import NumberFacts, about_numbers
 from control_plane.orders import steps
 from control_plane.orders.asked import (
@@ -55,13 +56,34 @@ LIFETIME = timedelta(days=7)
 
 
 class Wish(Struct, frozen=True, kw_only=True):
-    """One call that somebody wants; `version_id` names an assistant's state chosen before."""
+    """One call that somebody wants; `version_id` names an assistant's state chosen before.
+
+    `inline` is the assistant that the request describes itself: `made_ready` adds it.
+    """
 
     organization_id: str
     api_key_id: str | None
     request: PlaceCall
     campaign_id: str | None = None
     version_id: str | None = None
+    inline: Inline | None = None
+
+
+def made_ready(vault: Vault, wish: Wish) -> Wish:
+    """Return the wish with the assistant that it describes, its secrets sealed.
+
+    What is slow about an order is done here, so that nobody waits for it behind a transaction.
+
+    Raises:
+        BadInput: a field cannot be used; names it.
+    """
+    request = wish.request
+    with contextlib.suppress(BadInput):  # it is refused when the order is built
+        plausible_zones(e164(request.phone_number))  # both are remembered
+    if request.assistant_id is not None or request.assistant is None:
+        return wish
+    made = inline.make(vault, wish.organization_id, request.assistant)
+    return msgspec.structs.replace(wish, inline=made)
 
 
 class Placed(Struct, frozen=True, kw_only=True):
@@ -70,6 +92,7 @@ class Placed(Struct, frozen=True, kw_only=True):
     values: dict[str, Any]
     version: Version
     notices: list[str]
+    inline: Inline | None
 
     @property
     def order(self) -> CallOrder:
@@ -87,9 +110,8 @@ class _Speaker(Struct, frozen=True):
 class Placer:
     """Places orders within one transaction."""
 
-    def __init__(self, session: AsyncSession, vault: Vault, now: datetime):
+    def __init__(self, session: AsyncSession, now: datetime):
         self._session = session
-        self._vault = vault
         self._now = now
         self._houses: dict[str, House] = {}
         self._numbers: dict[str, NumberFacts] = {}
@@ -170,13 +192,18 @@ class Placer:
             **timing,
         }
         notices = notices_of(later, timing, now=self._now)
-        return Placed(values=values, version=speaker.version, notices=notices)
+        return Placed(values=values, version=speaker.version, notices=notices, inline=wish.inline)
 
     async def store(self, placed: Sequence[Placed]) -> None:
-        """Write the orders and the first entry of their histories; the caller commits."""
+        """Write the orders with their own assistants and their histories' first entries.
+
+        The caller commits.
+        """
         if not placed:
             return
         connection = await self._session.connection()
+        own = [each.inline for each in placed if each.inline is not None]
+        await inline.store(connection, own, now=self._now)
         await connection.execute(insert(_ORDERS), [each.values for each in placed])
         events = [self._event(each.values) for each in placed]
         await connection.execute(insert(_EVENTS), events)
@@ -201,13 +228,10 @@ class Placer:
     async def _speaker(self, wish: Wish) -> _Speaker:
         """Return who speaks; `assistant_id` wins over `assistant`, neither is the default one."""
         request, owner = wish.request, wish.organization_id
+        if wish.inline is not None:
+            return self._own_speaker(wish.inline)
         if request.assistant_id is None and request.assistant is not None:
-            spec = merge(request.assistant)
-            stored = await specs.store(
-                self._session, self._vault, owner, spec, now=self._now, within="assistant."
-            )
-            made = await versions.add(self._session, owner, None, 0, stored, now=self._now)
-            return _Speaker(None, 0, made, await versions.get(self._session, made))
+            raise RuntimeError("made_ready was not called: its assistant is not sealed")
         key = None
         if request.assistant_id is not None:
             key = parse_id(request.assistant_id, what="assistant", field="assistant_id")
@@ -216,6 +240,17 @@ class Placer:
             found = await self._known_speaker(owner, key, wish.version_id)
             self._speakers[owner, wish.version_id or key] = found
         return found
+
+    def _own_speaker(self, made: Inline) -> _Speaker:
+        spec, house = made.version.spec, self._houses[made.organization_id]
+        number = spec.from_phone_number
+        if number is not None and not house.owns(number):
+            raise BadInput(
+                f"{number} is not a number of this organization: POST /number adds it",
+                field=f"{inline.WITHIN}from_phone_number",
+            )
+        specs.check_transfer(spec, house, within=inline.WITHIN)
+        return _Speaker(None, 0, made.version_id, made.version)
 
     async def _known_speaker(
         self, owner: str, assistant_id: str | None, version_id: str | None

@@ -30,7 +30,7 @@ class Desk:
         self.office = made
         self.database = made.database
         self.ask = made.ask
-        self.feeder = Feeder(made.database, made.vault)
+        self.feeder = Feeder(made.database)
 
     async def assistant(self, prompt: str = "Be kind.", **fields: Any) -> str:
         """Return the id of a new assistant."""

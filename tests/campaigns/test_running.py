@@ -93,9 +93,9 @@ async def test_every_row_becomes_one_order_though_feeders_die(desk: Desk) -> Non
     await desk.ask("POST", f"/campaign/{made}/launch")
     for number in (1, 2):
         with crash_before_commit(number), pytest.raises(Crash):
-            await Feeder(desk.database, desk.office.vault).look()
+            await Feeder(desk.database).look()
         assert (await desk.row(made)).fed_line == 500 * (number - 1)
-    feeders = [Feeder(desk.database, desk.office.vault) for _ in range(3)]
+    feeders = [Feeder(desk.database) for _ in range(3)]
     await asyncio.gather(*(feeder.look() for feeder in feeders))
     await desk.feeder.look()
     orders = await desk.orders(made)
@@ -175,7 +175,7 @@ async def test_a_pause_holds_and_a_resume_lets_go(desk: Desk) -> None:
     assert await claimed(desk) == []
     assert [order.event_count for order in await desk.orders(made)] == [2] * 5
     await desk.ask("POST", f"/campaign/{made}/resume")
-    await Feeder(desk.database, desk.office.vault).look()  # another process, which knows nothing
+    await Feeder(desk.database).look()  # another process, which knows nothing
     assert len(await claimed(desk)) == 5
 
 

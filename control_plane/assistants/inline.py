@@ -1,0 +1,91 @@
+"""Assistants that live in one order only: made ready before the transaction that stores them.
+
+Encryption takes much longer than a statement, and on SQLite everybody waits for a transaction.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from control_plane.assistants import secrets, specs
+from control_plane.assistants.schemas import InlineAssistant, merge
+from control_plane.assistants.secrets import Reference
+from control_plane.assistants.versions import Version, version_of
+from control_plane.db.base import Base
+from control_plane.db.crypto import Vault
+from control_plane.db.models.assistant import AssistantVersion
+from control_plane.db.models.organization import Secret
+from control_plane.domain.ids import new_id
+from control_plane.domain.placeholders import names
+from control_plane.sealed import hint_of
+
+_SECRETS = Base.metadata.tables[Secret.__tablename__]
+_VERSIONS = Base.metadata.tables[AssistantVersion.__tablename__]
+WITHIN = "assistant."
+"""What stands before the names of its fields in errors."""
+
+
+class Inline(Struct, frozen=True):
+    """An assistant whose secrets are sealed; `sealed` is their ciphertext, None without any."""
+
+    organization_id: str
+    version_id: str
+    version: Version
+    secret_id: str
+    sealed: str | None
+
+
+def make(vault: Vault, organization_id: str, given: InlineAssistant) -> Inline:
+    """Return the assistant, not stored yet; its secrets are sealed together, as one.
+
+    Raises:
+        BadInput: a field cannot be used; names it.
+    """
+    spec, key = merge(given), new_id()
+    clear: list[str] = []
+    values: dict[str, str] = {}
+    for place, value in secrets.find(spec):
+        specs.refuse_mask(place, value, within=WITHIN)
+        wanted = tuple(dict.fromkeys(names(value)))
+        values[place.field] = str(Reference(key, hint_of(value), wanted, part=len(clear)))
+        clear.append(value)
+    stored: dict[str, Any] = msgspec.to_builtins(specs.with_ids(secrets.put(spec, values), None))
+    sealed = vault.seal(msgspec.json.encode(clear).decode()) if clear else None
+    return Inline(organization_id, new_id(), version_of(0, stored), key, sealed)
+
+
+async def store(connection: AsyncConnection, made: list[Inline], *, now: datetime) -> None:
+    """Write assistants, many at once; the caller commits."""
+    sealed = [
+        {
+            "id": each.secret_id,
+            "organization_id": each.organization_id,
+            "ciphertext": each.sealed,
+            "hint": "",
+            "created_at": now,
+            "updated_at": now,
+        }
+        for each in made
+        if each.sealed is not None
+    ]
+    if sealed:
+        await connection.execute(insert(_SECRETS), sealed)
+    states = [
+        {
+            "id": each.version_id,
+            "organization_id": each.organization_id,
+            "assistant_id": None,
+            "version": each.version.number,
+            "spec": each.version.stored,
+            "created_at": now,
+        }
+        for each in made
+    ]
+    if states:
+        await connection.execute(insert(_VERSIONS), states)
