@@ -108,9 +108,11 @@ def shown(stored: dict[str, Any]) -> AssistantSpec:
 async def opened(session: AsyncSession, vault: Vault, stored: dict[str, Any]) -> AssistantSpec:
     """Return a stored spec with its secrets in clear, for the agent."""
     spec = load(stored)
+    found = list(secrets.find(spec))
+    _rows = await _load(session, {value for _, value in found})
     values: dict[str, str] = {}
     together: dict[str, list[str]] = {}
-    for place, value in secrets.find(spec):
+    for place, value in found:
         reference = Reference.parse(value)
         if reference is None:
             continue
@@ -140,7 +142,7 @@ def refuse_mask(place: Place, value: str, *, within: str = "") -> None:
 
 async def _load(session: AsyncSession, references: Collection[str]) -> list[Secret]:
     """Return the secrets' rows; while they are referred to, each is found without a statement."""
-    ids = [found.id for each in references if (found := Reference.parse(each)) is not None]
+    ids = list({found.id for each in references if (found := Reference.parse(each)) is not None})
     rows: list[Secret] = []
     for at in range(0, len(ids), _AT_ONCE):
         some = select(Secret).where(Secret.id.in_(ids[at : at + _AT_ONCE]))

@@ -20,9 +20,9 @@ _SLACK = timedelta(hours=1)
 
 
 async def take(
-    session: AsyncSession, vault: Vault, signer: TokenSigner, claims: Claims, *, now: datetime
-) -> CallBrief:
-    """Return the brief that a dispatch token opens, once.
+    session: AsyncSession, claims: Claims, *, now: datetime
+) -> tuple[CallOrder, Attempt]:
+    """Return whose brief a dispatch token opens, once; `build` makes it after the commit.
 
     Raises:
         TokenUsed: it was opened before.
@@ -34,13 +34,13 @@ async def take(
     if attempt.brief_taken_at is not None:
         raise TokenUsed("this brief was taken before; a token opens it once")
     attempt.brief_taken_at = now
-    return await build(session, vault, signer, order, attempt)
+    return order, attempt
 
 
 async def build(
     session: AsyncSession, vault: Vault, signer: TokenSigner, order: CallOrder, attempt: Attempt
 ) -> CallBrief:
-    """Return the brief of an attempt, secrets in clear."""
+    """Return the brief of an attempt, secrets in clear: that is slow, so only read here."""
     version = await versions.get(session, order.assistant_version_id)
     stored = await specs.opened(session, vault, version.stored)
     spec = await for_agent(session, order.organization_id, stored)

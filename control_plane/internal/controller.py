@@ -54,7 +54,9 @@ class InternalController(Controller):
         """Return the brief that the dispatch's token opens; a second time is a conflict."""
         claims = _claims(request, signer, Scope.BRIEF)
         async with database.transaction() as session:
-            return await briefs.take(session, vault, signer, claims, now=datetime.now(UTC))
+            order, attempt = await briefs.take(session, claims, now=datetime.now(UTC))
+        async with database.reading() as session:
+            return await briefs.build(session, vault, signer, order, attempt)
 
     @post("/inbound", operation_id="receiveCall", summary="Ask who answers", status_code=200)
     async def receive(
@@ -71,6 +73,7 @@ class InternalController(Controller):
             order, attempt = await inbound.receive(
                 session, claims.subject, data, now=datetime.now(UTC)
             )
+        async with database.reading() as session:
             return await briefs.build(session, vault, signer, order, attempt)
 
     @post(

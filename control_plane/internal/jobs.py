@@ -65,7 +65,8 @@ class JobController(Controller):
             if waiting:
                 async with database.transaction() as session:
                     row = await repository.take(session)
-                    if row is not None:
+                if row is not None:
+                    async with database.reading() as session:
                         return TakenJob(await _opened(session, vault, signer, row))
             left = deadline - clock()
             if left <= 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -17,6 +18,7 @@ from control_plane.db.engine import Database
 from control_plane.db.models.assistant import AssistantVersion
 from control_plane.db.models.organization import Secret
 from control_plane.orders.batch import MOST_ROWS
+from control_plane.tokens import Scope
 from tests.holding import LIMIT_S, Held
 
 pytestmark = pytest.mark.db
@@ -127,17 +129,36 @@ async def test_a_full_batch_of_assistants_with_many_secrets(
 
 @on_sqlite
 async def test_an_assistant_with_very_many_secrets(
-    api: httpx.AsyncClient, resources: Resources
+    api: httpx.AsyncClient,
+    internal: httpx.AsyncClient,
+    resources: Resources,
+    credentials: dict[str, str],
 ) -> None:
+    """Sealing, changing and unsealing hold the database for no longer than without secrets."""
     tools = [tool(f"look_{n}", 100, "first") for n in range(10)]
     made = await api.post(
-        "/assistant", json={"name": "Many", "prompt": "Be kind.", "custom_tools": tools}
+        "/assistant",
+        json={"name": "Many", "prompt": "Be kind.", "custom_tools": tools, "is_default": True},
     )
     assert made.status_code == 201, made.text
     key = made.json()["assistant"]["id"]
     changed = [tool(f"look_{n}", 100, "second") for n in range(10)]
     answer = await api.patch(f"/assistant/{key}", json={"custom_tools": changed})
     assert answer.status_code == 200, answer.text
+    token = resources.signer.issue(
+        Scope.INBOUND, credentials["organization_id"], ttl=timedelta(minutes=1)
+    )
+    call = {
+        "room_name": "inbound_+1_many",
+        "participant_identity": "sip_+1",
+        "called_number": "agent",
+        "calling_number": "+12025550111",
+        "sip_call_id": "SCL_2",
+        "sip_trunk_id": "ST_2",
+    }
+    headers = {"Authorization": f"Bearer {token}"}
+    brief = await internal.post("/internal/inbound", json=call, headers=headers)
+    assert brief.json()["assistant"]["custom_tools"] == changed
     masked = answer.json()["assistant"]["custom_tools"]
     again = await api.patch(f"/assistant/{key}", json={"custom_tools": masked})
     assert again.status_code == 200, again.text
