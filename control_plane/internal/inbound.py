@@ -21,6 +21,7 @@ from control_plane.domain.facts import CallArrived
 from control_plane.domain.ids import new_id
 from control_plane.internal.briefs import order_of
 from control_plane.orders import leases, lifecycle
+from control_plane.trunks import taken
 
 
 async def receive(
@@ -29,13 +30,17 @@ async def receive(
     """Return the rows of the call; asking twice about one room gives the same ones.
 
     Raises:
-        NotFound: the room belongs to another organization's call.
+        NotFound: the room belongs to another organization's call, or the number that was called to
+            another's trunk.
     """
     known = await session.scalar(select(Attempt).where(Attempt.room_name == call.room_name))
     if known is not None:
         if known.organization_id != organization_id:
             raise NotFound("there is no such call")
         return await order_of(session, known), known
+    if await taken.is_of_others(session, organization_id, call.called_number):
+        # A SIP service other than ours may give the call to whoever takes every number.
+        raise NotFound("another organization's inbound trunk takes the calls to this number")
     assistant = await _answering(session, organization_id, call.called_number)
     order = CallOrder(
         id=new_id(),

@@ -25,12 +25,7 @@ from control_plane.db.models.history import CallEventRow
 from control_plane.domain.brief import Direction
 from control_plane.domain.calling_times import CallRetryConfig
 from control_plane.domain.errors import BadInput, Conflict, NotCallable
-from control_plane.domain.gate import (
-    GateView,
-    Ledgers,
-    Never,
-    gate,
-)
+from control_plane.domain.gate import GateView, Ledgers, Never, gate
 from control_plane.domain.ids import new_id, parse_id
 from control_plane.domain.phone import e164
 from control_plane.domain.variables import require_values

@@ -22,7 +22,7 @@ from control_plane.domain.phone import e164
 from control_plane.domain.sip_address import check_trunk_address
 from control_plane.given import GivenDatabase, GivenPrincipal, GivenVault
 from control_plane.sealed import seal
-from control_plane.trunks import pace, repository
+from control_plane.trunks import pace, repository, taken
 from control_plane.trunks.purposes import check_purpose, reach
 from control_plane.trunks.schemas import TrunkCreate, TrunkList, TrunkPatch, TrunkView
 from control_plane.trunks.views import trunk_view
@@ -75,6 +75,7 @@ class TrunkController(Controller):
             updated_at=now,
         )
         async with database.transaction() as session:
+            await taken.lock(session)
             if data.password is not None:
                 secret = await seal(session, vault, owner, data.password, now=now)
                 row.secret_id = secret.id
@@ -115,6 +116,7 @@ class TrunkController(Controller):
         """Change what is given; the scheduler applies it again."""
         key, now = parse_id(trunk_id, what="trunk"), datetime.now(UTC)
         async with database.transaction() as session:
+            await taken.lock(session)
             row = await repository.get_trunk(session, principal.organization_id, key)
             await _apply_patch(session, vault, row, data, now=now)
             await _check(session, row)
@@ -209,9 +211,7 @@ async def _check(session: AsyncSession, row: Trunk) -> None:
             field="numbers",
         )
     _check_addresses(row.allowed_addresses)
-    for other in others:
-        if other.direction == Direction.INBOUND and other.id != row.id:
-            _check_conflict(row, other)
+    await taken.check_trunk(session, row)
 
 
 def _check_addresses(addresses: list[str]) -> None:
@@ -223,13 +223,3 @@ def _check_addresses(addresses: list[str]) -> None:
                 f"{address} is not an address or a network such as 192.0.2.0/24",
                 field="allowed_addresses",
             ) from exc
-
-
-def _check_conflict(row: Trunk, other: Trunk) -> None:
-    shared = set(other.numbers) & set(row.numbers)
-    if shared or not (other.numbers or row.numbers):
-        raise Conflict(
-            f"the inbound trunk {other.name!r} already takes "
-            f"{', '.join(sorted(shared)) or 'every number'}: change that one",
-            field="numbers",
-        )

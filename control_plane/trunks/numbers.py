@@ -7,16 +7,14 @@ from datetime import UTC, datetime
 from litestar import Controller, delete, get, patch, post
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.assistants.repository import get_assistant
 from control_plane.db.models.trunk import Number
-from control_plane.domain.errors import Conflict
 from control_plane.domain.ids import new_id, parse_id
 from control_plane.domain.phone import e164
 from control_plane.given import GivenDatabase, GivenPrincipal
-from control_plane.trunks import repository
+from control_plane.trunks import repository, taken
 from control_plane.trunks.schemas import NumberCreate, NumberList, NumberPatch, NumberView
 
 
@@ -35,9 +33,8 @@ class NumberController(Controller):
         number, now = e164(data.phone_number), datetime.now(UTC)
         owner = principal.organization_id
         async with database.transaction() as session:
-            taken = await session.scalar(select(Number.id).where(Number.phone_number == number))
-            if taken is not None:
-                raise Conflict(f"{number} was added before", field="phone_number")
+            await taken.lock(session)
+            await taken.check_number(session, owner, number)
             if data.is_default:
                 await repository.clear_default_number(session, owner)
             row = Number(

@@ -59,13 +59,12 @@ class Admission:
         if request.method != "INVITE":
             return Reply(405, "Method Not Allowed", (("Allow", "INVITE, ACK, CANCEL, OPTIONS"),))
         caller, called = unquote(request.address("from").user), unquote(request.user)
-        trunks = [t for t in self._store.inbound.values() if not t.numbers or called in t.numbers]
+        trunks = _taking(self._store.inbound.values(), called)
         if not trunks:
             return self._refuse(404, "Not Found", request)
-        trunks = [t for t in trunks if _source_allowed(t, request.source[0], caller)]
-        if not trunks:
+        trunk = next((t for t in trunks if _source_allowed(t, request.source[0], caller)), None)
+        if trunk is None:
             return self._refuse(403, "Forbidden", request)
-        trunk = max(trunks, key=lambda t: bool(t.numbers))
         asked = self._authenticate(trunk, request)
         if asked is not None:
             return asked
@@ -104,6 +103,18 @@ class Admission:
         if outcome is Outcome.STALE:
             return challenge(authority.challenge(request.call_id, stale=True))
         return self._refuse(401, "Unauthorized", request)
+
+
+def _taking(
+    trunks: Iterable[proto.SIPInboundTrunkInfo], called: str
+) -> list[proto.SIPInboundTrunkInfo]:
+    """The trunks that name the called number; where none does, those that take every number.
+
+    A caller whom the number's own trunk refuses does not come in by another: that one may be
+    another organization's, and the refusal would be worth nothing.
+    """
+    every = list(trunks)
+    return [t for t in every if called in t.numbers] or [t for t in every if not t.numbers]
 
 
 def _admitted(

@@ -81,6 +81,35 @@ def test_the_refused_are_told_why(tmp_path: Path, fields: dict[str, object], sta
     assert verdict.status == status
 
 
+@pytest.mark.parametrize("order", [1, -1], ids=["first", "last"])
+def test_whom_the_numbers_own_trunk_refuses_no_other_takes(tmp_path: Path, order: int) -> None:
+    admitting, store = admission(tmp_path)
+    made: list[dict[str, object]] = [
+        {"numbers": ["100"], "allowed_addresses": ["192.0.2.8"]},
+        {"numbers": [], "allowed_addresses": ["0.0.0.0/0"]},
+    ]
+    for fields in made[::order]:
+        trunk(store, **fields)
+    rule(store)
+    assert ask(admitting) == Reply(403, "Forbidden")
+    assert admitting.take("c") is None
+    assert isinstance(ask(admitting, user="200"), Forward)
+
+
+def test_of_trunks_that_name_the_number_the_one_that_allows_the_caller_takes_it(
+    tmp_path: Path,
+) -> None:
+    admitting, store = admission(tmp_path)
+    trunk(store, allowed_addresses=["192.0.2.8"])
+    right = trunk(store, allowed_numbers=["alice"])
+    trunk(store, numbers=[])
+    rule(store)
+    assert isinstance(ask(admitting, call_id="c"), Forward)
+    admitted = admitting.take("c")
+    assert admitted is not None
+    assert admitted.trunk == right
+
+
 def test_no_rule_full_silent_and_other_methods(tmp_path: Path) -> None:
     admitting, store = admission(tmp_path)
     trunk(store, allowed_addresses=["192.0.2.0/24"])

@@ -217,6 +217,37 @@ async def test_unknown_number_and_source(
     assert not watcher.room.remote_participants
 
 
+async def test_whom_the_numbers_own_trunk_refuses_no_trunk_for_every_number_takes(
+    target: Target,
+    sip: api.SipService,
+    phone: Phone,
+    admit: Admit,
+    watcher: Watcher,
+    room_name: str,
+) -> None:
+    """Stricter than livekit-sip, which may give the call to the other trunk."""
+    if not target.embedded:
+        pytest.skip("livekit-sip may give such a call to the trunk that takes every number")
+    number, _, _ = await admit(allowed_addresses=["203.0.113.0/24"])
+    every = proto.SIPInboundTrunkInfo(name="every number", allowed_addresses=["127.0.0.0/8"])
+    made = await sip.create_inbound_trunk(api.CreateSIPInboundTrunkRequest(trunk=every))
+    direct = proto.SIPDispatchRuleDirect(room_name=room_name)
+    way = proto.SIPDispatchRuleInfo(
+        trunk_ids=[made.sip_trunk_id], rule=proto.SIPDispatchRule(dispatch_rule_direct=direct)
+    )
+    rule = await sip.create_dispatch_rule(api.CreateSIPDispatchRuleRequest(dispatch_rule=way))
+    await watcher.publish()
+    try:
+        phone.invite(target.sip_address, number)
+        await phone.next("403 INVITE")
+    finally:
+        await sip.delete_dispatch_rule(
+            api.DeleteSIPDispatchRuleRequest(sip_dispatch_rule_id=rule.sip_dispatch_rule_id)
+        )
+        await sip.delete_trunk(api.DeleteSIPTrunkRequest(sip_trunk_id=made.sip_trunk_id))
+    assert refused(phone)
+
+
 async def test_allowed_numbers_of_callers(
     target: Target, phone: Phone, admit: Admit, watcher: Watcher
 ) -> None:
