@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
@@ -20,6 +19,7 @@ from control_plane.webhooks import queue
 from control_plane.webhooks.post import post
 from control_plane.webhooks.queue import Claimed, Tried
 from control_plane.webhooks.recorder import Recorder
+from control_plane.webhooks.shares import Shares
 from control_plane.webhooks.signing import Keyring
 from process.logs import get_logger
 from process.safe_http import Outbound
@@ -33,7 +33,7 @@ log = get_logger(__name__)
 
 
 class Deliverer:
-    """Sends what is due, so much at a time, and never so much to one receiver that others wait."""
+    """Sends what is due, so much at a time, and so shared out that nobody waits for others'."""
 
     def __init__(
         self,
@@ -62,37 +62,32 @@ class Deliverer:
         self._chance = chance
         self._keys = Keyring(vault)
         self._recorder = Recorder(database)
-        self._under_way: Counter[str] = Counter()
+        self._shares = Shares(most=MOST_UNDER_WAY, per_receiver=MOST_PER_RECEIVER)
         self._tries: set[asyncio.Task[None]] = set()
-        self._was_full = False  # by the last claim, as were the receivers in `_busy`
-        self._busy: set[str] = set()
+        self._was_full = False  # by the last claim, as were those in `_busy`, with so many tries
+        self._busy: dict[tuple[str, str | None], int] = {}
 
     async def deliver_due(self) -> int:
         """Claim what is due and there is room for, begin to send it, and return how much.
 
         New events count as well: call it until there is nothing. A look in vain takes no lock.
         """
-        room = MOST_UNDER_WAY - len(self._tries)
-        if room <= 0 or not await self._is_anything_due():
+        if self._shares.free <= 0 or not await self._is_anything_due():
             return 0
         relayed = 0
         async with self._database.transaction() as session:
             now = await self._clock(session)
             if self._relay is not None:
                 relayed = await self._relay.relay(session, now=now)
-            claimed = await queue.claim_due(
-                session,
-                now=now,
-                limit=room,
-                per_receiver=MOST_PER_RECEIVER,
-                under_way=self._under_way,
-            )
+            claimed = await queue.claim_due(session, now=now, shares=self._shares.copy())
             signers = await self._signers(session, claimed, now)
         for each in claimed:
             signer = signers.get(each.endpoint_id or each.organization_id, ())
             self._begin(each, signer, now)
-        self._was_full = len(self._tries) >= MOST_UNDER_WAY
-        self._busy |= {r for r, count in self._under_way.items() if count >= MOST_PER_RECEIVER}
+        self._was_full = self._shares.free <= 0
+        full: list[tuple[str, str | None]] = [*self._shares.full_receivers()]
+        full += [(owner, None) for owner in self._shares.full_organizations()]
+        self._busy |= {each: self._shares.count(*each) for each in full}
         return relayed + len(claimed)
 
     async def next_due(self) -> tuple[datetime | None, datetime]:
@@ -131,10 +126,10 @@ class Deliverer:
         return found | await self._keys.of_organizations(session, owners, now=now)
 
     def _begin(self, claimed: Claimed, signers: Sequence[Webhook], now: datetime) -> None:
-        self._under_way[claimed.receiver] += 1
+        self._shares.count_in(claimed.organization_id, claimed.receiver)
         task = asyncio.create_task(self._carry_out(claimed, signers, now))
         self._tries.add(task)
-        task.add_done_callback(lambda done: self._ended(done, claimed.receiver))
+        task.add_done_callback(lambda done: self._ended(done, claimed))
 
     async def _carry_out(self, claimed: Claimed, signers: Sequence[Webhook], now: datetime) -> None:
         began = asyncio.get_running_loop().time()
@@ -159,20 +154,21 @@ class Deliverer:
             )
         )
 
-    def _ended(self, task: asyncio.Task[None], receiver: str) -> None:
+    def _ended(self, task: asyncio.Task[None], claimed: Claimed) -> None:
         self._tries.discard(task)
-        self._under_way -= Counter([receiver])
+        self._shares.give_back(claimed.organization_id, claimed.receiver)
         if not task.cancelled() and task.exception() is not None:
             log.error("a webhook's try broke; it is sent again", error=task.exception())
-        self._tell_of_room(receiver)
+        self._tell_of_room(claimed.organization_id, claimed.receiver)
 
-    def _tell_of_room(self, receiver: str) -> None:
+    def _tell_of_room(self, owner: str, receiver: str) -> None:
         """Have more claimed once there is room for many: a claim costs the same for one."""
         roomy = False
         if self._was_full and len(self._tries) <= MOST_UNDER_WAY // 2:
             self._was_full, roomy = False, True
-        if receiver in self._busy and self._under_way[receiver] <= MOST_PER_RECEIVER // 2:
-            self._busy.discard(receiver)
-            roomy = True
+        for each in ((owner, receiver), (owner, None)):
+            if each in self._busy and self._shares.count(*each) <= self._busy[each] // 2:
+                del self._busy[each]
+                roomy = True
         if roomy:
             self._on_room()

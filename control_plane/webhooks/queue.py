@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,6 +22,7 @@ from control_plane.domain.delivery import (
     Verdict,
 )
 from control_plane.domain.ids import new_id
+from control_plane.webhooks.shares import Shares
 
 CLAIM = 3 * TRY_LIMIT
 """How long a claimed delivery stays out of sight if its deliverer dies before it writes more."""
@@ -68,28 +68,16 @@ async def next_due(session: AsyncSession, *, now: datetime) -> datetime | None:
     return await session.scalar(select(func.min(Delivery.next_at)).where(Delivery.next_at > now))
 
 
-async def claim_due(
-    session: AsyncSession,
-    *,
-    now: datetime,
-    limit: int,
-    per_receiver: int,
-    under_way: Mapping[str, int],
-) -> list[Claimed]:
+async def claim_due(session: AsyncSession, *, now: datetime, shares: Shares) -> list[Claimed]:
     """Return due deliveries that no other deliverer will get, the longest due first.
 
     Args:
-        under_way: tries of this deliverer by receiver; no receiver gets more than `per_receiver`.
+        shares: what is under way at this deliverer; what is claimed is taken from them.
     """
-    counts = Counter(under_way)
     found: list[Claimed] = []
-    while len(found) < limit:
-        busy = [receiver for receiver, count in counts.items() if count >= per_receiver]
-        rows = await _look(session, now=now, skipped=[each.id for each in found], busy=busy)
-        for row in rows:
-            if len(found) < limit and counts[row.receiver] < per_receiver:
-                counts[row.receiver] += 1
-                found.append(row)
+    while shares.free > 0:
+        rows = await _look(session, now=now, skipped=[each.id for each in found], shares=shares)
+        found += [row for row in rows if shares.take(row.organization_id, row.receiver)]
         if len(rows) < _PAGE:
             break
     if found:
@@ -103,7 +91,7 @@ async def claim_due(
 
 
 async def _look(
-    session: AsyncSession, *, now: datetime, skipped: Collection[str], busy: Collection[str]
+    session: AsyncSession, *, now: datetime, skipped: Collection[str], shares: Shares
 ) -> list[Claimed]:
     query = (
         select(
@@ -123,8 +111,15 @@ async def _look(
         .limit(_PAGE)
         .with_for_update(skip_locked=True, of=Delivery)
     )
+    busy = [receiver for _, receiver in shares.full_receivers()]
     if busy:
         query = query.where(Delivery.receiver.not_in(busy))
+    # By their receivers, which are in the index of what is due: its rows may be very many.
+    if full := shares.full_organizations():
+        theirs = select(WebhookEndpoint.id).where(WebhookEndpoint.organization_id.in_(full))
+        query = query.where(Delivery.receiver.not_in(theirs))
+    for owner in full:
+        query = query.where(Delivery.receiver.not_like(f"{owner} %"))
     if skipped:
         query = query.where(Delivery.id.not_in(skipped))
     rows = await session.execute(query)
