@@ -190,10 +190,7 @@ class Placer:
         return Placed(values=values, version=speaker.version, notices=notices, inline=wish.inline)
 
     async def store(self, placed: Sequence[Placed]) -> None:
-        """Write the orders with their own assistants and their histories' first entries.
-
-        The caller commits.
-        """
+        """Write orders, their own assistants and histories' first entries; the caller commits."""
         if not placed:
             return
         connection = await self._session.connection()
