@@ -1,9 +1,9 @@
 """The whole suite: `python -m tests.suite`, `--long` for what takes long; else pytest with these.
 
 What is judged by rows and messages runs first, in lanes side by side. It yields to what has a
-clock to keep; the simulator, whose time is not the machine's, takes what all others leave. What
-is judged by its sound comes after it, with nothing else beside. Which part proves what:
-docs/explanation/tests.md.
+clock to keep. What is judged by its sound comes after it, one part at a time. The simulator, whose
+time is not the machine's, takes what all others leave, from the beginning to the end. Which part
+proves what: docs/explanation/tests.md.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from msgspec import Struct
 from tests import equipment, timing
 
 PYTEST = (sys.executable, "-m", "pytest", "-p", "tests.timing", "-p", "no:cacheprovider")
-LIMIT_S, LONG_LIMIT_S = 1_200.0, 14_400.0
+LIMIT_S, LONG_LIMIT_S = 1_500.0, 14_400.0
 SLOWEST = 10
 IDLE = 20
 """Beyond the nicest."""
@@ -67,6 +67,10 @@ Lane = Sequence[Part]
 
 DATABASE = ("tests/campaigns", "tests/control_plane", "tests/ledgers")
 CONTRACT = "tests/contract/sip"
+ROW_CALLS = tuple(
+    f"tests/system/test_{name}.py"
+    for name in ("assistant_tests", "fates", "lost_parts", "order_book", "wear", "webhook_url")
+)
 BESIDE = (
     "tests/system/test_provider_faults.py",
     "tests/system/test_settings.py",
@@ -80,6 +84,7 @@ AGENT_CALLS = (
 FAULTS = Part("faults", ("tests/faults",), niceness=5)
 SIMULATOR = Part("simulator", ("tests/simulator",), niceness=IDLE)
 STRANGERS = Part("strangers' datagrams", ("tests/sip/test_hostile.py",), niceness=IDLE)
+MANY_ROWS = Part("many rows", ("tests/campaigns/test_many_rows.py",))
 EQUIPMENT = Part("equipment", equipment.TESTS, is_equipment=True)
 ELSEWHERE = (
     *("tests/agent", CONTRACT, "tests/faults", "tests/simulator", "tests/system"),
@@ -89,24 +94,28 @@ ELSEWHERE = (
 
 STAGES: tuple[tuple[Lane, ...], ...] = (
     (
-        (Part("SIP contract", (CONTRACT,)), Part("agent", ("tests/agent",), AGENT_CALLS)),
+        (
+            Part("SIP contract", (CONTRACT,)),
+            Part("agent", ("tests/agent",), AGENT_CALLS),
+            Part("calls judged by rows", ROW_CALLS),
+        ),
         (Part("API and database", DATABASE, niceness=10),),
         (Part("all others", ("tests",), ELSEWHERE, niceness=10),),
         (FAULTS,),
-        (SIMULATOR,),
     ),
     (
         # One after the other: with two calls of different parts at a time words came chopped.
         (
-            Part("calls", ("tests/system",), BESIDE),
+            Part("calls", ("tests/system",), (*BESIDE, *ROW_CALLS)),
             Part("calls without SIP", AGENT_CALLS),
             Part("faults and sounds of calls", BESIDE),
         ),
     ),
     ((EQUIPMENT,),),
 )
+ALL_ALONG: Lane = (SIMULATOR,)
 LONG: tuple[tuple[Lane, ...], ...] = (
-    ((Part("faults", ("tests/faults", "--log-cli-level=INFO")),), (SIMULATOR, STRANGERS)),
+    ((Part("faults", ("tests/faults", "--log-cli-level=INFO")),), (STRANGERS, MANY_ROWS)),
     ((Part("provider faults over SIP", ("tests/system/test_provider_faults.py",)),),),
     ((EQUIPMENT,),),
 )
@@ -116,6 +125,7 @@ AT_LENGTH = {
     "OFFHOOK_TEST_FREEZE_S": "60",
     "OFFHOOK_TEST_LOCK_S": "30",
     "OFFHOOK_TEST_SCHEDULES": "10000",
+    "OFFHOOK_TEST_ROWS": "100000",
     "OFFHOOK_TEST_EXAMPLES": "150000",
     "OFFHOOK_TEST_EVERY_FAULT_OVER_SIP": "1",
 }
@@ -144,11 +154,13 @@ class Suite:
         self.done: list[Done] = []
 
     async def run(self, stages: Sequence[Sequence[Lane]]) -> None:
-        """Run each stage's lanes side by side, one stage after the other."""
-        for lanes in stages:
-            async with asyncio.TaskGroup() as group:
-                for lane in lanes:
-                    group.create_task(self._run_each(lane))
+        """Run each stage's lanes side by side, one stage after the other; one lane all along."""
+        async with asyncio.TaskGroup() as whole:
+            whole.create_task(self._run_each(ALL_ALONG))
+            for lanes in stages:
+                async with asyncio.TaskGroup() as stage:
+                    for lane in lanes:
+                        stage.create_task(self._run_each(lane))
 
     async def _run_each(self, lane: Lane) -> None:
         for part in lane:

@@ -16,8 +16,8 @@ from tests.system.platform import wait_for
 
 log = logging.getLogger(__name__)
 
-KILLS = int(os.environ.get("OFFHOOK_TEST_KILLS", "12"))
-ORDERS = int(os.environ.get("OFFHOOK_TEST_ORDERS", "120"))
+KILLS = int(os.environ.get("OFFHOOK_TEST_KILLS", "8"))
+ORDERS = int(os.environ.get("OFFHOOK_TEST_ORDERS", "80"))
 AT_ONCE = 2
 EVENTS_PER_ORDER = 4
 """At the least: so the kills are over before the orders are."""

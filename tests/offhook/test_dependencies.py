@@ -54,7 +54,8 @@ def wheel(folder: Path, name: str, version: str) -> Path:
     files[f"{info}/RECORD"] = "".join(f"{file},,\n" for file in [*files, f"{info}/RECORD"])
     with zipfile.ZipFile(path, "w") as archive:
         for file, text in files.items():
-            archive.writestr(file, text)
+            # Always the same bytes: it is written twice, and its digest is pinned.
+            archive.writestr(zipfile.ZipInfo(file), text)
     return path
 
 
