@@ -11,7 +11,7 @@ from tests import equipment, suite
 pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = [part for lanes in suite.STAGES for lane in lanes for part in lane]
+PARTS = [*suite.ALL_ALONG, *(each for lanes in suite.STAGES for lane in lanes for each in lane)]
 MODULES = [str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("tests/**/test_*.py"))]
 
 
