@@ -19,6 +19,9 @@ from control_plane.keys.ring import KeyRing, Principal
 SCOPES = ("calls", "admin")
 """`calls`: place and read calls; `admin`: also assistants, trunks, providers, keys."""
 
+OPERATOR = "operator"
+"""Beside them, for whoever runs the installation: its organizations."""
+
 _MARK = "ok"
 STATE = "principal"
 

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.assistants import specs, versions
-from control_plane.auth import SCOPES, make_key
+from control_plane.auth import OPERATOR, SCOPES, make_key
 from control_plane.db.crypto import Vault, write_private
 from control_plane.db.engine import Database, wake
 from control_plane.db.models.assistant import Assistant
@@ -18,6 +18,7 @@ from control_plane.db.models.trunk import Number, Purpose, Trunk
 from control_plane.domain.assistant import AssistantSpec, FaqItem, FirstSentenceMode
 from control_plane.domain.brief import Direction
 from control_plane.domain.ids import new_id
+from control_plane.keys import operators
 from control_plane.sealed import seal
 from control_plane.settings import ApiSettings
 from control_plane.trunks import pace
@@ -81,8 +82,10 @@ RECEPTIONIST = AssistantSpec(
 
 async def prepare(database: Database, vault: Vault, data: Path, api: ApiSettings) -> None:
     """Create the first rows and `credentials.toml`; later starts leave them alone."""
+    credentials = data / "credentials.toml"
     async with database.transaction() as session:
         if await session.scalar(select(Organization.id).limit(1)) is not None:
+            await operators.appoint(session, credentials, now=datetime.now(UTC))
             if api.embedded:
                 await _follow_environment(session, vault, api)
             return
@@ -90,7 +93,7 @@ async def prepare(database: Database, vault: Vault, data: Path, api: ApiSettings
         owner = Organization(id=new_id(), name="default", created_at=now)
         session.add(owner)
         await session.flush()
-        row, key = make_key(owner.id, name="first start", scopes=list(SCOPES), now=now)
+        row, key = make_key(owner.id, name="first start", scopes=[*SCOPES, OPERATOR], now=now)
         session.add(row)
         await _add_receptionist(session, vault, owner.id, now)
         await _add_inbound(session, vault, owner.id, api, now)
@@ -98,7 +101,7 @@ async def prepare(database: Database, vault: Vault, data: Path, api: ApiSettings
             await _add_simulator(session, owner.id, api, now)
         wake(session)
         # Before the commit: a key that nobody can read would lock the owner out.
-        write_credentials(data / "credentials.toml", api.url, key, owner.id)
+        write_credentials(credentials, api.url, key, owner.id)
     log.info("the first organization was created", organization_id=owner.id)
 
 

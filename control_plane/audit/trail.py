@@ -24,8 +24,8 @@ log = get_logger(__name__)
 
 
 class AuditTrail(ASGIMiddleware):
-    """Notes each request that changes something and needs the admin scope; orders tell their own
-    key."""
+    """Notes each request that changes something and needs more than the scope calls; orders tell
+    their own key."""
 
     scopes = (ScopeType.HTTP,)
 
@@ -45,7 +45,9 @@ class AuditTrail(ASGIMiddleware):
         request: Request[Any, Any, Any] = Request(scope)
         handler = scope["route_handler"]
         principal = scope.get("state", {}).get(STATE)
-        if principal is None or request.method in _READS or handler.opt.get("scope") != "admin":
+        if principal is None or request.method in _READS:
+            return
+        if handler.opt.get("scope", "calls") == "calls":
             return
         try:
             database: Database = scope["litestar_app"].state.database

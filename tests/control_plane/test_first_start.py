@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,18 @@ import pytest
 from sqlalchemy import select
 
 from control_plane.app import create_public_app, open_resources
+from control_plane.auth import make_key
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.db.models.organization import ApiKey, Organization
 from control_plane.db.models.trunk import Purpose, Trunk
-from control_plane.first_start import prepare
+from control_plane.domain.ids import new_id
+from control_plane.first_start import prepare, write_credentials
 from control_plane.settings import ApiSettings, Settings
 from control_plane.trunks import pace
 
 pytestmark = pytest.mark.db
+SECOND = timedelta(seconds=1)
 
 
 async def start(database: Database, vault: Vault, folder: Path, **settings: str) -> Trunk:
@@ -43,6 +46,60 @@ async def test_a_second_start_makes_nothing_twice(
     async with database.reading() as session:
         assert len((await session.scalars(select(Organization))).all()) == 1
         assert len((await session.scalars(select(ApiKey))).all()) == 1
+
+
+async def scopes_of(database: Database) -> dict[str, list[str]]:
+    async with database.reading() as session:
+        return {row.name: row.scopes for row in await session.scalars(select(ApiKey))}
+
+
+async def test_the_first_key_is_the_operators(
+    database: Database, vault: Vault, tmp_path: Path
+) -> None:
+    await start(database, vault, tmp_path)
+    assert await scopes_of(database) == {"first start": ["calls", "admin", "operator"]}
+
+
+@pytest.mark.parametrize(
+    ("used", "operator"),
+    [
+        ("second", "second"),
+        ("revoked", "first start"),
+        ("calls", "first start"),
+        ("another's", "first start"),
+        ("", "first start"),
+    ],
+)
+async def test_after_an_upgrade_the_key_in_use_is_the_operators(
+    database: Database, vault: Vault, tmp_path: Path, used: str, operator: str
+) -> None:
+    """The key of credentials.toml, or else the first organization's oldest that can do as much."""
+    await start(database, vault, tmp_path)
+    both, now = ["admin", "calls"], datetime.now(UTC)
+    whole: dict[str, str] = {}
+    async with database.transaction() as session:
+        owner = (await session.scalars(select(Organization))).one()
+        (await session.scalars(select(ApiKey))).one().scopes = both
+        other = Organization(id=new_id(), name="b", created_at=owner.created_at + SECOND)
+        session.add(other)
+        await session.flush()
+        for name, scopes in (
+            ("second", both), ("revoked", both), ("calls", ["calls"]), ("another's", both)
+        ):  # fmt: skip
+            belongs_to = other.id if name == "another's" else owner.id
+            row, whole[name] = make_key(belongs_to, name=name, scopes=scopes, now=now)
+            row.revoked_at = now if name == "revoked" else None
+            session.add(row)
+    credentials = tmp_path / "credentials.toml"
+    if used:
+        write_credentials(credentials, "http://api", whole[used], owner.id)
+    else:
+        credentials.write_text("not what we wrote")
+    for _ in range(2):  # the second start finds one and gives the scope to nobody else
+        await start(database, vault, tmp_path)
+        having = [name for name, has in (await scopes_of(database)).items() if "operator" in has]
+        assert having == [operator]
+        credentials.write_text("")
 
 
 async def test_a_start_opens_the_simulator_again(
