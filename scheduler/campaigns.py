@@ -12,6 +12,7 @@ from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
 from control_plane.db.models.campaign import Campaign
 from control_plane.domain.campaign import CampaignStatus, fails_too_often, is_failure
+from control_plane.organizations import suspension
 from process.logs import get_logger
 
 log = get_logger(__name__)
@@ -54,6 +55,8 @@ class Feeder:
     async def _feed(self, campaign: Campaign) -> bool:
         async with self._database.reading() as session:
             if not await repository.has_rows_to_place(session, campaign):
+                return False
+            if await suspension.suspended_of(session, [campaign.organization_id]):
                 return False
         async with self._database.transaction() as session:
             row = await _lock(session, campaign.id, CampaignStatus.RUNNING)

@@ -28,6 +28,7 @@ from scheduler.prepare import Preparer
 from scheduler.reap import Reconciler
 from scheduler.recordings import RecordingMover
 from scheduler.relay import Relay
+from scheduler.resume import Resumer
 from scheduler.rooms import Rooms
 from scheduler.settings import SchedulerSettings
 from scheduler.sip_watch import SipWatch
@@ -140,6 +141,8 @@ def _keep_order(world: World, settings: SchedulerSettings, timetable: Timetable)
     timetable.on_change("cancel", canceller.end_cancelled, sweep_s=SWEEP_S, rest_s=0.1)
     feeder = Feeder(database)
     timetable.on_change("campaigns", feeder.look, sweep_s=SLOW_SWEEP_S, rest_s=0.25)
+    resumer = Resumer(database)
+    timetable.on_change("resume orders", resumer.release, sweep_s=SLOW_SWEEP_S, rest_s=0.25)
     tidier = Tidier(database, world.rooms)
     timetable.on_change("delete rooms", tidier.delete_rooms, sweep_s=SLOW_SWEEP_S, rest_s=0.2)
 

@@ -14,6 +14,7 @@ from control_plane.db.engine import Database, wake
 from control_plane.db.models.organization import Secret
 from control_plane.db.models.trunk import Trunk
 from control_plane.domain.brief import AGENT_NAME, Direction, DispatchMetadata
+from control_plane.organizations import suspension
 from control_plane.tokens import Scope, TokenSigner
 from control_plane.trunks.repository import list_trunks, wanted_hash
 from process.logs import get_logger
@@ -24,12 +25,21 @@ _TOKEN_LIFETIME = timedelta(days=400)
 log = get_logger(__name__)
 
 
+_SUSPENDED = "the organization is suspended: it takes no calls until it is resumed"
+
+
 class _Wanted(Struct, frozen=True):
-    """A trunk row with what must be told of it."""
+    """A trunk row with what must be told of it; `closed`: its organization is suspended."""
 
     trunk: Trunk
     password: str
     digest: str
+    closed: bool = False
+
+    @property
+    def gone(self) -> bool:
+        """Return whether the SIP service is to have no such trunk."""
+        return self.closed or self.trunk.deleted_at is not None
 
 
 class TrunkKeeper:
@@ -67,8 +77,14 @@ class TrunkKeeper:
         period = datetime.now(UTC).strftime("%Y-%m")  # the inbound token is renewed monthly
         found = []
         async with self._database.reading() as session:
+            suspended = await suspension.all_suspended(session)
             for trunk in await list_trunks(session, with_deleted=True):
-                if trunk.deleted_at is not None and trunk.sip_trunk_id is None:
+                # Outbound ones stay: calls that are live may need theirs.
+                inbound = trunk.direction == Direction.INBOUND
+                closed = inbound and trunk.organization_id in suspended
+                if trunk.sip_trunk_id is None and (
+                    trunk.deleted_at is not None or (closed and trunk.apply_error == _SUSPENDED)
+                ):
                     continue
                 secret = await self._secret(session, trunk)
                 digest = wanted_hash(
@@ -77,7 +93,7 @@ class TrunkKeeper:
                     agent_token_period=period,
                 )
                 password = self._vault.unseal(secret.ciphertext) if secret else ""
-                found.append(_Wanted(trunk, password, digest))
+                found.append(_Wanted(trunk, password, digest, closed))
         return found
 
     async def _secret(self, session: AsyncSession, trunk: Trunk) -> Secret | None:
@@ -88,11 +104,8 @@ class TrunkKeeper:
     async def _apply_one(self, wanted: _Wanted, known: frozenset[str] | None) -> None:
         trunk = wanted.trunk
         try:
-            if trunk.deleted_at is not None:
-                await self._trunks.remove(
-                    sip_trunk_id=trunk.sip_trunk_id, rule_id=trunk.sip_rule_id
-                )
-                await self._store(trunk.id, None, None, wanted.digest, None)
+            if wanted.gone:
+                await self._remove(wanted)
                 return
             trunk_id, rule_id = await self._tell(wanted, known)
         except SipTrouble as exc:
@@ -101,6 +114,15 @@ class TrunkKeeper:
         self._told.pop(trunk.id, None)
         await self._store(trunk.id, trunk_id, rule_id, wanted.digest, None)
         log.info("a trunk was applied", trunk_id=trunk.id, sip_trunk_id=trunk_id)
+
+    async def _remove(self, wanted: _Wanted) -> None:
+        trunk = wanted.trunk
+        if trunk.sip_trunk_id is not None:
+            await self._trunks.remove(sip_trunk_id=trunk.sip_trunk_id, rule_id=trunk.sip_rule_id)
+        if trunk.deleted_at is not None:
+            await self._store(trunk.id, None, None, wanted.digest, None)
+        else:  # without a digest, it is made again as soon as the organization is resumed
+            await self._store(trunk.id, None, None, None, _SUSPENDED)
 
     async def _trouble(self, wanted: _Wanted, error: str) -> None:
         """Keep why the service does not have the trunk; it is tried again at every sweep.
@@ -177,7 +199,7 @@ class TrunkKeeper:
 
 def _is_due(wanted: _Wanted, known: frozenset[str] | None) -> bool:
     trunk = wanted.trunk
-    if trunk.deleted_at is not None or trunk.applied_hash != wanted.digest:
+    if wanted.gone or trunk.applied_hash != wanted.digest:
         return True
     if known is None:
         return False

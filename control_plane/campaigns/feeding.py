@@ -18,6 +18,7 @@ from control_plane.domain.facts import CancelRequested
 from control_plane.domain.gate import Rule
 from control_plane.orders import lifecycle
 from control_plane.orders.placing import Placer
+from control_plane.organizations import suspension
 from control_plane.trunks.routing import load_house
 
 ROWS = 500
@@ -28,13 +29,13 @@ _OPEN = [status for status in OrderStatus if not is_final(status)]
 
 
 async def feed(session: AsyncSession, campaign: Campaign, *, now: datetime) -> bool:
-    """Make orders of the next rows of a locked, running campaign; False: there are none.
+    """Make orders of the next rows of a locked, running campaign; False: none can be placed now.
 
     Orders and the line that was reached are written together, so no row becomes two orders. A
     campaign that could call nobody is paused.
     """
     rows = await repository.rows_after(session, campaign.id, campaign.fed_line, limit=ROWS)
-    if not rows:
+    if not rows or await suspension.suspended_of(session, [campaign.organization_id]):
         return False
     house = await load_house(session, campaign.organization_id)
     pool = wishes.usable_pool(campaign, house)

@@ -22,6 +22,7 @@ class Rule(StrEnum):
     COUNTRY = "country"
     NUMBER_TYPE = "number_type"
     MAX_RETRY_ATTEMPTS = "max_retry_attempts"
+    ORGANIZATION_SUSPENDED = "organization_suspended"
     PAUSED = "paused"
     CAMPAIGN_PAUSED = "campaign_paused"
     SCHEDULED_AT = "scheduled_at"
@@ -84,6 +85,7 @@ class Ledgers(Struct, frozen=True, kw_only=True):
         spend_cap_reached_until: null while there is money left.
         concurrency_max: the order's own; null means any number.
         concurrency_live: live calls with the order's concurrency key.
+        suspended: the organization makes no calls until an operator resumes it.
     """
 
     do_not_call: bool = False
@@ -97,6 +99,7 @@ class Ledgers(Struct, frozen=True, kw_only=True):
     concurrency_max: int | None = None
     concurrency_live: int = 0
     campaign_paused: bool = False
+    suspended: bool = False
 
 
 class Go(Struct, frozen=True):
@@ -128,6 +131,8 @@ def gate(
     """Return whether `order` may be dialled at `now`, and the first rule that forbids it."""
     if (never := _never(order, now, recipient, ledgers)) is not None:
         return Never(never)
+    if ledgers.suspended:
+        return Wait(None, Rule.ORGANIZATION_SUSPENDED)
     if order.paused:
         return Wait(None, Rule.PAUSED)
     if ledgers.campaign_paused:

@@ -16,11 +16,12 @@ from control_plane.db.models.trunk import Number
 from control_plane.domain.attempt import AttemptStatus, RecordingState
 from control_plane.domain.brief import Direction, InboundCall
 from control_plane.domain.call_order import OrderStatus
-from control_plane.domain.errors import NotFound
+from control_plane.domain.errors import Conflict, NotFound
 from control_plane.domain.facts import CallArrived
 from control_plane.domain.ids import new_id
 from control_plane.internal.briefs import order_of
 from control_plane.orders import leases, lifecycle
+from control_plane.organizations import suspension
 from control_plane.trunks import taken
 
 
@@ -32,6 +33,7 @@ async def receive(
     Raises:
         NotFound: the room belongs to another organization's call, or the number that was called to
             another's trunk.
+        Conflict: the organization is suspended.
     """
     known = await session.scalar(select(Attempt).where(Attempt.room_name == call.room_name))
     if known is not None:
@@ -41,6 +43,8 @@ async def receive(
     if await taken.is_of_others(session, organization_id, call.called_number):
         # A SIP service other than ours may give the call to whoever takes every number.
         raise NotFound("another organization's inbound trunk takes the calls to this number")
+    if await suspension.suspended_of(session, [organization_id]):
+        raise Conflict("the organization is suspended: it takes no calls")
     assistant = await _answering(session, organization_id, call.called_number)
     order = CallOrder(
         id=new_id(),

@@ -26,6 +26,7 @@ from control_plane.domain.gate import (
 from control_plane.domain.zones import recipient
 from control_plane.ledgers import facts
 from control_plane.ledgers.facts import NumberFacts
+from control_plane.organizations import suspension
 from control_plane.trunks.routing import House, Houses
 
 _HELD = {CampaignStatus.PAUSED, CampaignStatus.CANCELLED}
@@ -52,6 +53,7 @@ class Gatekeeper:
         self._houses = houses or Houses()
         self._numbers: dict[str, NumberFacts] = {}
         self._campaigns: dict[str, bool] = {}
+        self._suspended: frozenset[str] = frozenset()
         self._spent: dict[str, datetime] = {}
 
     async def prepare(self, orders: Sequence[CallOrder]) -> None:
@@ -64,6 +66,7 @@ class Gatekeeper:
                 [order.to_phone_number for order in orders if order.organization_id == owner],
                 consents=house.organization.consent_required,
             )
+        self._suspended = await suspension.suspended_of(self._session, self._numbers)
         keys = {order.api_key_id for order in orders if order.api_key_id is not None}
         self._spent = await facts.spent_until(self._session, keys, self._now)
         wanted = {order.campaign_id for order in orders if order.campaign_id is not None}
@@ -121,6 +124,7 @@ class Gatekeeper:
             concurrency_max=order.concurrency_max,
             concurrency_live=live,
             campaign_paused=self._campaigns.get(order.campaign_id or "", False),
+            suspended=order.organization_id in self._suspended,
         )
 
 

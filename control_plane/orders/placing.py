@@ -41,6 +41,7 @@ from control_plane.orders.asked import (
 )
 from control_plane.orders.remedies import remedy
 from control_plane.orders.schemas import PlaceCall
+from control_plane.organizations.suspension import check_active
 from control_plane.trunks.routing import House, load_house, no_way
 
 _ORDERS = Base.metadata.tables[CallOrder.__tablename__]
@@ -129,9 +130,11 @@ class Placer:
         Raises:
             BadInput: a field cannot be used; names it.
             NotFound: there is no such assistant.
-            Conflict: the organization has nothing to call with.
+            Conflict: the organization has nothing to call with, or is suspended.
         """
         request, house = wish.request, self._houses[wish.organization_id]
+        if wish.campaign_id is None:  # a campaign's rows wait until they may be placed
+            check_active(house.organization)
         number = e164(request.phone_number)
         later = instant_of(request.scheduled_at)
         if request.force_now and later is not None:
@@ -157,9 +160,8 @@ class Placer:
             raise Conflict(f"{number} cannot be called: {no_way(number)}", field="phone_number")
         timing = self._timing(number, later, bool(request.force_now), config, zones, house)
         concurrency = request.concurrency
-        order_id = new_id()
         values = {
-            "id": order_id,
+            "id": new_id(),
             "organization_id": wish.organization_id,
             "api_key_id": wish.api_key_id,
             "campaign_id": wish.campaign_id,
@@ -247,7 +249,6 @@ class Placer:
     async def _known_speaker(
         self, owner: str, assistant_id: str | None, version_id: str | None
     ) -> _Speaker:
-        row: Assistant
         if assistant_id is None:
             row = await assistants.get_default(self._session, owner)
         elif version_id is not None:  # a campaign's assistant may be deleted meanwhile

@@ -14,6 +14,7 @@ from control_plane.db.engine import Database
 from control_plane.db.migrate import migrate
 from control_plane.db.models.assistant import Assistant
 from control_plane.db.models.call_order import CallOrder
+from control_plane.db.models.organization import Organization
 from control_plane.db.models.trunk import Purpose, Trunk
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.ids import new_id
@@ -138,6 +139,21 @@ async def test_a_waiting_order_of_the_release_before_is_dialled(
     assert [attempt.order_id for attempt in claimed] in ([], [row["id"]])
     claimed += await claim(database, limit=5)
     assert [attempt.order_id for attempt in claimed] == [row["id"]]
+    await database.close()
+
+
+async def test_no_organization_of_the_release_before_is_suspended(
+    bare_url: str, tmp_path: Path
+) -> None:
+    database = Database(bare_url, wake_folder=tmp_path / "wake")
+    await migrate(database, to="0010")
+    owner = {"id": new_id(), "name": "a", "consent_required": False, "created_at": PLACED}
+    async with database.engine.begin() as connection:
+        await connection.run_sync(fill, {"organization": [{**owner, "allowed_number_types": "[]"}]})
+    await migrate(database)
+    async with database.reading() as session:
+        [row] = await session.scalars(select(Organization))
+    assert (row.id, row.suspended_at) == (owner["id"], None)
     await database.close()
 
 

@@ -117,6 +117,7 @@ MIDNIGHT = WEDNESDAY + timedelta(hours=22)
     [
         (view(paused=True), Ledgers(), OPEN, None, Rule.PAUSED),
         (view(), Ledgers(campaign_paused=True), OPEN, None, Rule.CAMPAIGN_PAUSED),
+        (view(force_now=True), Ledgers(suspended=True), OPEN, None, Rule.ORGANIZATION_SUSPENDED),
         (view(scheduled_at=OPEN + HOUR), Ledgers(), OPEN, OPEN + HOUR, Rule.SCHEDULED_AT),
         (view(scheduled_at=CLOSED), Ledgers(), OPEN, THURSDAY_OPENING, Rule.SCHEDULED_AT),
         (view(scheduled_at=SATURDAY), Ledgers(), CLOSED, MONDAY_OPENING, Rule.SCHEDULED_AT),
@@ -168,6 +169,7 @@ def test_the_order_of_the_rules() -> None:
         spend_cap_reached_until=SATURDAY + HOUR,
         concurrency_max=0,
         campaign_paused=True,
+        suspended=True,
     )
     anytime = CallRetryConfig(
         allowed_days=tuple(Weekday), calling_windows=(CallingWindow("00:00", "24:00"),)
@@ -180,6 +182,7 @@ def test_the_order_of_the_rules() -> None:
         (Rule.COUNTRY, {"allowed_countries": None}),
         (Rule.NUMBER_TYPE, {"allowed_types": None}),
         (Rule.MAX_RETRY_ATTEMPTS, {"attempts_made": 0}),
+        (Rule.ORGANIZATION_SUSPENDED, {"suspended": False}),
         (Rule.PAUSED, {"paused": False}),
         (Rule.CAMPAIGN_PAUSED, {"campaign_paused": False}),
         (Rule.SCHEDULED_AT, {"scheduled_at": None}),

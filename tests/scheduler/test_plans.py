@@ -18,6 +18,7 @@ from scheduler.expire import Expirer
 from scheduler.heartbeat import beat
 from scheduler.reap import Reconciler
 from scheduler.recordings import RecordingMover
+from scheduler.resume import Resumer
 from scheduler.tidy import Tidier
 from tests import factories
 from tests.scheduler.conftest import Desk
@@ -68,6 +69,7 @@ async def test_nothing_that_runs_while_idle_scans_or_sorts_orders(desk: Desk) ->
         expirer.expire,
         expirer.fill_slots,
         tidier.delete_rooms,
+        Resumer(desk.database).release,
         RecordingMover(desk.database, desk.recordings).put_away,
     )
     for job in jobs:

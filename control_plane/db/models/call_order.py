@@ -44,6 +44,13 @@ class CallOrder(Base):
             "id",
             where="waiting_rule = 'concurrency' AND due_at IS NULL",
         ),
+        # Looked for at each change, though almost never there.
+        _partial(
+            "call_order_suspended",
+            "organization_id",
+            "id",
+            where="waiting_rule = 'organization_suspended' AND due_at IS NULL",
+        ),
         _partial("call_order_campaign", "campaign_id", "status", where="campaign_id IS NOT NULL"),
         Index("call_order_listing", "organization_id", "id"),
         Index("call_order_number", "organization_id", "to_phone_number"),

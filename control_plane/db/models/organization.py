@@ -22,6 +22,7 @@ class Organization(Base):
     allowed_number_types: Mapped[list[str]] = mapped_column(default=list)  # beside ordinary ones
     consent_required: Mapped[bool] = mapped_column(default=False)
     attempts_per_day: Mapped[int | None]  # to one number, in the callee's day
+    suspended_at: Mapped[datetime | None]  # since then it makes and takes no new call
     created_at: Mapped[datetime]
 
 
