@@ -43,6 +43,7 @@ from control_plane.orders.intake import Intake
 from control_plane.orders.views import CallViews
 from control_plane.orders.watch import OrderWatch
 from control_plane.organizations.controller import OrganizationController
+from control_plane.organizations.registry import RegistryController
 from control_plane.price_file import read_prices
 from control_plane.probes.controller import AssistantTestController
 from control_plane.problems import HANDLERS
@@ -159,6 +160,7 @@ def create_public_app(resources: Resources) -> Litestar:
         VoiceController,
         KeyController,
         OrganizationController,
+        RegistryController,
         AuditController,
         CampaignController,
         DoNotCallController,

@@ -15,7 +15,6 @@ from sqlalchemy import select
 
 from control_plane.app import Resources, create_public_app, open_resources
 from control_plane.auth import SCOPES, make_key
-from control_plane.db.models.organization import Organization
 from control_plane.db.models.trunk import Trunk
 from control_plane.domain.brief import Direction
 from control_plane.domain.ids import new_id
@@ -32,7 +31,7 @@ class Office:
         self.resources = resources
         self.database = resources.database
         self.vault = resources.vault
-        self.client = self._client(key)
+        self.client = self.client_of(key)
         self._stack = stack
 
     async def ask(
@@ -52,19 +51,17 @@ class Office:
         assert answer.status_code == status, answer.text
         return answer.json() if answer.content else None
 
-    async def another(self, *, scopes: tuple[str, ...] = SCOPES) -> httpx.AsyncClient:
+    async def another(self) -> httpx.AsyncClient:
         """Return a client of a new organization."""
-        owner = new_id()
-        async with self.database.transaction() as session:
-            session.add(Organization(id=owner, name=owner, created_at=datetime.now(UTC)))
-        return await self.with_key(owner, scopes=scopes)
+        made = await self.ask("POST", "/organizations", {"name": new_id()}, status=201)
+        return await self._stack.enter_async_context(self.client_of(made["key"]["key"]))
 
     async def with_key(self, owner: str, *, scopes: tuple[str, ...] = SCOPES) -> httpx.AsyncClient:
         """Return a client of an organization with a new key."""
         row, key = make_key(owner, name="k", scopes=list(scopes), now=datetime.now(UTC))
         async with self.database.transaction() as session:
             session.add(row)
-        return await self._stack.enter_async_context(self._client(key))
+        return await self._stack.enter_async_context(self.client_of(key))
 
     async def owner(self) -> str:
         """Return the first organization's id."""
@@ -79,7 +76,8 @@ class Office:
             row.calls_per_second, row.max_concurrent_calls = 1_000.0, 1_000
             row.sip_trunk_id = "ST_1"
 
-    def _client(self, key: str) -> httpx.AsyncClient:
+    def client_of(self, key: str) -> httpx.AsyncClient:
+        """Return a client with a key; enter it to use it."""
         return httpx.AsyncClient(
             transport=httpx.ASGITransport(self.app),
             base_url="http://api",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 import phonenumbers
@@ -15,6 +16,7 @@ from control_plane.domain.calling_times import check_zone
 from control_plane.domain.errors import BadInput
 from control_plane.domain.number_type import ASKED_FOR
 from control_plane.given import GivenDatabase, GivenPrincipal
+from control_plane.organizations.naming import named_once
 from control_plane.trunks.routing import load_house
 
 Countries = Annotated[list[str], Meta(max_length=300)]
@@ -38,7 +40,7 @@ class OrganizationView(Struct, frozen=True, kw_only=True):
     `allowed_countries` null means those of the organization's own numbers, `callable_countries`
     what that comes to now. `allowed_number_types` are the costly types that may be called besides
     fixed lines, mobiles, VoIP and toll-free numbers. `attempts_per_day` is per number called, in
-    the callee's day.
+    the callee's day. `suspended_at` says since when it makes and takes no call: null if it may.
     """
 
     id: str
@@ -49,6 +51,7 @@ class OrganizationView(Struct, frozen=True, kw_only=True):
     allowed_number_types: list[str]
     consent_required: bool
     attempts_per_day: int | None
+    suspended_at: datetime | None
 
 
 class OrganizationController(Controller):
@@ -88,7 +91,8 @@ class OrganizationController(Controller):
                 row.consent_required = data.consent_required
             if data.attempts_per_day is not UNSET:
                 row.attempts_per_day = data.attempts_per_day
-            await session.flush()
+            with named_once():
+                await session.flush()
             wake(session)
             return await _view(session, principal.organization_id)
 
@@ -127,4 +131,5 @@ async def _view(session: AsyncSession, organization_id: str) -> OrganizationView
         allowed_number_types=row.allowed_number_types,
         consent_required=row.consent_required,
         attempts_per_day=row.attempts_per_day,
+        suspended_at=row.suspended_at,
     )

@@ -12,10 +12,11 @@ from sqlalchemy import event, func, select, update
 from sqlalchemy.orm import Session
 
 from control_plane.assistants import versions
+from control_plane.campaigns import feeding
 from control_plane.db.base import read_clock
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
-from control_plane.db.models.campaign import CampaignRow
+from control_plane.db.models.campaign import Campaign, CampaignRow
 from control_plane.db.models.trunk import Trunk
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.campaign import CampaignStatus
@@ -188,6 +189,33 @@ async def test_a_paused_campaign_is_not_fed(desk: Desk) -> None:
     await desk.ask("POST", f"/campaign/{made}/resume")
     await desk.feeder.look()
     assert len(await desk.orders(made)) == 5
+
+
+async def test_a_suspended_organizations_campaign_stands_still_and_goes_on(desk: Desk) -> None:
+    made = await desk.campaign(NUMBERS[:5])
+    await desk.ask("POST", f"/campaign/{made}/launch")
+    path = f"/organizations/{await desk.office.owner()}"
+    await desk.ask("POST", f"{path}/suspend")
+    await desk.feeder.look()
+    assert await desk.orders(made) == []
+    rows = (await desk.ask("GET", f"/campaign/{made}/rows?status=waiting"))["rows"]
+    assert len(rows) == 5  # and none was refused for it
+    assert (await desk.ask("GET", f"/campaign/{made}/dry-run"))["never"] == []
+    assert (await desk.get(made))["status"] == "running"
+    await desk.ask("POST", f"{path}/resume")
+    await desk.feeder.look()
+    assert len(await claimed(desk)) == 5
+
+
+async def test_a_suspension_overtakes_no_feeding(desk: Desk) -> None:
+    """Told of in the middle of a look, it makes no row an order, nor refuses one for good."""
+    made = await desk.campaign(NUMBERS[:5])
+    await desk.ask("POST", f"/campaign/{made}/launch")
+    await desk.ask("POST", f"/organizations/{await desk.office.owner()}/suspend")
+    async with desk.database.transaction() as session:
+        campaign = await session.get_one(Campaign, made)
+        assert not await feeding.feed(session, campaign, now=await read_clock(session))
+    assert (await desk.row(made)).fed_line == 0
 
 
 async def test_a_cancel_ends_what_waits_and_asks_what_is_live_to_end(desk: Desk) -> None:

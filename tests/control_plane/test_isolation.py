@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -11,31 +12,32 @@ import pytest
 from litestar import Litestar
 
 from control_plane.app import Resources, create_public_app
-from control_plane.auth import make_key
-from control_plane.db.models.organization import Organization
-from control_plane.domain.ids import new_id
 from control_plane.first_start import RECEPTIONIST
 from tests import factories
 
 pytestmark = pytest.mark.db
 
-NUMBER = "+12025550123"
+NUMBER, OURS = "+12025550123", "+12025550177"
 SECRET_NAME = "belongs-to-a"
 OPEN = ("/health", "/schema", "/livekit")
 # What an id in a path names, and what A must make first so that there is one.
 MAKERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "call_id": ("/call", {"phone_number": NUMBER, "metadata": {"x": SECRET_NAME}}),
-    "assistant_id": ("/assistant", {"name": SECRET_NAME, "prompt": "Hi."}),
+    "assistant_id": ("/assistant", {"name": SECRET_NAME, "prompt": "Hi.", "is_default": True}),
     "trunk_id": (
         "/trunk",
         {
             "direction": "outbound",
             "name": SECRET_NAME,
             "address": "192.0.2.1",
-            "numbers": ["+12025550177"],
+            "numbers": [OURS],
+            "is_default": True,
         },
     ),
     "number_id": ("/number", {"phone_number": "+12025550178"}),
+    "call_id": (
+        "/call",
+        {"phone_number": NUMBER, "from_phone_number": OURS, "metadata": {"x": SECRET_NAME}},
+    ),
     "key_id": ("/keys", {"name": SECRET_NAME}),
     "webhook_id": ("/webhook", {"url": f"https://example.com/{SECRET_NAME}"}),
     "campaign_id": ("/campaign", {"name": SECRET_NAME}),
@@ -75,52 +77,62 @@ def operations(app: Litestar) -> Iterator[tuple[str, str, list[str]]]:
                 yield method, path, names
 
 
-async def stranger(resources: Resources) -> str:
-    """Return the key of another organization, which has everything a call needs."""
-    now, owner = datetime.now(UTC), new_id()
-    key, whole = make_key(owner, name="b", scopes=["admin", "calls"], now=now)
-    async with resources.database.transaction() as session:
-        session.add(Organization(id=owner, name="b", created_at=now))
-        await session.flush()
-        session.add(key)
-    return whole
-
-
-async def test_a_stranger_finds_nothing(api: httpx.AsyncClient, resources: Resources) -> None:
-    app = create_public_app(resources)
-    ids = await _make_everything(api, app)
-    headers = {"Authorization": f"Bearer {await stranger(resources)}"}
-    transport = httpx.ASGITransport(app)
-    asked = 0
+@contextlib.asynccontextmanager
+async def organization(
+    operator: httpx.AsyncClient, app: Litestar, name: str
+) -> AsyncIterator[tuple[str, httpx.AsyncClient]]:
+    """Yield the id of a new organization, made as every one is, and a client with its key."""
+    made = await operator.post("/organizations", json={"name": name})
+    assert made.status_code == 201, made.text
+    headers = {"Authorization": f"Bearer {made.json()['key']['key']}"}
     async with httpx.AsyncClient(
-        transport=transport, base_url="http://api", headers=headers
-    ) as other:
+        transport=httpx.ASGITransport(app), base_url="http://api", headers=headers
+    ) as client:
+        yield made.json()["organization"]["id"], client
+
+
+@pytest.mark.parametrize("stranger", ["another organization", "the operator"])
+async def test_a_stranger_finds_nothing(
+    api: httpx.AsyncClient, resources: Resources, stranger: str
+) -> None:
+    app = create_public_app(resources)
+    is_operator = stranger == "the operator"
+    async with organization(api, app, "a") as (a, mine), organization(api, app, "b") as (_, b):
+        ids = {**await _make_everything(mine, app), "organization_id": a}
+        asked = 0
         # Lists first: later the stranger's own audit log tells the ids that it tried.
         for method, path, names in sorted(operations(app), key=lambda each: len(each[2])):
             owned = [name for name in names if name not in WITHOUT_AN_OWNER]
+            if is_operator and path.startswith("/organizations"):
+                continue  # its own business
+            if not owned and method != "get":
+                continue  # it makes something of the stranger's own
             url = path
             for name in names:
                 url = url.replace(f"{{{name}}}", ids.get(name, "openai"))
-            if not owned and method != "get":
-                continue  # it makes something of the stranger's own
-            answer = await other.request(method, url, json={} if method != "get" else None)
+            body = {} if method != "get" else None
+            answer = await (api if is_operator else b).request(method, url, json=body)
             asked += 1
             assert SECRET_NAME not in answer.text, f"{method} {url}"
-            assert RECEPTIONIST.name not in answer.text, f"{method} {url}"
+            assert is_operator or RECEPTIONIST.name not in answer.text, f"{method} {url}"
             assert not any(key in answer.text for key in _ids_told(ids, url)), f"{method} {url}"
-            if owned:
+            if path.startswith("/organizations"):
+                assert answer.status_code == 403, f"{method} {url}: {answer.text}"
+            elif owned:
                 assert answer.status_code in (404, 400, 422), f"{method} {url}: {answer.text}"
-    assert asked > 40
-    for name, (path, _body) in MAKERS.items():
-        listed = (await api.get(path)).text
-        assert ids[name] in listed, f"{path}: something was harmed"
-    for path, _body in LEDGERS:
-        assert SECRET_NAME in (await api.get(path)).text
+        assert asked > 40
+        for name, (path, _body) in MAKERS.items():
+            listed = (await mine.get(path)).text
+            assert ids[name] in listed, f"{path}: something was harmed"
+        for path, _body in LEDGERS:
+            assert SECRET_NAME in (await mine.get(path)).text
+        assert (await mine.get("/organization")).json()["suspended_at"] is None
 
 
 async def test_every_id_in_a_path_is_tried(api: httpx.AsyncClient, resources: Resources) -> None:
     app = create_public_app(resources)
-    ids = await _make_everything(api, app)
+    async with organization(api, app, "a") as (a, mine):
+        ids = {**await _make_everything(mine, app), "organization_id": a}
     named = {name for _method, _path, names in operations(app) for name in names}
     assert named - WITHOUT_AN_OWNER <= set(ids)
 
