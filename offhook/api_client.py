@@ -120,16 +120,19 @@ def installed() -> Installation:
         raise ApiProblem(str(exc)) from None
 
 
-def connect(home: Installation) -> ApiClient:
-    """Return a client with the first start's key.
+def connect(home: Installation, *, first: bool = False) -> ApiClient:
+    """Return a client with the key of OFFHOOK_API_KEY, else with the first start's.
+
+    Args:
+        first: with the first start's whatever the environment says: it owns the simulator's trunk.
 
     Raises:
-        ApiProblem: nothing was ever started in this data folder.
+        ApiProblem: there is no such key: nothing was ever started in this data folder.
     """
-    credentials = home.credentials()
-    if not credentials:
+    key = home.credentials().get("api_key") if first else home.api_key
+    if not key:
         raise ApiProblem(f"{home.data} holds no credentials: start Offhook with `make up` first")
-    return ApiClient(home.api_url, credentials["api_key"])
+    return ApiClient(home.api_url, key)
 
 
 def explain(answer: httpx.Response) -> str:

@@ -20,6 +20,7 @@ from offhook.console import fail, one_of, say, why
 from offhook.doctor import diagnose
 from offhook.first_call import ONE_TRY, place, recording_path, with_recording
 from offhook.installation import Installation
+from offhook.organizations import org_app
 from offhook.ports import PortRefused
 from offhook.up import up as run_up
 from offhook.voices import voices_app
@@ -38,6 +39,7 @@ livekit_app = typer.Typer(help="The livekit-server in use.", no_args_is_help=Tru
 app.add_typer(livekit_app, name="livekit")
 app.add_typer(webhooks_app, name="webhooks")
 app.add_typer(voices_app, name="voices")
+app.add_typer(org_app, name="org")
 admin.register(app)
 app.command()(allow)
 

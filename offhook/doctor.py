@@ -73,7 +73,7 @@ def _findings(home: Installation) -> Iterator[Finding]:
         yield Finding("api", False, str(exc), "see `offhook logs control-plane`")
         return
     if all(finding.good for finding in ready):
-        yield _audio(home, api)
+        yield _audio(home, connect(home, first=True))
     else:
         yield Finding("audio", False, "not tried: a part is missing", "see above")
 

@@ -117,6 +117,11 @@ class Installation:
             return {k: str(v) for k, v in _toml(self.data / "credentials.toml").items()}
         return {}
 
+    @property
+    def api_key(self) -> str:
+        """Whose commands these are: OFFHOOK_API_KEY, else the first start's key; empty before."""
+        return self._environ.get("OFFHOOK_API_KEY") or self.credentials().get("api_key", "")
+
     def lan_login(self) -> tuple[str, str] | None:
         """Return the user and password that softphones on the network need."""
         return self._lan_login() if self.lan else None
@@ -125,7 +130,7 @@ class Installation:
         """Return the environment of every process; one for all, each reads what it knows."""
         key, secret = self.livekit_keys()
         env = {
-            **self._environ,
+            **{name: value for name, value in self._environ.items() if name != "OFFHOOK_API_KEY"},
             **{name: str(number) for name, number in self.ports.items()},
             "PYTHONUNBUFFERED": "1",
             "HF_HUB_OFFLINE": "1",

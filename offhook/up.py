@@ -80,7 +80,9 @@ async def _call(home: Installation, supervisor: Supervisor, stop: asyncio.Event)
     say("(Embedded demo: tiny ears, one voice, a scripted dialogue. `offhook provider set`")
     say("brings a real model and voice.)\n")
     call = asyncio.ensure_future(
-        asyncio.wait_for(asyncio.to_thread(first_call, home, connect(home)), FIRST_CALL_LIMIT_S)
+        asyncio.wait_for(
+            asyncio.to_thread(first_call, home, connect(home, first=True)), FIRST_CALL_LIMIT_S
+        )
     )
     failed = asyncio.ensure_future(supervisor.wait_failed())
     try:

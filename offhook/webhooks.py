@@ -67,7 +67,7 @@ def follow(home: Installation, types: list[str]) -> Iterator[dict[str, Any]]:
     """
     last: str | None = None
     headers = {
-        "Authorization": f"Bearer {home.credentials()['api_key']}",
+        "Authorization": f"Bearer {home.api_key}",
         "Accept": "text/event-stream",
     }
     while True:

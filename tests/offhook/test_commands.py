@@ -19,7 +19,7 @@ from control_plane.db.models.trunk import Trunk
 from control_plane.settings import ApiSettings, Settings, StorageSettings
 from control_plane.trunks import pace
 from offhook import parts
-from offhook.api_client import connect
+from offhook.api_client import ApiClient, ApiProblem, connect
 from offhook.cli import PARTS, app
 from offhook.doctor import Finding, keys
 from offhook.installation import Installation
@@ -177,6 +177,61 @@ async def test_trunk_list_says_why_calls_are_stopped(line: Line) -> None:
     assert "SIP 407 the password was refused" in whole
     assert (await line.run("trunk", "resume", "simulator")).exit_code == 0
     assert "stopped" not in (await line.run("trunk", "list")).output
+
+
+async def test_an_organization_is_added_used_suspended_and_resumed(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added = await line.run("org", "add", "Acme")
+    assert added.exit_code == 0, added.output
+    assert added.output.startswith("organization Acme added\n")
+    key = next(word for word in added.output.split() if word.startswith("ok_"))
+    assert "OFFHOOK_API_KEY" in added.output
+    trunk = ("trunk", "add", "real", "--number", "+14155552671", "--address", "carrier.example")
+    with monkeypatch.context() as of_acme:
+        of_acme.setenv("OFFHOOK_API_KEY", key)
+        assert (await line.run(*trunk)).output == "trunk real added\n"
+        refused = await line.run("org", "list")
+        assert (refused.exit_code, "lacks the scope operator" in refused.output) == (1, True)
+    assert "real" not in (await line.run("trunk", "list")).output
+    listed = (await line.run("org", "list")).output.splitlines()
+    [acme, default] = [each.split("  ") for each in listed]
+    assert (acme[1:], default[1:]) == (["Acme"], ["default"])
+    assert added.output.splitlines()[1] == f"  id   {acme[0]}"
+    told = await line.run("org", "suspend", "Acme")
+    assert (told.exit_code, "is suspended: no new call" in told.output) == (0, True)
+    assert f"{acme[0]}  Acme  suspended since 20" in (await line.run("org", "list")).output
+    gone_on = await line.run("org", "resume", acme[0])
+    assert (gone_on.exit_code, gone_on.output) == (0, "organization Acme goes on\n")
+    assert "suspended" not in (await line.run("org", "list")).output
+    for words in (("suspend", "Nobody"), ("add", "Acme")):
+        failed = await line.run("org", *words)
+        assert failed.exit_code == 1
+        assert "`offhook org list`" in failed.output or "choose another" in failed.output
+
+
+async def test_a_name_is_no_trick_on_whoever_reads_it(line: Line) -> None:
+    """An organization names itself: by another's id, or with what a terminal would obey."""
+    made = [await line.ask("post", "/organizations", {"name": name}) for name in ("a", "b")]
+    a, b = (each["organization"]["id"] for each in made)
+    for name, seen in ((a, a), ("x\x1b[2J\ny", "x?[2J?y")):
+        with ApiClient(line.home.api_url, made[1]["key"]["key"]) as api:
+            await asyncio.to_thread(api.patch, "/organization", {"name": name})
+        assert f"{b}  {seen}\n" in (await line.run("org", "list")).output
+        await line.run("org", "suspend", a)
+        listed = (await line.run("org", "list")).output
+        assert f"{b}  {seen}\n{a}  a  suspended" in listed
+
+
+def test_the_key_of_a_command_is_not_handed_to_every_process(tmp_path: Path) -> None:
+    given = {"OFFHOOK_DATA": str(tmp_path), "OFFHOOK_API_KEY": "ok_1_secret", "OFFHOOK_X": "y"}
+    home = Installation(given)
+    home.prepare()
+    assert home.api_key == "ok_1_secret"
+    assert "OFFHOOK_API_KEY" not in home.environment()
+    assert home.environment()["OFFHOOK_X"] == "y"
+    with pytest.raises(ApiProblem, match="no credentials"):
+        connect(home, first=True)
 
 
 async def test_an_address_that_is_a_uri_is_refused_by_the_command_line(line: Line) -> None:
