@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -100,7 +101,10 @@ class InboundTrunk(Struct, frozen=True, kw_only=True):
 
 
 class AgentRule(Struct, frozen=True, kw_only=True):
-    """Every call of the trunk gets a room of its own and an agent with `metadata`."""
+    """Every call of the trunk gets a room of its own and an agent with `metadata`.
+
+    Whoever may list the service's rules reads the metadata: no secret belongs there.
+    """
 
     name: str
     sip_trunk_id: str
@@ -109,8 +113,30 @@ class AgentRule(Struct, frozen=True, kw_only=True):
     metadata: str
 
 
+class Caller(Struct, frozen=True, kw_only=True):
+    """A phone in a room, as the SIP service describes it.
+
+    Attributes:
+        sip_trunk_id: the SIP service's own id of the trunk that the call came or went through.
+        sip_call_id: the call's Call-ID (RFC 3261 section 20.8).
+    """
+
+    identity: str
+    sip_trunk_id: str
+    called_number: str = ""
+    calling_number: str = ""
+    sip_call_id: str = ""
+
+
+class CallRoom(Struct, frozen=True):
+    """A room that is there, and the phones in it; none when no call has entered it yet."""
+
+    created_at: datetime
+    callers: tuple[Caller, ...]
+
+
 class SipTrouble(Exception):
-    """The SIP service did not do what it was asked; the text says why."""
+    """LiveKit or its SIP service did not do what it was asked; the text says why."""
 
 
 class Dialer(Protocol):
@@ -126,6 +152,18 @@ class Presence(Protocol):
 
     async def listening(self) -> bool:
         """Return False only when nothing listens at its address: a busy service is there."""
+        ...
+
+
+class CallRooms(Protocol):
+    """Knows which calls there are."""
+
+    async def look(self, room_name: str) -> CallRoom | None:
+        """Return the room with the phones in it, or null when there is no such room.
+
+        Raises:
+            SipTrouble: LiveKit does not say.
+        """
         ...
 
 
