@@ -9,7 +9,7 @@ import httpx
 import msgspec
 
 from control_plane.domain.attempt import RecordingKind
-from control_plane.domain.brief import CallBrief, InboundCall
+from control_plane.domain.brief import CallBrief
 from control_plane.domain.events import EventBatch, EventReceipt
 
 REQUEST_LIMIT_S = 10.0
@@ -20,9 +20,13 @@ _TLS = ssl.create_default_context()
 class Unreachable(Exception):
     """The control plane gave no answer, or a passing failure; trying again may work."""
 
+    loggable = True
+
 
 class Refused(Exception):
     """The control plane said no: another owner holds the session, or the token is spent."""
+
+    loggable = True
 
 
 class SessionApi(Protocol):
@@ -57,9 +61,12 @@ class InternalApi:
         answer = await self._send("GET", "/internal/brief")
         return msgspec.json.decode(answer.content, type=CallBrief)
 
-    async def claim_inbound(self, call: InboundCall) -> CallBrief:
-        """Return the brief for a call that came in; asking twice for one room is harmless."""
-        answer = await self._send("POST", "/internal/inbound", content=msgspec.json.encode(call))
+    async def claim_inbound(self) -> CallBrief:
+        """Return the brief for the call in the room that the job's own LiveKit token opens.
+
+        The first job that asks for a room has it; asking again is harmless.
+        """
+        answer = await self._send("POST", "/internal/inbound")
         return msgspec.json.decode(answer.content, type=CallBrief)
 
     async def post_events(self, session_id: str, batch: EventBatch) -> EventReceipt:
@@ -101,8 +108,22 @@ class InternalApi:
             )
         except httpx.TransportError as exc:
             raise Unreachable(type(exc).__name__) from exc
+        if answer.status_code < 400:
+            return answer
+        said = f"{path.partition('?')[0]} answered {answer.status_code} {_reason(answer)}".strip()
         if answer.status_code >= 500 or answer.status_code == 429:
-            raise Unreachable(f"{path.partition('?')[0]} answered {answer.status_code}")
-        if answer.status_code >= 400:
-            raise Refused(f"{path.partition('?')[0]} answered {answer.status_code}")
-        return answer
+            raise Unreachable(said)
+        raise Refused(said)
+
+
+class _Problem(msgspec.Struct):
+    """Of a problem document, what says why without citing anything."""
+
+    code: str = ""
+
+
+def _reason(answer: httpx.Response) -> str:
+    try:
+        return msgspec.json.decode(answer.content, type=_Problem).code
+    except msgspec.DecodeError:  # not the control plane's own words
+        return ""

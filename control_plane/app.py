@@ -29,8 +29,10 @@ from control_plane.db.migrate import migrate
 from control_plane.domain.prices import Prices
 from control_plane.health import Probes
 from control_plane.health_controller import HealthController
+from control_plane.internal.arrivals import Arrivals
 from control_plane.internal.controller import InternalController
 from control_plane.internal.jobs import JobController
+from control_plane.join_tokens import JoinTokens
 from control_plane.keys.controller import KeyController
 from control_plane.keys.ring import KeyRing
 from control_plane.ledgers.controller import ConsentController, DoNotCallController
@@ -65,6 +67,7 @@ from control_plane.webhooks.feed import Feed
 from process.addresses import Allowed
 from process.worker_key import is_worker_key
 from sip.api import SipApi
+from sip.call_rooms import LiveKitCallRooms
 
 VERSION = "0.1.0"
 BODY_LIMIT = 256 * 1024
@@ -91,6 +94,7 @@ class Resources(Struct, frozen=True, kw_only=True):
     streams: OpenStreams
     feed: Feed
     watch: OrderWatch
+    arrivals: Arrivals
 
 
 @contextlib.asynccontextmanager
@@ -137,6 +141,10 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                 streams=OpenStreams(ring),
                 feed=Feed(database),
                 watch=OrderWatch(database),
+                arrivals=Arrivals(
+                    JoinTokens(livekit.api_key, livekit.api_secret),
+                    LiveKitCallRooms(client.room),
+                ),
             )
     finally:
         await client.aclose()

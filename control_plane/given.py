@@ -9,6 +9,7 @@ from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.domain.prices import Prices
 from control_plane.health import Probes
+from control_plane.internal.arrivals import Arrivals
 from control_plane.keys.ring import KeyRing, Principal
 from control_plane.orders.counters import CallCounters
 from control_plane.orders.intake import Intake
@@ -34,3 +35,4 @@ GivenStreams = NamedDependency[OpenStreams]
 GivenFeed = NamedDependency[Feed]
 GivenWatch = NamedDependency[OrderWatch]
 GivenCounters = NamedDependency[CallCounters]
+GivenArrivals = NamedDependency[Arrivals]

@@ -23,15 +23,11 @@ class Scope(StrEnum):
 
     BRIEF = "brief"  # the brief of one attempt, once
     SESSION = "session"  # events and recording of one attempt
-    INBOUND = "inbound"  # asking who answers a call of one organization
     JOB = "job"  # reports on one job, by the worker that took it
 
 
 class Claims(Struct, frozen=True):
-    """What a valid token says.
-
-    `subject` is an attempt, a job, or an organization for inbound calls.
-    """
+    """What a valid token says; `subject` is an attempt or a job."""
 
     subject: str
     epoch: int

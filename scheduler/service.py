@@ -74,7 +74,7 @@ async def run(world: World, settings: SchedulerSettings, stopped: asyncio.Event)
     database = world.database
     name = f"{socket.gethostname()}:{os.getpid()}"
     async with asyncio.TaskGroup() as tasks:
-        keeper = TrunkKeeper(database, world.trunks, world.vault, world.signer)
+        keeper = TrunkKeeper(database, world.trunks, world.vault)
         dispatcher = Dispatcher(
             database,
             rooms=world.rooms,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import msgspec
 from msgspec import Struct
@@ -15,13 +15,13 @@ from control_plane.db.models.organization import Secret
 from control_plane.db.models.trunk import Trunk
 from control_plane.domain.brief import AGENT_NAME, Direction, DispatchMetadata
 from control_plane.organizations import suspension
-from control_plane.tokens import Scope, TokenSigner
 from control_plane.trunks.repository import list_trunks, wanted_hash
 from process.logs import get_logger
 from sip.ports import AgentRule, InboundTrunk, OutboundTrunk, SipTrouble, Trunks
 
 ROOM_PREFIX = "inbound"
-_TOKEN_LIFETIME = timedelta(days=400)
+RULE_METADATA = msgspec.json.encode(DispatchMetadata()).decode()
+"""Says nothing: whoever may list the service's rules reads it."""
 log = get_logger(__name__)
 
 
@@ -45,11 +45,10 @@ class _Wanted(Struct, frozen=True):
 class TrunkKeeper:
     """Brings the SIP service in line with the rows."""
 
-    def __init__(self, database: Database, trunks: Trunks, vault: Vault, signer: TokenSigner):
+    def __init__(self, database: Database, trunks: Trunks, vault: Vault):
         self._database = database
         self._trunks = trunks
         self._vault = vault
-        self._signer = signer
         self._lock = asyncio.Lock()
         self._told: dict[str, tuple[str, str]] = {}  # what was logged of each trunk in trouble
 
@@ -74,7 +73,6 @@ class TrunkKeeper:
                     await self._apply_one(each, known)
 
     async def _wanted(self) -> list[_Wanted]:
-        period = datetime.now(UTC).strftime("%Y-%m")  # the inbound token is renewed monthly
         found = []
         async with self._database.reading() as session:
             suspended = await suspension.all_suspended(session)
@@ -90,7 +88,7 @@ class TrunkKeeper:
                 digest = wanted_hash(
                     trunk,
                     secret_version=f"{secret.id}{secret.updated_at}" if secret else "",
-                    agent_token_period=period,
+                    rule_metadata=RULE_METADATA,
                 )
                 password = self._vault.unseal(secret.ciphertext) if secret else ""
                 found.append(_Wanted(trunk, password, digest, closed))
@@ -170,15 +168,11 @@ class TrunkKeeper:
                 sip_trunk_id=sip_trunk_id,
                 room_prefix=ROOM_PREFIX,
                 agent_name=AGENT_NAME,
-                metadata=self._metadata(trunk.organization_id),
+                metadata=RULE_METADATA,
             ),
             trunk.sip_rule_id if trunk.sip_rule_id in known else None,
         )
         return sip_trunk_id, rule_id
-
-    def _metadata(self, organization_id: str) -> str:
-        token = self._signer.issue(Scope.INBOUND, organization_id, ttl=_TOKEN_LIFETIME)
-        return msgspec.json.encode(DispatchMetadata(token=token)).decode()
 
     async def _store(
         self,

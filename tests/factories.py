@@ -49,6 +49,24 @@ def call_brief(**settings: Any) -> CallBrief:
     )
 
 
+async def inbound_trunk(database: Database, owner: str, **fields: Any) -> None:
+    """Add a trunk that takes every number, from this machine alone."""
+    now = ago()
+    given = {
+        "id": new_id(),
+        "organization_id": owner,
+        "direction": Direction.INBOUND,
+        "name": "inbound",
+        "transport": "udp",
+        "numbers": [],
+        "allowed_addresses": ["127.0.0.0/8"],
+        "created_at": now,
+        "updated_at": now,
+    }
+    async with database.transaction() as session:
+        session.add(Trunk(**{**given, **fields}))
+
+
 async def organization(database: Database, *, with_trunk: bool = True) -> str:
     """Return the id of a new organization, with an applied trunk to call through."""
     now = datetime.now(UTC)

@@ -1,7 +1,8 @@
 """What an agent needs to hold one conversation, and how it gets it.
 
-The LiveKit dispatch carries `DispatchMetadata`, in clear and small; the agent exchanges its
-token for the `CallBrief`, which carries the secrets.
+The LiveKit dispatch carries `DispatchMetadata`, in clear and small. Of a call that we place, the
+agent exchanges its token for the `CallBrief`, which carries the secrets; of one that came in, the
+token with which LiveKit lets this one agent into the call's room.
 """
 
 from __future__ import annotations
@@ -30,25 +31,14 @@ class Direction(StrEnum):
 class DispatchMetadata(Struct, frozen=True, kw_only=True):
     """The dispatch's metadata: opaque ids and a token, no prompt and no number.
 
-    `attempt_id` is null for an inbound call: the agent asks who answers it by posting an
-    `InboundCall`, with `token`, which then names the trunk's organization and nothing else.
+    Of a call that came in it says nothing: the rule that dispatches its agent is the same for all
+    of them. `attempt_id` is null then, and `token` empty.
     """
 
     v: int = BRIEF_VERSION
-    token: str
+    token: str = ""
     attempt_id: str | None = None
     epoch: int = 0
-
-
-class InboundCall(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the agent sees of a call that came in, from the SIP participant's attributes."""
-
-    room_name: str
-    participant_identity: str
-    called_number: str
-    calling_number: str
-    sip_call_id: str
-    sip_trunk_id: str
 
 
 class ProviderAccess(Struct, frozen=True):

@@ -18,7 +18,7 @@ Refused
 │   └── SpoolGap
 ├── TooLarge
 ├── TooMany              more requests than the key may make; tells when to come again
-└── Busy                 too much at once, or the database is; tells when to come again
+└── Busy                 too much at once, or a part does not answer; tells when to come again
 """
 
 from __future__ import annotations
@@ -150,6 +150,6 @@ class TooMany(Refused):
 
 
 class Busy(TooMany):
-    """Too much is asked at once, or the database cannot write now; nothing was stored."""
+    """Too much is asked at once, or a part cannot do its own now; nothing was stored."""
 
     code = "busy"

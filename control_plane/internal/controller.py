@@ -14,10 +14,11 @@ from sqlalchemy import select
 from control_plane.auth import bearer
 from control_plane.db.models.attempt import Attempt
 from control_plane.domain.attempt import RecordingKind, RecordingState
-from control_plane.domain.brief import CallBrief, InboundCall
+from control_plane.domain.brief import CallBrief
 from control_plane.domain.errors import BadInput, Conflict, NotAllowed, NotFound, StaleEpoch
 from control_plane.domain.events import EventBatch, EventReceipt
 from control_plane.given import (
+    GivenArrivals,
     GivenCounters,
     GivenDatabase,
     GivenPrices,
@@ -61,18 +62,19 @@ class InternalController(Controller):
     @post("/inbound", operation_id="receiveCall", summary="Ask who answers", status_code=200)
     async def receive(
         self,
-        data: JSONBody[InboundCall],
         request: Request[Any, Any, Any],
         database: GivenDatabase,
         vault: GivenVault,
         signer: GivenSigner,
+        arrivals: GivenArrivals,
     ) -> CallBrief:
-        """Return the brief of a call that came in; asking again gives the same session."""
-        claims = _claims(request, signer, Scope.INBOUND)
-        async with database.transaction() as session:
-            order, attempt = await inbound.receive(
-                session, claims.subject, data, now=datetime.now(UTC)
-            )
+        """Return the brief of the call in the agent's room, by LiveKit's token for that room.
+
+        The agent that asked first gets the same session again; another is a conflict.
+        """
+        now = datetime.now(UTC)
+        arrival = await arrivals.look(bearer(request.headers.get("authorization")), now=now)
+        order, attempt = await inbound.receive(database, arrival, now=now)
         async with database.reading() as session:
             return await briefs.build(session, vault, signer, order, attempt)
 

@@ -1,58 +1,100 @@
-"""Calls that come in: who answers, and the rows that such a call is kept in."""
+"""Calls that come in: whose they are, who answers, and the rows that it is kept in."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.assistants import repository as assistants
 from control_plane.assistants import versions
+from control_plane.db.engine import Database
 from control_plane.db.models.assistant import Assistant
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.trunk import Number
 from control_plane.domain.attempt import AttemptStatus, RecordingState
-from control_plane.domain.brief import Direction, InboundCall
+from control_plane.domain.brief import Direction
 from control_plane.domain.call_order import OrderStatus
-from control_plane.domain.errors import Conflict, NotFound
+from control_plane.domain.errors import Conflict, NotFound, StaleEpoch, TokenUsed
 from control_plane.domain.facts import CallArrived
 from control_plane.domain.ids import new_id
+from control_plane.internal.arrivals import Arrival
 from control_plane.internal.briefs import order_of
+from control_plane.join_tokens import Join
 from control_plane.orders import leases, lifecycle
 from control_plane.organizations import suspension
 from control_plane.trunks import taken
+from control_plane.trunks.repository import inbound_trunks
+from sip.ports import Caller
 
 
 async def receive(
-    session: AsyncSession, organization_id: str, call: InboundCall, *, now: datetime
+    database: Database, arrival: Arrival, *, now: datetime
 ) -> tuple[CallOrder, Attempt]:
-    """Return the rows of the call; asking twice about one room gives the same ones.
+    """Return the rows of the call; the same agent gets the same ones when it asks again.
 
     Raises:
-        NotFound: the room belongs to another organization's call, or the number that was called to
-            another's trunk.
+        NotFound: none of the callers came over an inbound trunk of ours, or the number that was
+            called is that of another organization's trunk.
+        TokenUsed: another agent asked for the call in this room before.
+        StaleEpoch: the call is over.
         Conflict: the organization is suspended.
     """
-    known = await session.scalar(select(Attempt).where(Attempt.room_name == call.room_name))
-    if known is not None:
-        if known.organization_id != organization_id:
-            raise NotFound("there is no such call")
-        return await order_of(session, known), known
-    if await taken.is_of_others(session, organization_id, call.called_number):
-        # A SIP service other than ours may give the call to whoever takes every number.
-        raise NotFound("another organization's inbound trunk takes the calls to this number")
+    try:
+        async with database.transaction() as session:
+            return await _received(session, arrival, now=now)
+    except IntegrityError:  # somebody asked for the same room meanwhile: now that is seen
+        async with database.transaction() as session:
+            return await _received(session, arrival, now=now)
+
+
+async def _received(
+    session: AsyncSession, arrival: Arrival, *, now: datetime
+) -> tuple[CallOrder, Attempt]:
+    join = arrival.join
+    organization_id, caller = await _whose(session, arrival.callers)
+    known = await session.scalar(select(Attempt).where(Attempt.room_name == join.room))
+    if known is None:
+        return await _stored(session, organization_id, join, caller, now=now)
+    if known.agent_identity != join.identity:
+        raise TokenUsed("another agent has the call in this room: one asks for it, once")
+    if known.closed_at is not None:
+        raise StaleEpoch("the call is over; there is nothing to talk about")
+    return await order_of(session, known), known
+
+
+async def _whose(session: AsyncSession, callers: Sequence[Caller]) -> tuple[str, Caller]:
+    """Return the organization that is called, and who calls it."""
+    trunks = await inbound_trunks(session, [each.sip_trunk_id for each in callers])
+    owners = {trunk.sip_trunk_id: trunk.organization_id for trunk in trunks}
+    for caller in callers:
+        owner = owners.get(caller.sip_trunk_id)
+        if owner is None:
+            continue
+        if await taken.is_of_others(session, owner, caller.called_number):
+            # A SIP service other than ours may give the call to whoever takes every number.
+            raise NotFound("another organization's inbound trunk takes the calls to this number")
+        return owner, caller
+    raise NotFound("nobody in the room came over an inbound trunk that we have")
+
+
+async def _stored(
+    session: AsyncSession, organization_id: str, join: Join, caller: Caller, *, now: datetime
+) -> tuple[CallOrder, Attempt]:
     if await suspension.suspended_of(session, [organization_id]):
         raise Conflict("the organization is suspended: it takes no calls")
-    assistant = await _answering(session, organization_id, call.called_number)
+    assistant = await _answering(session, organization_id, caller.called_number)
     order = CallOrder(
         id=new_id(),
         organization_id=organization_id,
         direction=Direction.INBOUND,
         status=OrderStatus.INITIALIZING,
-        to_phone_number=call.called_number[:100],
-        from_phone_number=call.calling_number[:100],
+        to_phone_number=caller.called_number[:100],
+        from_phone_number=caller.calling_number[:100],
         assistant_id=assistant.id,
         assistant_version=assistant.version,
         assistant_version_id=assistant.version_id,
@@ -80,15 +122,16 @@ async def receive(
         counted=True,
         status=AttemptStatus.RINGING,
         epoch=1,
-        room_name=call.room_name,
-        participant_identity=call.participant_identity[:300],
-        to_phone_number=call.called_number[:100],
-        from_phone_number=call.calling_number[:100],
+        room_name=join.room,
+        agent_identity=join.identity,
+        participant_identity=caller.identity[:300],
+        to_phone_number=caller.called_number[:100],
+        from_phone_number=caller.calling_number[:100],
         call_lease_until=now + leases.LEASE,
         last_event_seq=0,
         created_at=now,
         brief_taken_at=now,
-        sip_call_id=call.sip_call_id[:300],
+        sip_call_id=caller.sip_call_id[:300],
         recording_state=RecordingState.SPOOLING if recorded else RecordingState.ABSENT,
     )
     session.add(attempt)

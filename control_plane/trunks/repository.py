@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 from sqlalchemy import select, update
@@ -41,6 +41,16 @@ async def list_trunks(
         query = query.where(Trunk.organization_id == organization_id)
     if not with_deleted:
         query = query.where(Trunk.deleted_at.is_(None))
+    return (await session.scalars(query)).all()
+
+
+async def inbound_trunks(session: AsyncSession, sip_trunk_ids: Collection[str]) -> Sequence[Trunk]:
+    """Return the inbound trunks that the SIP service knows by these ids; no deleted ones."""
+    query = select(Trunk).where(
+        Trunk.sip_trunk_id.in_(sip_trunk_ids),
+        Trunk.direction == Direction.INBOUND,
+        Trunk.deleted_at.is_(None),
+    )
     return (await session.scalars(query)).all()
 
 
@@ -99,8 +109,11 @@ async def get_number(session: AsyncSession, organization_id: str, number_id: str
     return row
 
 
-def wanted_hash(trunk: Trunk, *, secret_version: str, agent_token_period: str) -> str:
-    """Return a digest of everything that the SIP service is told of `trunk`."""
+def wanted_hash(trunk: Trunk, *, secret_version: str, rule_metadata: str) -> str:
+    """Return a digest of everything that the SIP service is told of `trunk` and its rule.
+
+    `rule_metadata` is what the rule of an inbound trunk gives to agents.
+    """
     told = (
         trunk.direction,
         trunk.name,
@@ -110,6 +123,6 @@ def wanted_hash(trunk: Trunk, *, secret_version: str, agent_token_period: str) -
         secret_version,
         trunk.numbers,
         trunk.allowed_addresses,
-        agent_token_period if trunk.direction == Direction.INBOUND else "",
+        rule_metadata if trunk.direction == Direction.INBOUND else "",
     )
     return hashlib.sha256(msgspec.json.encode(told)).hexdigest()

@@ -12,7 +12,9 @@ import pytest
 from control_plane.app import Resources, create_internal_app, create_public_app, open_resources
 from control_plane.settings import ApiSettings, Settings, StorageSettings
 from sip.settings import LiveKitSettings
+from tests import arrivals
 from tests.apps import application
+from tests.arrivals import FakeCallRooms
 
 
 @pytest.fixture
@@ -21,15 +23,23 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
     return Settings(
         storage=StorageSettings(data=str(tmp_path / "data"), database_url=database_url),
         api=ApiSettings(embedded=True, worker_health_url="http://127.0.0.1:1/worker"),
-        livekit=LiveKitSettings(url="ws://127.0.0.1:1", api_key="key", api_secret="s" * 32),
+        livekit=LiveKitSettings(
+            url="ws://127.0.0.1:1", api_key=arrivals.KEY, api_secret=arrivals.SECRET
+        ),
     )
 
 
 @pytest.fixture
-async def resources(settings: Settings) -> AsyncIterator[Resources]:
+def call_rooms() -> FakeCallRooms:
+    """The rooms that calls come into."""
+    return FakeCallRooms()
+
+
+@pytest.fixture
+async def resources(settings: Settings, call_rooms: FakeCallRooms) -> AsyncIterator[Resources]:
     """What the applications work with, after a first start."""
     async with open_resources(settings) as opened:
-        yield opened
+        yield call_rooms.known_to(opened)
 
 
 @pytest.fixture

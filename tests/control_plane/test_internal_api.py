@@ -16,6 +16,8 @@ from control_plane.domain.ids import new_id
 from control_plane.orders import leases, lifecycle
 from control_plane.tokens import Scope
 from scheduler.claim import claim
+from tests import arrivals
+from tests.arrivals import FakeCallRooms, job_token
 from tests.factories import ago, reload_attempt
 
 pytestmark = pytest.mark.db
@@ -162,19 +164,13 @@ async def test_an_inbound_call_gets_one_session(
     internal: httpx.AsyncClient,
     api: httpx.AsyncClient,
     resources: Resources,
-    credentials: dict[str, str],
+    call_rooms: FakeCallRooms,
 ) -> None:
-    token = resources.signer.issue(Scope.INBOUND, credentials["organization_id"], ttl=TTL)
-    body = {
-        "room_name": "inbound_+1_abc",
-        "participant_identity": "sip_+1",
-        "called_number": "agent",
-        "calling_number": "+12025550111",
-        "sip_call_id": "SCL_2",
-        "sip_trunk_id": "ST_2",
-    }
-    first = await internal.post("/internal/inbound", json=body, headers=bearer(token))
-    again = await internal.post("/internal/inbound", json=body, headers=bearer(token))
+    await arrivals.applied(resources.database)
+    call_rooms.ring("inbound_+1_abc")
+    job = job_token("inbound_+1_abc")
+    first = await internal.post("/internal/inbound", headers=job)
+    again = await internal.post("/internal/inbound", headers=job)
     assert first.status_code == 200, first.text
     assert first.json()["session_id"] == again.json()["session_id"]
     assert first.json()["assistant"]["name"] == "Bright Smile Dental"

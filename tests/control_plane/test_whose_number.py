@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ import pytest
 
 from control_plane.app import create_internal_app
 from control_plane.domain.ids import new_id
-from control_plane.tokens import Scope
-from tests import offices
+from tests import arrivals, offices
+from tests.arrivals import FakeCallRooms, job_token
 from tests.offices import Office
 
 pytestmark = pytest.mark.db
@@ -75,25 +74,17 @@ async def test_of_two_at_the_same_time_one_gets_it(office: Office, kinds: tuple[
 
 
 async def test_a_call_to_anothers_number_gets_no_answer(office: Office) -> None:
-    """Whatever the SIP service thinks of it: the token is of whoever takes every number."""
+    """Whatever the SIP service thinks of it: the trunk is of whoever takes every number."""
     other = await office.another()
+    await arrivals.applied(office.database)
     made = await other.post("/trunk", json=inbound(NUMBER))
     assert made.status_code == 201, made.text
-    call = {
-        "room_name": "inbound_+1_theirs",
-        "participant_identity": "sip_+1",
-        "called_number": NUMBER,
-        "calling_number": "+12025550111",
-        "sip_call_id": "SCL_2",
-        "sip_trunk_id": "ST_2",
-    }
-    token = office.resources.signer.issue(
-        Scope.INBOUND, await office.owner(), ttl=timedelta(minutes=1)
-    )
-    transport = httpx.ASGITransport(create_internal_app(office.resources))
+    call_rooms = FakeCallRooms()
+    resources = call_rooms.known_to(office.resources)
+    transport = httpx.ASGITransport(create_internal_app(resources))
     async with httpx.AsyncClient(transport=transport, base_url="http://internal") as internal:
-        headers = {"Authorization": f"Bearer {token}"}
-        refused = await internal.post("/internal/inbound", json=call, headers=headers)
-        call["called_number"] = OTHER
-        taken = await internal.post("/internal/inbound", json=call, headers=headers)
+        call_rooms.ring("inbound_+1", called_number=NUMBER)
+        refused = await internal.post("/internal/inbound", headers=job_token("inbound_+1"))
+        call_rooms.ring("inbound_+1", called_number=OTHER)
+        taken = await internal.post("/internal/inbound", headers=job_token("inbound_+1"))
     assert (refused.status_code, taken.status_code) == (404, 200)

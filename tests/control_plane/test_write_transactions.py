@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -18,7 +17,8 @@ from control_plane.db.engine import Database
 from control_plane.db.models.assistant import AssistantVersion
 from control_plane.db.models.organization import Secret
 from control_plane.orders.batch import MOST_ROWS
-from control_plane.tokens import Scope
+from tests import arrivals
+from tests.arrivals import FakeCallRooms, job_token
 from tests.holding import LIMIT_S, Held
 
 pytestmark = pytest.mark.db
@@ -132,7 +132,7 @@ async def test_an_assistant_with_very_many_secrets(
     api: httpx.AsyncClient,
     internal: httpx.AsyncClient,
     resources: Resources,
-    credentials: dict[str, str],
+    call_rooms: FakeCallRooms,
 ) -> None:
     """Sealing, changing and unsealing hold the database for no longer than without secrets."""
     tools = [tool(f"look_{n}", 100, "first") for n in range(10)]
@@ -145,19 +145,9 @@ async def test_an_assistant_with_very_many_secrets(
     changed = [tool(f"look_{n}", 100, "second") for n in range(10)]
     answer = await api.patch(f"/assistant/{key}", json={"custom_tools": changed})
     assert answer.status_code == 200, answer.text
-    token = resources.signer.issue(
-        Scope.INBOUND, credentials["organization_id"], ttl=timedelta(minutes=1)
-    )
-    call = {
-        "room_name": "inbound_+1_many",
-        "participant_identity": "sip_+1",
-        "called_number": "agent",
-        "calling_number": "+12025550111",
-        "sip_call_id": "SCL_2",
-        "sip_trunk_id": "ST_2",
-    }
-    headers = {"Authorization": f"Bearer {token}"}
-    brief = await internal.post("/internal/inbound", json=call, headers=headers)
+    await arrivals.applied(resources.database)
+    call_rooms.ring("inbound_+1_many")
+    brief = await internal.post("/internal/inbound", headers=job_token("inbound_+1_many"))
     assert brief.json()["assistant"]["custom_tools"] == changed
     masked = answer.json()["assistant"]["custom_tools"]
     again = await api.patch(f"/assistant/{key}", json={"custom_tools": masked})

@@ -43,7 +43,7 @@ async def desk(
     journal: list[str] = []
     rooms, sip = FakeRooms(journal), FakeSip(journal)
     rooms.agent = ready_agent(database, journal)
-    keeper = TrunkKeeper(database, sip, vault, signer)
+    keeper = TrunkKeeper(database, sip, vault)
     async with asyncio.TaskGroup() as tasks:
         yield Desk(
             database=database,

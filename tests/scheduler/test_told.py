@@ -14,19 +14,20 @@ from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.history import OutboxRow
 from control_plane.domain.attempt import AttemptStatus, RecordingState
-from control_plane.domain.brief import InboundCall
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.delivery import CALL_EVENTS
 from control_plane.domain.endings import KINDS
 from control_plane.domain.events import AttemptResult, CallEnded, EndedBy, EndReason
 from control_plane.domain.ids import new_id
 from control_plane.internal import inbound
+from control_plane.internal.arrivals import Arrival
+from control_plane.join_tokens import Join
 from control_plane.orders import repository
 from control_plane.orders.schemas import CallView
 from control_plane.orders.service import cancel
 from scheduler.expire import Expirer
 from sip.ports import Answered, DialFailure, DialFailureKind
-from tests import factories
+from tests import arrivals, factories
 from tests.scheduler.conftest import Desk
 from tests.scheduler.fakes import report
 
@@ -153,18 +154,13 @@ async def test_a_caller_who_hung_up_before_the_answer_got_none(desk: Desk) -> No
     stored = msgspec.to_builtins(factories.spec())
     who = Assistant(id=new_id(), organization_id=desk.owner, name="Ann", spec=stored, version=1)
     who.is_default, who.created_at, who.updated_at = True, now, now
-    came = InboundCall(
-        room_name="room",
-        participant_identity="caller",
-        called_number="100",
-        calling_number=factories.NUMBER,
-        sip_call_id="",
-        sip_trunk_id="",
-    )
+    await factories.inbound_trunk(desk.database, desk.owner, sip_trunk_id=arrivals.TRUNK)
     async with desk.database.transaction() as session:
         session.add(who)
         await versions.add_current(session, who, now=now)
-        order, call = await inbound.receive(session, desk.owner, came, now=now)
+    caller = arrivals.caller(called_number="100", calling_number=factories.NUMBER)
+    came = Arrival(Join("room", "agent"), (caller,))
+    order, call = await inbound.receive(desk.database, came, now=now)
     await hung_up(desk, call, end_reason=EndReason.NOT_ANSWERED)
     assert await ending(desk, order) == "call.no_answer"
     view = await shown(desk, order)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+from typing import Any
+
 import msgspec
 import pytest
 from sqlalchemy import select
 from structlog.testing import capture_logs
 
 from control_plane.db.models.trunk import Trunk
-from control_plane.domain.brief import AGENT_NAME, Direction, decode_metadata
-from control_plane.domain.ids import new_id
-from control_plane.tokens import Scope, TokenSigner
+from control_plane.domain.brief import AGENT_NAME, DispatchMetadata, decode_metadata
 from sip.ports import AgentRule, InboundTrunk, OutboundTrunk
 from tests import factories
 from tests.scheduler.conftest import Desk
@@ -18,22 +19,8 @@ from tests.scheduler.conftest import Desk
 pytestmark = pytest.mark.db
 
 
-async def add_inbound(desk: Desk) -> None:
-    now = factories.ago()
-    async with desk.database.transaction() as session:
-        session.add(
-            Trunk(
-                id=new_id(),
-                organization_id=desk.owner,
-                direction=Direction.INBOUND,
-                name="inbound",
-                transport="udp",
-                numbers=[],
-                allowed_addresses=["127.0.0.0/8"],
-                created_at=now,
-                updated_at=now,
-            )
-        )
+async def add_inbound(desk: Desk, **fields: Any) -> None:
+    await factories.inbound_trunk(desk.database, desk.owner, **fields)
 
 
 async def trunks(desk: Desk) -> dict[str, Trunk]:
@@ -41,20 +28,45 @@ async def trunks(desk: Desk) -> dict[str, Trunk]:
         return {row.direction: row for row in (await session.scalars(select(Trunk))).all()}
 
 
-async def test_trunks_are_applied_once(desk: Desk, signer: TokenSigner) -> None:
+async def test_trunks_are_applied_once(desk: Desk) -> None:
     await add_inbound(desk)
     await desk.keeper.apply()
     kinds = sorted(type(thing).__name__ for thing in desk.sip.kept.values())
     assert kinds == ["AgentRule", "InboundTrunk", "OutboundTrunk"]
     [rule] = [thing for thing in desk.sip.kept.values() if isinstance(thing, AgentRule)]
-    metadata = decode_metadata(rule.metadata)
-    assert (rule.agent_name, metadata.attempt_id) == (AGENT_NAME, None)
-    assert signer.verify(metadata.token, Scope.INBOUND).subject == desk.owner
+    assert rule.agent_name == AGENT_NAME
+    assert decode_metadata(rule.metadata) == DispatchMetadata(), "it opens nothing"
     before = dict(desk.sip.kept)
     await desk.keeper.apply(check_all=True)
     assert desk.sip.kept == before
     rows = await trunks(desk)
     assert all(row.applied_at is not None for row in rows.values())
+
+
+async def test_rules_of_the_release_before_lose_their_token_once(desk: Desk) -> None:
+    """They had one for the whole organization, of 400 days; nothing else of the trunk changed."""
+    await add_inbound(desk, sip_trunk_id="ST_1", sip_rule_id="SDR_1")
+    before = (await trunks(desk))["inbound"]
+    told = ("inbound", "inbound", None, "udp", None, "", [], before.allowed_addresses, "2026-01")
+    async with desk.database.transaction() as session:
+        row = await session.get_one(Trunk, before.id)
+        row.applied_hash = hashlib.sha256(msgspec.json.encode(told)).hexdigest()
+    desk.sip.kept["ST_1"] = InboundTrunk(name="inbound")
+    desk.sip.kept["SDR_1"] = AgentRule(
+        name="inbound to agents",
+        sip_trunk_id="ST_1",
+        room_prefix="inbound",
+        agent_name=AGENT_NAME,
+        metadata=msgspec.json.encode(DispatchMetadata(token="a secret")).decode(),
+    )
+    await desk.keeper.apply()
+    rule = desk.sip.kept["SDR_1"]
+    assert isinstance(rule, AgentRule)
+    assert decode_metadata(rule.metadata) == DispatchMetadata()
+    applied = (await trunks(desk))["inbound"]
+    assert applied.sip_trunk_id == "ST_1", "in place: a call may be on it"
+    await desk.keeper.apply(check_all=True)
+    assert (await trunks(desk))["inbound"].applied_at == applied.applied_at
 
 
 async def test_lost_trunks_are_made_again(desk: Desk) -> None:

@@ -9,10 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from livekit import api, rtc
 
 from speech.offline.voice import Speaker
+from tests.arrivals import job_token
 from tests.ears.phrase_bank import ACCEPT, PhraseBank
 from tests.system.far_end import RATE, FarEnd, phone, render
 from tests.system.platform import Platform, wait_for
@@ -75,10 +77,14 @@ def test_keys_pass_both_ways(platform: Platform, folder: Path) -> None:
         far_end.wait("pressed", 40.0)
         call = newest(platform, known)
         pressed = wait_for(lambda: keys_of(platform, call["id"]), lambda k: len(k) >= 3, 15.0)
+        other = claim(platform, asyncio.run(only_room(platform)))
+        invented = claim(platform, "inbound_nobody")
         asyncio.run(press_in_room(platform, "71*", far_end))
         over = far_end.wait("over", 40.0)
     assert pressed == "42#"
     assert over["keys"] == "71*"
+    assert (other.status_code, other.json()["code"]) == (409, "token_used"), "its agent has it"
+    assert (invented.status_code, invented.json()["code"]) == (404, "not_found")
 
 
 def test_sipp_is_answered_too(platform: Platform, folder: Path) -> None:
@@ -101,15 +107,29 @@ def keys_of(platform: Platform, order_id: str) -> str:
     return "".join(e["data"]["digit"] for e in events if e["type"] == "key_pressed")
 
 
-async def press_in_room(platform: Platform, keys: str, far_end: FarEnd) -> None:
-    """Join the only inbound room, as anybody may who has the keys, and press keys there."""
+def claim(platform: Platform, room_name: str) -> httpx.Response:
+    """Ask for the brief of a room's call, by the token of a job that LiveKit never gave."""
     key, secret = platform.home.livekit_keys()
-    livekit = api.LiveKitAPI(platform.home.livekit_url, key, secret)
+    internal = f"http://127.0.0.1:{platform.home.ports['OFFHOOK_INTERNAL_PORT']}"
+    headers = job_token(room_name, "agent-AJ_other", key=key, secret=secret)
+    return httpx.post(f"{internal}/internal/inbound", headers=headers, trust_env=False)
+
+
+async def only_room(platform: Platform) -> str:
+    """Return the name of the only inbound room."""
+    livekit = api.LiveKitAPI(platform.home.livekit_url, *platform.home.livekit_keys())
     try:
         rooms = await livekit.room.list_rooms(api.ListRoomsRequest())
     finally:
         await livekit.aclose()
     (name,) = [room.name for room in rooms.rooms if room.name.startswith("inbound")]
+    return name
+
+
+async def press_in_room(platform: Platform, keys: str, far_end: FarEnd) -> None:
+    """Join the only inbound room, as anybody may who has the keys, and press keys there."""
+    key, secret = platform.home.livekit_keys()
+    name = await only_room(platform)
     observer, presser = rtc.Room(), rtc.Room()
     for identity, room in (("observer", observer), ("presser", presser)):
         grants = api.VideoGrants(room_join=True, room=name)

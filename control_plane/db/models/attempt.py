@@ -55,6 +55,7 @@ class Attempt(Base):
     epoch: Mapped[int]
     room_name: Mapped[str] = mapped_column(String(300), unique=True)
     participant_identity: Mapped[str] = mapped_column(String(300))
+    agent_identity: Mapped[str | None] = mapped_column(String(300))  # of a call that came in
     to_phone_number: Mapped[str] = mapped_column(String(100))
     from_phone_number: Mapped[str] = mapped_column(String(100))
     trunk_id: Mapped[str | None] = mapped_column(String(36))

@@ -1,0 +1,71 @@
+"""LiveKit's own tokens, with which it lets one agent into one room: they prove whose job it is."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import jwt
+import msgspec
+from msgspec import Struct
+
+from control_plane.domain.errors import NotAllowed, NotAuthenticated
+
+_ALGORITHM = "HS256"
+_AGENT = "agent"
+_LEEWAY = timedelta(minutes=1)
+"""LiveKit may run on another machine, with another clock."""
+
+
+class Join(Struct, frozen=True):
+    """One agent's job: the room that it may join, and as whom; no other job has the identity."""
+
+    room: str
+    identity: str
+
+
+class _Grants(Struct, rename="camel"):
+    room_join: bool = False
+    room: str = ""
+
+
+class _Claims(Struct):
+    sub: str = ""
+    kind: str = ""
+    video: _Grants = msgspec.field(default_factory=_Grants)
+
+
+class JoinTokens:
+    """Checks tokens that livekit-server signed with the key that we share with it."""
+
+    def __init__(self, api_key: str, api_secret: str):
+        self._api_key = api_key
+        self._api_secret = api_secret
+
+    def verify(self, token: str) -> Join:
+        """Return which agent may join which room.
+
+        How long the token has left says nothing of the call: the worker may sign it again.
+
+        Raises:
+            NotAuthenticated: it is forged, or it has expired.
+            NotAllowed: it lets nobody into a room, or a participant who is no agent.
+        """
+        try:
+            payload = jwt.decode(
+                token,
+                self._api_secret,
+                algorithms=[_ALGORITHM],
+                issuer=self._api_key,
+                leeway=_LEEWAY,
+                options={"require": ["exp", "sub"]},
+            )
+            claims = msgspec.convert(payload, _Claims)
+        except (jwt.InvalidTokenError, msgspec.ValidationError) as exc:
+            raise NotAuthenticated(
+                "the token is not that of a job of our LiveKit, or it has expired: LIVEKIT_API_KEY "
+                "and LIVEKIT_API_SECRET must be the same for the control plane and the worker"
+            ) from exc
+        grants = claims.video
+        if claims.kind != _AGENT or not (grants.room_join and grants.room and claims.sub):
+            raise NotAllowed("this endpoint takes the token with which an agent joins one room")
+        return Join(grants.room, claims.sub)
