@@ -13,6 +13,7 @@ from sqlalchemy import func, select, update
 from control_plane.app import Resources
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
+from control_plane.db.models.organization import Organization
 from control_plane.db.models.trunk import Trunk
 from control_plane.domain.brief import Direction
 from control_plane.tokens import Scope
@@ -217,3 +218,22 @@ async def test_the_room_of_a_call_that_we_place_opens_nothing(
     [attempt] = await claim(resources.database, limit=1)
     call_rooms.ring(attempt.room_name)
     is_refused(await internal.post(PATH, headers=job_token(attempt.room_name)), 409)
+
+
+async def test_a_suspended_organization_gets_no_call(
+    internal: httpx.AsyncClient, resources: Resources, call_rooms: FakeCallRooms
+) -> None:
+    call_rooms.ring("live", calling_number="+12025550112")
+    live, new = job_token("live", "agent-AJ_2"), job_token(ROOM)
+    assert (await internal.post(PATH, headers=live)).status_code == 200
+
+    async def suspend(since: datetime | None) -> None:
+        async with resources.database.transaction() as session:
+            await session.execute(update(Organization).values(suspended_at=since))
+
+    await suspend(datetime.now(UTC))
+    is_refused(await internal.post(PATH, headers=new), 409, "suspended")
+    # Who talks already may ask again.
+    assert (await internal.post(PATH, headers=live)).status_code == 200
+    await suspend(None)
+    assert (await internal.post(PATH, headers=new)).status_code == 200

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from control_plane.app import create_internal_app
 from control_plane.domain.ids import new_id
-from control_plane.tokens import Scope
 from tests import offices
 from tests.offices import Office
 
@@ -169,24 +166,6 @@ async def test_an_answer_given_before_is_given_again(office: Office) -> None:
     await office.ask("POST", f"/organizations/{await office.owner()}/suspend")
     again = await office.client.post("/call", json=body, headers=headers)
     assert (again.status_code, again.json()) == (200, first.json())
-
-
-async def test_no_brief_for_a_call_that_comes_in(office: Office) -> None:
-    owner = await office.owner()
-    token = office.resources.signer.issue(Scope.INBOUND, owner, ttl=timedelta(minutes=1))
-    transport = httpx.ASGITransport(create_internal_app(office.resources))
-    headers = {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(
-        transport=transport, base_url="http://internal", headers=headers
-    ) as internal:
-        live = {**CALL, "room_name": "inbound_+1_live"}
-        assert (await internal.post("/internal/inbound", json=live)).status_code == 200
-        await office.ask("POST", f"/organizations/{owner}/suspend")
-        assert (await internal.post("/internal/inbound", json=CALL)).status_code == 409
-        # Who talks already may ask again.
-        assert (await internal.post("/internal/inbound", json=live)).status_code == 200
-        await office.ask("POST", f"/organizations/{owner}/resume")
-        assert (await internal.post("/internal/inbound", json=CALL)).status_code == 200
 
 
 async def test_it_is_in_the_operators_audit_log(office: Office) -> None:

@@ -9,11 +9,9 @@ from control_plane.db.base import read_clock
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.organization import Organization
 from control_plane.domain.attempt import AttemptStatus
-from control_plane.domain.brief import Direction, DispatchMetadata, InboundCall
+from control_plane.domain.brief import Direction, DispatchMetadata
 from control_plane.domain.call_order import OrderStatus
-from control_plane.domain.errors import Conflict
 from control_plane.domain.gate import Rule
-from control_plane.internal import inbound
 from control_plane.organizations import suspension
 from scheduler.claim import claim
 from scheduler.resume import Resumer
@@ -138,18 +136,3 @@ async def test_a_suspended_trunk_that_is_deleted_is_gone(desk: Desk) -> None:
     await suspend(desk, suspended=False)
     await desk.keeper.apply(check_all=True)
     assert desk.sip.kept == {}
-
-
-async def test_who_calls_it_meanwhile_gets_nobody(desk: Desk) -> None:
-    call = InboundCall(
-        room_name="inbound_1",
-        participant_identity="caller",
-        called_number=factories.OURS,
-        calling_number=factories.NUMBER,
-        sip_call_id="SC_1",
-        sip_trunk_id="ST_1",
-    )
-    await suspend(desk)
-    with pytest.raises(Conflict, match="suspended"):
-        async with desk.database.transaction() as session:
-            await inbound.receive(session, desk.owner, call, now=await read_clock(session))
