@@ -16,9 +16,9 @@ from livekit.agents import (
     UserStateChangedEvent,
     tts,
 )
-from livekit.agents.voice import SpeechHandle
 
 from agent.closing import Closing
+from agent.continuation import Continuation
 from agent.ending import Ending, Verdict, report_end
 from agent.failures import describe
 from agent.keys import KeyCollector
@@ -32,6 +32,7 @@ from agent.sayings import sayings
 from agent.speaker import Speaker
 from agent.spoken import Spoken
 from agent.transcript import Transcriber
+from agent.turn_taking import TurnJudge
 from control_plane.domain.brief import LOST_ATTRIBUTE, CallBrief
 from control_plane.domain.events import (
     AttemptResult,
@@ -90,7 +91,13 @@ class Call:
             fallback=sayings(brief.assistant.language).closing,
         )
         self._person_began = asyncio.Event()
-        self._transcriber = Transcriber(session, reporter)
+        judge = session.turn_detection
+        self.continuation = Continuation(
+            session,
+            judge if isinstance(judge, TurnJudge) else None,
+            on_taken_back=lambda message: self._transcriber.take_back(message),
+        )
+        self._transcriber = Transcriber(session, reporter, self.continuation)
         self._keys = KeyCollector(session, reporter, brief.participant_identity)
         self._watch()
 
@@ -156,6 +163,7 @@ class Call:
 
     def report_end(self, verdict: Verdict) -> None:
         """Report how the call ended."""
+        self._transcriber.settle()
         spoke = self._transcriber.person_spoke
         result = AttemptResult.HUMAN if spoke else AttemptResult.UNKNOWN
         report_end(self._reporter, verdict, result)
@@ -166,8 +174,13 @@ class Call:
 
     async def _greet(self, persona: Persona) -> None:
         """Say the first sentence after its delay; a person who speaks first gets it as reply."""
+        opening = persona.first
 
-        self._session.on("agent_state_changed", lambda event: self._spoke(event, persona))
+        def on_agent_state(event: AgentStateChangedEvent) -> None:
+            if event.new_state == "speaking":
+                opening.began(self._session.current_speech)
+
+        self._session.on("agent_state_changed", on_agent_state)
         delay_s = self._brief.assistant.first_sentence_delay_ms / 1000
         try:
             async with asyncio.timeout(delay_s):
@@ -175,25 +188,11 @@ class Call:
             await asyncio.sleep(GREET_ANYWAY_S)
         except TimeoutError:
             pass
-        first, persona.first = persona.first, None
+        first = opening.take()
         if isinstance(first, Spoken):
-            self._speaker.play(first)
+            opening.watch(self._speaker.play(first))
         elif first is not None:
-            self._session.generate_reply(instructions=first)
-
-    def _spoke(self, event: AgentStateChangedEvent, persona: Persona) -> None:
-        """Take the first sentence for said; not if the person went on before a word was heard."""
-        first, speech = persona.first, self._session.current_speech
-        if event.new_state != "speaking" or first is None:
-            return
-        persona.first = None
-
-        def over(done: SpeechHandle) -> None:
-            if done.interrupted and not done.chat_items:
-                persona.first = first
-
-        if speech is not None:
-            speech.add_done_callback(over)
+            opening.watch(self._session.generate_reply(instructions=first))
 
     async def _lost(self) -> None:
         await self._reporter.lost.wait()

@@ -18,6 +18,7 @@ from agent.first_sentence import NotPrepared, prepare
 from agent.internal_api import InternalApi, Refused, Unreachable
 from agent.line import LineOut
 from agent.line_in import LineIn
+from agent.opening import Opening
 from agent.persona import Persona
 from agent.prompt import Texts
 from agent.recording import StereoRecorder
@@ -126,7 +127,8 @@ async def _hold(
     persona = Persona(
         brief,
         texts,
-        first=first,
+        first=Opening(first, spec.language),
+        continuation=call.continuation,
         is_speaking=lambda: line_out.is_speaking,
         on_end_call=call.end_politely,
     )

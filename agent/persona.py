@@ -8,13 +8,17 @@ from livekit import rtc
 from livekit.agents import (
     Agent,
     ModelSettings,
+    StopResponse,
     UserStateChangedEvent,
     function_tool,
     llm,
     stt,
 )
 
+from agent import opening
+from agent.continuation import END_CALL, Continuation
 from agent.hearing import Echoes
+from agent.opening import Opening
 from agent.prompt import Texts
 from agent.spoken import Spoken
 from agent.turn_taking import is_backchannel
@@ -25,9 +29,9 @@ class Persona(Agent):
     """Speaks as the brief's assistant.
 
     Args:
-        first: the prepared first sentence, or what a model that speaks by itself is told to begin
-            with. Said by `agent/call.py` some time after the answer; a person who speaks before
-            that gets it as the reply.
+        first: the first sentence. Said by `agent/call.py` some time after the answer; a person who
+            speaks before that, or into its beginning, gets it as the reply.
+        continuation: joins what the person adds to the turn before.
         is_speaking: whether words of the agent were begun and not all heard.
         on_end_call: called whenever the model wants to hang up.
     """
@@ -37,7 +41,8 @@ class Persona(Agent):
         brief: CallBrief,
         texts: Texts,
         *,
-        first: Spoken | str | None,
+        first: Opening,
+        continuation: Continuation,
         is_speaking: Callable[[], bool],
         on_end_call: Callable[[], None],
     ) -> None:
@@ -46,10 +51,9 @@ class Persona(Agent):
             tools=[_end_call_tool(on_end_call)],
         )
         self._language = brief.assistant.language
+        self._continuation = continuation
         self._is_speaking = is_speaking
         self.first = first
-        """Null once the agent has begun to speak. Not cleared when a reply is only generated:
-        LiveKit generates replies ahead of time and throws them away when the person goes on."""
 
     async def stt_node(
         self, audio: AsyncIterable[rtc.AudioFrame], model_settings: ModelSettings
@@ -67,9 +71,25 @@ class Persona(Agent):
                 if echoes.is_echo(event):
                     continue
                 if not (self._is_speaking() and self._is_backchannel(event)):
-                    yield event
+                    yield await self._joined(event)
         finally:
             self.session.off("user_state_changed", on_user_state)
+
+    async def _joined(self, event: stt.SpeechEvent | str) -> stt.SpeechEvent | str:
+        if isinstance(event, str):
+            return event
+        joined, context = self._continuation.joined(event, self.chat_ctx)
+        if context is not None:
+            await self.update_chat_ctx(context)
+        return joined
+
+    async def on_user_turn_completed(
+        self, turn_ctx: llm.ChatContext, new_message: llm.ChatMessage
+    ) -> None:
+        """Have a model that speaks by itself say its first sentence, if that is still to come."""
+        if isinstance(self.first.pending, str):
+            self.session.generate_reply(instructions=self.first.pending)
+            raise StopResponse
 
     def _is_backchannel(self, event: stt.SpeechEvent | str) -> bool:
         if isinstance(event, str):
@@ -83,17 +103,34 @@ class Persona(Agent):
         tools: list[llm.Tool],
         model_settings: ModelSettings,
     ) -> AsyncIterable[llm.ChatChunk | str]:
-        """Reply to the person; the first reply of all is the first sentence."""
-        if isinstance(self.first, Spoken):
-            yield self.first.text
-            return
+        """Reply to the person; the first reply of all is the first sentence, and begins with it
+        where the person asks something."""
+        first = self.first.pending
+        if isinstance(first, Spoken):
+            yield first.text
+            if self.first.is_answered_by_it(opening.said_last(chat_ctx)):
+                return
+            chat_ctx = opening.as_said_before(chat_ctx, first.text)
         async for chunk in Agent.default.llm_node(self, chat_ctx, tools, model_settings):
             yield chunk  # type: ignore[misc]
+
+    async def tts_node(
+        self, text: AsyncIterable[str], model_settings: ModelSettings
+    ) -> AsyncIterable[rtc.AudioFrame]:
+        """Speak; the sound of the first sentence is there already."""
+        first = self.first.pending
+        prepared = first if isinstance(first, Spoken) else None
+        begins, rest = await opening.with_prepared(text, prepared)
+        if begins and prepared is not None:
+            for frame in prepared.frames:
+                yield frame
+        async for frame in Agent.default.tts_node(self, rest, model_settings):
+            yield frame
 
 
 def _end_call_tool(on_end_call: Callable[[], None]) -> llm.Tool:
     @function_tool(
-        name="end_call",
+        name=END_CALL,
         description=(
             "Hang up. Call it when the person says goodbye, wants nothing more, asks to end "
             "the call, or asks never to be called again."

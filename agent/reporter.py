@@ -47,10 +47,12 @@ class Reporter:
         self.lost = asyncio.Event()
         self._task = asyncio.create_task(self._run(), name="reporter")
 
-    def report(self, kind: Callable[..., CallEvent], **facts: Any) -> None:
-        """Queue an event of `kind` with `facts`; returns at once."""
+    def report(
+        self, kind: Callable[..., CallEvent], *, at: float | None = None, **facts: Any
+    ) -> None:
+        """Queue an event of `kind` with `facts`, which happened now or `at`; returns at once."""
         self._seq += 1
-        self._pending.append(kind(seq=self._seq, at=self._clock(), **facts))
+        self._pending.append(kind(seq=self._seq, at=self._clock() if at is None else at, **facts))
         self._empty.clear()
         self._wake.set()
 

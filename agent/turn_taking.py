@@ -1,12 +1,14 @@
 """Whose turn it is: how long a pause must be, judged by what was said; what counts as a word in.
 
 Silence alone cuts people off: the pause inside "my number is … four two" is as long as the one
-after a finished sentence. So a turn whose words ask for more waits longer than one that is whole.
+after a finished sentence. So a turn whose words ask for more waits longer than one that is whole,
+and what is whole may still go on: how long is learned from the person's own pauses in this call.
 """
 
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from typing import Any
 
 from livekit.agents import AgentSession, llm
@@ -14,6 +16,7 @@ from livekit.agents.language import LanguageCode
 from livekit.agents.voice.turn import TurnHandlingOptions
 from msgspec import Struct
 
+from agent.turn_syntax import asks_for_more, is_question
 from agent.turn_words import (
     BACKCHANNELS,
     COURTESIES,
@@ -30,27 +33,49 @@ DETECTION_LAG_S = 0.06
 spoken sentences: 0.07 s, never more than 0.11 s); LiveKit counts its delays from that belief."""
 UNLIKELY = 0.5
 """A turn less likely over than this waits longer than `Profile.finished_s`."""
-_WHOLE, _ASKED, _OPEN, _HELD = 1.0, 0.95, 0.4, 0.1
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*|\d+")
 _NUMBERS = frozenset(
     ["zero", "oh", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 )
 _ASKS_FOR_NUMBER = re.compile(r"\b(?:number|digits?|code|zip)\b", re.IGNORECASE)
 _WHOLE_NUMBER = 7  # digits; fewer, where a number was asked for, are a part of it
+_ANSWER_WORDS = 6  # a longer reply to a question may be a story
+_INVITES = re.compile(
+    r"\b(?:help|do for|assist|tell me|ayudar|ajudar|helfen|tun|aider|aiutare|pomóc|ajuta)\b",
+    re.IGNORECASE,
+)
+"""A question that asks for a story rather than an answer: "How can I help you?"."""
+_RHYTHM_MARGIN_S = 0.15
+_FADES = 0.7  # a pause of the person's counts less with each turn without one
+
+
+class Ending(StrEnum):
+    """What the end of a turn looks like, from the words; its value is LiveKit's probability."""
+
+    CERTAIN = "certain"  # a question, or the answer to one
+    WHOLE = "whole"  # a statement, after which another may come
+    OPEN = "open"  # something rounded off, or a clause that lacks a part
+    HELD = "held"  # the last word asks for the next
+
+
+_LIKELY = {Ending.CERTAIN: 1.0, Ending.WHOLE: 0.45, Ending.OPEN: 0.3, Ending.HELD: 0.1}
 
 
 class Profile(Struct, frozen=True):
     """Seconds of silence after the person's last word, and of speech that stops the agent.
 
     Attributes:
-        finished_s: after words that make a whole; the reply is ready by then.
-        open_s: after words that round something off, where more often follows: "Great, thank you."
+        finished_s: after a question or the answer to one; the reply is ready by then.
+        whole_s: after a statement; longer for who pauses longer, up to `open_s`.
+        open_s: after words that round something off ("Great, thank you."), or a clause that lacks
+            a part ("My appointment").
         unfinished_s: after words that ask for more.
         interrupt_s: speech over the agent's that makes it fall silent.
         false_alarm_s: silence after which it goes on, when nothing was said after all.
     """
 
     finished_s: float
+    whole_s: float
     open_s: float
     unfinished_s: float
     interrupt_s: float
@@ -58,9 +83,9 @@ class Profile(Struct, frozen=True):
 
 
 PROFILES = {
-    TurnTaking.FAST: Profile(0.25, 0.7, 1.1, 0.15, 0.8),
-    TurnTaking.BALANCED: Profile(0.3, 0.9, 1.4, 0.2, 1.0),
-    TurnTaking.PATIENT: Profile(0.8, 1.4, 2.4, 0.5, 1.5),
+    TurnTaking.FAST: Profile(0.25, 0.3, 0.7, 1.1, 0.15, 0.8),
+    TurnTaking.BALANCED: Profile(0.3, 0.38, 0.95, 1.4, 0.2, 1.0),
+    TurnTaking.PATIENT: Profile(0.8, 0.9, 1.4, 2.4, 0.5, 1.5),
 }
 
 
@@ -101,6 +126,7 @@ class TurnJudge:
         self._language = language
         self._profile = profile
         self._session: AgentSession[Any] | None = None
+        self._pause_s = 0.0  # the person's own, inside turns of this call; fades
 
     def attach(self, session: AgentSession[Any]) -> None:
         """Judge the turns of this session."""
@@ -134,42 +160,67 @@ class TurnJudge:
                 said, asked = "", item.text_content or ""
             elif item.type == "message" and item.role == "user":
                 said = f"{said} {item.text_content or ''}"
-        likely = finished(said, self._language, asked=asked)
-        if likely < UNLIKELY and self._session is not None:
-            wait_s = self._profile.unfinished_s if likely <= _HELD else self._profile.open_s
-            self._session.update_options(endpointing_opts={"max_delay": wait_s - DETECTION_LAG_S})
-        return likely
+        ending = ending_of(said, self._language, asked=asked)
+        if ending is not Ending.CERTAIN and self._session is not None:
+            wait_s = self._wait_s(ending) - DETECTION_LAG_S
+            self._session.update_options(endpointing_opts={"max_delay": wait_s})
+        return _LIKELY[ending]
+
+    def went_on(self, pause_s: float) -> None:
+        """The person paused for so long inside a turn, and went on."""
+        self._pause_s = max(self._pause_s, pause_s)
+
+    def ended(self) -> None:
+        """A turn of the person's was over when it was taken to be."""
+        self._pause_s *= _FADES
+
+    def _wait_s(self, ending: Ending) -> float:
+        profile = self._profile
+        if ending is Ending.HELD:
+            return profile.unfinished_s
+        if ending is Ending.OPEN:
+            return profile.open_s
+        return min(profile.open_s, max(profile.whole_s, self._pause_s + _RHYTHM_MARGIN_S))
 
 
-def finished(said: str, language: Language, *, asked: str = "") -> float:
-    """Return how likely `said` is a whole, 0 to 1.
+def ending_of(said: str, language: Language, *, asked: str = "") -> Ending:
+    """Return what the end of `said` looks like.
 
     Args:
         asked: what the agent said last; a number that it asked for comes in pieces.
     """
     text = said.strip()
-    words = [word.lower() for word in _WORD.findall(text)]
+    words = [word.lower().replace("’", "'") for word in _WORD.findall(text)]
     if not words:
-        return _WHOLE
-    if text.endswith("?"):
-        return _ASKED
-    if text.endswith((",", "-", "–", "…", "...", ":", ";")):
-        return _HELD
+        return Ending.CERTAIN
     base = language.base
-    last = words[-1]
-    if last in FILLERS[base]:
-        return _HELD
-    if _ASKS_FOR_NUMBER.search(asked) and 0 < _digits(words) < _WHOLE_NUMBER:
-        return _HELD if last.isdigit() or last in _NUMBERS else _WHOLE
+    if text.endswith((",", "-", "–", "…", "...", ":", ";")) or words[-1] in FILLERS[base]:
+        return Ending.HELD
+    if _ASKS_FOR_NUMBER.search(asked) and 0 < _digits(words):
+        is_digit = words[-1].isdigit() or words[-1] in _NUMBERS
+        is_part = is_digit and _digits(words) < _WHOLE_NUMBER
+        return Ending.HELD if is_part else Ending.CERTAIN
     if " ".join(words[-2:]) in WHOLE_ENDINGS[base] and len(words) <= 4:
-        return _WHOLE
-    if _is_courtesy(words, base, answers="?" in asked[-1:]):
-        return _OPEN
-    if last in HOLDERS[base] and len(words) > 1:
-        return _HELD
-    if base == "en" and last in TRANSITIVE and len(words) > 2 and words[-2] == "to":
-        return _HELD
-    return _WHOLE
+        return Ending.CERTAIN
+    answers = _is_asked(asked) and len(words) <= _ANSWER_WORDS
+    if _is_courtesy(words, base, answers=answers or asked.rstrip().endswith("?")):
+        return Ending.OPEN
+    is_asked = text.endswith("?")
+    if words[-1] in HOLDERS[base] and len(words) > 1 and not is_asked:
+        return Ending.HELD
+    if base == "en" and words[-1] in TRANSITIVE and len(words) > 2 and words[-2] == "to":
+        return Ending.HELD
+    if answers:
+        return Ending.CERTAIN
+    if asks_for_more(words, base, is_asked=is_asked):
+        return Ending.OPEN
+    return Ending.CERTAIN if is_asked or is_question(words, base) else Ending.WHOLE
+
+
+def _is_asked(asked: str) -> bool:
+    """Whether the agent's words ask for an answer, rather than for a story."""
+    question = re.split(r"[.!]\s", asked.strip())[-1]
+    return question.endswith("?") and _INVITES.search(question) is None
 
 
 def _is_courtesy(words: list[str], base: str, *, answers: bool) -> bool:

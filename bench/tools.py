@@ -20,6 +20,8 @@ from livekit.agents import Agent, AgentSession, function_tool, llm
 from livekit.agents.utils import http_context
 from livekit.plugins import openai
 
+from agent.continuation import Continuation
+from agent.opening import Opening
 from agent.persona import Persona
 from agent.prompt import Texts
 from agent.session import Engines, Parts, build_session, load_vad
@@ -129,7 +131,8 @@ async def ours(url: str) -> AsyncIterator[AgentSession[Any]]:
     persona = Persona(
         call,
         Texts(call, datetime.now(UTC)),
-        first=None,
+        first=Opening(None, call.assistant.language),
+        continuation=Continuation(session, None, on_taken_back=lambda _: None),
         is_speaking=lambda: False,
         on_end_call=lambda: None,
     )

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from livekit import rtc
 from livekit.agents.voice import io
+from scipy.signal import resample_poly
 
 from agent.call import Call
 from agent.ending import Verdict
@@ -21,12 +22,15 @@ from agent.first_sentence import prepare
 from agent.frames import SAID_RATE
 from agent.line import LineOut
 from agent.line_in import FRAME_MS, HEARD_RATE
+from agent.opening import Opening
 from agent.persona import Persona
 from agent.prompt import Texts
 from agent.reporter import Reporter
 from agent.session import Engines, build_parts, build_session
 from control_plane.domain.brief import CallBrief
 from control_plane.domain.events import EndedBy, EventBatch, EventReceipt, ItemSaid, Role
+from speech.offline.voice import SAMPLE_RATE, Speaker
+from tests.system.far_end import without_silence
 
 LOUD = 0.02 * 32_768
 """Above this it is speech, as it is to the phones of `tests/system`."""
@@ -38,6 +42,13 @@ _QUIET = np.zeros(_FRAME, np.int16)
 Samples = npt.NDArray[np.int16]
 RATE = SAID_RATE
 """Hz of what is heard of the agent."""
+
+
+def spoken(speaker: Speaker, text: str) -> Samples:
+    """Return `text` at the rate at which an agent hears."""
+    pcm = np.frombuffer(b"".join(speaker.stream(text)), np.int16)
+    whole = resample_poly(pcm.astype(np.float64), HEARD_RATE, SAMPLE_RATE)
+    return without_silence(whole.clip(-32_768, 32_767).astype(np.int16))
 
 
 class Telephone(io.AudioInput):
@@ -212,7 +223,8 @@ async def ringing(brief: CallBrief, engines: Engines) -> AsyncIterator[Conversat
         persona = Persona(
             brief,
             texts,
-            first=await prepare(brief, texts, parts.llm, parts.tts),
+            first=Opening(await prepare(brief, texts, parts.llm, parts.tts), spec.language),
+            continuation=call.continuation,
             is_speaking=lambda: line.is_speaking,
             on_end_call=call.end_politely,
         )

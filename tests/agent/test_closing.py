@@ -15,7 +15,6 @@ import pytest_asyncio
 from livekit.agents.utils import http_context
 from msgspec import Struct
 from rapidfuzz import fuzz
-from scipy.signal import resample_poly
 
 from agent.ending import Verdict
 from agent.line_in import HEARD_RATE
@@ -23,11 +22,10 @@ from agent.session import Engines, load_vad
 from control_plane.domain.assistant import FirstSentenceMode
 from control_plane.domain.events import EndedBy, EndReason, Role
 from process.addresses import Allowed
-from speech.offline.voice import SAMPLE_RATE, Speaker
+from speech.offline.voice import Speaker
 from speech.prewarm import load_offline
-from tests.agent.telephone import Samples, ringing
+from tests.agent.telephone import ringing, spoken
 from tests.factories import call_brief
-from tests.system.far_end import without_silence
 
 pytestmark = [
     pytest.mark.system,
@@ -78,13 +76,6 @@ def engines() -> Iterator[Engines]:
     loaded = load_offline()
     yield Engines(offline=loaded, vad=load_vad(), allowed=Allowed.parse("127.0.0.0/8"))
     loaded.close()
-
-
-def spoken(speaker: Speaker, text: str) -> Samples:
-    """Return `text` at the rate at which an agent hears."""
-    pcm = np.frombuffer(b"".join(speaker.stream(text)), np.int16)
-    whole = resample_poly(pcm.astype(np.float64), HEARD_RATE, SAMPLE_RATE)
-    return without_silence(whole.clip(-32_768, 32_767).astype(np.int16))
 
 
 async def hold(row: Row, engines: Engines, speaker: Speaker) -> Held:

@@ -9,12 +9,15 @@ from livekit.agents import AgentSession
 from livekit.agents.llm import ChatContext
 from livekit.agents.voice.turn import EndpointingOptions
 
+from agent.opening import GREETINGS
+from agent.turn_grammar import GRAMMARS
 from agent.turn_taking import (
     DETECTION_LAG_S,
     PROFILES,
     UNLIKELY,
+    Ending,
     TurnJudge,
-    finished,
+    ending_of,
     is_backchannel,
     turn_handling,
 )
@@ -33,21 +36,38 @@ class Waits:
         self.longest_s = endpointing_opts["max_delay"]
 
 
+CERTAIN = """\
+What are your opening hours
+Are you open on Sunday?
+It is.
+Yes, I am.
+Can you call me back later
+When are you open
+Where do I have to sign"""
 WHOLE = """\
 Yes.
 No, thank you.
 I would like to book an appointment for tomorrow.
-What are your opening hours
-It is.
-Yes, I am.
-Can you call me back later
 I think so.
 Not really
 Hold on
 That is all
 My name is Peter Miller
-half past seven"""
-PARTS = """\
+My tooth hurts.
+The lamp in the kitchen broke.
+A table for two please
+That sounds good."""
+OPEN = """\
+My appointment
+The problem with my car
+When I called yesterday
+If it rains tomorrow
+Can you tell me
+I was calling
+On Saturday morning
+I bought
+Last Tuesday"""
+HELD = """\
 I would like to
 I would like to book
 My name is
@@ -58,16 +78,57 @@ My number is four two seven,
 Tomorrow at
 Well
 I need, um"""
+ENDINGS = [
+    (said, ending)
+    for ending, lines in (
+        (Ending.CERTAIN, CERTAIN),
+        (Ending.WHOLE, WHOLE),
+        (Ending.OPEN, OPEN),
+        (Ending.HELD, HELD),
+    )
+    for said in lines.splitlines()
+]
+GOES_ON = (Ending.OPEN, Ending.HELD)
 
 
-@pytest.mark.parametrize("said", WHOLE.splitlines())
-def test_a_whole_is_answered_soon(said: str) -> None:
-    assert finished(said, Language.EN_US) > UNLIKELY
+@pytest.mark.parametrize(("said", "ending"), ENDINGS)
+def test_what_was_said_tells_whether_more_comes(said: str, ending: Ending) -> None:
+    assert ending_of(said, Language.EN_US) is ending
 
 
-@pytest.mark.parametrize("said", PARTS.splitlines())
-def test_a_part_is_waited_for(said: str) -> None:
-    assert finished(said, Language.EN_US) < UNLIKELY
+def test_an_answer_is_certain_and_a_story_is_not() -> None:
+    day = "Which day suits you?"
+    help_you = "Hello! How can I help you?"
+    for asked, said, ending in (
+        (day, "On Saturday morning", Ending.CERTAIN),
+        ("Thank you. What is your name?", "Peter Miller.", Ending.CERTAIN),
+        (help_you, "I want a table for two.", Ending.WHOLE),
+        (help_you, "My appointment", Ending.OPEN),
+        (day, "I was thinking of Monday, but my husband works.", Ending.WHOLE),
+        (day, "On the", Ending.HELD),
+    ):
+        assert ending_of(said, Language.EN_US, asked=asked) is ending, said
+
+
+async def test_the_judge_learns_how_long_the_person_pauses() -> None:
+    profile, session = PROFILES[TurnTaking.BALANCED], Waits()
+    judge = TurnJudge(Language.EN_US, profile)
+    judge.attach(cast("AgentSession[Any]", session))
+    context = ChatContext()
+    context.add_message(role="user", content="My tooth hurts.")
+
+    async def wait_s() -> float:
+        await judge.predict_end_of_turn(context)
+        return session.longest_s + DETECTION_LAG_S
+
+    assert await wait_s() == pytest.approx(profile.whole_s)
+    judge.went_on(0.6)
+    assert profile.whole_s + 0.2 < await wait_s() < profile.open_s
+    judge.went_on(5.0)
+    assert await wait_s() == pytest.approx(profile.open_s)
+    for _ in range(12):
+        judge.ended()
+    assert await wait_s() == pytest.approx(profile.whole_s)
 
 
 @pytest.mark.parametrize(
@@ -85,12 +146,35 @@ def test_a_part_is_waited_for(said: str) -> None:
     ],
 )
 def test_every_language_has_its_words(language: Language, part: str, whole: str) -> None:
-    assert finished(part, language) < UNLIKELY < finished(whole, language)
+    assert ending_of(part, language) in GOES_ON
+    assert ending_of(whole, language) not in GOES_ON
+
+
+@pytest.mark.parametrize(
+    ("language", "part", "whole", "question"),
+    [
+        (Language.ES_ES, "Cuando llamé ayer", "La lámpara no funciona.", "Cuánto cuesta"),
+        (Language.PT_PT, "O problema com o carro", "Perdi o meu cartão.", "Quando abre a loja?"),
+        (Language.DE_DE, "Der Termin am Montag", "Mein Zahn tut weh.", "Wann haben Sie offen"),
+        (Language.FR_FR, "Mon rendez-vous de demain", "J'ai perdu ma carte.", "Combien ça coûte"),
+        (Language.IT_IT, "Quando ho chiamato ieri", "Ho perso la carta.", "Quanto costa"),
+        (Language.PL_PL, "Moja wizyta w poniedziałek", "Zgubiłem kartę.", "Ile to kosztuje"),
+        (Language.RO_RO, "Programarea de luni", "Am pierdut cardul.", "Cât costă?"),
+        (Language.EN_GB, "My appointment on Monday", "I have lost my card.", "What does it cost"),
+    ],
+)
+def test_every_language_knows_a_clause(
+    language: Language, part: str, whole: str, question: str
+) -> None:
+    assert ending_of(part, language) in GOES_ON
+    assert ending_of(whole, language) is Ending.WHOLE
+    assert ending_of(question, language) is Ending.CERTAIN
 
 
 def test_no_language_is_forgotten() -> None:
     bases = {language.base for language in Language}
-    tables = (HOLDERS, WHOLE_ENDINGS, FILLERS, BACKCHANNELS, THANKS, COURTESIES)
+    words = (HOLDERS, WHOLE_ENDINGS, FILLERS, BACKCHANNELS, THANKS, COURTESIES)
+    tables = (*words, GRAMMARS, GREETINGS)
     assert all(set(table) == bases for table in tables)
 
 
@@ -126,18 +210,18 @@ async def test_more_may_follow_thanks(language: Language, turn_taking: TurnTakin
 def test_an_answer_is_not_waited_for_though_it_is_kind() -> None:
     asked = "Shall I book it for nine?"
     for said in ("Great.", "Perfect, yes.", "No, thank you.", "Okay, that's fine."):
-        assert finished(said, Language.EN_US, asked=asked) > UNLIKELY
+        assert ending_of(said, Language.EN_US, asked=asked) is Ending.CERTAIN
     for said in ("Great, thank you.", "Thank you so much."):
-        assert finished(said, Language.EN_US, asked=asked) < UNLIKELY
-    assert finished("Thank you, goodbye.", Language.EN_US) > UNLIKELY
+        assert ending_of(said, Language.EN_US, asked=asked) is Ending.OPEN
+    assert ending_of("Thank you, goodbye.", Language.EN_US) is Ending.WHOLE
 
 
 def test_a_number_that_was_asked_for_comes_in_pieces() -> None:
     asked = "What is your phone number?"
-    assert finished("two oh two", Language.EN_US, asked=asked) < UNLIKELY
-    assert finished("202 555", Language.EN_US, asked=asked) < UNLIKELY
-    assert finished("202 555 0199", Language.EN_US, asked=asked) > UNLIKELY
-    assert finished("two", Language.EN_US, asked="How many guests?") > UNLIKELY
+    assert ending_of("two oh two", Language.EN_US, asked=asked) is Ending.HELD
+    assert ending_of("202 555", Language.EN_US, asked=asked) is Ending.HELD
+    assert ending_of("202 555 0199", Language.EN_US, asked=asked) is Ending.CERTAIN
+    assert ending_of("two", Language.EN_US, asked="How many guests?") is Ending.CERTAIN
 
 
 async def test_the_judge_hears_the_whole_turn_and_the_question() -> None:

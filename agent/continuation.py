@@ -1,0 +1,147 @@
+"""One turn, however many sentences: what the person adds right after belongs to what they said.
+
+An agent that answers soon sometimes answers into a pause. Then it falls silent at the first sound,
+and what the person said before and after is one turn: to the model, and in the transcript.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Protocol
+
+from livekit.agents import ConversationItemAddedEvent, UserStateChangedEvent, stt
+from livekit.agents.llm import ChatContext, ChatItem, ChatMessage
+
+GOES_ON_S = 1.5
+"""A person who speaks again so soon, before the reply was heard whole, goes on with their turn."""
+END_LAG_S, START_LAG_S = 0.25, 0.1
+"""By so much voice activity detection tells of an end and of a beginning after the sound itself."""
+AT_ONCE_S = 0.0
+"""Speech that stops the agent where the turn may just go on: the first that is noticed."""
+
+
+class Rhythm(Protocol):
+    """Who learns how long a person pauses."""
+
+    def went_on(self, pause_s: float) -> None:
+        """The person paused for so long inside a turn."""
+
+    def ended(self) -> None:
+        """A turn was over when it was taken to be."""
+
+
+class Talk(Protocol):
+    """What is looked at of a session."""
+
+    @property
+    def options(self) -> Any: ...
+    def on(self, event: Any, callback: Callable[..., Any], /) -> Any:
+        """Call `callback` with every event of this name."""
+
+
+class Continuation:
+    """Knows whether the person goes on with the turn before, and joins the words.
+
+    Args:
+        rhythm: told of each pause inside a turn; null where silence alone decides.
+        on_taken_back: called with a message of the person whose words come again, in a longer one.
+    """
+
+    def __init__(
+        self,
+        session: Talk,
+        rhythm: Rhythm | None,
+        *,
+        on_taken_back: Callable[[ChatMessage], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._options = session.options
+        self._rhythm = rhythm
+        self._on_taken_back = on_taken_back
+        self._clock = clock
+        self._interrupt_s: float = session.options.interruption["min_duration"]
+        self._quiet_since: float | None = None
+        self._is_open = False  # they have spoken, and no turn has been made of it
+        self._turn: ChatMessage | None = None  # the latest; no reply to it was heard whole
+        self._goes_on = False
+        session.on("user_state_changed", self._on_user_state)
+        session.on("conversation_item_added", self._on_item)
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether the person speaks again, and their words have not been written down."""
+        return self._goes_on
+
+    def joined(
+        self, event: stt.SpeechEvent, context: ChatContext
+    ) -> tuple[stt.SpeechEvent, ChatContext | None]:
+        """Return `event` with the words of the whole turn, and `context` without its first part.
+
+        The context is null where nothing changes in it.
+        """
+        words = event.alternatives[0].text.strip() if event.alternatives else ""
+        turn = self._turn
+        if not (self._goes_on and words and turn is not None):
+            return event, None
+        if event.type is not stt.SpeechEventType.FINAL_TRANSCRIPT:
+            return event, None
+        self._goes_on, self._turn = False, None
+        self._on_taken_back(turn)
+        whole = f"{turn.text_content} {words}"
+        first, *others = event.alternatives
+        return (
+            replace(event, alternatives=[replace(first, text=whole), *others]),
+            _without(context, turn),
+        )
+
+    def _on_user_state(self, event: UserStateChangedEvent) -> None:
+        now = self._clock()
+        if event.new_state != "speaking":
+            self._quiet_since, self._is_open = now - END_LAG_S, True
+            self._options.interruption["min_duration"] = self._interrupt_s
+            return
+        pause_s = None
+        if self._quiet_since is not None:
+            pause_s = max(0.0, now - START_LAG_S - self._quiet_since)
+        if pause_s is None or pause_s > GOES_ON_S:
+            self._goes_on, self._turn = False, None
+            return
+        self._goes_on = self._turn is not None
+        if self._goes_on:
+            self._options.interruption["min_duration"] = AT_ONCE_S
+        if self._rhythm is not None and (self._goes_on or self._is_open):
+            self._rhythm.went_on(pause_s)
+
+    def _on_item(self, event: ConversationItemAddedEvent) -> None:
+        item = event.item
+        if not isinstance(item, ChatMessage):
+            return
+        if item.role == "user":
+            self._turn, self._is_open, self._goes_on = item, False, False
+        elif item.role == "assistant" and not item.interrupted:
+            if self._turn is not None and self._rhythm is not None:
+                self._rhythm.ended()
+            self._turn, self._goes_on = None, False
+
+
+def _without(context: ChatContext, turn: ChatMessage) -> ChatContext:
+    """Return `context` less a turn, and less what hanging up on it came to."""
+    at = next((n for n, item in enumerate(context.items) if item.id == turn.id), None)
+    if at is None:
+        return context.copy()
+    kept: list[ChatItem] = [
+        item
+        for n, item in enumerate(context.items)
+        if n < at or (n > at and not _is_end_call(item))
+    ]
+    return ChatContext(kept)
+
+
+def _is_end_call(item: ChatItem) -> bool:
+    return item.type in ("function_call", "function_call_output") and item.name == END_CALL
+
+
+END_CALL = "end_call"
+"""The tool with which the model hangs up: a wish, which whoever goes on takes back."""

@@ -1,0 +1,126 @@
+"""The first sentence is heard whole: a person who says hello into it gets it from the start."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from typing import Any
+
+from livekit.agents import llm
+from livekit.agents.voice import SpeechHandle
+
+from agent.spoken import Spoken
+from agent.turn_syntax import is_question
+from control_plane.domain.assistant import Language
+
+AGAIN_UNTIL = 0.6
+"""The share of the sentence up to which a person who broke in has not been told what it says."""
+_TIMES = 3
+"""So often it is begun; who breaks in each time wants something else."""
+_NAME_WORDS = 3
+_WORD = re.compile(r"[^\W\d_]+")
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+GREETINGS: Mapping[str, frozenset[str]] = {
+    "en": _words("hello hi hey yes yeah good morning afternoon evening speaking who is this there"),
+    "es": _words("hola sí diga dígame bueno buenos buenas días tardes noches quién es habla"),
+    "pt": _words("olá sim está estou alô bom boa dia tarde noite quem é fala diga"),
+    "de": _words("hallo ja guten tag morgen abend wer ist da dort bitte am apparat"),
+    "fr": _words("allô allo oui bonjour bonsoir qui est à l appareil c"),
+    "it": _words("pronto sì ciao buongiorno buonasera chi è parla"),
+    "pl": _words("halo tak słucham dzień dobry wieczór cześć kto mówi proszę"),
+    "ro": _words("alo da bună ziua seara dimineața cine este e vorbește"),
+}
+
+
+class Opening:
+    """The first sentence, until it has been heard.
+
+    Args:
+        first: its words and its sound, or what a model that speaks by itself is told to begin
+            with; null: the agent waits.
+    """
+
+    def __init__(self, first: Spoken | str | None, language: Language) -> None:
+        self._first = first
+        self._language = language
+        self._begun = 0
+        self.pending: Spoken | str | None = first
+        """Null while it is said, and once it was heard. Not cleared when a reply is only generated:
+        LiveKit generates replies ahead of time and throws them away when the person goes on."""
+
+    def take(self) -> Spoken | str | None:
+        """Return what is to be said now, if anything."""
+        first, self.pending = self.pending, None
+        self._begun += first is not None
+        return first
+
+    def began(self, speech: SpeechHandle | None) -> None:
+        """The agent speaks: the sentence, as `speech`; it comes again if it was cut off early."""
+        if self.take() is not None and speech is not None:
+            self.watch(speech)
+
+    def watch(self, speech: SpeechHandle) -> None:
+        """Have the sentence said again if `speech`, which says it, is cut off early."""
+
+        def over(done: SpeechHandle) -> None:
+            if done.interrupted and self._begun < _TIMES and not self._is_told(done.chat_items):
+                self.pending = self._first
+
+        speech.add_done_callback(over)
+
+    def is_answered_by_it(self, said: str) -> bool:
+        """Return whether the first sentence answers `said`: "Hello? Who is this?"."""
+        base = self._language.base
+        words = _WORD.findall(said.lower())
+        if all(word in GREETINGS[base] for word in words):
+            return True
+        is_asked = said.rstrip().endswith("?") or is_question(words, base)
+        return len(words) <= _NAME_WORDS and not is_asked  # a name, as some pick up with
+
+    def _is_told(self, items: list[llm.ChatItem]) -> bool:
+        if not isinstance(self._first, Spoken):
+            return any(item.type == "message" and item.text_content for item in items)
+        heard = sum(len(item.text_content or "") for item in items if item.type == "message")
+        return heard > AGAIN_UNTIL * len(self._first.text)
+
+
+def as_said_before(context: llm.ChatContext, sentence: str) -> llm.ChatContext:
+    """Return a context for the answer that follows `sentence` in the same breath."""
+    items = list(context.items)
+    at = next((n for n in reversed(range(len(items))) if _is_of_person(items[n])), len(items))
+    message = llm.ChatMessage(role="assistant", content=[sentence])
+    return llm.ChatContext([*items[:at], message, *items[at:]])
+
+
+def said_last(context: llm.ChatContext) -> str:
+    """Return the person's latest words."""
+    for item in reversed(context.items):
+        if item.type == "message" and item.role == "user":
+            return item.text_content or ""
+    return ""
+
+
+async def with_prepared(
+    text: AsyncIterable[str], first: Spoken | None
+) -> tuple[bool, AsyncIterator[str]]:
+    """Return whether `text` begins with the first sentence, and what else there is to speak."""
+    chunks = aiter(text)
+    head = await anext(chunks, None)
+    prepared = head is not None and first is not None and head == first.text
+    return prepared, chunks if prepared else _chain(head, chunks)
+
+
+async def _chain(head: str | None, rest: AsyncIterator[str]) -> AsyncIterator[str]:
+    if head is not None:
+        yield head
+    async for chunk in rest:
+        yield chunk
+
+
+def _is_of_person(item: Any) -> bool:
+    return bool(item.type == "message" and item.role == "user")
