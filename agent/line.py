@@ -16,7 +16,7 @@ from livekit import rtc
 from livekit.agents.voice import io
 
 from agent.frames import FRAME_MS, SAID_RATE, at_said_rate, frame_of, split
-from agent.mixing import Loop, Mixer
+from agent.mixing import FADE_MS, Loop, Mixer, fade_out
 from agent.outlet import Outlet
 from agent.wording import Segment, Wording
 from process.logs import get_logger
@@ -61,6 +61,7 @@ class LineOut(io.AudioOutput):
         self._sound_until = 0.0  # the same of anything but silence
         self._handed = 0  # samples in a row up to then
         self._mixer = Mixer()
+        self._fading = b""  # the last of what was broken off; plays before anything else
         self._is_over = False  # nothing follows what waits
         self._outdated = False  # what fills the line without speech is not what should
         self._wanted = asyncio.Event()  # something else is to be heard than what fills the line
@@ -159,7 +160,7 @@ class LineOut(io.AudioOutput):
         unplayed_s = max(0.0, self._speech_until - now)
         if not self._is_over:
             self._waiting.clear()
-            self._take_back(now)
+            self._fade(now)
             self._speech_until = now
             self._sent.clear()
         self._open = None
@@ -175,11 +176,12 @@ class LineOut(io.AudioOutput):
         self._may_play = False
         now = time.time()
         unheard = [(s, frame) for s, frame, at in self._sent if at + frame.duration / 2 > now]
-        self._sent.clear()
         self._waiting = deque(each for each in self._waiting if each[0] in self._unfinished)
+        if unheard:
+            self._fade(now)
+        self._sent.clear()
         if not unheard:
             return
-        self._take_back(now)
         self._speech_until = now
         again: list[_Piece] = []
         for segment, frame in unheard:
@@ -210,6 +212,10 @@ class LineOut(io.AudioOutput):
     async def _play(self) -> None:
         """Hand over speech or silence; the outlet waits while it is full: real time."""
         while True:
+            if self._fading:
+                samples, self._fading = self._mixer.beside(self._fading), b""
+                await self._hand_over(samples, time.time())
+                continue
             if not self._waiting or not self._may_play:
                 await self._fill()
                 continue
@@ -270,6 +276,17 @@ class LineOut(io.AudioOutput):
 
     def _refill(self) -> None:
         self._outdated = True
+        self._wanted.set()
+
+    def _fade(self, now: float) -> None:
+        """Break off what is said: what would be heard next fades, the rest is dropped."""
+        coming = b"".join(
+            bytes(frame.data)[2 * max(0, round((now - at) * SAID_RATE)) :]
+            for _, frame, at in self._sent
+            if at + frame.duration > now
+        )
+        self._take_back(now)
+        self._fading = fade_out(coming[: SAID_RATE * FADE_MS // 1000 * 2])
         self._wanted.set()
 
     def _take_back(self, now: float) -> None:

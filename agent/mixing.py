@@ -14,6 +14,17 @@ def mixed(*sides: Samples) -> Samples:
     return _held(np.sum(sides, axis=0, dtype=np.int32))
 
 
+FADE_MS = 40
+"""In so much time a voice that is broken off falls silent: at once it would click."""
+
+
+def fade_out(samples: bytes) -> bytes:
+    """Return mono int16 `samples` that grow softer, from as loud as they are to silence."""
+    given = np.frombuffer(samples, np.int16)
+    faded = given * np.linspace(1.0, 0.0, len(given), endpoint=False)
+    return faded.astype(np.int16).tobytes()
+
+
 class Loop:
     """A clip that plays from its start, over and over, as often as it is taken from.
 

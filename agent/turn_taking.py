@@ -196,7 +196,7 @@ def ending_of(said: str, language: Language, *, asked: str = "") -> Ending:
     base = language.base
     if text.endswith((",", "-", "–", "…", "...", ":", ";")) or words[-1] in FILLERS[base]:
         return Ending.HELD
-    if _ASKS_FOR_NUMBER.search(asked) and 0 < _digits(words):
+    if _ASKS_FOR_NUMBER.search(asked) and _digits(words) > 0:
         is_digit = words[-1].isdigit() or words[-1] in _NUMBERS
         is_part = is_digit and _digits(words) < _WHOLE_NUMBER
         return Ending.HELD if is_part else Ending.CERTAIN

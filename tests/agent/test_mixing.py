@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agent.mixing import Loop, Mixer, mixed
+from agent.mixing import Loop, Mixer, fade_out, mixed
 
 pytestmark = pytest.mark.unit
 
@@ -100,3 +100,14 @@ def test_a_sound_played_again_begins_at_its_start_and_is_heard_once() -> None:
     assert mixer.remove(loop)
     assert not mixer.audible
     assert not mixer.remove(loop)
+
+
+def test_a_voice_that_is_broken_off_fades() -> None:
+    loud = np.full(960, 10_000, np.int16)
+    faded = np.frombuffer(fade_out(loud.tobytes()), np.int16)
+    assert len(faded) == 960
+    assert faded[0] == 10_000
+    assert abs(int(faded[480]) - 5_000) < 50
+    assert faded[-1] < 50
+    assert (np.diff(faded) <= 0).all()
+    assert fade_out(b"") == b""

@@ -13,7 +13,7 @@ from rapidfuzz import fuzz
 
 from speech.offline.voice import Speaker
 from tests.ears.phrase_bank import ACCEPT, PhraseBank
-from tests.system.far_end import RATE, asking, phone
+from tests.system.far_end import RATE, asking, phone, render
 from tests.system.platform import Platform
 from tests.system.sound import channels, level_where
 
@@ -108,6 +108,35 @@ def test_three_exchanges_are_understood_both_ways_and_recorded(
     assert bank.best_in(right, RATE, PRICE) >= ACCEPT
     assert bank.best_in(left, RATE, PRICE) < ACCEPT
     assert level_where(left) > 0.005
+
+
+def test_a_person_who_says_hello_and_pauses_is_neither_cut_off_nor_misunderstood(
+    platform: Platform, speaker: Speaker, bank: PhraseBank, folder: Path
+) -> None:
+    """Hello into the first sentence starts it again; a statement that goes on is one turn."""
+
+    def say(text: str) -> dict[str, Any]:
+        return {"say": render(speaker, folder, text, trimmed=True)}
+
+    script = [
+        *({"stay": 0.8}, say("Hello?"), {"listen": 0.8}),
+        *(say("I am a new patient."), {"stay": 0.5}, say(ASKED[1]), {"reply": 0.8}),
+        *(say(ASKED[2]), {"stay": 20}),
+    ]
+    with phone(folder, script) as far_end:
+        number = number_at(platform, "pausing", far_end.port)
+        placed = platform.order(CALLEE, from_phone_number=number)
+        far_end.wait("over", 100.0)
+        heard = far_end.heard()
+        attempt = platform.finished(placed["id"])["last_call_attempt"]
+    said = [(item["role"], item["content"]) for item in attempt["transcript"]]
+
+    assert [words for role, words in said if words == " ".join(GREETING)] != [], said
+    assert missing(bank, heard, [*GREETING, PRICE, *CLOSING]) == [], said
+    turns = [words.lower() for role, words in said if role == "user"]
+    whole = f"I am a new patient. {ASKED[1]}".lower()
+    assert max(fuzz.ratio(whole, words) for words in turns) >= 80, said
+    assert sum(fuzz.partial_ratio("new patient", words) >= 90 for words in turns) == 1, said
 
 
 def test_the_ear_notices_a_wrong_sentence(
