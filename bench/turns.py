@@ -46,14 +46,31 @@ QUIET_S = 0.25  # after a reply, before the next phrase
 QUESTION, ANSWER = "Are you open today?", "Yes."
 STOP = "Please wait a moment."
 LONG = "Let me tell you all about it. " * 3  # five seconds; more would keep the stubs busy
-PARTS = (  # a sentence with a pause inside
-    ("I would like to book", "an appointment for tomorrow."),
-    ("My name is", "Peter Miller."),
-    ("Could you tell me if", "you are open on Sunday?"),
-    ("I am calling because", "my tooth hurts."),
-    ("I need to change the", "time of my appointment."),
-)
-PAUSES_S = (0.4, 0.6, 0.8, 1.0)
+STATEMENT = "I live in Oak Street."
+KINDS = {  # sentences with a pause inside, by where it is; none is in a test of the judgement
+    "after a whole clause that goes on": (
+        ("Great, thank you.", "That is all."),
+        ("I moved last month.", "My new address is Oak Street twelve."),
+        ("My daughter is ill.", "She has had a fever since Sunday."),
+        ("The parcel came this morning.", "But the box was open."),
+        ("We will be four people.", "Two of them are children."),
+    ),
+    "after a content word": (
+        ("I want to book", "a table for two."),
+        ("The heating in the bathroom", "has been cold since Friday."),
+        ("When my train got to Berlin", "the connection was gone."),
+        ("I bought a washing machine", "from your shop in March."),
+        ("The lady at the counter", "promised me a refund."),
+    ),
+    "after a word that asks for more": (
+        ("I would like to book", "an appointment for tomorrow."),
+        ("My name is", "Peter Miller."),
+        ("Could you tell me if", "you are open on Sunday?"),
+        ("I am calling because", "my tooth hurts."),
+        ("I need to change the", "time of my appointment."),
+    ),
+}
+PAUSES_S = (0.35, 0.5, 0.7, 1.0)
 
 
 class Call(Struct, frozen=True):
@@ -96,13 +113,15 @@ class Bench:
         self._greetings = self._cell()
         replies, stops = self._interrupted()
         late = self._replies(Behaviour(latency_ms=300), Behaviour(latency_ms=100))
-        cut = self._cut_offs()
+        told = self._replies(PLAIN, PLAIN, says=STATEMENT)
         what = "end of speech → first sound"
         rows = compared("B1", f"{what}, no latency ({SETTINGS})", replies, {STOCK: 0.6, PIPECAT: 1})
         rows += beyond_silence(replies[OURS])
         rows += compared("B3", f"{what}, model 300 ms, voice 100 ms", late, {STOCK: 0.7})
-        pauses = f"pauses of {PAUSES_S[0]}–{PAUSES_S[-1]} s inside a sentence taken for its end"
-        rows += shares("B4", pauses, cut)
+        rows += compared("B1", "the same after a statement", told, {STOCK: 0.85})
+        for kind, by_pause in self._cut_offs().items():
+            for pause_s, cut in by_pause.items():
+                rows += shares("B4", f"spoke into the pause of {pause_s} s {kind}", cut)
         rows += compared("B5", "barge-in: first sound → the agent's last", stops, {STOCK: 0.5})
         rows += limited("B5", "barge-in, p95", stops[OURS], 350)
         rows += greetings(self._greetings)
@@ -124,27 +143,34 @@ class Bench:
                     stops[arm].add(stop_ms, call, said)
         return replies, stops
 
-    def _replies(self, model: Behaviour, voice: Behaviour) -> Cell:
-        """Ask short things of slow providers."""
-        turn: Script = [{"say": self._phrases.file(QUESTION)}, {"reply": QUIET_S}]
-        found = self._cell()
-        for arm, call in self._calls("B3", turn, (Rule(say=ANSWER),), model, voice):
+    def _replies(self, model: Behaviour, voice: Behaviour, *, says: str = QUESTION) -> Cell:
+        """Say short things to providers that may be slow."""
+        turn: Script = [{"say": self._phrases.file(says)}, {"reply": QUIET_S}]
+        found, what = self._cell(), "B3" if says == QUESTION else "B1, statements"
+        for arm, call in self._calls(what, turn, (Rule(say=ANSWER),), model, voice):
             for said in call.said:
                 found[arm].add(reply_ms, call, said)
         return found
 
-    def _cut_offs(self) -> Cell:
-        """Pause inside sentences: 1.0 for each pause taken for the end."""
-        cases = [(*parts, pause) for pause in PAUSES_S for parts in PARTS]
+    def _cut_offs(self) -> dict[str, dict[float, Cell]]:
+        """Pause inside sentences, by kind and pause: 1.0 for each pause that was spoken into."""
+        cases = [
+            (kind, pause_s, *parts)
+            for parts_of in zip(*KINDS.values(), strict=True)
+            for pause_s in PAUSES_S
+            for kind, parts in zip(KINDS, parts_of, strict=True)
+        ]
+        kinds = {self._phrases.file(first): kind for kind, _, first, _ in cases}
         script: Script = []
-        for first, second, pause in cases:
-            script += [{"say": self._phrases.file(first)}, {"stay": pause}]
+        for _, pause_s, first, second in cases:
+            script += [{"say": self._phrases.file(first)}, {"stay": pause_s}]
             script += [{"say": self._phrases.file(second)}, {"reply": QUIET_S}]
-        found = self._cell()
+        found = {kind: {pause_s: self._cell() for pause_s in PAUSES_S} for kind in KINDS}
         rules, each = (Rule(say=ANSWER),), len(script) // len(cases)
         for arm, call in self._calls("B4", script, rules, steps=each):
             for part, rest in zip(call.said[::2], call.said[1::2], strict=False):
-                found[arm].add(was_cut, call, part, rest)
+                pause_s = min(PAUSES_S, key=lambda s: abs(rest["began"] - part["ended"] - s))
+                found[kinds[part["file"]]][pause_s][arm].add(was_cut, call, part, rest)
         return found
 
     def _cell(self) -> Cell:
