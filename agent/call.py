@@ -21,6 +21,7 @@ from agent.closing import Closing
 from agent.continuation import Continuation
 from agent.ending import Ending, Verdict, report_end
 from agent.failures import describe
+from agent.false_alarms import FalseAlarms
 from agent.keys import KeyCollector
 from agent.limits import SilenceWatch, hold_max_duration
 from agent.line import LineOut
@@ -91,6 +92,7 @@ class Call:
             fallback=sayings(brief.assistant.language).closing,
         )
         self._person_began = asyncio.Event()
+        self._false_alarms = FalseAlarms(session)
         judge = session.turn_detection
         self.continuation = Continuation(
             session,

@@ -7,6 +7,7 @@ machine does. The embedded engines serve them.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Iterator
 
 import numpy as np
@@ -64,6 +65,14 @@ GREETED = {
     for after in (0.1, 0.3, 0.6, 1.0)
 } | {"a question at once": Row(((0.0, "When are you open?"),), HOURS, 0.2)}
 
+LONG = (
+    "Hello, this is the dental clinic in Oak Street, where you were a patient last year and the "
+    "year before, and where you are welcome again this spring."
+)
+NODS = {f"a nod at {after} s": Row(((0.0, "Uh-huh."),), LONG, after) for after in (3.0, 4.0)}
+STOPS_S = 0.5
+"""A sound that is no words silences the agent for so long at the most."""
+
 
 class Held(Struct):
     """How a call went: who said what, by item; when who was heard, seconds since the answer."""
@@ -89,7 +98,7 @@ async def hold(row: Row, engines: Engines, speaker: Speaker) -> Held:
     """Hold one call until the person has been answered."""
     brief = call_brief(
         prompt=f"You are the receptionist of a clinic. {PRICE} {HOURS}",
-        first_sentence=GREETING,
+        first_sentence=LONG if row.hears == LONG else GREETING,
         first_sentence_mode=FirstSentenceMode.STATIC,
     )
     async with asyncio.timeout(CALL_LIMIT_S), ringing(brief, engines) as call:
@@ -129,7 +138,8 @@ async def calls(engines: Engines) -> AsyncIterator[dict[str, asyncio.Task[Held]]
 
     async with http_context.open():
         started = {
-            name: asyncio.create_task(held(row)) for name, row in (GOING_ON | GREETED).items()
+            name: asyncio.create_task(held(row))
+            for name, row in (GOING_ON | GREETED | NODS).items()
         }
         await asyncio.gather(*started.values(), return_exceptions=True)
         yield started
@@ -155,3 +165,14 @@ async def test_the_first_sentence_is_heard_whole(
     (_, until_s), *_ = held.asked
     began = next(at for at in held.loud_at if at > until_s)
     assert began - until_s < SOON_S + STALLED_S
+
+
+@pytest.mark.parametrize("name", NODS)
+async def test_a_nod_stops_the_agent_for_a_moment(
+    calls: dict[str, asyncio.Task[Held]], name: str
+) -> None:
+    held = calls[name].result()
+    assert (held.person, held.agent) == ([], [LONG])
+    ((_, until_s),) = held.asked
+    around = [at for at in held.loud_at if until_s - 1.0 < at < until_s + 2.0]
+    assert max(b - a for a, b in itertools.pairwise(around)) < STOPS_S + STALLED_S

@@ -1,0 +1,47 @@
+"""A cough or a "mm-hm" costs the agent half a second, not one and a half."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from livekit.agents import UserStateChangedEvent
+
+SHORT_S = 0.7
+"""Sound that is noticed for no longer than this is seldom words that stop the agent."""
+SOON_S = 0.2
+"""After such a sound without words the agent goes on; the embedded ears have written by then."""
+
+
+class Talk(Protocol):
+    """What is looked at of a session."""
+
+    @property
+    def options(self) -> Any: ...
+    def on(self, event: Any, callback: Callable[..., Any], /) -> Any:
+        """Call `callback` with every event of this name."""
+
+
+class FalseAlarms:
+    """Sets how long the agent waits for words, by how long the sound was that stopped it."""
+
+    def __init__(self, session: Talk) -> None:
+        self._options = session.options
+        self._patient_s: float = session.options.interruption["false_interruption_timeout"]
+        self._timer: asyncio.TimerHandle | None = None
+        session.on("user_state_changed", self._on_user_state)
+
+    def _on_user_state(self, event: UserStateChangedEvent) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if event.new_state == "speaking":
+            # LiveKit takes the wait over while the sound lasts.
+            self._wait(SOON_S)
+            self._timer = asyncio.get_running_loop().call_later(
+                SHORT_S, self._wait, self._patient_s
+            )
+
+    def _wait(self, seconds: float) -> None:
+        self._options.interruption["false_interruption_timeout"] = seconds
