@@ -1,4 +1,4 @@
-"""A cough or a "mm-hm" costs the agent half a second, not one and a half."""
+"""After a cough or a "mm-hm" the agent goes on half a second later, not one and a quarter."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ machine does. The embedded engines serve them.
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator, Iterator
 
 import numpy as np
@@ -70,8 +69,8 @@ LONG = (
     "year before, and where you are welcome again this spring."
 )
 NODS = {f"a nod at {after} s": Row(((0.0, "Uh-huh."),), LONG, after) for after in (3.0, 4.0)}
-STOPS_S = 0.5
-"""A sound that is no words silences the agent for so long at the most."""
+GOES_ON_S = 0.5
+"""So soon after a short sound that is no words the agent is heard again."""
 
 
 class Held(Struct):
@@ -168,11 +167,10 @@ async def test_the_first_sentence_is_heard_whole(
 
 
 @pytest.mark.parametrize("name", NODS)
-async def test_a_nod_stops_the_agent_for_a_moment(
+async def test_after_a_nod_the_agent_goes_on(
     calls: dict[str, asyncio.Task[Held]], name: str
 ) -> None:
     held = calls[name].result()
     assert (held.person, held.agent) == ([], [LONG])
     ((_, until_s),) = held.asked
-    around = [at for at in held.loud_at if until_s - 1.0 < at < until_s + 2.0]
-    assert max(b - a for a, b in itertools.pairwise(around)) < STOPS_S + STALLED_S
+    assert next(at for at in held.loud_at if at > until_s) - until_s < GOES_ON_S + STALLED_S
