@@ -65,6 +65,7 @@ class Continuation:
         self._quiet_since: float | None = None
         self._is_open = False  # they have spoken, and no turn has been made of it
         self._turn: ChatMessage | None = None  # the latest; no reply to it was heard whole
+        self._has_resumed = False  # they speak again soon after, and nothing is written down of it
         self._goes_on = False
         session.on("user_state_changed", self._on_user_state)
         session.on("conversation_item_added", self._on_item)
@@ -82,12 +83,13 @@ class Continuation:
         The context is null where nothing changes in it.
         """
         words = event.alternatives[0].text.strip() if event.alternatives else ""
-        turn = self._turn
-        if not (self._goes_on and words and turn is not None):
+        if not words or event.type is not stt.SpeechEventType.FINAL_TRANSCRIPT:
             return event, None
-        if event.type is not stt.SpeechEventType.FINAL_TRANSCRIPT:
+        turn, goes_on = self._turn, self._goes_on
+        self._has_resumed = self._goes_on = False
+        if not goes_on or turn is None:
             return event, None
-        self._goes_on, self._turn = False, None
+        self._turn = None
         self._on_taken_back(turn)
         whole = f"{turn.text_content} {words}"
         first, *others = event.alternatives
@@ -105,14 +107,18 @@ class Continuation:
         pause_s = None
         if self._quiet_since is not None:
             pause_s = max(0.0, now - START_LAG_S - self._quiet_since)
-        if pause_s is None or pause_s > GOES_ON_S:
+        self._has_resumed = pause_s is not None and pause_s <= GOES_ON_S
+        if pause_s is None or not self._has_resumed:
             self._goes_on, self._turn = False, None
             return
-        self._goes_on = self._turn is not None
-        if self._goes_on:
-            self._options.interruption["min_duration"] = AT_ONCE_S
+        if self._turn is not None:
+            self._go_on()
         if self._rhythm is not None and (self._goes_on or self._is_open):
             self._rhythm.went_on(pause_s)
+
+    def _go_on(self) -> None:
+        self._goes_on = True
+        self._options.interruption["min_duration"] = AT_ONCE_S
 
     def _on_item(self, event: ConversationItemAddedEvent) -> None:
         item = event.item
@@ -120,6 +126,8 @@ class Continuation:
             return
         if item.role == "user":
             self._turn, self._is_open, self._goes_on = item, False, False
+            if self._has_resumed:  # just before this turn was made
+                self._go_on()
         elif item.role == "assistant" and not item.interrupted:
             if self._turn is not None and self._rhythm is not None:
                 self._rhythm.ended()

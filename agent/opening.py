@@ -26,14 +26,28 @@ def _words(text: str) -> frozenset[str]:
 
 
 GREETINGS: Mapping[str, frozenset[str]] = {
-    "en": _words("hello hi hey yes yeah good morning afternoon evening speaking who is this there"),
-    "es": _words("hola sí diga dígame bueno buenos buenas días tardes noches quién es habla"),
-    "pt": _words("olá sim está estou alô bom boa dia tarde noite quem é fala diga"),
-    "de": _words("hallo ja guten tag morgen abend wer ist da dort bitte am apparat"),
-    "fr": _words("allô allo oui bonjour bonsoir qui est à l appareil c"),
-    "it": _words("pronto sì ciao buongiorno buonasera chi è parla"),
-    "pl": _words("halo tak słucham dzień dobry wieczór cześć kto mówi proszę"),
-    "ro": _words("alo da bună ziua seara dimineața cine este e vorbește"),
+    # what is said on picking up, and the question who calls, which the first sentence answers
+    "en": _words(
+        "hello hi hey yes yeah good morning afternoon evening speaking who is this there s calling "
+        "me are you please that am i talking to with"
+    ),
+    "es": _words(
+        "hola sí diga dígame bueno buenos buenas días tardes noches quién es habla llama me eres "
+        "con hablo favor por"
+    ),
+    "pt": _words(
+        "olá sim está estou alô bom boa dia tarde noite quem é fala diga liga me com falo favor por"
+    ),
+    "de": _words(
+        "hallo ja guten tag morgen abend wer ist da dort bitte am apparat ruft an mich sind sie "
+        "spricht mit wem spreche ich"
+    ),
+    "fr": _words(
+        "allô allo oui bonjour bonsoir qui est à l appareil c m appelle êtes vous parle s il plaît"
+    ),
+    "it": _words("pronto sì ciao buongiorno buonasera chi è parla mi chiama con favore per"),
+    "pl": _words("halo tak słucham dzień dobry wieczór cześć kto mówi dzwoni proszę z kim"),
+    "ro": _words("alo da bună ziua seara dimineața cine este e vorbește mă sună cu vă rog"),
 }
 
 

@@ -110,6 +110,7 @@ class Persona(Agent):
             yield first.text
             if self.first.is_answered_by_it(opening.said_last(chat_ctx)):
                 return
+            yield " "
             chat_ctx = opening.as_said_before(chat_ctx, first.text)
         async for chunk in Agent.default.llm_node(self, chat_ctx, tools, model_settings):
             yield chunk  # type: ignore[misc]

@@ -155,3 +155,14 @@ def test_a_pause_within_a_turn_is_the_persons_rhythm(line: Line) -> None:
     line.speaks(after_s=0.6)  # before any turn was made of it
     assert line.pauses == [pytest.approx(0.6)]
     assert not line.continuation.is_undecided
+
+
+def test_who_goes_on_in_the_instant_in_which_the_turn_is_made_goes_on(line: Line) -> None:
+    line.add("assistant", "Since when?")
+    line.speaks(after_s=3.0)
+    line.is_quiet()
+    line.speaks(after_s=0.4)
+    line.add("user", "Since Monday.")
+    assert line.continuation.is_undecided
+    line.is_quiet()
+    assert line.hears("Or Tuesday.") == "Since Monday. Or Tuesday."
