@@ -18,8 +18,8 @@ GOES_ON_S = 1.5
 """A person who speaks again so soon, before the reply was heard whole, goes on with their turn."""
 END_LAG_S, START_LAG_S = 0.25, 0.1
 """By so much voice activity detection tells of an end and of a beginning after the sound itself."""
-AT_ONCE_S = 0.0
-"""Speech that stops the agent where the turn may just go on: the first that is noticed."""
+AT_ONCE_S = 0.01
+"""Speech that stops the agent where the turn just goes on: the first that is noticed."""
 
 
 class Rhythm(Protocol):
@@ -63,6 +63,7 @@ class Continuation:
         self._clock = clock
         self._interrupt_s: float = session.options.interruption["min_duration"]
         self._quiet_since: float | None = None
+        self._speaks = False
         self._is_open = False  # they have spoken, and no turn has been made of it
         self._turn: ChatMessage | None = None  # the latest; no reply to it was heard whole
         self._has_resumed = False  # they speak again soon after, and nothing is written down of it
@@ -100,9 +101,10 @@ class Continuation:
 
     def _on_user_state(self, event: UserStateChangedEvent) -> None:
         now = self._clock()
-        if event.new_state != "speaking":
+        self._speaks = event.new_state == "speaking"
+        self._options.interruption["min_duration"] = self._interrupt_s
+        if not self._speaks:
             self._quiet_since, self._is_open = now - END_LAG_S, True
-            self._options.interruption["min_duration"] = self._interrupt_s
             return
         pause_s = None
         if self._quiet_since is not None:
@@ -118,7 +120,8 @@ class Continuation:
 
     def _go_on(self) -> None:
         self._goes_on = True
-        self._options.interruption["min_duration"] = AT_ONCE_S
+        if self._speaks:
+            self._options.interruption["min_duration"] = AT_ONCE_S
 
     def _on_item(self, event: ConversationItemAddedEvent) -> None:
         item = event.item

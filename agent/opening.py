@@ -126,10 +126,11 @@ async def with_prepared(
     chunks = aiter(text)
     head = await anext(chunks, None)
     prepared = head is not None and first is not None and head == first.text
-    return prepared, chunks if prepared else _chain(head, chunks)
+    return prepared, chunks if prepared else chained(head, chunks)
 
 
-async def _chain(head: str | None, rest: AsyncIterator[str]) -> AsyncIterator[str]:
+async def chained(head: str | None, rest: AsyncIterator[str]) -> AsyncIterator[str]:
+    """Yield `head`, unless it is null, and then `rest`."""
     if head is not None:
         yield head
     async for chunk in rest:

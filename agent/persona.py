@@ -125,6 +125,9 @@ class Persona(Agent):
         if begins and prepared is not None:
             for frame in prepared.frames:
                 yield frame
+            if (more := await anext(rest, None)) is None:
+                return
+            rest = opening.chained(more, rest)
         async for frame in Agent.default.tts_node(self, rest, model_settings):
             yield frame
 

@@ -126,6 +126,7 @@ class TurnJudge:
         self._language = language
         self._profile = profile
         self._session: AgentSession[Any] | None = None
+        self._ending = Ending.CERTAIN  # of what was said last
         self._pause_s = 0.0  # the person's own, inside turns of this call; fades
 
     def attach(self, session: AgentSession[Any]) -> None:
@@ -160,7 +161,7 @@ class TurnJudge:
                 said, asked = "", item.text_content or ""
             elif item.type == "message" and item.role == "user":
                 said = f"{said} {item.text_content or ''}"
-        ending = ending_of(said, self._language, asked=asked)
+        ending = self._ending = ending_of(said, self._language, asked=asked)
         if ending is not Ending.CERTAIN and self._session is not None:
             wait_s = self._wait_s(ending) - DETECTION_LAG_S
             self._session.update_options(endpointing_opts={"max_delay": wait_s})
@@ -168,6 +169,8 @@ class TurnJudge:
 
     def went_on(self, pause_s: float) -> None:
         """The person paused for so long inside a turn, and went on."""
+        if self._ending is Ending.HELD:
+            return  # who looks for a word pauses longer than between two sentences
         self._pause_s = max(self._pause_s, pause_s)
 
     def ended(self) -> None:

@@ -12,7 +12,7 @@ from livekit.agents.llm import ChatContext, ChatMessage, FunctionCall, FunctionC
 from livekit.agents.stt import SpeechData, SpeechEvent, SpeechEventType
 from msgspec import Struct
 
-from agent.continuation import END_LAG_S, GOES_ON_S, START_LAG_S, Continuation
+from agent.continuation import AT_ONCE_S, END_LAG_S, GOES_ON_S, START_LAG_S, Continuation
 
 pytestmark = pytest.mark.unit
 
@@ -93,7 +93,7 @@ def line() -> Line:
 def test_what_goes_on_is_joined(line: Line) -> None:
     line.speaks(after_s=0.7)
     assert line.continuation.is_undecided
-    assert line.options.interruption["min_duration"] == 0.0
+    assert line.options.interruption["min_duration"] == AT_ONCE_S
     line.is_quiet()
     assert line.options.interruption["min_duration"] == INTERRUPT_S
     assert line.hears("Since", INTERIM) == "Since"
@@ -136,6 +136,19 @@ def test_a_sound_without_words_changes_nothing(line: Line) -> None:
     assert line.hears(" ") == " "
     assert line.taken_back == []
     assert len(line.context.items) == 1
+    assert line.options.interruption["min_duration"] == INTERRUPT_S
+    line.speaks(after_s=GOES_ON_S + 1.0)
+    assert line.options.interruption["min_duration"] == INTERRUPT_S
+
+
+def test_a_sound_just_before_a_turn_is_made_leaves_nothing(line: Line) -> None:
+    line.add("assistant", "Since when?")
+    line.speaks(after_s=3.0)
+    line.is_quiet()
+    line.speaks(after_s=0.4)
+    line.is_quiet()
+    line.add("user", "Since Monday.")
+    assert line.options.interruption["min_duration"] == INTERRUPT_S
 
 
 def test_hanging_up_goes_with_the_turn_that_it_answered(line: Line) -> None:

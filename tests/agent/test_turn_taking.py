@@ -129,6 +129,12 @@ async def test_the_judge_learns_how_long_the_person_pauses() -> None:
     for _ in range(12):
         judge.ended()
     assert await wait_s() == pytest.approx(profile.whole_s)
+    context.add_message(role="user", content="I need, um")
+    assert await wait_s() == pytest.approx(profile.unfinished_s)
+    judge.went_on(1.2)  # a search for a word tells nothing of the pause between two sentences
+    context.add_message(role="assistant", content="I see.")
+    context.add_message(role="user", content="It hurts.")
+    assert await wait_s() == pytest.approx(profile.whole_s)
 
 
 @pytest.mark.parametrize(
