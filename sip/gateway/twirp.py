@@ -16,6 +16,7 @@ from livekit import api
 from livekit.api.access_token import Claims
 
 from process.logs import get_logger
+from sip.gateway import durations
 from sip.gateway.errors import TwirpError
 
 log = get_logger("sip.gateway.twirp")
@@ -133,6 +134,7 @@ def _decode(message: Message, body: bytes, *, as_json: bool) -> Message:
         message.ParseFromString(body)
     except (json_format.ParseError, DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise TwirpError("malformed", "the request could not be decoded") from error
+    durations.check(message)
     return message
 
 

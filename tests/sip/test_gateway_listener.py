@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from google.protobuf import empty_pb2
 from livekit import api
+from livekit.protocol.sip import TransferSIPParticipantRequest
 
 from sip.gateway.listener import Listener
 from sip.gateway.twirp import Method, application, needs
@@ -25,7 +26,10 @@ async def listening(*, most: int = 50, idle_s: float = 5.0) -> AsyncIterator[int
     async def serve(_: object) -> empty_pb2.Empty:
         return empty_pb2.Empty()
 
-    methods = {"Nothing": Method(empty_pb2.Empty, needs("call"), serve)}
+    methods = {
+        "Nothing": Method(empty_pb2.Empty, needs("call"), serve),
+        "Transfer": Method(TransferSIPParticipantRequest, needs("call"), serve),
+    }
     app = application(methods, KEY, SECRET, lambda: True, body_s=0.3)
     listener = Listener(app, most=most, idle_s=idle_s)
     try:
@@ -105,3 +109,18 @@ async def test_connections_are_counted_before_they_ask() -> None:
             if (said := await ask(port, request)).startswith(b"HTTP/1.1 200"):
                 break
         assert said.startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(60, 200), (2**62, 400), (-(2**62), 400)])
+async def test_a_duration_beyond_its_range_is_refused_by_name(seconds: int, status: int) -> None:
+    asked = TransferSIPParticipantRequest(room_name="room")
+    asked.ringing_timeout.seconds = seconds
+    body = asked.SerializeToString()
+    head = (
+        b"POST /twirp/livekit.SIP/Transfer HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        b"Content-Type: application/protobuf\r\n" + _token()
+    )
+    async with listening() as port:
+        answer = await ask(port, head, b"Content-Length: %d\r\n\r\n" % len(body), body)
+    assert answer.startswith(b"HTTP/1.1 %d" % status), answer
+    assert (b"ringing_timeout" in answer) == (status == 400)
