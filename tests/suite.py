@@ -78,6 +78,7 @@ BESIDE = (
 )
 AGENT_CALLS = (
     "tests/agent/test_closing.py",
+    "tests/agent/test_going_on.py",
     "tests/agent/test_provider_faults.py",
     "tests/agent/test_usage.py",
 )
