@@ -129,7 +129,7 @@ def alike(said: str, heard: str) -> float:
 async def calls(engines: Engines) -> AsyncIterator[dict[str, asyncio.Task[Held]]]:
     """Every row's call, a few at a time."""
     speaker = Speaker.load()
-    seats = asyncio.Semaphore(5)
+    seats = asyncio.Semaphore(3)
 
     async def held(row: Row) -> Held:
         async with seats:
