@@ -163,7 +163,9 @@ def test_who_speaks_first_gets_the_first_sentence_as_the_reply_once(
     held = caller.call(
         caller.says("Who is calling me?"), {"listen": 1.5}, first_sentence_delay_ms=3_000
     )
-    assert held.said == [GREETING]
+    (reply,) = held.said  # with the model's answer behind it, where the ears heard a question
+    assert reply.startswith(GREETING)
+    assert reply.count(GREETING) == 1
     assert hears(bank, held, GREETING)
     assert held.at("speech", what="begins") > held.at("said")
 
