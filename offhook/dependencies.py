@@ -78,9 +78,9 @@ def install(lock: str, venv: Path, environ: Mapping[str, str], say: Say) -> None
         return
     file = LOCKS / f"{lock}.txt"
     env = {**environ, **_index_settings(environ), "VIRTUAL_ENV": str(venv)}
-    exactly = ["install", "--no-deps"] if lock == "bench" else ["sync"]
+    exactly = ["install", "--no-deps", "-r"] if lock == "bench" else ["sync"]
     say(f"installing what requirements/{file.name} lists (pinned, hashes checked)")
-    _call([uv, "pip", *exactly, "--require-hashes", str(file)], env, say)
+    _call([uv, "pip", *exactly, str(file), "--require-hashes"], env, say)
     if lock in ("run", "dev"):
         editable = ["install", "--no-deps", "--no-build-isolation", "--editable", str(ROOT)]
         _call([uv, "pip", *editable], env, say)

@@ -132,6 +132,25 @@ def test_a_newer_release_changes_nothing(tmp_path: Path, checkout: Path, index: 
     assert installed(prefix / "bin/python") == {**PINNED, "offhook": "0.1.0"}
 
 
+def test_the_benchs_lock_is_installed_beside(tmp_path: Path, checkout: Path, index: str) -> None:
+    prefix = checkout / ".venv"
+    subprocess.run([sys.executable, "-m", "venv", prefix], check=True)
+    shutil.copytree(uv_path().parents[1], prefix / "uv")
+    digest = hashlib.sha256(wheel(tmp_path / "pinned", "gamma", "3.0.1").read_bytes()).hexdigest()
+    (checkout / "requirements/bench.txt").write_text(f"gamma==3.0.1 --hash=sha256:{digest}\n")
+    python = str(prefix / "bin/python")
+    for command in (
+        ["make", "venv-run", "LIVEKIT="],
+        [python, "-m", "offhook.dependencies", "bench"],
+    ):
+        env = environment(tmp_path, index)
+        done = subprocess.run(
+            command, cwd=checkout, env=env, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert installed(prefix / "bin/python") == {**PINNED, "gamma": "3.0.1", "offhook": "0.1.0"}
+
+
 def test_what_resolves_would_have_failed(tmp_path: Path, checkout: Path, index: str) -> None:
     """The trap is really laid: pip's own way of reading the same lock refuses it."""
     lock = checkout / "requirements/run.txt"
