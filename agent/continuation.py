@@ -6,6 +6,7 @@ and what the person said before and after is one turn: to the model, and in the 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +19,8 @@ GOES_ON_S = 1.5
 """A person who speaks again so soon, before the reply was heard whole, goes on with their turn."""
 END_LAG_S, START_LAG_S = 0.25, 0.1
 """By so much voice activity detection tells of an end and of a beginning after the sound itself."""
+END_CALL = "end_call"
+"""The tool with which the model hangs up: a wish, which whoever goes on takes back."""
 AT_ONCE_S = 0.01
 """Speech that stops the agent where the turn just goes on: the first that is noticed."""
 
@@ -62,7 +65,7 @@ class Continuation:
         self._on_taken_back = on_taken_back
         self._clock = clock
         self._interrupt_s: float = session.options.interruption["min_duration"]
-        self._quiet_since: float | None = None
+        self._quiet_since = -math.inf
         self._speaks = False
         self._is_open = False  # they have spoken, and no turn has been made of it
         self._turn: ChatMessage | None = None  # the latest; no reply to it was heard whole
@@ -106,11 +109,9 @@ class Continuation:
         if not self._speaks:
             self._quiet_since, self._is_open = now - END_LAG_S, True
             return
-        pause_s = None
-        if self._quiet_since is not None:
-            pause_s = max(0.0, now - START_LAG_S - self._quiet_since)
-        self._has_resumed = pause_s is not None and pause_s <= GOES_ON_S
-        if pause_s is None or not self._has_resumed:
+        pause_s = max(0.0, now - START_LAG_S - self._quiet_since)
+        self._has_resumed = pause_s <= GOES_ON_S
+        if not self._has_resumed:
             self._goes_on, self._turn = False, None
             return
         if self._turn is not None:
@@ -152,7 +153,3 @@ def _without(context: ChatContext, turn: ChatMessage) -> ChatContext:
 
 def _is_end_call(item: ChatItem) -> bool:
     return item.type in ("function_call", "function_call_output") and item.name == END_CALL
-
-
-END_CALL = "end_call"
-"""The tool with which the model hangs up: a wish, which whoever goes on takes back."""

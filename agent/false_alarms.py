@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, Protocol
 
 from livekit.agents import UserStateChangedEvent
+
+from agent.continuation import Talk
 
 SHORT_S = 0.7
 """Sound that is noticed for no longer than this is seldom words that stop the agent."""
 SOON_S = 0.2
 """After such a sound without words the agent goes on; the embedded ears have written by then."""
-
-
-class Talk(Protocol):
-    """What is looked at of a session."""
-
-    @property
-    def options(self) -> Any: ...
-    def on(self, event: Any, callback: Callable[..., Any], /) -> Any:
-        """Call `callback` with every event of this name."""
 
 
 class FalseAlarms:

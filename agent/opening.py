@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from livekit.agents import llm
@@ -113,26 +113,13 @@ def as_said_before(context: llm.ChatContext, sentence: str) -> llm.ChatContext:
 
 def said_last(context: llm.ChatContext) -> str:
     """Return the person's latest words."""
-    for item in reversed(context.items):
-        if item.type == "message" and item.role == "user":
-            return item.text_content or ""
-    return ""
+    said = [message.text_content for message in context.messages() if _is_of_person(message)]
+    return (said[-1] if said else None) or ""
 
 
-async def with_prepared(
-    text: AsyncIterable[str], first: Spoken | None
-) -> tuple[bool, AsyncIterator[str]]:
-    """Return whether `text` begins with the first sentence, and what else there is to speak."""
-    chunks = aiter(text)
-    head = await anext(chunks, None)
-    prepared = head is not None and first is not None and head == first.text
-    return prepared, chunks if prepared else chained(head, chunks)
-
-
-async def chained(head: str | None, rest: AsyncIterator[str]) -> AsyncIterator[str]:
-    """Yield `head`, unless it is null, and then `rest`."""
-    if head is not None:
-        yield head
+async def chained(head: str, rest: AsyncIterator[str]) -> AsyncIterator[str]:
+    """Yield `head`, and then `rest`."""
+    yield head
     async for chunk in rest:
         yield chunk
 

@@ -120,14 +120,15 @@ class Persona(Agent):
     ) -> AsyncIterable[rtc.AudioFrame]:
         """Speak; the sound of the first sentence is there already."""
         first = self.first.pending
-        prepared = first if isinstance(first, Spoken) else None
-        begins, rest = await opening.with_prepared(text, prepared)
-        if begins and prepared is not None:
-            for frame in prepared.frames:
+        chunks = aiter(text)
+        head = await anext(chunks, None)
+        if isinstance(first, Spoken) and head == first.text:
+            for frame in first.frames:
                 yield frame
-            if (more := await anext(rest, None)) is None:
-                return
-            rest = opening.chained(more, rest)
+            head = await anext(chunks, None)
+        if head is None:
+            return
+        rest = opening.chained(head, chunks)
         async for frame in Agent.default.tts_node(self, rest, model_settings):
             yield frame
 

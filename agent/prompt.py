@@ -91,6 +91,8 @@ class Texts:
 
 def _plain(value: str, limit: int, *, breaks: str = "\n\t") -> str:
     """Return at most `limit` characters of `value`, of control characters only `breaks`."""
+    if value.isprintable():  # nearly always, and soon found out
+        return value[:limit]
     kept = "".join(c for c in value if c in breaks or unicodedata.category(c) not in _CONTROL)
     return kept[:limit]
 

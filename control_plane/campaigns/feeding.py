@@ -9,14 +9,13 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.campaigns import repository, service, wishes
-from control_plane.db.engine import wake
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.campaign import Campaign
 from control_plane.domain.call_order import OrderStatus, is_final
 from control_plane.domain.errors import Refused
 from control_plane.domain.facts import CancelRequested
 from control_plane.domain.gate import Rule
-from control_plane.orders import lifecycle
+from control_plane.orders import held, lifecycle
 from control_plane.orders.placing import Placer
 from control_plane.organizations import suspension
 from control_plane.trunks.routing import load_house
@@ -116,21 +115,12 @@ async def fill(session: AsyncSession, campaign: Campaign, *, now: datetime) -> i
 async def _wake(
     session: AsyncSession, campaign_id: str, rule: Rule, *, now: datetime, limit: int
 ) -> int:
-    held = (
+    return await held.release(
+        session,
         CallOrder.campaign_id == campaign_id,
         CallOrder.status.in_([OrderStatus.SCHEDULED, OrderStatus.QUEUED_FOR_CALLING]),
         CallOrder.waiting_rule == rule,
         CallOrder.due_at.is_(None),
+        now=now,
+        limit=limit,
     )
-    some = select(CallOrder.id).where(*held).order_by(CallOrder.id).limit(limit)
-    woken = await session.scalars(
-        update(CallOrder)
-        .where(*held, CallOrder.id.in_(some))
-        .values(due_at=now)
-        .returning(CallOrder.id)
-        .execution_options(synchronize_session=False)
-    )
-    count = len(woken.all())
-    if count:
-        wake(session)
-    return count

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import exists, literal_column, select, update
+from sqlalchemy import exists, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from control_plane.db.engine import wake
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.organization import Organization
 from control_plane.domain.call_order import WAITING
 from control_plane.domain.errors import Conflict
 from control_plane.domain.gate import Rule
+from control_plane.orders import held
 
 _HELD = (
     # As literals, or PostgreSQL's plan for any value could not use their index.
@@ -77,20 +77,6 @@ async def resumed(session: AsyncSession) -> list[str]:
 
 async def release_some(session: AsyncSession, organization_id: str, *, now: datetime) -> int:
     """Let the gate look again at a few orders that a suspension held; say how many."""
-    held = (
-        CallOrder.organization_id == organization_id,
-        *_HELD,
-        CallOrder.status.in_(WAITING),
-    )
-    some = select(CallOrder.id).where(*held).order_by(CallOrder.id).limit(_AT_ONCE)
-    released = await session.scalars(
-        update(CallOrder)
-        .where(*held, CallOrder.id.in_(some))
-        .values(due_at=now)
-        .returning(CallOrder.id)
-        .execution_options(synchronize_session=False)
-    )
-    count = len(released.all())
-    if count:
-        wake(session)
-    return count
+    owned = CallOrder.organization_id == organization_id
+    waiting = CallOrder.status.in_(WAITING)
+    return await held.release(session, owned, *_HELD, waiting, now=now, limit=_AT_ONCE)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from livekit import rtc
 from livekit.agents.voice import io
+from rapidfuzz import fuzz
 from scipy.signal import resample_poly
 
 from agent.call import Call
@@ -42,6 +43,11 @@ _QUIET = np.zeros(_FRAME, np.int16)
 Samples = npt.NDArray[np.int16]
 RATE = SAID_RATE
 """Hz of what is heard of the agent."""
+
+
+def alike(said: str, heard: str) -> float:
+    """Return how alike words are, of 100."""
+    return fuzz.partial_ratio(said.lower(), heard.lower())
 
 
 def spoken(speaker: Speaker, text: str) -> Samples:

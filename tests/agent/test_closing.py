@@ -7,24 +7,21 @@ machine does. The embedded engines serve them, with an agent that wants to hang 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import numpy as np
 import pytest
 import pytest_asyncio
 from livekit.agents.utils import http_context
 from msgspec import Struct
-from rapidfuzz import fuzz
 
 from agent.ending import Verdict
 from agent.line_in import HEARD_RATE
-from agent.session import Engines, load_vad
+from agent.session import Engines
 from control_plane.domain.assistant import FirstSentenceMode
 from control_plane.domain.events import EndedBy, EndReason, Role
-from process.addresses import Allowed
 from speech.offline.voice import Speaker
-from speech.prewarm import load_offline
-from tests.agent.telephone import ringing, spoken
+from tests.agent.telephone import alike, ringing, spoken
 from tests.factories import call_brief
 
 pytestmark = [
@@ -71,13 +68,6 @@ class Held(Struct):
     over_at: float
 
 
-@pytest.fixture(scope="module")
-def engines() -> Iterator[Engines]:
-    loaded = load_offline()
-    yield Engines(offline=loaded, vad=load_vad(), allowed=Allowed.parse("127.0.0.0/8"))
-    loaded.close()
-
-
 async def hold(row: Row, engines: Engines, speaker: Speaker) -> Held:
     """Hold one call to its end."""
     brief = call_brief(
@@ -98,11 +88,6 @@ async def hold(row: Row, engines: Engines, speaker: Speaker) -> Held:
         over_at = telephone.now
         said = {role: " ".join(call.books.by[role]) for role in (Role.USER, Role.ASSISTANT)}
         return Held(verdict, said[Role.USER], said[Role.ASSISTANT], last_word_at, over_at)
-
-
-def alike(said: str, heard: str) -> float:
-    """Return how alike words are, of 100."""
-    return fuzz.partial_ratio(said.lower(), heard.lower())
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

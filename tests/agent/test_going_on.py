@@ -7,23 +7,20 @@ machine does. The embedded engines serve them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import numpy as np
 import pytest
 import pytest_asyncio
 from livekit.agents.utils import http_context
 from msgspec import Struct
-from rapidfuzz import fuzz
 
 from agent.line_in import HEARD_RATE
-from agent.session import Engines, load_vad
+from agent.session import Engines
 from control_plane.domain.assistant import FirstSentenceMode
 from control_plane.domain.events import Role
-from process.addresses import Allowed
 from speech.offline.voice import Speaker
-from speech.prewarm import load_offline
-from tests.agent.telephone import LOUD, RATE, Samples, ringing, spoken
+from tests.agent.telephone import LOUD, RATE, Samples, alike, ringing, spoken
 from tests.factories import call_brief
 
 pytestmark = [
@@ -82,13 +79,6 @@ class Held(Struct):
     loud_at: list[float]
 
 
-@pytest.fixture(scope="module")
-def engines() -> Iterator[Engines]:
-    loaded = load_offline()
-    yield Engines(offline=loaded, vad=load_vad(), allowed=Allowed.parse("127.0.0.0/8"))
-    loaded.close()
-
-
 def quiet(seconds: float) -> Samples:
     return np.zeros(round(seconds * HEARD_RATE), np.int16)
 
@@ -118,11 +108,6 @@ async def hold(row: Row, engines: Engines, speaker: Speaker) -> Held:
         loud_at = [float(at) / 100 for at in np.flatnonzero(blocks.any(axis=1))]
         asked = telephone.asked
     return Held(call.books.by[Role.USER], call.books.by[Role.ASSISTANT], asked, loud_at)
-
-
-def alike(said: str, heard: str) -> float:
-    """Return how alike words are, of 100."""
-    return fuzz.partial_ratio(said.lower(), heard.lower())
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

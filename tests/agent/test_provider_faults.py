@@ -8,24 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 import msgspec
-import numpy as np
 import pytest
 import pytest_asyncio
 from livekit.agents.utils import http_context
-from scipy.signal import resample_poly
 
 from agent.ending import Verdict
-from agent.line_in import HEARD_RATE
-from agent.session import Engines, load_vad
+from agent.session import Engines
 from control_plane.domain.assistant import AssistantSpec
-from process.addresses import Allowed
 from process.steady import hold_steady
-from speech.offline.voice import SAMPLE_RATE, Speaker
-from speech.prewarm import load_offline
+from speech.offline.voice import Speaker
 from tests.agent.provider_judging import Ear, Held, wrongs
 from tests.agent.provider_rows import (
     GOOGLE,
@@ -36,10 +31,9 @@ from tests.agent.provider_rows import (
     assistant_of,
     prepare,
 )
-from tests.agent.telephone import RATE, Conversation, Samples, ringing
+from tests.agent.telephone import RATE, Conversation, Samples, ringing, spoken
 from tests.factories import call_brief
 from tests.providers.servers import ProviderServers, serving
-from tests.system.far_end import without_silence
 
 log = logging.getLogger(__name__)
 
@@ -61,13 +55,6 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def engines() -> Iterator[Engines]:
-    loaded = load_offline()
-    yield Engines(offline=loaded, vad=load_vad(), allowed=Allowed.parse("127.0.0.0/8"))
-    loaded.close()
-
-
-@pytest.fixture(scope="module")
 def speaker() -> Speaker:
     return Speaker.load()
 
@@ -75,13 +62,6 @@ def speaker() -> Speaker:
 @pytest.fixture(scope="module")
 def ear(speaker: Speaker) -> Ear:
     return Ear(speaker)
-
-
-def spoken(speaker: Speaker, text: str) -> Samples:
-    """Return `text` at the rate at which an agent hears."""
-    pcm = np.frombuffer(b"".join(speaker.stream(text)), np.int16)
-    whole = resample_poly(pcm.astype(np.float64), HEARD_RATE, SAMPLE_RATE)
-    return without_silence(whole.clip(-32_768, 32_767).astype(np.int16))
 
 
 class Lane:
