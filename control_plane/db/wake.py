@@ -11,7 +11,7 @@ import contextlib
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -138,9 +138,14 @@ def _remove(path: Path) -> None:
 
 @contextlib.asynccontextmanager
 async def listen_on_postgresql(dsn: str, bell: Bell) -> AsyncIterator[None]:
-    """Ring `bell` for every NOTIFY while the context is open; a lost connection is made again."""
-    task = asyncio.create_task(_keep_listening(dsn, bell))
+    """Ring `bell` for every NOTIFY while the context is open; a lost connection is made again.
+
+    It is entered when the first connection listens, or failed to: no wake-up of later is missed.
+    """
+    tried = asyncio.Event()
+    task = asyncio.create_task(_keep_listening(dsn, bell, tried))
     try:
+        await tried.wait()
         yield
     finally:
         while not task.done():  # asyncpg may take a cancellation for its own timeout
@@ -148,21 +153,31 @@ async def listen_on_postgresql(dsn: str, bell: Bell) -> AsyncIterator[None]:
             await asyncio.wait([task], timeout=1.0)
 
 
-async def _keep_listening(dsn: str, bell: Bell) -> None:
+async def _keep_listening(dsn: str, bell: Bell, tried: asyncio.Event) -> None:
     def rung(_connection: Any, _pid: int, _channel: str, _payload: object) -> None:
         bell.ring()
 
     while True:
-        lost = asyncio.Event()
         try:
-            connection = await asyncpg.connect(dsn, timeout=5)
-        except (OSError, TimeoutError, asyncpg.PostgresError) as exc:
+            async with _listener(dsn, rung) as lost:
+                if tried.is_set():
+                    bell.ring()  # what was told while nobody listened is looked for now
+                tried.set()
+                await lost.wait()
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
+            tried.set()
             log.warning("cannot listen for wake-ups", error=exc)
-            await asyncio.sleep(1.0)  # the pace of reconnection; the sweep covers the gap
-            continue
-        try:
-            connection.add_termination_listener(lambda _c, gone=lost: gone.set())
-            await connection.add_listener(CHANNEL, rung)
-            await lost.wait()
-        finally:
-            await connection.close(timeout=2)
+            await asyncio.sleep(1.0)  # the pace of reconnection
+
+
+@contextlib.asynccontextmanager
+async def _listener(dsn: str, rung: Callable[..., None]) -> AsyncIterator[asyncio.Event]:
+    """Yield what is set when the connection is lost that calls `rung` for every NOTIFY."""
+    lost = asyncio.Event()
+    connection = await asyncpg.connect(dsn, timeout=5)
+    try:
+        connection.add_termination_listener(lambda _connection: lost.set())
+        await connection.add_listener(CHANNEL, rung)
+        yield lost
+    finally:
+        await connection.close(timeout=2)

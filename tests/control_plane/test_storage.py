@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, text
 
 from control_plane.app import open_resources
 from control_plane.db.crypto import KeyLost, Vault, load_or_create
@@ -19,6 +20,7 @@ from control_plane.db.models.registry import METADATA, MODULES
 from control_plane.domain.ids import new_id
 from control_plane.settings import Settings
 from tests.factories import ago
+from tests.free_ports import block
 
 pytestmark = pytest.mark.db
 
@@ -75,6 +77,29 @@ async def test_a_commit_wakes_the_other_processes(tmp_path: Path, database: Data
         session.add(Organization(id=new_id(), name="b", created_at=ago()))
     assert not await database.bell.wait(since=quiet, timeout_s=0.05)
     await other.close()
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_who_lost_the_connection_looks_again(database: Database) -> None:
+    before = database.bell.count
+    async with database.transaction() as session:
+        found = await session.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND query ~ '^LISTEN'"
+            )
+        )
+        assert found.all() == [(True,)]
+    assert await database.bell.wait(since=before, timeout_s=20)
+
+
+async def test_a_database_that_is_away_is_waited_for_in_the_background(tmp_path: Path) -> None:
+    away = Database(
+        f"postgresql+asyncpg://nobody@127.0.0.1:{block(1)}/none", wake_folder=tmp_path / "wake"
+    )
+    async with asyncio.timeout(10), away.listening():
+        pass
+    await away.close()
 
 
 async def test_a_failed_transaction_leaves_nothing(database: Database) -> None:
