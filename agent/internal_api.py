@@ -8,9 +8,9 @@ from typing import Protocol
 import httpx
 import msgspec
 
-from control_plane.domain.attempt import RecordingKind
 from control_plane.domain.brief import CallBrief
 from control_plane.domain.events import EventBatch, EventReceipt
+from control_plane.domain.recording import RecordingKind
 
 REQUEST_LIMIT_S = 10.0
 _TLS = ssl.create_default_context()

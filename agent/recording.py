@@ -23,7 +23,7 @@ from agent.internal_api import Refused, SessionApi, Unreachable
 from agent.line_in import HEARD_RATE
 from agent.mixing import Samples, mixed
 from agent.ogg import PAGE_S, RATE, BackgroundEncoder, Channel
-from control_plane.domain.attempt import RecordingKind
+from control_plane.domain.recording import RecordingKind
 from process.logs import get_logger
 
 log = get_logger(__name__)

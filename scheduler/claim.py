@@ -18,13 +18,9 @@ from control_plane.db.base import read_clock
 from control_plane.db.engine import Database, wake
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
+from control_plane.db.models.recording import Recording
 from control_plane.domain.assistant import Provider
-from control_plane.domain.attempt import (
-    AttemptStatus,
-    RecordingState,
-    participant_identity,
-    room_name,
-)
+from control_plane.domain.attempt import AttemptStatus, participant_identity, room_name
 from control_plane.domain.dial_errors import DialFailureKind
 from control_plane.domain.facts import (
     AttemptAbandoned,
@@ -36,6 +32,7 @@ from control_plane.domain.facts import (
 from control_plane.domain.gate import Decision, Go, Never, Rule, Wait
 from control_plane.domain.ids import new_id
 from control_plane.domain.pace import most_preparing
+from control_plane.domain.recording import RecordingState
 from control_plane.domain.waiting import Cause
 from control_plane.orders import leases, lifecycle, repository, slots
 from control_plane.orders.gatekeeper import Gatekeeper
@@ -167,6 +164,7 @@ class _Start(Struct, frozen=True):
     order: CallOrder
     attempt: Attempt
     obstacle: AttemptAbandoned | DialFailed | None
+    recorded: bool
 
 
 class _Batch:
@@ -214,9 +212,9 @@ class _Batch:
             return None
         version = await versions.get(self._session, order.assistant_version_id)
         ordinal = self._made.get(order.id, 0) + 1
-        recorded = version.spec.recording_enabled
-        attempt = _row(order, way, now, ordinal=ordinal, recorded=recorded)
-        return _Start(order, attempt, await self._obstacle(order, way, version))
+        attempt = _row(order, way, now, ordinal=ordinal)
+        obstacle = await self._obstacle(order, way, version)
+        return _Start(order, attempt, obstacle, recorded=version.spec.recording_enabled)
 
     async def _judge(self, order: CallOrder) -> tuple[Forbidden | HeldBack | None, Route | None]:
         """Return what keeps the order from going, and the way that it would take."""
@@ -256,7 +254,12 @@ class _Batch:
 
     async def _write(self, starts: Sequence[_Start]) -> None:
         self._session.add_all([each.attempt for each in starts])
-        await self._session.flush()  # their histories refer to them
+        await self._session.flush()  # their histories and recordings refer to them
+        self._session.add_all(
+            Recording(attempt_id=each.attempt.id, state=RecordingState.SPOOLING)
+            for each in starts
+            if each.recorded and each.obstacle is None
+        )
         for each in starts:
             began = AttemptStarted(at=self._now)
             await lifecycle.apply(self._session, each.order, each.attempt, began)
@@ -281,9 +284,7 @@ def _no_key(missing: Sequence[Provider]) -> str:
     return f"no key for {', '.join(missing)}: run {remedies}, then order the call again"
 
 
-def _row(
-    order: CallOrder, way: Route | None, now: datetime, *, ordinal: int, recorded: bool
-) -> Attempt:
+def _row(order: CallOrder, way: Route | None, now: datetime, *, ordinal: int) -> Attempt:
     attempt_id = new_id()
     return Attempt(
         id=attempt_id,
@@ -301,5 +302,4 @@ def _row(
         dispatch_lease_until=now + leases.LEASE,
         last_event_seq=0,
         created_at=now,
-        recording_state=RecordingState.SPOOLING if recorded else RecordingState.ABSENT,
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
 from control_plane.db.models.attempt import Attempt
-from control_plane.domain.attempt import RecordingState
+from control_plane.db.models.recording import Recording
+from control_plane.domain.recording import RecordingState
 from control_plane.orders import idempotency
 from control_plane.recordings import retention as recordings_kept
 from control_plane.recordings.spool import RecordingFiles
@@ -75,8 +76,11 @@ class RecordingForgetter:
             some = there[at : at + _AT_ONCE]
             async with self._database.reading() as session:
                 left = await session.scalars(
-                    select(Attempt.id).where(
-                        Attempt.id.in_(some), Attempt.recording_state != RecordingState.SPOOLING
+                    select(Attempt.id)
+                    .outerjoin(Recording, Recording.attempt_id == Attempt.id)
+                    .where(
+                        Attempt.id.in_(some),
+                        or_(Recording.state.is_(None), Recording.state != RecordingState.SPOOLING),
                     )
                 )
             for attempt_id in left:

@@ -17,8 +17,9 @@ from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
-from control_plane.domain.attempt import RecordingKind, RecordingState
+from control_plane.db.models.recording import Recording
 from control_plane.domain.events import EndReason
+from control_plane.domain.recording import RecordingKind, RecordingState
 from control_plane.orders import leases, repository
 from control_plane.orders.history import record
 from control_plane.recordings import retention
@@ -87,7 +88,11 @@ class RecordingMover:
         async with self._database.reading() as session:
             now = await read_clock(session)
             spooled = await repository.spooled_recordings(session)
-        done = [each for each in spooled if each.id not in self._moving and _is_over(each, now)]
+        done = [
+            attempt
+            for attempt, recording in spooled
+            if attempt.id not in self._moving and _is_over(attempt, recording, now)
+        ]
         if not done:
             return
         there = await asyncio.to_thread(self._recordings.spooled)
@@ -170,9 +175,11 @@ class RecordingMover:
         for some in _pieces([each.id for each in lost if each.answered_at is None]):
             async with self._database.transaction() as session:
                 await session.execute(
-                    update(Attempt)
-                    .where(Attempt.id.in_(some), Attempt.recording_state == RecordingState.SPOOLING)
-                    .values(recording_state=RecordingState.ABSENT)
+                    update(Recording)
+                    .where(
+                        Recording.attempt_id.in_(some), Recording.state == RecordingState.SPOOLING
+                    )
+                    .values(state=RecordingState.ABSENT)
                 )
         for each in lost:
             if each.answered_at is not None:
@@ -181,15 +188,16 @@ class RecordingMover:
     async def _note_absence(self, attempt_id: str) -> None:
         """Say that an answered call has no recording; that it is lost, if it came whole."""
         async with self._database.transaction() as session:
-            order, row = await leases.hold(session, attempt_id, epoch=None)
-            if row.recording_state is not RecordingState.SPOOLING:
+            order, attempt = await leases.hold(session, attempt_id, epoch=None)
+            row = await session.get_one(Recording, attempt_id)
+            if row.state is not RecordingState.SPOOLING:
                 return
             now = await read_clock(session)
-            row.recording_state = RecordingState.ABSENT
-            lost = row.recording_finished_at is not None
+            row.state = RecordingState.ABSENT
+            lost = row.finished_at is not None
             if lost:
-                row.recording_intact = False
-                record(session, order, row, "recording_lost", at=now, stored_at=now)
+                row.intact = False
+                record(session, order, attempt, "recording_lost", at=now, stored_at=now)
             await self._on_settled(session, order, now)
         if lost:
             log.error("a recording is not in the spool any more", attempt_id=attempt_id)
@@ -197,22 +205,23 @@ class RecordingMover:
     async def _note(self, attempt_id: str, stereo: Kept, mix: Kept | None) -> None:
         """Write down what is stored and whether it is what the agent sent."""
         async with self._database.transaction() as session:
-            order, row = await leases.hold(session, attempt_id, epoch=None)
-            state = row.recording_state
+            order, attempt = await leases.hold(session, attempt_id, epoch=None)
+            row = await session.get_one(Recording, attempt_id)
+            state = row.state
             if state is RecordingState.SPOOLING:
                 now = await read_clock(session)
                 version = await versions.get(session, order.assistant_version_id)
                 facts, intact = _compared(row, stereo, mix)
-                row.recording_path, row.recording_size = stereo.path, stereo.size
-                row.recording_sha256, row.recording_intact = stereo.sha256, intact
+                row.path, row.size = stereo.path, stereo.size
+                row.sha256, row.intact = stereo.sha256, intact
                 row.mix_path = mix.path if mix else None
                 row.mix_size = mix.size if mix else None
                 row.mix_sha256 = mix.sha256 if mix else None
-                row.recording_state = RecordingState.STORED
-                row.recording_expires_at = retention.expires_at(
-                    version.spec, row.ended_at or now, days=self._days
+                row.state = RecordingState.STORED
+                row.expires_at = retention.expires_at(
+                    version.spec, attempt.ended_at or now, days=self._days
                 )
-                record(session, order, row, "recording_stored", at=now, stored_at=now, **facts)
+                record(session, order, attempt, "recording_stored", at=now, stored_at=now, **facts)
                 await self._on_settled(session, order, now)
         if state is RecordingState.DELETED:  # while it was moved
             for kept in (stereo, mix):
@@ -222,11 +231,11 @@ class RecordingMover:
             log.error("a recording is not what the agent sent", attempt_id=attempt_id, **facts)
 
 
-def _is_over(attempt: Attempt, now: datetime) -> bool:
+def _is_over(attempt: Attempt, recording: Recording, now: datetime) -> bool:
     """Return whether nothing more of the recording will come."""
     # Nothing was said before the answer, and an agent that was shut out sends no more.
     return (
-        attempt.recording_finished_at is not None
+        recording.finished_at is not None
         or attempt.answered_at is None
         or attempt.end_reason == EndReason.AGENT_LOST
         or (attempt.ended_at or now) + PATIENCE < now
@@ -234,7 +243,7 @@ def _is_over(attempt: Attempt, now: datetime) -> bool:
 
 
 def _compared(
-    row: Attempt, stereo: Kept, mix: Kept | None
+    row: Recording, stereo: Kept, mix: Kept | None
 ) -> tuple[dict[str, object], bool | None]:
     """Return the facts for the history, and whether they are what the agent says it sent.
 
@@ -243,9 +252,9 @@ def _compared(
     facts: dict[str, object] = {"size_bytes": stereo.size, "sha256": stereo.sha256}
     if mix is not None:
         facts |= {"mix_size_bytes": mix.size, "mix_sha256": mix.sha256}
-    if row.recording_finished_at is None:
+    if row.finished_at is None:
         return facts, None
-    sent = {"sha256": row.recording_sha256, "mix_sha256": row.mix_sha256}
+    sent = {"sha256": row.sha256, "mix_sha256": row.mix_sha256}
     intact = all(facts.get(name) == value for name, value in sent.items())
     if not intact:
         facts |= {f"sent_{name}": value for name, value in sent.items()}

@@ -14,6 +14,7 @@ from control_plane.db.engine import Database
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.organization import Organization
+from control_plane.db.models.recording import Recording
 from control_plane.db.models.trunk import Purpose, Trunk
 from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.brief import CallBrief, Direction
@@ -137,6 +138,12 @@ async def reload_attempt(database: Database, attempt_id: str) -> Attempt:
     """Return the attempt as it is stored now."""
     async with database.reading() as session:
         return await session.get_one(Attempt, attempt_id)
+
+
+async def reload_recording(database: Database, attempt_id: str) -> Recording:
+    """Return the recording of an attempt as it is stored now."""
+    async with database.reading() as session:
+        return await session.get_one(Recording, attempt_id)
 
 
 def views() -> CallViews:

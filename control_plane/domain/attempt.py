@@ -17,22 +17,6 @@ class AttemptStatus(StrEnum):
     ERROR = "error"  # never answered; `dial_error` or `end_reason` says why
 
 
-class RecordingState(StrEnum):
-    """Where an attempt's recording is."""
-
-    SPOOLING = "spooling"  # the agent may still be sending it
-    STORED = "stored"  # whole, in the store
-    ABSENT = "absent"  # there is none and none will come
-    DELETED = "deleted"  # there was one
-
-
-class RecordingKind(StrEnum):
-    """Which file of an attempt's recording."""
-
-    STEREO = "stereo"  # the person left, the agent right
-    MIX = "mix"  # everything that both heard, on one channel
-
-
 _S = AttemptStatus
 
 TRANSITIONS: dict[AttemptStatus, frozenset[AttemptStatus]] = {

@@ -9,14 +9,14 @@ from typing import Annotated, Any
 from litestar import Controller, Request, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Struct
-from sqlalchemy import select
 
 from control_plane.auth import bearer
 from control_plane.db.models.attempt import Attempt
-from control_plane.domain.attempt import RecordingKind, RecordingState
+from control_plane.db.models.recording import Recording
 from control_plane.domain.brief import CallBrief
 from control_plane.domain.errors import BadInput, Conflict, NotAllowed, NotFound, StaleEpoch
 from control_plane.domain.events import EventBatch, EventReceipt
+from control_plane.domain.recording import RecordingKind, RecordingState
 from control_plane.given import (
     GivenArrivals,
     GivenCounters,
@@ -125,12 +125,13 @@ class InternalController(Controller):
         claims = _claims(request, signer, Scope.SESSION)
         _own_session(claims, session_id)
         async with database.reading() as session:
-            row = await session.scalar(select(Attempt).where(Attempt.id == session_id))
+            row = await session.get(Attempt, session_id)
+            kept = await session.get(Recording, session_id)
         if row is None:
             raise NotFound("there is no such session", field="id")
         if row.epoch != claims.epoch:
             raise StaleEpoch("the session was taken over", field="epoch")
-        if row.recording_state is not RecordingState.SPOOLING:
+        if kept is None or kept.state is not RecordingState.SPOOLING:
             raise Conflict("this session takes no recording, or it was put away already")
         content = await request.body()
         if not content:

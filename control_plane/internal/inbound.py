@@ -15,13 +15,15 @@ from control_plane.db.engine import Database
 from control_plane.db.models.assistant import Assistant
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
+from control_plane.db.models.recording import Recording
 from control_plane.db.models.trunk import Number
-from control_plane.domain.attempt import AttemptStatus, RecordingState
+from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.brief import Direction
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.errors import Conflict, NotFound, StaleEpoch, TokenUsed
 from control_plane.domain.facts import CallArrived
 from control_plane.domain.ids import new_id
+from control_plane.domain.recording import RecordingState
 from control_plane.internal.arrivals import Arrival
 from control_plane.internal.briefs import order_of
 from control_plane.join_tokens import Join
@@ -113,7 +115,6 @@ async def _stored(
     session.add(order)
     await session.flush()
     version = await versions.get(session, order.assistant_version_id)
-    recorded = version.spec.recording_enabled
     attempt = Attempt(
         id=new_id(),
         order_id=order.id,
@@ -132,10 +133,11 @@ async def _stored(
         created_at=now,
         brief_taken_at=now,
         sip_call_id=caller.sip_call_id[:300],
-        recording_state=RecordingState.SPOOLING if recorded else RecordingState.ABSENT,
     )
     session.add(attempt)
     await session.flush()
+    if version.spec.recording_enabled:
+        session.add(Recording(attempt_id=attempt.id, state=RecordingState.SPOOLING))
     await lifecycle.apply(session, order, attempt, CallArrived(at=now))
     return order, attempt
 

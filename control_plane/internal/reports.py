@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from control_plane.db.base import read_clock
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
+from control_plane.db.models.recording import Recording
 from control_plane.domain import events
 from control_plane.domain.errors import Conflict
 from control_plane.domain.facts import ConversationEnded, DialAnswered
@@ -103,7 +103,10 @@ async def _take(
         case events.AgentAlive():
             pass
         case _:
-            _NOTES.get(type(event), _nothing)(attempt, event, now)
+            if isinstance(event, events.AgentReady):
+                attempt.agent_ready_at = attempt.agent_ready_at or now
+            elif isinstance(event, events.RecordingFinished):
+                await _recorded(session, attempt, event, now)
             _keep(session, order, attempt, event, at=at, now=now)
 
 
@@ -122,25 +125,15 @@ def _keep(
     record(session, order, attempt, kind, at=at, stored_at=now, **facts)
 
 
-def _ready(attempt: Attempt, _event: Any, now: datetime) -> None:
-    attempt.agent_ready_at = attempt.agent_ready_at or now
-
-
-def _recorded(attempt: Attempt, event: events.RecordingFinished, now: datetime) -> None:
-    attempt.recording_finished_at = now
-    attempt.recording_duration_ms = event.duration_ms
-    attempt.recording_sha256 = event.sha256[:64]
-    attempt.mix_sha256 = event.mix_sha256[:64] if event.mix_sha256 else None
-
-
-def _nothing(_attempt: Attempt, _event: Any, _now: datetime) -> None:
-    """Nothing on the attempt changes."""
-
-
-_NOTES: dict[type, Callable[[Attempt, Any, datetime], None]] = {
-    events.AgentReady: _ready,
-    events.RecordingFinished: _recorded,
-}
+async def _recorded(
+    session: AsyncSession, attempt: Attempt, event: events.RecordingFinished, now: datetime
+) -> None:
+    kept = await session.get(Recording, attempt.id)
+    if kept is None:
+        return  # it was never to be recorded: the history says that the agent did
+    kept.finished_at, kept.duration_ms = now, event.duration_ms
+    kept.sha256 = event.sha256[:64]
+    kept.mix_sha256 = event.mix_sha256[:64] if event.mix_sha256 else None
 
 
 def _instant(seconds: float, now: datetime) -> datetime:

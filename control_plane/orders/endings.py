@@ -8,17 +8,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
+from control_plane.db.models.recording import Recording
 from control_plane.db.models.trunk import Trunk
 from control_plane.domain import attempt as attempts
 from control_plane.domain import call_order as orders
 from control_plane.domain import dial_errors, facts
-from control_plane.domain.attempt import AttemptStatus, RecordingState
+from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.brief import Direction
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.calling_times import open_at
 from control_plane.domain.dial_errors import DialError, DialFailureKind, Policy
 from control_plane.domain.events import AttemptResult, EndedBy, EndReason
 from control_plane.domain.gate import Never, Rule, Wait
+from control_plane.domain.recording import RecordingState
 from control_plane.domain.retry import Finish, TryAgain, after_abandoned, after_attempt
 from control_plane.domain.waiting import Cause
 from control_plane.ledgers import entries
@@ -128,7 +130,7 @@ async def close_completed(
     call.status = attempts.move(call.status, AttemptStatus.COMPLETED)
     call.result = call.result or AttemptResult.UNKNOWN
     if call.end_reason == EndReason.NOT_ANSWERED:
-        _correct_the_agent(call)
+        await _correct_the_agent(session, call)
     steps.close(session, order, call, fact)
     await _charge(session, order, call, fact)
     if order.direction is Direction.INBOUND and order.cancel_requested_at is None:
@@ -137,9 +139,11 @@ async def close_completed(
     await _go_on(session, order, call, Policy.RETRY, fact, cause=Rule.RETRY_DELAY)
 
 
-def _correct_the_agent(call: Attempt) -> None:
+async def _correct_the_agent(session: AsyncSession, call: Attempt) -> None:
     """Say how an answered call ended whose agent saw no answer: the SIP service knows better."""
-    call.recording_state = RecordingState.ABSENT  # it starts with the answer
+    recording = await session.get(Recording, call.id)
+    if recording is not None:
+        recording.state = RecordingState.ABSENT  # it starts with the answer
     if call.ended_by is EndedBy.USER:  # it was hung up before the agent could see it
         call.end_reason = None
     else:

@@ -11,13 +11,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.history import CallEventRow
+from control_plane.db.models.recording import Recording
 from control_plane.db.models.trunk import Trunk, TrunkPace
-from control_plane.domain.attempt import AttemptStatus, RecordingState
+from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.brief import Direction
 from control_plane.domain.call_order import WAITING
 from control_plane.domain.dial_errors import DialError
 from control_plane.domain.errors import NotFound
 from control_plane.domain.events import Role
+from control_plane.domain.recording import RecordingState
 
 LaneRow = tuple[str | None, datetime, datetime | None, datetime | None]
 """Trunk, earliest due time, stopped since, blocked until."""
@@ -247,11 +249,19 @@ async def rooms_to_delete(session: AsyncSession) -> Sequence[Attempt]:
     return rows.all()
 
 
-async def spooled_recordings(session: AsyncSession) -> Sequence[Attempt]:
-    """Return closed attempts whose recording has not been put away yet."""
-    rows = await session.scalars(
-        select(Attempt).where(
-            Attempt.recording_state == RecordingState.SPOOLING, Attempt.ended_at.is_not(None)
-        )
+async def recordings_of(
+    session: AsyncSession, attempt_ids: Collection[str]
+) -> dict[str, Recording]:
+    """Return the recording of each attempt that was to be recorded."""
+    rows = await session.scalars(select(Recording).where(Recording.attempt_id.in_(attempt_ids)))
+    return {row.attempt_id: row for row in rows}
+
+
+async def spooled_recordings(session: AsyncSession) -> Sequence[tuple[Attempt, Recording]]:
+    """Return ended attempts whose recording has not been put away yet."""
+    rows = await session.execute(
+        select(Attempt, Recording)
+        .join(Attempt, Attempt.id == Recording.attempt_id)
+        .where(Recording.state == RecordingState.SPOOLING, Attempt.ended_at.is_not(None))
     )
-    return rows.all()
+    return [(attempt, recording) for attempt, recording in rows]

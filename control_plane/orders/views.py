@@ -16,10 +16,11 @@ from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.campaign import Campaign
 from control_plane.db.models.history import CallEventRow
-from control_plane.domain.attempt import RecordingKind, RecordingState
+from control_plane.db.models.recording import Recording
 from control_plane.domain.brief import Direction
 from control_plane.domain.call_order import WAITING, OrderStatus
 from control_plane.domain.prices import Cost
+from control_plane.domain.recording import RecordingKind, RecordingState
 from control_plane.orders import repository
 from control_plane.orders.gatekeeper import config_of
 from control_plane.orders.placing import Placed
@@ -53,6 +54,9 @@ class CallViews:
         ids = [order.id for order in orders]
         attempts = await repository.attempts_of(session, ids)
         transcripts = await repository.transcripts_of(session, ids)
+        recordings = await repository.recordings_of(
+            session, [row.id for rows in attempts.values() for row in rows]
+        )
         campaigns = await _campaigns(session, orders)
         lanes = await _closed_lanes(session, orders)
         return [
@@ -60,7 +64,7 @@ class CallViews:
                 order,
                 await versions.get(session, order.assistant_version_id),
                 attempts=[
-                    self._attempt(order, row, transcripts.get(row.id, []))
+                    self._attempt(order, row, recordings.get(row.id), transcripts.get(row.id, []))
                     for row in attempts[order.id]
                 ],
                 campaign=campaigns.get(order.campaign_id or ""),
@@ -129,9 +133,14 @@ class CallViews:
         )
 
     def _attempt(
-        self, order: CallOrder, row: Attempt, items: Sequence[CallEventRow]
+        self,
+        order: CallOrder,
+        row: Attempt,
+        recording: Recording | None,
+        items: Sequence[CallEventRow],
     ) -> AttemptView:
-        stored = row.recording_state is RecordingState.STORED
+        state = recording.state if recording is not None else RecordingState.ABSENT
+        stored = state is RecordingState.STORED
         usage = usage_of(row)
         return AttemptView(
             id=row.id,
@@ -154,11 +163,11 @@ class CallViews:
             counted=row.counted,
             recording_url=self._links.url(row.id, RecordingKind.STEREO) if stored else None,
             recording_mix_url=self._links.url(row.id, RecordingKind.MIX)
-            if stored and row.mix_path is not None
+            if stored and recording is not None and recording.mix_path is not None
             else None,
-            recording_state=row.recording_state,
-            recording_intact=row.recording_intact,
-            recording_expires_at=row.recording_expires_at,
+            recording_state=state,
+            recording_intact=recording.intact if recording is not None else None,
+            recording_expires_at=recording.expires_at if recording is not None else None,
             transcript=[
                 msgspec.convert({**item.data, "at": item.at.timestamp()}, TranscriptItem)
                 for item in items

@@ -19,9 +19,10 @@ from control_plane.audit.trail import AuditTrail
 from control_plane.auth import STATE, authenticated, provide_principal
 from control_plane.db.engine import Database
 from control_plane.db.models.attempt import Attempt
-from control_plane.domain.attempt import RecordingKind, RecordingState
+from control_plane.db.models.recording import Recording
 from control_plane.domain.errors import Busy, Gone, NotFound
 from control_plane.domain.ids import parse_id
+from control_plane.domain.recording import RecordingKind, RecordingState
 from control_plane.given import GivenDatabase, GivenPrincipal, GivenRecordings
 from control_plane.keys.ring import Principal
 from control_plane.recordings import retention
@@ -144,39 +145,39 @@ class RecordingController(Controller):
         """Delete it from the store and say so on the attempt; again is harmless."""
         row = await _row(database, attempt_id, principal, gone_is_fine=True)
         try:
-            await retention.delete(database, recordings, row.id, why="request")
+            await retention.delete(database, recordings, row.attempt_id, why="request")
         except StoreTrouble as exc:
             raise _busy("delete") from exc
 
 
 async def _row(
     database: Database, attempt_id: str, reader: Principal | None, *, gone_is_fine: bool = False
-) -> Attempt:
-    """Return the attempt, if it is the reader's.
+) -> Recording:
+    """Return the recording of an attempt, if it is the reader's.
 
     Raises:
         NotFound: it is not, or there is none.
         Gone: its recording was deleted.
     """
     key = parse_id(attempt_id, what="recording")
-    query = select(Attempt).where(Attempt.id == key)
+    query = select(Recording).join(Attempt).where(Recording.attempt_id == key)
     if reader is not None:
         query = query.where(Attempt.organization_id == reader.organization_id)
     async with database.reading() as session:
         row = await session.scalar(query)
     if row is None:
         raise NotFound("there is no recording of this attempt, or not yet", field="id")
-    if row.recording_deleted_at is not None and not gone_is_fine:
-        raise Gone(f"the recording was deleted at {row.recording_deleted_at:%Y-%m-%dT%H:%M:%SZ}")
+    if row.deleted_at is not None and not gone_is_fine:
+        raise Gone(f"the recording was deleted at {row.deleted_at:%Y-%m-%dT%H:%M:%SZ}")
     return row
 
 
-def _file(row: Attempt, kind: RecordingKind) -> tuple[str, int]:
+def _file(row: Recording, kind: RecordingKind) -> tuple[str, int]:
     """Return the path in the store, and the size."""
-    if row.recording_state is not RecordingState.STORED:
+    if row.state is not RecordingState.STORED:
         raise NotFound("there is no recording of this attempt, or not yet", field="id")
     if kind is RecordingKind.STEREO:
-        return row.recording_path or "", row.recording_size or 0
+        return row.path or "", row.size or 0
     if row.mix_path is None:
         raise NotFound(
             "there is no full mix of this attempt: set recording_full_mix before the call",

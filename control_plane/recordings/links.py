@@ -9,8 +9,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
-from control_plane.domain.attempt import RecordingKind
 from control_plane.domain.errors import NotAllowed
+from control_plane.domain.recording import RecordingKind
 from control_plane.tokens import TokenSigner
 
 _AGAIN = "read the call again: its recording_url is a fresh one"

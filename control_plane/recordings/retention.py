@@ -11,9 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
 from control_plane.db.models.attempt import Attempt
+from control_plane.db.models.recording import Recording
 from control_plane.domain.assistant import AssistantSpec
-from control_plane.domain.attempt import RecordingKind, RecordingState
 from control_plane.domain.errors import Conflict, NotFound
+from control_plane.domain.recording import RecordingKind, RecordingState
 from control_plane.orders import leases
 from control_plane.orders.history import record
 from control_plane.recordings.spool import RecordingFiles
@@ -32,13 +33,13 @@ def expires_at(spec: AssistantSpec, ended_at: datetime, *, days: int) -> datetim
 async def due(session: AsyncSession, now: datetime, *, limit: int) -> Sequence[str]:
     """Return attempts whose recording has been kept for long enough, the oldest first."""
     rows = await session.scalars(
-        select(Attempt.id)
+        select(Recording.attempt_id)
         .where(
-            Attempt.recording_expires_at.is_not(None),
-            Attempt.recording_expires_at <= now,
-            Attempt.recording_state == RecordingState.STORED,
+            Recording.expires_at.is_not(None),
+            Recording.expires_at <= now,
+            Recording.state == RecordingState.STORED,
         )
-        .order_by(Attempt.recording_expires_at)
+        .order_by(Recording.expires_at)
         .limit(limit)
     )
     return rows.all()
@@ -59,35 +60,38 @@ async def delete(
     """
     while True:
         async with database.reading() as session:
-            row = await session.get_one(Attempt, attempt_id)
-        if row.recording_state is RecordingState.DELETED:
-            return
-        if row.recording_state is RecordingState.ABSENT:
+            row = await session.get(Recording, attempt_id)
+            attempt = await session.get_one(Attempt, attempt_id)
+        if row is None or row.state is RecordingState.ABSENT:
             raise NotFound("there is no recording of this attempt", field="id")
-        if row.ended_at is None:
+        if row.state is RecordingState.DELETED:
+            return
+        if attempt.ended_at is None:
             raise Conflict("the call is being recorded: end it first, then delete the recording")
-        for path in _paths(recordings, row, row.ended_at):
+        for path in _paths(recordings, row, attempt.ended_at):
             await recordings.store.delete(path)
-        recordings.drop_spool(row.id)
+        recordings.drop_spool(attempt_id)
         if await _note(database, row, why=why):
             return
 
 
-async def _note(database: Database, seen: Attempt, *, why: str) -> bool:
+async def _note(database: Database, seen: Recording, *, why: str) -> bool:
     """Return whether the deletion is written down; not, if the files were moved meanwhile."""
     async with database.transaction() as session:
-        order, row = await leases.hold(session, seen.id, epoch=None)
-        if row.recording_state is not seen.recording_state:
+        order, attempt = await leases.hold(session, seen.attempt_id, epoch=None)
+        row = await session.get_one(Recording, seen.attempt_id)
+        if row.state is not seen.state:
             return False
         now = await read_clock(session)
-        row.recording_state = RecordingState.DELETED
-        row.recording_deleted_at = now
-        row.recording_expires_at = row.recording_path = row.mix_path = None
-        record(session, order, row, "recording_deleted", at=now, stored_at=now, why=why)
+        row.state, row.deleted_at = RecordingState.DELETED, now
+        row.expires_at = row.path = row.mix_path = None
+        record(session, order, attempt, "recording_deleted", at=now, stored_at=now, why=why)
         return True
 
 
-def _paths(recordings: RecordingFiles, row: Attempt, ended_at: datetime) -> Sequence[str]:
+def _paths(recordings: RecordingFiles, row: Recording, ended_at: datetime) -> Sequence[str]:
     """Return where the files are, or would be if they are being put there now."""
-    given = {RecordingKind.STEREO: row.recording_path, RecordingKind.MIX: row.mix_path}
-    return [path or recordings.place(row.id, ended_at, kind) for kind, path in given.items()]
+    given = {RecordingKind.STEREO: row.path, RecordingKind.MIX: row.mix_path}
+    return [
+        path or recordings.place(row.attempt_id, ended_at, kind) for kind, path in given.items()
+    ]

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from control_plane.domain.attempt import RecordingKind
 from control_plane.domain.errors import SpoolGap
+from control_plane.domain.recording import RecordingKind
 from control_plane.recordings.store import RecordingStore
 
 PAGE_LIMIT = 4 * 1024 * 1024

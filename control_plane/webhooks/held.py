@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from control_plane.db.engine import wake
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.webhook import Delivery
-from control_plane.domain.attempt import RecordingState
+from control_plane.domain.recording import RecordingState
 from control_plane.orders.schemas import CallView
 from control_plane.orders.views import CallViews
 from control_plane.webhooks.payloads import call_payload

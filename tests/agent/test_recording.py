@@ -19,8 +19,8 @@ from agent.internal_api import Unreachable
 from agent.line_in import HEARD_RATE
 from agent.ogg import ENCODING, RATE, BackgroundEncoder, Channel
 from agent.recording import Finished, StereoRecorder, Upload
-from control_plane.domain.attempt import RecordingKind
 from control_plane.domain.events import EventBatch, EventReceipt
+from control_plane.domain.recording import RecordingKind
 
 pytestmark = pytest.mark.unit
 

@@ -10,15 +10,15 @@ import pytest
 
 from control_plane.app import Resources
 from control_plane.db.models.attempt import Attempt
-from control_plane.domain.attempt import RecordingKind
 from control_plane.domain.facts import DialStarted
 from control_plane.domain.ids import new_id
+from control_plane.domain.recording import RecordingKind
 from control_plane.orders import leases, lifecycle
 from control_plane.tokens import Scope
 from scheduler.claim import claim
 from tests import arrivals
 from tests.arrivals import FakeCallRooms, job_token
-from tests.factories import ago, reload_attempt
+from tests.factories import ago, reload_attempt, reload_recording
 
 pytestmark = pytest.mark.db
 
@@ -238,8 +238,8 @@ async def test_the_full_mix_is_a_file_of_its_own(
     )
     body = {"epoch": attempt.epoch, "events": [done]}
     await internal.post(f"/internal/sessions/{attempt.id}/events", json=body, headers=session_token)
-    row = await reload_attempt(resources.database, attempt.id)
-    assert (row.recording_sha256, row.mix_sha256) == ("ab", "cd")
+    row = await reload_recording(resources.database, attempt.id)
+    assert (row.sha256, row.mix_sha256) == ("ab", "cd")
 
 
 async def test_metrics_are_internal(internal: httpx.AsyncClient, api: httpx.AsyncClient) -> None:

@@ -15,6 +15,7 @@ from control_plane.db.migrate import migrate
 from control_plane.db.models.assistant import Assistant
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.organization import Organization
+from control_plane.db.models.recording import Recording
 from control_plane.db.models.trunk import Purpose, Trunk
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.ids import new_id
@@ -201,4 +202,63 @@ async def test_trunks_of_our_own_are_marked_and_no_others(bare_url: str, tmp_pat
         line["id"]: Purpose.LOCAL_LINE,
         **{each["id"]: None for each in others},
     }
+    await database.close()
+
+
+async def test_recordings_get_rows_of_their_own(bare_url: str, tmp_path: Path) -> None:
+    database = Database(bare_url, wake_folder=tmp_path / "wake")
+    await migrate(database, to="0012")
+    owner, called = new_id(), new_id()
+
+    def attempt(state: str, **fields: Any) -> dict[str, Any]:
+        key = new_id()
+        columns = (
+            "finished_at", "duration_ms", "path", "size", "sha256", "intact", "expires_at",
+            "deleted_at",
+        )  # fmt: skip
+        return {
+            "id": key, "order_id": called, "organization_id": owner, "ordinal": 1, "counted": True,
+            "status": "completed", "epoch": 1, "room_name": key, "participant_identity": key,
+            "to_phone_number": factories.NUMBER, "from_phone_number": factories.OURS,
+            "last_event_seq": 1, "created_at": PLACED, "recording_state": state,
+            **{f"recording_{name}": fields.get(name) for name in columns},
+            **{f"mix_{name}": fields.get(f"mix_{name}") for name in ("path", "size", "sha256")},
+        }  # fmt: skip
+
+    sent = {"finished_at": PLACED, "duration_ms": 5, "sha256": "ab"}
+    stored = attempt("stored", **sent, path="a.ogg", size=2**40, mix_path="m", mix_size=3,
+                     mix_sha256="cd", intact=True, expires_at=PLACED + 1)  # fmt: skip
+    spooling = attempt("spooling")
+    deleted = attempt("deleted", **sent, size=1, deleted_at=PLACED)
+    lost = attempt("absent", **sent, intact=False)
+    never = attempt("absent")
+    rows = [stored, spooling, deleted, lost, never]
+    placed = order(owner, id=called, zones="[]", retry_config="{}", assistant_version_id=new_id())
+    del placed["spec"]
+    async with database.engine.begin() as connection:
+        await connection.run_sync(
+            fill,
+            {
+                "organization": [
+                    {"id": owner, "name": "a", "consent_required": False, "created_at": PLACED,
+                     "allowed_number_types": "[]"}
+                ],
+                "call_order": [placed],
+                "attempt": rows,
+            },
+        )  # fmt: skip
+    await migrate(database)
+    async with database.reading() as session:
+        found = {row.attempt_id: row for row in await session.scalars(select(Recording))}
+    assert set(found) == {row["id"] for row in rows if row is not never}
+    for row in (stored, spooling, deleted, lost):
+        kept = found[row["id"]]
+        for name in ("state", "duration_ms", "path", "size", "sha256", "intact"):
+            assert getattr(kept, name) == row[f"recording_{name}"], name
+        for name in ("mix_path", "mix_size", "mix_sha256"):
+            assert getattr(kept, name) == row[name], name
+        for name in ("finished_at", "expires_at", "deleted_at"):
+            at = getattr(kept, name)
+            stamp = row[f"recording_{name}"]
+            assert (at is None) if stamp is None else (at.timestamp() * 1e6 == stamp), name
     await database.close()

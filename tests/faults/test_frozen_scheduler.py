@@ -108,7 +108,7 @@ def open_attempts(stage: Stage, ids: list[str]) -> set[str]:
 def closed_attempts(stage: Stage, ids: list[str]) -> dict[str, dict[str, Any]]:
     """Return what is written of each closed attempt, without what tidying adds."""
     attempts = stage.books.ledger(ids).every_attempt
-    later = {"room_deleted_at", "recording_state", "last_event_seq"}
+    later = {"room_deleted_at", "last_event_seq"}
     names = [column.key for column in attempts[0].__table__.columns if column.key not in later]
     return {
         attempt.id: {name: getattr(attempt, name) for name in names}

@@ -14,7 +14,8 @@ from control_plane.assistants.schemas import InlineAssistant
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.db.models.attempt import Attempt
-from control_plane.domain.attempt import RecordingKind
+from control_plane.db.models.recording import Recording
+from control_plane.domain.recording import RecordingKind
 from control_plane.orders import repository
 from control_plane.recordings.settings import RecordingSettings
 from control_plane.recordings.spool import RecordingFiles
@@ -55,22 +56,27 @@ class Office:
     owner: str
     recordings: RecordingFiles
 
-    async def call(self, content: bytes = b"OggS", **changes: Any) -> Attempt:
+    async def call(
+        self, content: bytes = b"OggS", *, recording: dict[str, Any] | None = None, **changes: Any
+    ) -> Attempt:
         """Return the attempt of a call that has ended; the agent was done with its recording.
 
         Args:
             content: what is spooled of it.
+            recording: columns of the recording.
             changes: columns of the attempt; `assistant` for the assistant's settings.
         """
         spec = InlineAssistant(prompt="Be kind.", **changes.pop("assistant", {}))
         await factories.order(self.database, self.vault, self.owner, assistant=spec)
         [made] = await claim(self.database, limit=1)
         now = factories.ago(seconds=1)
-        given = {"answered_at": now, "ended_at": now, "recording_finished_at": now, **changes}
+        given = {"answered_at": now, "ended_at": now, **changes}
+        kept = {"finished_at": now, **(recording or {})}
         async with self.database.transaction() as session:
-            row = await session.get_one(Attempt, made.id)
-            for name, value in given.items():
-                setattr(row, name, value)
+            for kind, columns in ((Attempt, given), (Recording, kept)):
+                row = await session.get_one(kind, made.id)
+                for name, value in columns.items():
+                    setattr(row, name, value)
         if content:
             self.recordings.append(made.id, offset=0, content=content)
         return await factories.reload_attempt(self.database, made.id)
@@ -79,7 +85,11 @@ class Office:
         """Return the attempt of a call whose recording is stored."""
         attempt = await self.call(content, **changes)
         await self.put_away()
-        return await factories.reload_attempt(self.database, attempt.id)
+        return attempt
+
+    async def recording(self, attempt: Attempt) -> Recording:
+        """Return the recording of an attempt as it is stored now."""
+        return await factories.reload_recording(self.database, attempt.id)
 
     async def put_away(self, **told: Any) -> None:
         """Move what is finished."""

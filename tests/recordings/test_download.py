@@ -14,8 +14,9 @@ import pytest
 from control_plane.auth import make_key
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.organization import Organization
-from control_plane.domain.attempt import RecordingKind
+from control_plane.db.models.recording import Recording
 from control_plane.domain.ids import new_id
+from control_plane.domain.recording import RecordingKind
 from control_plane.recordings.links import RecordingLinks
 from control_plane.recordings.settings import RecordingSettings
 from control_plane.recordings.store import PIECE, RecordingStore
@@ -45,6 +46,10 @@ class Desk:
     def path(self) -> str:
         return f"/recording/{self.attempt.id}"
 
+    async def kept(self) -> Recording:
+        """Return the recording's row."""
+        return await factories.reload_recording(self.api.resources.database, self.attempt.id)
+
     async def view(self) -> dict[str, object]:
         """Return the attempt as the API shows it."""
         answer = await self.client.get(f"/call/{self.attempt.order_id}")
@@ -65,7 +70,8 @@ async def stored(api: Served) -> Attempt:
     now = factories.ago(seconds=1)
     async with database.transaction() as session:
         row = await session.get_one(Attempt, attempt.id)
-        row.answered_at = row.ended_at = row.recording_finished_at = now
+        row.answered_at = row.ended_at = now
+        (await session.get_one(Recording, attempt.id)).finished_at = now
     files.append(attempt.id, offset=0, content=CONTENT)
     files.append(attempt.id, offset=0, content=MIX, kind=RecordingKind.MIX)
     mover = RecordingMover(database, files, days=30)
@@ -186,13 +192,14 @@ async def test_a_deleted_recording_is_gone(desk: Desk) -> None:
     before = await desk.view()
     assert before["recording_state"] == "stored"
     assert before["recording_expires_at"] is not None
-    store, path = desk.api.resources.recordings.store, desk.attempt.recording_path or ""
+    store, kept = desk.api.resources.recordings.store, await desk.kept()
+    path = kept.path or ""
     assert await store.size(path) == len(CONTENT)
     for _ in range(2):
         answer = await desk.client.delete(desk.path)
         assert (answer.status_code, answer.content) == (204, b"")
     assert await store.size(path) is None
-    assert await store.size(desk.attempt.mix_path or "") is None
+    assert await store.size(kept.mix_path or "") is None
     for client, url in ((desk.client, desk.path), (desk.stranger, link), (desk.stranger, mix)):
         answer = await client.get(url)
         assert (answer.status_code, answer.json()["code"]) == (410, "gone")
@@ -218,7 +225,7 @@ async def test_only_an_admin_deletes(desk: Desk) -> None:
 async def test_there_is_none_yet_or_not_any_more(desk: Desk) -> None:
     assert (await desk.client.get(f"/recording/{new_id()}")).status_code == 404
     assert (await desk.client.delete(f"/recording/{new_id()}")).status_code == 404
-    await desk.api.resources.recordings.store.delete(desk.attempt.recording_path or "")
+    await desk.api.resources.recordings.store.delete((await desk.kept()).path or "")
     lost = await desk.client.get(desk.path)
     assert (lost.status_code, lost.json()["code"]) == (404, "not_found")
     assert "store" in lost.json()["detail"]

@@ -7,8 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from control_plane.domain.attempt import RecordingKind
 from control_plane.domain.errors import NotAllowed
+from control_plane.domain.recording import RecordingKind
 from control_plane.recordings.links import RecordingLinks
 from control_plane.tokens import Scope, TokenSigner
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from agent.ogg import RATE, Encoder
-from control_plane.db.models.attempt import Attempt
-from control_plane.domain.attempt import RecordingKind, RecordingState
+from control_plane.db.models.recording import Recording
+from control_plane.domain.recording import RecordingKind, RecordingState
 from control_plane.recordings import retention
 from control_plane.recordings.settings import RecordingSettings
 from control_plane.recordings.spool import RecordingFiles
@@ -32,10 +32,6 @@ STATE = RecordingState
 
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-async def now_of(office: Office, attempt: Attempt) -> Attempt:
-    return await factories.reload_attempt(office.database, attempt.id)
 
 
 class Watched(RecordingStore):
@@ -80,31 +76,31 @@ in_a_folder = pytest.mark.parametrize("place", ["folder"], indirect=True)
 
 
 async def test_a_recording_waits_for_its_end_and_is_put_away(office: Office) -> None:
-    attempt = await office.call(b"OggS and more", recording_finished_at=None)
+    attempt = await office.call(b"OggS and more", recording={"finished_at": None})
     await office.put_away()
-    assert (await now_of(office, attempt)).recording_state is STATE.SPOOLING
+    assert (await office.recording(attempt)).state is STATE.SPOOLING
     async with office.database.transaction() as session:
-        row = await session.get_one(Attempt, attempt.id)
-        row.recording_finished_at = factories.ago(seconds=0)
-        row.recording_sha256 = sha256(b"OggS and more")
+        row = await session.get_one(Recording, attempt.id)
+        row.finished_at = factories.ago(seconds=0)
+        row.sha256 = sha256(b"OggS and more")
     await office.put_away()
-    stored = await now_of(office, attempt)
-    assert (stored.recording_state, stored.recording_intact) == (STATE.STORED, True)
-    assert (stored.recording_size, stored.mix_path) == (13, None)
-    assert stored.recording_path == f"{attempt.ended_at:%Y/%m}/{attempt.id}.ogg"
-    assert await office.content(stored.recording_path) == b"OggS and more"
+    stored = await office.recording(attempt)
+    assert (stored.state, stored.intact) == (STATE.STORED, True)
+    assert (stored.size, stored.mix_path) == (13, None)
+    assert stored.path == f"{attempt.ended_at:%Y/%m}/{attempt.id}.ogg"
+    assert await office.content(stored.path) == b"OggS and more"
     assert office.recordings.spooled() == set()
     [told] = await office.history(attempt, "recording_stored")
     assert told == {"size_bytes": 13, "sha256": sha256(b"OggS and more"), "intact": True}
 
 
 async def test_the_full_mix_is_put_away_with_it(office: Office) -> None:
-    sums = {"recording_sha256": sha256(b"both"), "mix_sha256": sha256(b"mixed")}
-    attempt = await office.call(b"both", **sums)
+    sums = {"sha256": sha256(b"both"), "mix_sha256": sha256(b"mixed")}
+    attempt = await office.call(b"both", recording=sums)
     office.spool_mix(attempt, b"mixed")
     await office.put_away()
-    stored = await now_of(office, attempt)
-    assert (stored.recording_size, stored.mix_size, stored.recording_intact) == (4, 5, True)
+    stored = await office.recording(attempt)
+    assert (stored.size, stored.mix_size, stored.intact) == (4, 5, True)
     assert await office.content(stored.mix_path) == b"mixed"
     assert office.recordings.size(attempt.id, RecordingKind.MIX) is None
 
@@ -115,10 +111,11 @@ async def test_the_full_mix_is_put_away_with_it(office: Office) -> None:
 async def test_what_is_not_what_was_sent_is_kept_and_told_of(
     office: Office, sent: str, mix: str | None
 ) -> None:
-    attempt = await office.stored(b"OggS", recording_sha256=sent, mix_sha256=mix)
-    assert (attempt.recording_state, attempt.recording_intact) == (STATE.STORED, False)
-    assert attempt.recording_sha256 == sha256(b"OggS")
-    assert await office.content(attempt.recording_path) == b"OggS"
+    attempt = await office.stored(b"OggS", recording={"sha256": sent, "mix_sha256": mix})
+    stored = await office.recording(attempt)
+    assert (stored.state, stored.intact) == (STATE.STORED, False)
+    assert stored.sha256 == sha256(b"OggS")
+    assert await office.content(stored.path) == b"OggS"
     [told] = await office.history(attempt, "recording_stored")
     assert told["intact"] is False
     assert (told["sent_sha256"], told["sent_mix_sha256"]) == (sent, mix)
@@ -128,12 +125,12 @@ async def test_what_a_dead_agent_left_is_stored_and_plays(office: Office) -> Non
     encoder = Encoder()
     noise = np.random.default_rng(1).integers(-9_000, 9_000, 2 * RATE, dtype=np.int16)
     content = encoder.encode(noise, noise)  # two seconds, and never a last page
-    attempt = await office.call(content, recording_finished_at=None, end_reason="agent_lost")
+    attempt = await office.call(content, recording={"finished_at": None}, end_reason="agent_lost")
     await office.put_away()
-    stored = await now_of(office, attempt)
-    assert (stored.recording_state, stored.recording_intact) == (STATE.STORED, None)
-    assert stored.recording_sha256 == sha256(content)
-    kept = await office.content(stored.recording_path)
+    stored = await office.recording(attempt)
+    assert (stored.state, stored.intact) == (STATE.STORED, None)
+    assert stored.sha256 == sha256(content)
+    kept = await office.content(stored.path)
     assert kept is not None
     with av.open(io.BytesIO(kept)) as container:
         seconds = sum(frame.samples / frame.sample_rate for frame in container.decode(audio=0))
@@ -142,16 +139,18 @@ async def test_what_a_dead_agent_left_is_stored_and_plays(office: Office) -> Non
 
 @in_a_folder
 async def test_a_recording_that_never_came_is_absent(office: Office) -> None:
-    never = await office.call(b"", recording_finished_at=None, ended_at=factories.ago(minutes=1))
-    unanswered = await office.call(b"", recording_finished_at=None, answered_at=None)
-    early = await office.call(b"", recording_finished_at=None)
+    never = await office.call(
+        b"", recording={"finished_at": None}, ended_at=factories.ago(minutes=1)
+    )
+    unanswered = await office.call(b"", recording={"finished_at": None}, answered_at=None)
+    early = await office.call(b"", recording={"finished_at": None})
     lost = await office.call(b"")
     await office.put_away()
-    assert (await now_of(office, never)).recording_state is STATE.ABSENT
-    assert (await now_of(office, unanswered)).recording_state is STATE.ABSENT
-    assert (await now_of(office, early)).recording_state is STATE.SPOOLING
-    after = await now_of(office, lost)
-    assert (after.recording_state, after.recording_intact) == (STATE.ABSENT, False)
+    assert (await office.recording(never)).state is STATE.ABSENT
+    assert (await office.recording(unanswered)).state is STATE.ABSENT
+    assert (await office.recording(early)).state is STATE.SPOOLING
+    after = await office.recording(lost)
+    assert (after.state, after.intact) == (STATE.ABSENT, False)
     assert await office.history(lost, "recording_lost") == [{}]
 
 
@@ -162,12 +161,12 @@ async def test_a_kill_between_upload_and_row_repeats_the_upload(
     attempt = await office.call(b"OggS")
     watched.dies = True
     await office.put_away()
-    assert (await now_of(office, attempt)).recording_state is STATE.SPOOLING
+    assert (await office.recording(attempt)).state is STATE.SPOOLING
     assert office.recordings.spooled() == {attempt.id}
     watched.dies = False
     await office.put_away()
     assert len(watched.puts) == 2
-    assert (await now_of(office, attempt)).recording_state is STATE.STORED
+    assert (await office.recording(attempt)).state is STATE.STORED
     assert office.recordings.spooled() == set()
 
 
@@ -179,7 +178,7 @@ async def test_a_kill_between_row_and_spool_leaves_nothing_for_long(office: Offi
     office.recordings.append("unknown", offset=0, content=b"OggS")
     await RecordingForgetter(office.database, office.recordings).forget()
     assert office.recordings.spooled() == {live.id, "unknown"}
-    assert await office.content(attempt.recording_path) == b"OggS"
+    assert await office.content((await office.recording(attempt)).path) == b"OggS"
 
 
 @in_a_folder
@@ -216,7 +215,7 @@ async def test_a_store_that_is_away_is_tried_again_with_one_ever_later(
     at += LONGEST_WAIT_S
     assert await look() == 1
     assert await look() == 2
-    states = {(await now_of(office, each)).recording_state for each in attempts}
+    states = {(await office.recording(each)).state for each in attempts}
     assert states == {STATE.STORED}
 
 
@@ -233,7 +232,7 @@ async def test_a_slow_upload_keeps_no_other_waiting(office: Office, watched: Wat
     await mover.put_away()
     await mover.settled()
     for attempt in (slow, quick):
-        assert (await now_of(office, attempt)).recording_state is STATE.STORED
+        assert (await office.recording(attempt)).state is STATE.STORED
 
 
 @in_a_folder
@@ -245,11 +244,11 @@ async def test_two_schedulers_upload_once(office: Office, watched: Watched) -> N
     await watched.asked.wait()
     await second.put_away()
     await second.settled()
-    assert (await now_of(office, attempt)).recording_state is STATE.SPOOLING
+    assert (await office.recording(attempt)).state is STATE.SPOOLING
     watched.open.set()
     await first.settled()
     assert len(watched.puts) == 1
-    assert (await now_of(office, attempt)).recording_state is STATE.STORED
+    assert (await office.recording(attempt)).state is STATE.STORED
 
 
 @in_a_folder
@@ -264,7 +263,7 @@ async def test_what_is_deleted_while_it_is_moved_is_gone(office: Office, watched
     office.recordings.append(attempt.id, offset=0, content=b"OggS")  # as if it had been opened
     watched.open.set()
     await mover.settled()
-    assert (await now_of(office, attempt)).recording_state is STATE.DELETED
+    assert (await office.recording(attempt)).state is STATE.DELETED
     assert await watched.size(path) is None
     assert office.recordings.spooled() == set()
 
@@ -281,7 +280,7 @@ async def test_a_scheduler_that_stops_leaves_the_rest_to_the_next(
     await mover.finish(0.0)
     watched.open.set()
     await office.put_away()
-    assert (await now_of(office, attempt)).recording_state is STATE.STORED
+    assert (await office.recording(attempt)).state is STATE.STORED
 
 
 @in_a_folder
@@ -294,10 +293,10 @@ async def test_how_long_it_is_kept(
 ) -> None:
     attempt = await office.call(b"OggS", assistant=assistant)
     await office.put_away(days=days)
-    stored = await now_of(office, attempt)
+    stored = await office.recording(attempt)
     assert attempt.ended_at is not None
     expected = attempt.ended_at + timedelta(days=kept) if kept else None
-    assert stored.recording_expires_at == expected
+    assert stored.expires_at == expected
 
 
 def test_old_recordings_stay_where_they_are(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from control_plane.domain.attempt import RecordingState
 from control_plane.domain.errors import Conflict, NotFound
+from control_plane.domain.recording import RecordingState
 from control_plane.recordings import retention
 from control_plane.recordings.store import RecordingStore
 from scheduler.forget import RecordingForgetter
@@ -32,25 +32,26 @@ async def test_what_is_due_goes_and_the_rest_stays(office: Office) -> None:
     due = await office.call(b"due", assistant=week, **old)
     office.spool_mix(due, b"mix")
     await office.put_away()
-    due = await factories.reload_attempt(office.database, due.id)
-    paths = (due.recording_path, due.mix_path)
+    before = await office.recording(due)
+    paths = (before.path, before.mix_path)
     kept = await office.stored(b"kept", **old)
     fresh = await office.stored(b"fresh", assistant=week)
     vanished = await office.stored(b"vanished", assistant=week, **old)
-    assert vanished.recording_path is not None
-    await office.recordings.store.delete(vanished.recording_path)
+    there = (await office.recording(vanished)).path
+    assert there is not None
+    await office.recordings.store.delete(there)
     await forgetter(office).forget()
     for attempt in (due, vanished):
-        after = await factories.reload_attempt(office.database, attempt.id)
-        assert after.recording_state is STATE.DELETED
-        assert after.recording_deleted_at is not None
-        assert (after.recording_path, after.mix_path, after.recording_expires_at) == (None,) * 3
+        after = await office.recording(attempt)
+        assert after.state is STATE.DELETED
+        assert after.deleted_at is not None
+        assert (after.path, after.mix_path, after.expires_at) == (None,) * 3
         assert await office.history(attempt, "recording_deleted") == [{"why": "retention"}]
     assert [await office.content(path) for path in paths] == [None, None]
     for attempt, content in ((kept, b"kept"), (fresh, b"fresh")):
-        assert await office.content(attempt.recording_path) == content
-        after = await factories.reload_attempt(office.database, attempt.id)
-        assert after.recording_state is STATE.STORED
+        after = await office.recording(attempt)
+        assert await office.content(after.path) == content
+        assert after.state is STATE.STORED
 
 
 @in_a_folder
@@ -61,13 +62,13 @@ async def test_a_store_that_is_away_deletes_later(office: Office, tmp_path: Path
     store = office.recordings.store
     office.recordings.store = RecordingStore.open(bucket(f"http://127.0.0.1:{block(1)}"), tmp_path)
     await forgetter(office).forget()
-    after = await factories.reload_attempt(office.database, attempt.id)
-    assert after.recording_state is STATE.STORED
+    before = await office.recording(attempt)
+    assert before.state is STATE.STORED
     office.recordings.store = store
     await forgetter(office).forget()
-    after = await factories.reload_attempt(office.database, attempt.id)
-    assert after.recording_state is STATE.DELETED
-    assert await office.content(attempt.recording_path) is None
+    after = await office.recording(attempt)
+    assert after.state is STATE.DELETED
+    assert await office.content(before.path) is None
 
 
 @in_a_folder
@@ -90,12 +91,12 @@ async def test_what_waits_in_the_spool_can_be_deleted_once_the_call_is_over(
         assert office.recordings.spooled() == set()
     assert await office.history(attempt, "recording_deleted") == [{"why": "request"}]
     await office.put_away()
-    after = await factories.reload_attempt(office.database, attempt.id)
-    assert after.recording_state is STATE.DELETED
+    after = await office.recording(attempt)
+    assert after.state is STATE.DELETED
 
 
 @in_a_folder
 async def test_what_never_was_cannot_be_deleted(office: Office) -> None:
-    attempt = await office.call(b"", recording_state=STATE.ABSENT)
+    attempt = await office.call(b"", recording={"state": STATE.ABSENT})
     with pytest.raises(NotFound):
         await retention.delete(office.database, office.recordings, attempt.id, why="request")

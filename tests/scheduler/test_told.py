@@ -13,12 +13,13 @@ from control_plane.db.models.assistant import Assistant
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.history import OutboxRow
-from control_plane.domain.attempt import AttemptStatus, RecordingState
+from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.delivery import CALL_EVENTS
 from control_plane.domain.endings import KINDS
 from control_plane.domain.events import AttemptResult, CallEnded, EndedBy, EndReason
 from control_plane.domain.ids import new_id
+from control_plane.domain.recording import RecordingState
 from control_plane.internal import inbound
 from control_plane.internal.arrivals import Arrival
 from control_plane.join_tokens import Join
@@ -245,5 +246,6 @@ async def test_an_answer_the_agent_did_not_see_is_an_answer_all_the_same(
     assert (attempt.status, attempt.dial_error) == (AttemptStatus.COMPLETED, None)
     assert (attempt.ended_by, attempt.end_reason) == (EndedBy.USER, None)
     assert attempt.answered_at is not None
-    assert attempt.recording_state is RecordingState.ABSENT, "the agent had not begun one"
+    recording = await factories.reload_recording(desk.database, attempt.id)
+    assert recording.state is RecordingState.ABSENT, "the agent had not begun one"
     assert await ending(desk, order) == "call.completed"

@@ -42,8 +42,8 @@ _FACTS = f"""SELECT
   EXISTS (SELECT 1 FROM attempt a JOIN call_order o ON o.id = a.order_id
           WHERE a.closed_at IS NULL AND o.cancel_requested_at IS NOT NULL) AS cancelled,
   EXISTS (SELECT 1 FROM attempt WHERE closed_at IS NOT NULL AND room_deleted_at IS NULL) AS rooms,
-  EXISTS (SELECT 1 FROM attempt
-          WHERE ended_at IS NOT NULL AND recording_state = 'spooling') AS spooled,
+  EXISTS (SELECT 1 FROM attempt a JOIN recording r ON r.attempt_id = a.id
+          WHERE a.ended_at IS NOT NULL AND r.state = 'spooling') AS spooled,
   EXISTS (SELECT 1 FROM call_order WHERE deadline_at < :now AND status <> 'calling') AS overdue,
   EXISTS (SELECT 1 FROM call_order
           WHERE due_at IS NULL AND waiting_rule = '{Rule.CONCURRENCY}') AS parked,

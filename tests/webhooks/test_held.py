@@ -13,7 +13,8 @@ import pytest
 
 from control_plane.assistants.schemas import InlineAssistant
 from control_plane.db.models.attempt import Attempt
-from control_plane.domain.attempt import RecordingKind, RecordingState
+from control_plane.db.models.recording import Recording
+from control_plane.domain.recording import RecordingKind, RecordingState
 from control_plane.orders import leases
 from control_plane.recordings.links import RecordingLinks
 from control_plane.recordings.spool import RecordingFiles
@@ -51,8 +52,8 @@ async def recorded(desk: Desk, files: RecordingFiles, attempt: Attempt) -> None:
     """Let the agent finish its recording, and the scheduler put it away."""
     files.append(attempt.id, offset=0, content=b"OggS")
     async with desk.database.transaction() as session:
-        row = await session.get_one(Attempt, attempt.id)
-        row.recording_finished_at = desk.now
+        row = await session.get_one(Recording, attempt.id)
+        row.finished_at = desk.now
     await put_away(desk, files)
 
 
@@ -127,8 +128,8 @@ async def test_it_goes_as_soon_as_the_recording_is_known_to_be_lost(
     attempt = await call(desk, receiver)
     assert await desk.go() == 0
     async with desk.database.transaction() as session:
-        row = await session.get_one(Attempt, attempt.id)
-        row.recording_finished_at = desk.now  # and its file is not there
+        row = await session.get_one(Recording, attempt.id)
+        row.finished_at = desk.now  # and its file is not there
     await put_away(desk, files)
     assert await desk.go() == 1
     assert told(receiver)["recording_state"] == "absent"
@@ -150,11 +151,12 @@ async def test_a_recording_stored_while_the_message_is_made_is_in_it(
 ) -> None:
     attempt = await call(desk, receiver)
     async with desk.database.transaction() as session:
-        order, row = await leases.hold(session, attempt.id, epoch=None)
+        order, _ = await leases.hold(session, attempt.id, epoch=None)
         relaying = asyncio.create_task(desk.relay.relay_some())
         waiting, _ = await asyncio.wait({relaying}, timeout=0.3)
         assert not waiting, "it would not see what is just being written"
-        row.recording_state, row.recording_path = RecordingState.STORED, "somewhere.ogg"
+        row = await session.get_one(Recording, attempt.id)
+        row.state, row.path = RecordingState.STORED, "somewhere.ogg"
         await held.release(factories.views(), session, order, desk.now)
     held_too_long.clear()  # it had the other wait
     await relaying

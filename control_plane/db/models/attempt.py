@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, text
+from sqlalchemy import ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from control_plane.db.base import Base, Word, id_column
-from control_plane.domain.attempt import AttemptStatus, RecordingState
+from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.dial_errors import DialError
 from control_plane.domain.events import AttemptResult, EndedBy
 
@@ -26,22 +26,10 @@ class Attempt(Base):
             postgresql_where=text("room_deleted_at IS NULL"),
         ),
         Index(
-            "attempt_spooled",
-            "ended_at",
-            sqlite_where=text("recording_state = 'spooling'"),
-            postgresql_where=text("recording_state = 'spooling'"),
-        ),
-        Index(
             "attempt_on_trunk",
             "trunk_id",
             sqlite_where=text("closed_at IS NULL"),
             postgresql_where=text("closed_at IS NULL"),
-        ),
-        Index(
-            "attempt_recording_expires",
-            "recording_expires_at",
-            sqlite_where=text("recording_expires_at IS NOT NULL"),
-            postgresql_where=text("recording_expires_at IS NOT NULL"),
         ),
         Index("attempt_to_number", "organization_id", "to_phone_number", "dialing_at"),
     )
@@ -83,18 +71,5 @@ class Attempt(Base):
     ended_by: Mapped[EndedBy | None] = mapped_column(Word(EndedBy))
     end_reason: Mapped[str | None] = mapped_column(String(40))
     detail: Mapped[str | None] = mapped_column(Text)
-
-    recording_state: Mapped[RecordingState] = mapped_column(Word(RecordingState))
-    recording_path: Mapped[str | None] = mapped_column(String(300))
-    recording_size: Mapped[int | None] = mapped_column(BigInteger)
-    recording_duration_ms: Mapped[int | None]
-    recording_sha256: Mapped[str | None] = mapped_column(String(64))
-    recording_finished_at: Mapped[datetime | None]
-    mix_path: Mapped[str | None] = mapped_column(String(300))
-    mix_size: Mapped[int | None] = mapped_column(BigInteger)
-    mix_sha256: Mapped[str | None] = mapped_column(String(64))
-    recording_intact: Mapped[bool | None]  # null: nothing to compare it with
-    recording_expires_at: Mapped[datetime | None]  # null: kept until somebody deletes it
-    recording_deleted_at: Mapped[datetime | None]
 
     usage: Mapped[dict[str, Any] | None]  # null: nobody knows

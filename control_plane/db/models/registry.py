@@ -14,6 +14,7 @@ from control_plane.db.models import (
     ledger,
     organization,
     probe,
+    recording,
     trunk,
     webhook,
 )
@@ -25,6 +26,7 @@ MODULES = (
     campaign,
     call_order,
     attempt,
+    recording,
     history,
     ledger,
     webhook,
