@@ -33,6 +33,7 @@ from control_plane.db.engine import Database, wake
 from control_plane.db.migrate import migrate
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
+from control_plane.db.models.session import Session
 from control_plane.db.models.trunk import Trunk
 from control_plane.domain.brief import Direction
 from control_plane.domain.call_order import OrderStatus
@@ -218,7 +219,8 @@ async def _decided(database: Database, count: int, limit_s: float) -> list[float
     """Return for each dispatched order the ms from its due instant to its attempt."""
     until = time.monotonic() + limit_s
     query = (
-        select(Attempt.created_at, CallOrder.scheduled_at)
+        select(Session.created_at, CallOrder.scheduled_at)
+        .join(Attempt, Attempt.session_id == Session.id)
         .join(CallOrder, CallOrder.id == Attempt.order_id)
         .where(Attempt.ordinal == 1)
     )

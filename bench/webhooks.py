@@ -222,7 +222,7 @@ def _event(owner: str, order: str, number: int) -> dict[str, Any]:
     return {
         "id": new_id(),
         "organization_id": owner,
-        "order_id": order,
+        "call_id": order,
         "sequence": number,
         "type": "call.ringing",
         "data": {"status": "calling", "attempt_id": None},

@@ -43,7 +43,7 @@ from control_plane.orders.controller import OrderController
 from control_plane.orders.counters import CallCounters
 from control_plane.orders.intake import Intake
 from control_plane.orders.views import CallViews
-from control_plane.orders.watch import OrderWatch
+from control_plane.orders.watch import CallWatch
 from control_plane.organizations.controller import OrganizationController
 from control_plane.organizations.registry import RegistryController
 from control_plane.price_file import read_prices
@@ -93,7 +93,7 @@ class Resources(Struct, frozen=True, kw_only=True):
     is_worker: Callable[[str], bool]
     streams: OpenStreams
     feed: Feed
-    watch: OrderWatch
+    watch: CallWatch
     arrivals: Arrivals
 
 
@@ -140,7 +140,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                 is_worker=functools.partial(is_worker_key, livekit_secret=livekit.api_secret),
                 streams=OpenStreams(ring),
                 feed=Feed(database),
-                watch=OrderWatch(database),
+                watch=CallWatch(database),
                 arrivals=Arrivals(
                     JoinTokens(livekit.api_key, livekit.api_secret),
                     LiveKitCallRooms(client.room),

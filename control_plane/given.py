@@ -14,7 +14,7 @@ from control_plane.keys.ring import KeyRing, Principal
 from control_plane.orders.counters import CallCounters
 from control_plane.orders.intake import Intake
 from control_plane.orders.views import CallViews
-from control_plane.orders.watch import OrderWatch
+from control_plane.orders.watch import CallWatch
 from control_plane.recordings.spool import RecordingFiles
 from control_plane.streams import OpenStreams
 from control_plane.tokens import TokenSigner
@@ -33,6 +33,6 @@ GivenHooks = NamedDependency[api.WebhookReceiver]
 GivenPrices = NamedDependency[Prices]
 GivenStreams = NamedDependency[OpenStreams]
 GivenFeed = NamedDependency[Feed]
-GivenWatch = NamedDependency[OrderWatch]
+GivenWatch = NamedDependency[CallWatch]
 GivenCounters = NamedDependency[CallCounters]
 GivenArrivals = NamedDependency[Arrivals]

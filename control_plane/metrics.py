@@ -6,8 +6,8 @@ from litestar import Controller, Response, get
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from sqlalchemy import func, select
 
-from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
+from control_plane.db.models.session import Session
 from control_plane.domain.call_order import OrderStatus
 from control_plane.given import GivenCounters, GivenDatabase
 
@@ -40,8 +40,8 @@ class MetricsController(Controller):
                 (
                     await session.execute(
                         select(func.count())
-                        .select_from(Attempt)
-                        .where(Attempt.room_deleted_at.is_(None), Attempt.closed_at.is_(None))
+                        .select_from(Session)
+                        .where(Session.room_deleted_at.is_(None), Session.closed_at.is_(None))
                     )
                 ).scalar_one()
             )

@@ -6,12 +6,12 @@ import asyncio
 
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
-from control_plane.db.models.attempt import Attempt
 from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.errors import StaleEpoch
 from control_plane.domain.events import AttemptResult, EndedBy, EndReason
 from control_plane.domain.facts import ConversationEnded
 from control_plane.orders import leases, lifecycle, repository
+from control_plane.sessions.calls import Call
 from process import crash_points
 from process.logs import get_logger
 from scheduler.rooms import Rooms, RoomTrouble
@@ -31,37 +31,37 @@ class Canceller:
     async def end_cancelled(self) -> None:
         """End every live call whose order was cancelled; CANCEL or BYE follows at once."""
         async with self._database.reading() as session:
-            cancelled = await repository.cancelled_attempts(session)
+            cancelled = await repository.cancelled_calls(session)
         now = asyncio.get_running_loop().time()
-        live = {attempt.id for attempt in cancelled}
+        live = {call.id for call in cancelled}
         self._ended = {key: told for key, told in self._ended.items() if key in live}
         await asyncio.gather(
             *(
-                self._end(attempt, now)
-                for attempt in cancelled
-                if attempt.status is not AttemptStatus.QUEUED
-                and not self._was_just_told(attempt, now)
+                self._end(call, now)
+                for call in cancelled
+                if call.session.status is not AttemptStatus.QUEUED
+                and not self._was_just_told(call, now)
             )
         )
 
-    async def _end(self, attempt: Attempt, now: float) -> None:
+    async def _end(self, call: Call, now: float) -> None:
         try:
-            await self._rooms.close(attempt.room_name)
-            self._ended[attempt.id] = attempt.status, now
-            if attempt.status is AttemptStatus.ONGOING:
-                await self._close(attempt.id, attempt.epoch)
+            await self._rooms.close(call.session.room_name)
+            self._ended[call.id] = call.session.status, now
+            if call.session.status is AttemptStatus.ONGOING:
+                await self._close(call.id, call.session.epoch)
         except RoomTrouble as exc:
-            log.warning("a cancelled call goes on", attempt_id=attempt.id, error=exc)
+            log.warning("a cancelled call goes on", attempt_id=call.id, error=exc)
         except StaleEpoch:
-            log.debug("another process was faster", attempt_id=attempt.id)
+            log.debug("another process was faster", attempt_id=call.id)
 
-    def _was_just_told(self, attempt: Attempt, now: float) -> bool:
+    def _was_just_told(self, call: Call, now: float) -> bool:
         """Return whether the room was closed a moment ago: its dial then reports its own end.
 
         A dial that arrives after that makes the room anew; so it is closed again.
         """
-        status, at = self._ended.get(attempt.id, (None, 0.0))
-        return status is attempt.status and now - at < AGAIN_S
+        status, at = self._ended.get(call.id, (None, 0.0))
+        return status is call.session.status and now - at < AGAIN_S
 
     async def _close(self, attempt_id: str, epoch: int) -> None:
         async with self._database.transaction() as session:

@@ -19,8 +19,10 @@ from control_plane.db.engine import Database, wake
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.recording import Recording
+from control_plane.db.models.session import Leg, Session
 from control_plane.domain.assistant import Provider
 from control_plane.domain.attempt import AttemptStatus, participant_identity, room_name
+from control_plane.domain.brief import Direction
 from control_plane.domain.dial_errors import DialFailureKind
 from control_plane.domain.facts import (
     AttemptAbandoned,
@@ -31,12 +33,14 @@ from control_plane.domain.facts import (
 )
 from control_plane.domain.gate import Decision, Go, Never, Rule, Wait
 from control_plane.domain.ids import new_id
+from control_plane.domain.leg import LegKind
 from control_plane.domain.pace import most_preparing
 from control_plane.domain.recording import RecordingState
 from control_plane.domain.waiting import Cause
 from control_plane.orders import leases, lifecycle, repository, slots
 from control_plane.orders.gatekeeper import Gatekeeper
 from control_plane.providers.needed import missing_keys
+from control_plane.sessions.calls import Call
 from control_plane.trunks import pace
 from control_plane.trunks.routing import Houses, Route, country_prefix, no_way
 from process import crash_points
@@ -75,8 +79,8 @@ async def claim(
     limit: int,
     houses: Houses | None = None,
     seen: Look | None = None,
-) -> list[Attempt]:
-    """Return fresh attempts for at most `limit` due orders; nobody else has them.
+) -> list[Call]:
+    """Return fresh calls for at most `limit` due orders; nobody else has them.
 
     Each open lane gets its share, those that have waited longest first.
 
@@ -86,7 +90,7 @@ async def claim(
     if limit <= 0:
         return []
     lanes = (seen or await look(database)).lanes
-    started: list[Attempt] = []
+    started: list[Call] = []
     share = max(1, limit // max(1, len(lanes)))
     for lane in sorted(lanes, key=lambda each: each.due_at):
         room = min(share, limit - len(started), _AT_ONCE)
@@ -119,7 +123,7 @@ def _next(rows: Sequence[repository.LaneRow], now: datetime) -> datetime | None:
 
 async def _claim_lane(
     database: Database, trunk_id: str | None, room: int, houses: Houses
-) -> list[Attempt]:
+) -> list[Call]:
     async with database.transaction() as session:
         now = await read_clock(session)
         if trunk_id is not None:
@@ -162,7 +166,7 @@ class _Start(Struct, frozen=True):
     """An order that the gate lets through, its new attempt, and what is in the attempt's way."""
 
     order: CallOrder
-    attempt: Attempt
+    call: Call
     obstacle: AttemptAbandoned | DialFailed | None
     recorded: bool
 
@@ -171,7 +175,7 @@ class _Batch:
     """Orders of one lane on their way to attempts, in the transaction that claimed them."""
 
     def __init__(self, session: AsyncSession, keeper: Gatekeeper, now: datetime):
-        self.started: list[Attempt] = []
+        self.started: list[Call] = []
         self._session = session
         self._keeper = keeper
         self._now = now
@@ -212,9 +216,9 @@ class _Batch:
             return None
         version = await versions.get(self._session, order.assistant_version_id)
         ordinal = self._made.get(order.id, 0) + 1
-        attempt = _row(order, way, now, ordinal=ordinal)
+        call = _rows(order, way, now, ordinal=ordinal)
         obstacle = await self._obstacle(order, way, version)
-        return _Start(order, attempt, obstacle, recorded=version.spec.recording_enabled)
+        return _Start(order, call, obstacle, recorded=version.spec.recording_enabled)
 
     async def _judge(self, order: CallOrder) -> tuple[Forbidden | HeldBack | None, Route | None]:
         """Return what keeps the order from going, and the way that it would take."""
@@ -253,20 +257,19 @@ class _Batch:
         )
 
     async def _write(self, starts: Sequence[_Start]) -> None:
-        self._session.add_all([each.attempt for each in starts])
-        await self._session.flush()  # their histories and recordings refer to them
-        self._session.add_all(
-            Recording(attempt_id=each.attempt.id, state=RecordingState.SPOOLING)
-            for each in starts
-            if each.recorded and each.obstacle is None
-        )
+        self._session.add_all([each.call.session for each in starts])
+        await self._session.flush()  # the others refer to them
+        for each in starts:
+            self._session.add_all((each.call.leg, each.call.attempt))
+            if each.recorded and each.obstacle is None:
+                self._session.add(Recording(session_id=each.call.id, state=RecordingState.SPOOLING))
         for each in starts:
             began = AttemptStarted(at=self._now)
-            await lifecycle.apply(self._session, each.order, each.attempt, began)
+            await lifecycle.apply(self._session, each.order, each.call, began)
             if each.obstacle is None:
-                self.started.append(each.attempt)
+                self.started.append(each.call)
             else:
-                await lifecycle.apply(self._session, each.order, each.attempt, each.obstacle)
+                await lifecycle.apply(self._session, each.order, each.call, each.obstacle)
 
 
 def _fact(decision: Decision, now: datetime) -> Forbidden | HeldBack | None:
@@ -284,22 +287,36 @@ def _no_key(missing: Sequence[Provider]) -> str:
     return f"no key for {', '.join(missing)}: run {remedies}, then order the call again"
 
 
-def _row(order: CallOrder, way: Route | None, now: datetime, *, ordinal: int) -> Attempt:
-    attempt_id = new_id()
-    return Attempt(
-        id=attempt_id,
-        order_id=order.id,
+def _rows(order: CallOrder, way: Route | None, now: datetime, *, ordinal: int) -> Call:
+    session_id = new_id()
+    session = Session(
+        id=session_id,
         organization_id=order.organization_id,
-        ordinal=ordinal,
-        counted=True,
+        direction=Direction.OUTBOUND,
+        assistant_id=order.assistant_id,
+        assistant_version=order.assistant_version,
+        assistant_version_id=order.assistant_version_id,
+        prompt_variables=order.prompt_variables,
+        call_metadata=order.call_metadata,
         status=AttemptStatus.QUEUED,
         epoch=order.epoch,
-        room_name=room_name(attempt_id),
-        participant_identity=participant_identity(attempt_id),
-        to_phone_number=order.to_phone_number,
-        from_phone_number=way.from_phone_number if way is not None else "",
-        trunk_id=way.trunk.id if way is not None else None,
+        room_name=room_name(session_id),
         dispatch_lease_until=now + leases.LEASE,
         last_event_seq=0,
+        event_count=0,
+        created_at=now,
+        updated_at=now,
+    )
+    leg = Leg(
+        id=new_id(),
+        session_id=session_id,
+        organization_id=order.organization_id,
+        kind=LegKind.CALLEE,
+        trunk_id=way.trunk.id if way is not None else None,
+        participant_identity=participant_identity(session_id),
+        to_phone_number=order.to_phone_number,
+        from_phone_number=way.from_phone_number if way is not None else "",
         created_at=now,
     )
+    attempt = Attempt(session_id=session_id, order_id=order.id, ordinal=ordinal, counted=True)
+    return Call(session, leg, attempt)

@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from control_plane.assistants import versions
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
-from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.trunk import Trunk
 from control_plane.domain.dial_errors import DialFailureKind as Kind
@@ -28,6 +27,7 @@ from control_plane.domain.gate import Go
 from control_plane.domain.waiting import Cause
 from control_plane.orders import leases, lifecycle
 from control_plane.orders.gatekeeper import Gatekeeper
+from control_plane.sessions.calls import Call
 from control_plane.trunks import pace
 from control_plane.trunks.routing import Houses
 from process import crash_points
@@ -89,12 +89,12 @@ class Dispatcher:
             free = self._max_dispatching - len(self._running)
             seen = await look(self._database)
             self.next_due_in = seen.wait
-            attempts = await claim(self._database, limit=free, houses=self._houses, seen=seen)
-            for attempt in attempts:
-                task = self._tasks.create_task(self._guarded(attempt), name=attempt.room_name)
-                self._running[attempt.id] = task
-                task.add_done_callback(partial(self._release, attempt.id))
-            if not attempts:
+            calls = await claim(self._database, limit=free, houses=self._houses, seen=seen)
+            for call in calls:
+                task = self._tasks.create_task(self._guarded(call), name=call.session.room_name)
+                self._running[call.id] = task
+                task.add_done_callback(partial(self._release, call.id))
+            if not calls:
                 return
 
     def _release(self, attempt_id: str, _task: asyncio.Task[None]) -> None:
@@ -108,35 +108,35 @@ class Dispatcher:
             for task in late:
                 task.cancel()
 
-    async def _guarded(self, attempt: Attempt) -> None:
+    async def _guarded(self, call: Call) -> None:
         try:
-            await self.carry_out(attempt)
+            await self.carry_out(call)
         except StaleEpoch:
-            log.warning("an attempt was taken over by another process", attempt_id=attempt.id)
-            await self._hang_up(attempt)
+            log.warning("an attempt was taken over by another process", attempt_id=call.id)
+            await self._hang_up(call)
         except Exception:  # the one handler of this task; the lease lapses and is looked into
-            log.exception("an attempt broke down", attempt_id=attempt.id)
+            log.exception("an attempt broke down", attempt_id=call.id)
 
-    async def _hang_up(self, attempt: Attempt) -> None:
+    async def _hang_up(self, call: Call) -> None:
         """Leave nobody on a line that no agent will join: a late dial made the room anew."""
         try:
-            await self._rooms.close(attempt.room_name)
+            await self._rooms.close(call.session.room_name)
         except RoomTrouble as exc:
-            log.warning("a room was not deleted", attempt_id=attempt.id, error=exc)
+            log.warning("a room was not deleted", attempt_id=call.id, error=exc)
 
-    async def carry_out(self, attempt: Attempt) -> None:
+    async def carry_out(self, call: Call) -> None:
         """Take one attempt from its room to the dial's result.
 
         Raises:
             StaleEpoch: somebody else has taken it over; nothing was written since.
         """
         try:
-            sip_trunk_id = await self._trunk_id(attempt)
-            await self._preparer.prepare(attempt)
-            request = await self._pass_last_gate(attempt, sip_trunk_id)
+            sip_trunk_id = await self._trunk_id(call)
+            await self._preparer.prepare(call)
+            request = await self._pass_last_gate(call, sip_trunk_id)
         except NotReady as exc:
             reason = exc.reason
-            await self._tell(attempt, lambda now: AttemptAbandoned(at=now, reason=reason))
+            await self._tell(call, lambda now: AttemptAbandoned(at=now, reason=reason))
             return
         if request is None:
             return
@@ -145,35 +145,35 @@ class Dispatcher:
         match result:
             case Answered(sip_call_id):
                 crash_points.here("after_answer_before_record")
-                await self._tell(attempt, lambda now: DialAnswered(at=now, sip_call_id=sip_call_id))
+                await self._tell(call, lambda now: DialAnswered(at=now, sip_call_id=sip_call_id))
             case TooLate():
-                await self._abandon_late(attempt)
+                await self._abandon_late(call)
             case DialFailure():
                 crash_points.here("after_invite_before_record")
-                await self._failed(attempt, result)
+                await self._failed(call, result)
 
-    async def _trunk_id(self, attempt: Attempt) -> str:
+    async def _trunk_id(self, call: Call) -> str:
         """Return what the SIP service calls the attempt's trunk, as far as it has it.
 
         It may be a second old: the last gate looks again.
         """
         async with self._database.reading() as session:
             house = await self._houses.get(
-                session, attempt.organization_id, await read_clock(session)
+                session, call.session.organization_id, await read_clock(session)
             )
         for trunk in house.trunks:
-            if trunk.id == attempt.trunk_id and trunk.sip_trunk_id is not None:
+            if trunk.id == call.leg.trunk_id and trunk.sip_trunk_id is not None:
                 return trunk.sip_trunk_id
         for applied_now in (False, True):
             async with self._database.reading() as session:
-                row = await session.get_one(Trunk, attempt.trunk_id)
+                row = await session.get_one(Trunk, call.leg.trunk_id)
             if row.sip_trunk_id is not None:
                 return row.sip_trunk_id
             if not applied_now:
                 await self._trunks.apply()
         raise NotReady(Cause.TRUNK_NOT_APPLIED)
 
-    async def _pass_last_gate(self, attempt: Attempt, sip_trunk_id: str) -> DialRequest | None:
+    async def _pass_last_gate(self, call: Call, sip_trunk_id: str) -> DialRequest | None:
         """Return the dial, marked as begun; None when the order may not be dialled after all.
 
         The INVITE's instant is reserved on the trunk first. Whoever cancels before the mark is
@@ -181,9 +181,9 @@ class Dispatcher:
         """
         while True:
             async with self._database.transaction() as session:
-                order, row = await leases.hold(session, attempt.id, epoch=attempt.epoch)
+                order, row = await leases.hold_ordered(session, call.id, epoch=call.session.epoch)
                 now, here = await read_clock(session), self._clock.now()
-                early = await pace.time_to_invite(session, row, now)
+                early = await pace.time_to_invite(session, row.leg, now)
                 if early <= _NOW:
                     request = await self._mark(
                         session,
@@ -197,7 +197,7 @@ class Dispatcher:
                     break
             await self._clock.wait(early / timedelta(seconds=1))
         if request is not None and await self._is_late(now):
-            await self._abandon_late(attempt)
+            await self._abandon_late(call)
             return None
         return request
 
@@ -210,14 +210,14 @@ class Dispatcher:
         async with self._database.reading() as session:
             return await read_clock(session) - marked_at > timedelta(seconds=_PROMPT_S)
 
-    async def _abandon_late(self, attempt: Attempt) -> None:
-        await self._tell(attempt, lambda now: AttemptAbandoned(at=now, reason=Cause.SCHEDULER_LOST))
+    async def _abandon_late(self, call: Call) -> None:
+        await self._tell(call, lambda now: AttemptAbandoned(at=now, reason=Cause.SCHEDULER_LOST))
 
     async def _mark(
         self,
         session: AsyncSession,
         order: CallOrder,
-        row: Attempt,
+        row: Call,
         now: datetime,
         *,
         sip_trunk_id: str,
@@ -231,39 +231,39 @@ class Dispatcher:
             abandoned = AttemptAbandoned(at=now, reason=decision.rule, gate=decision)
             await lifecycle.apply(session, order, row, abandoned)
             return None
-        if row.agent_ended_at is not None:
+        if row.session.agent_ended_at is not None:
             gave_up = AttemptAbandoned(at=now, reason=Cause.AGENT_GAVE_UP)
             await lifecycle.apply(session, order, row, gave_up)
             return None
-        row.dispatch_lease_until = now + leases.LEASE
+        row.session.dispatch_lease_until = now + leases.LEASE
         await lifecycle.apply(session, order, row, DialStarted(at=now))
         version = await versions.get(session, order.assistant_version_id)
-        trunk = await session.get_one(Trunk, row.trunk_id)  # read with its pace a moment ago
+        trunk = await session.get_one(Trunk, row.leg.trunk_id)  # read with its pace a moment ago
         return DialRequest(
             sip_trunk_id=trunk.sip_trunk_id or sip_trunk_id,
-            to_number=row.to_phone_number,
-            from_number=row.from_phone_number,
-            room_name=row.room_name,
-            participant_identity=row.participant_identity,
+            to_number=row.leg.to_phone_number,
+            from_number=row.leg.from_phone_number,
+            room_name=row.session.room_name,
+            participant_identity=row.leg.participant_identity,
             ringing_timeout_s=self._ringing_timeout_s,
             max_call_duration_s=version.spec.max_call_duration_secs,
             dial_before=dial_before,
         )
 
-    async def _failed(self, attempt: Attempt, failure: DialFailure) -> None:
+    async def _failed(self, call: Call, failure: DialFailure) -> None:
         log.info(
             "a dial failed",
-            attempt_id=attempt.id,
+            attempt_id=call.id,
             kind=failure.kind,
             sip_status=failure.sip_status,
             reason=failure.sip_reason,
         )
         if failure.kind is DialFailureKind.TRUNK_MISSING:
             await self._trunks.apply(check_all=True)
-        if failure.unknown and await self._still_there(attempt):
+        if failure.unknown and await self._still_there(call):
             return  # it may yet be answered: its lease lapses, and the reconciler looks again
         await self._tell(
-            attempt,
+            call,
             lambda now: DialFailed(
                 at=now,
                 kind=Kind(failure.kind.value),
@@ -272,15 +272,15 @@ class Dispatcher:
             ),
         )
 
-    async def _still_there(self, attempt: Attempt) -> bool:
+    async def _still_there(self, call: Call) -> bool:
         try:
-            present = await self._rooms.who(attempt.room_name)
+            present = await self._rooms.who(call.session.room_name)
         except RoomTrouble:
             return True  # not known, so nothing may be concluded
-        return any(each.identity == attempt.participant_identity for each in present)
+        return any(each.identity == call.leg.participant_identity for each in present)
 
-    async def _tell(self, attempt: Attempt, fact: FactAt) -> None:
+    async def _tell(self, call: Call, fact: FactAt) -> None:
         async with self._database.transaction() as session:
-            order, row = await leases.hold(session, attempt.id, epoch=attempt.epoch)
+            order, row = await leases.hold_ordered(session, call.id, epoch=call.session.epoch)
             await lifecycle.apply(session, order, row, fact(await read_clock(session)))
             crash_points.here("before_record_commit")

@@ -9,8 +9,8 @@ from sqlalchemy import or_, select
 
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
-from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.recording import Recording
+from control_plane.db.models.session import Session
 from control_plane.domain.recording import RecordingState
 from control_plane.orders import idempotency
 from control_plane.recordings import retention as recordings_kept
@@ -76,10 +76,10 @@ class RecordingForgetter:
             some = there[at : at + _AT_ONCE]
             async with self._database.reading() as session:
                 left = await session.scalars(
-                    select(Attempt.id)
-                    .outerjoin(Recording, Recording.attempt_id == Attempt.id)
+                    select(Session.id)
+                    .outerjoin(Recording, Recording.session_id == Session.id)
                     .where(
-                        Attempt.id.in_(some),
+                        Session.id.in_(some),
                         or_(Recording.state.is_(None), Recording.state != RecordingState.SPOOLING),
                     )
                 )

@@ -10,10 +10,11 @@ import msgspec
 from sqlalchemy import select
 
 from control_plane.db.engine import Database
-from control_plane.db.models.attempt import Attempt
+from control_plane.db.models.session import Session
 from control_plane.domain.brief import AGENT_NAME, DispatchMetadata
 from control_plane.domain.waiting import Cause
 from control_plane.orders.leases import LEASE
+from control_plane.sessions.calls import Call
 from control_plane.tokens import Scope, TokenSigner
 from process import crash_points
 from scheduler.rooms import Rooms, RoomTrouble
@@ -52,7 +53,7 @@ class Preparer:
         self._looking = asyncio.Lock()
         self._looked_at = -1
 
-    async def prepare(self, attempt: Attempt) -> None:
+    async def prepare(self, call: Call) -> None:
         """Return once the attempt's agent is ready.
 
         Raises:
@@ -60,13 +61,13 @@ class Preparer:
         """
         lifetime = timedelta(seconds=self._ready_timeout_s) + LEASE
         metadata = DispatchMetadata(
-            token=self._signer.issue(Scope.BRIEF, attempt.id, epoch=attempt.epoch, ttl=lifetime),
-            attempt_id=attempt.id,
-            epoch=attempt.epoch,
+            token=self._signer.issue(Scope.BRIEF, call.id, epoch=call.session.epoch, ttl=lifetime),
+            attempt_id=call.id,
+            epoch=call.session.epoch,
         )
         try:
             await self._rooms.open(
-                attempt.room_name,
+                call.session.room_name,
                 agent_name=AGENT_NAME,
                 metadata=msgspec.json.encode(metadata).decode(),
             )
@@ -75,7 +76,7 @@ class Preparer:
         crash_points.here("after_room_open")
         try:
             async with asyncio.timeout(self._ready_timeout_s):
-                await self._ready(attempt.id)
+                await self._ready(call.id)
         except TimeoutError as exc:
             raise NotReady(Cause.AGENT_NOT_READY) from exc
         crash_points.here("after_ready")
@@ -104,11 +105,11 @@ class Preparer:
                 async with self._database.reading() as session:
                     rows = await session.execute(
                         select(
-                            Attempt.id,
-                            Attempt.agent_ready_at,
-                            Attempt.agent_ended_at,
-                            Attempt.closed_at,
-                        ).where(Attempt.id.in_(self._waiting))
+                            Session.id,
+                            Session.agent_ready_at,
+                            Session.agent_ended_at,
+                            Session.closed_at,
+                        ).where(Session.id.in_(self._waiting))
                     )
                     for key, ready, ended, closed in rows:
                         self._states[key] = _state_of(ready, ended, closed)

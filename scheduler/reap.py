@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -10,8 +11,6 @@ from control_plane.assistants import versions
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
 from control_plane.db.heartbeats import API, alive
-from control_plane.db.models.attempt import Attempt
-from control_plane.db.models.call_order import CallOrder
 from control_plane.domain import attempt as attempts
 from control_plane.domain.brief import Direction
 from control_plane.domain.dial_errors import DialFailureKind
@@ -36,6 +35,7 @@ from control_plane.domain.reconcile import (
     judge,
 )
 from control_plane.orders import leases, lifecycle, repository
+from control_plane.sessions.calls import Call
 from process import crash_points
 from process.logs import get_logger
 from scheduler.rooms import Present, Rooms, RoomTrouble
@@ -72,84 +72,82 @@ class Reconciler:
     async def _look(self, *, silent_only: bool) -> None:
         async with self._database.reading() as session:
             now = await read_clock(session)
-            live = await repository.open_attempts(session)
-            limits = await _limits(session, [order for _attempt, order in live])
+            live = await repository.open_calls(session)
+            limits = await _limits(session, live)
             api_works = bool(live) and await alive(session, API, now=now)
-        self._phone_missing &= {attempt.id for attempt, _order in live}
-        self._note_silence([attempt for attempt, _order in live], now, api_works=api_works)
-        for attempt, order in live:
-            if silent_only and not _is_silent(attempt, now):
+        self._phone_missing &= {call.id for call in live}
+        self._note_silence(live, now, api_works=api_works)
+        for call in live:
+            if silent_only and not _is_silent(call, now):
                 continue
             try:
-                await self._look_at(attempt, order, now, limits[order.id])
+                await self._look_at(call, now, limits[call.id])
             except RoomTrouble as exc:
-                log.warning("a room cannot be looked into", attempt_id=attempt.id, error=exc)
+                log.warning("a room cannot be looked into", attempt_id=call.id, error=exc)
             except StaleEpoch:
-                log.debug("another process was faster", attempt_id=attempt.id)
+                log.debug("another process was faster", attempt_id=call.id)
 
-    def _note_silence(self, live: list[Attempt], now: datetime, *, api_works: bool) -> None:
+    def _note_silence(self, live: Sequence[Call], now: datetime, *, api_works: bool) -> None:
         """Remember since when each agent has been silent for no fault of the API's."""
         before, self._silent = self._silent, {}
-        for attempt in live:
+        for call in live:
             # A second look lends a silent agent a moment, which is not a sign of life.
-            if not api_works or not _is_silent(attempt, now + SECOND_LOOK):
+            if not api_works or not _is_silent(call, now + SECOND_LOOK):
                 continue
-            seq, since = before.get(attempt.id, (attempt.last_event_seq, now))
-            since = since if seq == attempt.last_event_seq else now
-            self._silent[attempt.id] = (attempt.last_event_seq, since)
+            seq, since = before.get(call.id, (call.session.last_event_seq, now))
+            since = since if seq == call.session.last_event_seq else now
+            self._silent[call.id] = (call.session.last_event_seq, since)
 
-    def _is_mute(self, attempt: Attempt, now: datetime) -> bool:
-        noted = self._silent.get(attempt.id)
+    def _is_mute(self, call: Call, now: datetime) -> bool:
+        noted = self._silent.get(call.id)
         return noted is not None and noted[1] + MUTE <= now
 
     async def end_ongoing(self) -> None:
         """Close every answered call: the SIP service is gone, and with it every far end."""
         async with self._database.reading() as session:
-            live = await repository.open_attempts(session)
-        for attempt, _order in live:
-            if attempt.status is attempts.AttemptStatus.ONGOING:
+            live = await repository.open_calls(session)
+        for call in live:
+            if call.session.status is attempts.AttemptStatus.ONGOING:
                 try:
-                    await self._act(attempt, End(EndReason.SIP_SERVICE_LOST))
+                    await self._act(call, End(EndReason.SIP_SERVICE_LOST))
                 except StaleEpoch:
-                    log.debug("another process was faster", attempt_id=attempt.id)
+                    log.debug("another process was faster", attempt_id=call.id)
 
-    async def _look_at(
-        self, attempt: Attempt, order: CallOrder, now: datetime, limit: timedelta
-    ) -> None:
-        if attempt.dispatch_lease_until is not None and attempt.dispatch_lease_until > now:
+    async def _look_at(self, call: Call, now: datetime, limit: timedelta) -> None:
+        lease = call.session.dispatch_lease_until
+        if lease is not None and lease > now:
             return
-        present = await self._rooms.who(attempt.room_name)
+        present = await self._rooms.who(call.session.room_name)
         seen = _seen(
-            attempt,
-            order,
+            call,
             present,
             now,
             limit=limit,
-            missing_before=self._missing_before(attempt, present),
-            mute=self._is_mute(attempt, now),
+            missing_before=self._missing_before(call, present),
+            mute=self._is_mute(call, now),
         )
         verdict = judge(seen)
         if isinstance(verdict, Leave):
             return
-        await self._act(attempt, verdict)
+        await self._act(call, verdict)
 
-    def _missing_before(self, attempt: Attempt, present: list[Present]) -> bool:
+    def _missing_before(self, call: Call, present: list[Present]) -> bool:
         """Return whether the person's participant was absent at the last look too."""
-        if any(each.identity == attempt.participant_identity for each in present):
-            self._phone_missing.discard(attempt.id)
+        if any(each.identity == call.leg.participant_identity for each in present):
+            self._phone_missing.discard(call.id)
             return False
-        before = attempt.id in self._phone_missing
-        self._phone_missing.add(attempt.id)
+        before = call.id in self._phone_missing
+        self._phone_missing.add(call.id)
         return before
 
-    async def _act(self, attempt: Attempt, verdict: Verdict) -> None:
+    async def _act(self, call: Call, verdict: Verdict) -> None:
         async with self._database.transaction() as session:
-            order, row = await leases.hold(session, attempt.id, epoch=attempt.epoch)
+            order, row = await leases.hold(session, call.id, epoch=call.session.epoch)
             now = await read_clock(session)
-            if row.closed_at is not None:
+            if row.session.closed_at is not None:
                 return
             if isinstance(verdict, Renew):
-                row.call_lease_until = now + SECOND_LOOK
+                row.session.call_lease_until = now + SECOND_LOOK
                 return
             spoke = isinstance(verdict, End) and await repository.person_spoke(session, row.id)
             fact = _fact(verdict, now, spoke=spoke)
@@ -166,18 +164,18 @@ class Reconciler:
             crash_points.here("before_close_commit")
 
 
-async def _limits(session: AsyncSession, orders: list[CallOrder]) -> dict[str, timedelta]:
-    """Return how long each order's call may last."""
+async def _limits(session: AsyncSession, calls: Sequence[Call]) -> dict[str, timedelta]:
+    """Return how long each call may last."""
     found = {}
-    for order in orders:
-        version = await versions.get(session, order.assistant_version_id)
-        found[order.id] = timedelta(seconds=version.spec.max_call_duration_secs)
+    for call in calls:
+        version = await versions.get(session, call.session.assistant_version_id)
+        found[call.id] = timedelta(seconds=version.spec.max_call_duration_secs)
     return found
 
 
-def _is_silent(attempt: Attempt, now: datetime) -> bool:
+def _is_silent(call: Call, now: datetime) -> bool:
     """Return whether the agent had a lease and let it lapse."""
-    return attempt.call_lease_until is not None and attempt.call_lease_until <= now
+    return call.session.call_lease_until is not None and call.session.call_lease_until <= now
 
 
 def _owner_is_dead(verdict: Verdict) -> bool:
@@ -186,8 +184,7 @@ def _owner_is_dead(verdict: Verdict) -> bool:
 
 
 def _seen(
-    attempt: Attempt,
-    order: CallOrder,
+    call: Call,
     present: list[Present],
     now: datetime,
     *,
@@ -195,17 +192,18 @@ def _seen(
     missing_before: bool,
     mute: bool,
 ) -> Seen:
-    phone = next((p for p in present if p.identity == attempt.participant_identity), None)
+    phone = next((p for p in present if p.identity == call.leg.participant_identity), None)
+    talk = call.session
     return Seen(
-        status=attempts.AttemptStatus(attempt.status),
-        inbound=order.direction is Direction.INBOUND,
+        status=attempts.AttemptStatus(talk.status),
+        inbound=talk.direction is Direction.INBOUND,
         agent_in_room=any(each.is_agent for each in present),
-        agent_silent=attempt.call_lease_until is None or _is_silent(attempt, now),
+        agent_silent=talk.call_lease_until is None or _is_silent(call, now),
         agent_mute=mute,
-        agent_ended=attempt.agent_ended_at is not None,
+        agent_ended=talk.agent_ended_at is not None,
         phone_status=phone.call_status if phone is not None else None,
         phone_missing_before=missing_before,
-        overdue=attempt.answered_at is not None and attempt.answered_at + limit + OVERTIME < now,
+        overdue=talk.answered_at is not None and talk.answered_at + limit + OVERTIME < now,
     )
 
 

@@ -15,16 +15,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from control_plane.assistants import versions
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
-from control_plane.db.models.attempt import Attempt
-from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.recording import Recording
+from control_plane.db.models.session import Session
 from control_plane.domain.events import EndReason
 from control_plane.domain.recording import RecordingKind, RecordingState
 from control_plane.orders import leases, repository
-from control_plane.orders.history import record
 from control_plane.recordings import retention
 from control_plane.recordings.spool import Kept, RecordingFiles
 from control_plane.recordings.store import StoreTrouble
+from control_plane.sessions.calls import Owner
+from control_plane.sessions.history import record
 from process.logs import get_logger
 
 PATIENCE = timedelta(seconds=30)
@@ -40,10 +40,10 @@ _AT_ONCE = 400
 log = get_logger(__name__)
 
 
-OnSettled = Callable[[AsyncSession, CallOrder, datetime], Awaitable[None]]
+OnSettled = Callable[[AsyncSession, Owner, datetime], Awaitable[None]]
 
 
-async def _nobody_waits(_session: AsyncSession, _order: CallOrder, _now: datetime) -> None:
+async def _nobody_waits(_session: AsyncSession, _owner: Owner, _now: datetime) -> None:
     """Nothing waits for recordings."""
 
 
@@ -53,7 +53,7 @@ class RecordingMover:
     Args:
         days: how long recordings of assistants that say nothing are kept; 0: until deleted.
         clock: seconds that never go back.
-        on_settled: called in the transaction that says what became of an order's recording.
+        on_settled: called in the transaction that says what became of a call's recording.
     """
 
     def __init__(
@@ -89,9 +89,9 @@ class RecordingMover:
             now = await read_clock(session)
             spooled = await repository.spooled_recordings(session)
         done = [
-            attempt
-            for attempt, recording in spooled
-            if attempt.id not in self._moving and _is_over(attempt, recording, now)
+            ended
+            for ended, recording in spooled
+            if ended.id not in self._moving and _is_over(ended, recording, now)
         ]
         if not done:
             return
@@ -102,10 +102,10 @@ class RecordingMover:
         waiting.sort(key=lambda each: self._failures.get(each.id, 0))
         room = self._room()
         self._more = len(waiting) > room > 0
-        for attempt in waiting[:room]:
-            task = asyncio.create_task(self._move(attempt), name="put a recording away")
-            self._moving[attempt.id] = task
-            task.add_done_callback(functools.partial(self._ended, attempt.id))
+        for ended in waiting[:room]:
+            task = asyncio.create_task(self._move(ended), name="put a recording away")
+            self._moving[ended.id] = task
+            task.add_done_callback(functools.partial(self._ended, ended.id))
 
     async def settled(self) -> None:
         """Wait until everything that was begun is done."""
@@ -128,25 +128,25 @@ class RecordingMover:
             return 0
         return max(0, (1 if self._trouble else MOST_AT_ONCE) - len(self._moving))
 
-    async def _move(self, attempt: Attempt) -> None:
-        with self._recordings.claimed(attempt.id) as ours:
+    async def _move(self, ended: Session) -> None:
+        with self._recordings.claimed(ended.id) as ours:
             if not ours:
                 return  # another scheduler moves it
-            ended_at = attempt.ended_at or attempt.created_at
+            ended_at = ended.ended_at or ended.created_at
             try:
                 stereo, mix = [
-                    await self._recordings.put_away(attempt.id, ended_at, kind)
+                    await self._recordings.put_away(ended.id, ended_at, kind)
                     for kind in (RecordingKind.STEREO, RecordingKind.MIX)
                 ]
             except (StoreTrouble, OSError) as exc:
-                self._put_off(attempt.id, exc)
+                self._put_off(ended.id, exc)
                 return
             self._trouble = 0
-            self._failures.pop(attempt.id, None)
+            self._failures.pop(ended.id, None)
             if stereo is None:
                 return
-            await self._note(attempt.id, stereo, mix)
-            self._recordings.drop_spool(attempt.id)
+            await self._note(ended.id, stereo, mix)
+            self._recordings.drop_spool(ended.id)
 
     def _put_off(self, attempt_id: str, exc: Exception) -> None:
         """Leave the store alone for a while, longer each time."""
@@ -170,14 +170,14 @@ class RecordingMover:
         if self._more:
             self._database.bell.ring()
 
-    async def _give_up(self, lost: Sequence[Attempt]) -> None:
+    async def _give_up(self, lost: Sequence[Session]) -> None:
         """Say of recordings of which nothing came that there are none."""
         for some in _pieces([each.id for each in lost if each.answered_at is None]):
             async with self._database.transaction() as session:
                 await session.execute(
                     update(Recording)
                     .where(
-                        Recording.attempt_id.in_(some), Recording.state == RecordingState.SPOOLING
+                        Recording.session_id.in_(some), Recording.state == RecordingState.SPOOLING
                     )
                     .values(state=RecordingState.ABSENT)
                 )
@@ -188,7 +188,8 @@ class RecordingMover:
     async def _note_absence(self, attempt_id: str) -> None:
         """Say that an answered call has no recording; that it is lost, if it came whole."""
         async with self._database.transaction() as session:
-            order, attempt = await leases.hold(session, attempt_id, epoch=None)
+            order, call = await leases.hold(session, attempt_id, epoch=None)
+            owner = order or call.session
             row = await session.get_one(Recording, attempt_id)
             if row.state is not RecordingState.SPOOLING:
                 return
@@ -197,20 +198,21 @@ class RecordingMover:
             lost = row.finished_at is not None
             if lost:
                 row.intact = False
-                record(session, order, attempt, "recording_lost", at=now, stored_at=now)
-            await self._on_settled(session, order, now)
+                record(session, owner, call, "recording_lost", at=now, stored_at=now)
+            await self._on_settled(session, owner, now)
         if lost:
             log.error("a recording is not in the spool any more", attempt_id=attempt_id)
 
     async def _note(self, attempt_id: str, stereo: Kept, mix: Kept | None) -> None:
         """Write down what is stored and whether it is what the agent sent."""
         async with self._database.transaction() as session:
-            order, attempt = await leases.hold(session, attempt_id, epoch=None)
+            order, call = await leases.hold(session, attempt_id, epoch=None)
+            owner = order or call.session
             row = await session.get_one(Recording, attempt_id)
             state = row.state
             if state is RecordingState.SPOOLING:
                 now = await read_clock(session)
-                version = await versions.get(session, order.assistant_version_id)
+                version = await versions.get(session, call.session.assistant_version_id)
                 facts, intact = _compared(row, stereo, mix)
                 row.path, row.size = stereo.path, stereo.size
                 row.sha256, row.intact = stereo.sha256, intact
@@ -219,10 +221,10 @@ class RecordingMover:
                 row.mix_sha256 = mix.sha256 if mix else None
                 row.state = RecordingState.STORED
                 row.expires_at = retention.expires_at(
-                    version.spec, attempt.ended_at or now, days=self._days
+                    version.spec, call.session.ended_at or now, days=self._days
                 )
-                record(session, order, attempt, "recording_stored", at=now, stored_at=now, **facts)
-                await self._on_settled(session, order, now)
+                record(session, owner, call, "recording_stored", at=now, stored_at=now, **facts)
+                await self._on_settled(session, owner, now)
         if state is RecordingState.DELETED:  # while it was moved
             for kept in (stereo, mix):
                 if kept is not None:
@@ -231,14 +233,14 @@ class RecordingMover:
             log.error("a recording is not what the agent sent", attempt_id=attempt_id, **facts)
 
 
-def _is_over(attempt: Attempt, recording: Recording, now: datetime) -> bool:
+def _is_over(ended: Session, recording: Recording, now: datetime) -> bool:
     """Return whether nothing more of the recording will come."""
     # Nothing was said before the answer, and an agent that was shut out sends no more.
     return (
         recording.finished_at is not None
-        or attempt.answered_at is None
-        or attempt.end_reason == EndReason.AGENT_LOST
-        or (attempt.ended_at or now) + PATIENCE < now
+        or ended.answered_at is None
+        or ended.end_reason == EndReason.AGENT_LOST
+        or (ended.ended_at or now) + PATIENCE < now
     )
 
 

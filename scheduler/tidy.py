@@ -8,7 +8,7 @@ from sqlalchemy import update
 
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
-from control_plane.db.models.attempt import Attempt
+from control_plane.db.models.session import Session
 from control_plane.orders import repository
 from process.logs import get_logger
 from scheduler.rooms import Rooms, RoomTrouble
@@ -27,22 +27,22 @@ class Tidier:
         self._rooms = rooms
 
     async def delete_rooms(self) -> None:
-        """Delete the rooms of closed attempts."""
+        """Delete the rooms of closed sessions."""
         async with self._database.reading() as session:
             closed = await repository.rooms_to_delete(session)
         deleted = []
-        for attempt in closed:
+        for each in closed:
             try:
-                await self._rooms.close(attempt.room_name)
+                await self._rooms.close(each.room_name)
             except RoomTrouble as exc:
-                log.warning("a room was not deleted", attempt_id=attempt.id, error=exc)
+                log.warning("a room was not deleted", attempt_id=each.id, error=exc)
             else:
-                deleted.append(attempt.id)
+                deleted.append(each.id)
         for some in _pieces(deleted):
             async with self._database.transaction() as session:
                 now = await read_clock(session)
                 await session.execute(
-                    update(Attempt).where(Attempt.id.in_(some)).values(room_deleted_at=now)
+                    update(Session).where(Session.id.in_(some)).values(room_deleted_at=now)
                 )
 
 

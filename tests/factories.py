@@ -11,7 +11,6 @@ from control_plane.assistants.schemas import InlineAssistant
 from control_plane.db.base import read_clock
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
-from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.organization import Organization
 from control_plane.db.models.recording import Recording
@@ -24,6 +23,8 @@ from control_plane.orders.placing import Placer, Wish, made_ready
 from control_plane.orders.schemas import PlaceCall
 from control_plane.orders.views import CallViews
 from control_plane.recordings.links import RecordingLinks
+from tests import call_rows
+from tests.call_rows import CallRow
 
 NUMBER = "+12025550123"
 OURS = "+12025550199"
@@ -134,16 +135,16 @@ async def reload_order(database: Database, order_id: str) -> CallOrder:
         return await session.get_one(CallOrder, order_id)
 
 
-async def reload_attempt(database: Database, attempt_id: str) -> Attempt:
-    """Return the attempt as it is stored now."""
+async def reload_attempt(database: Database, session_id: str) -> CallRow:
+    """Return an attempt's rows as they are stored now."""
     async with database.reading() as session:
-        return await session.get_one(Attempt, attempt_id)
+        return await call_rows.get(session, session_id)
 
 
-async def reload_recording(database: Database, attempt_id: str) -> Recording:
-    """Return the recording of an attempt as it is stored now."""
+async def reload_recording(database: Database, session_id: str) -> Recording:
+    """Return the recording of a session as it is stored now."""
     async with database.reading() as session:
-        return await session.get_one(Recording, attempt_id)
+        return await session.get_one(Recording, session_id)
 
 
 def views() -> CallViews:

@@ -17,8 +17,10 @@ from control_plane.db.engine import Database
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.campaign import Campaign
+from control_plane.db.models.session import Leg
 from control_plane.domain.errors import NotCallable, Refused
 from control_plane.domain.gate import Decision, Go, Ledgers, Never, Wait, day_began, gate
+from control_plane.domain.leg import LegKind
 from control_plane.ledgers.facts import attempts_since, spent_until
 from control_plane.orders.gatekeeper import recipient_of, view
 from control_plane.orders.placing import Placed, Placer
@@ -89,14 +91,16 @@ class _Judge:
         if cap is not None:
             self._often = set(
                 await self._session.scalars(
-                    select(Attempt.to_phone_number)
+                    select(Leg.to_phone_number)
+                    .join(Attempt, Attempt.session_id == Leg.session_id)
                     .where(
-                        Attempt.organization_id == self._campaign.organization_id,
-                        Attempt.to_phone_number.in_(numbers),
-                        Attempt.dialing_at >= self._now - _LONGEST_DAY,
+                        Leg.organization_id == self._campaign.organization_id,
+                        Leg.kind == LegKind.CALLEE,
+                        Leg.to_phone_number.in_(numbers),
+                        Leg.dialing_at >= self._now - _LONGEST_DAY,
                         Attempt.counted,
                     )
-                    .group_by(Attempt.to_phone_number)
+                    .group_by(Leg.to_phone_number)
                     .having(func.count() >= cap)
                 )
             )

@@ -11,8 +11,10 @@ from control_plane.campaigns.schemas import Report
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.campaign import Campaign, CampaignRow
+from control_plane.db.models.session import Leg, Session
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.events import AttemptResult
+from control_plane.domain.leg import LegKind
 
 _MINUTE_US = 60_000_000
 
@@ -24,21 +26,21 @@ async def report(session: AsyncSession, campaign: Campaign) -> Report:
     )
     dial_errors = await _groups(
         session,
-        _attempts(Attempt.dial_error, func.count()).group_by(Attempt.dial_error),
+        _attempts(Leg.dial_error, func.count()).group_by(Leg.dial_error),
         campaign,
     )
     results = await _groups(
-        session, _attempts(Attempt.result, func.count()).group_by(Attempt.result), campaign
+        session, _attempts(Session.result, func.count()).group_by(Session.result), campaign
     )
     ended, answered = (
-        type_coerce(each, BigInteger) for each in (Attempt.ended_at, Attempt.answered_at)
+        type_coerce(each, BigInteger) for each in (Session.ended_at, Session.answered_at)
     )
     sums = _attempts(
         func.count(),
-        func.count(Attempt.answered_at),
+        func.count(Session.answered_at),
         func.sum(ended - answered),
-        func.min(Attempt.created_at),
-        func.max(Attempt.created_at),
+        func.min(Session.created_at),
+        func.max(Session.created_at),
     ).where(CallOrder.campaign_id == campaign.id)
     attempts, taken, micros, first, last = (await session.execute(sums)).one()
     refused = await session.scalar(
@@ -65,7 +67,13 @@ async def report(session: AsyncSession, campaign: Campaign) -> Report:
 
 
 def _attempts(*columns: Any) -> Any:
-    return select(*columns).select_from(Attempt).join(CallOrder, CallOrder.id == Attempt.order_id)
+    return (
+        select(*columns)
+        .select_from(Attempt)
+        .join(CallOrder, CallOrder.id == Attempt.order_id)
+        .join(Session, Session.id == Attempt.session_id)
+        .join(Leg, (Leg.session_id == Session.id) & (Leg.kind == LegKind.CALLEE))
+    )
 
 
 async def _groups(session: AsyncSession, query: Any, campaign: Campaign) -> dict[str, int]:

@@ -11,9 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.campaign import Campaign, CampaignRow
+from control_plane.db.models.session import Leg
 from control_plane.domain.call_order import OrderStatus, is_final
 from control_plane.domain.dial_errors import DialError
 from control_plane.domain.errors import NotFound
+from control_plane.domain.leg import LegKind
 
 _AT_ONCE = 400
 _OPEN = [status for status in OrderStatus if not is_final(status)]
@@ -137,7 +139,8 @@ async def newest_ended(
     errors: dict[str, DialError | None] = {}
     for at in range(0, len(orders), _AT_ONCE):
         attempts = await session.execute(
-            select(Attempt.order_id, Attempt.dial_error)
+            select(Attempt.order_id, Leg.dial_error)
+            .join(Leg, (Leg.session_id == Attempt.session_id) & (Leg.kind == LegKind.CALLEE))
             .where(Attempt.order_id.in_([order.id for order in orders[at : at + _AT_ONCE]]))
             .order_by(Attempt.order_id, Attempt.ordinal)
         )

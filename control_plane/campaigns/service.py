@@ -209,7 +209,7 @@ def _enter(
         OutboxRow(
             id=new_id(),
             organization_id=row.organization_id,
-            order_id=None,
+            call_id=None,
             sequence=row.event_count,
             type=kind,
             data={

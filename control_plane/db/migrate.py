@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from alembic import command
@@ -13,6 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from control_plane.db.engine import Database
 from process.logs import get_logger
@@ -55,9 +57,35 @@ async def migrate(database: Database, *, to: str | None = None) -> None:
         raise SchemaTooNew(current)
     if path is not None and current is not None:
         await asyncio.to_thread(back_up, path, path.with_name(f"{path.name}.before-{head}.bak"))
-    async with database.engine.begin() as connection:
+    async with (
+        database.engine.connect() as connection,
+        _tables_may_be_rebuilt(connection),
+        connection.begin(),
+    ):
         await connection.run_sync(_upgrade, config, head)
     log.info("the database schema is up to date", revision=head, before=current)
+
+
+@contextlib.asynccontextmanager
+async def _tables_may_be_rebuilt(connection: AsyncConnection) -> AsyncIterator[None]:
+    """Let SQLite drop and make anew a table that others refer to; `_upgrade` checks afterwards.
+
+    https://www.sqlite.org/lang_altertable.html, section 7: it must be said before the transaction.
+    """
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    await connection.run_sync(_set_foreign_keys, "OFF")
+    try:
+        yield
+    finally:
+        await connection.run_sync(_set_foreign_keys, "ON")
+
+
+def _set_foreign_keys(connection: Connection, state: str) -> None:
+    cursor = connection.connection.cursor()  # SQLAlchemy's own would begin a transaction
+    cursor.execute(f"PRAGMA foreign_keys={state}")
+    cursor.close()
 
 
 def _file_of(database: Database) -> Path | None:
@@ -74,6 +102,10 @@ def _upgrade(connection: Connection, config: Config, revision: str | None) -> No
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
     config.attributes["connection"] = connection
     command.upgrade(config, revision or "head")
+    if connection.dialect.name == "sqlite":
+        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+        if broken:
+            raise RuntimeError(f"the migration left rows that refer to nothing: {broken[:5]}")
 
 
 def back_up(path: Path, target: Path) -> None:

@@ -11,8 +11,8 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Struct
 
 from control_plane.auth import bearer
-from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.recording import Recording
+from control_plane.db.models.session import Session
 from control_plane.domain.brief import CallBrief
 from control_plane.domain.errors import BadInput, Conflict, NotAllowed, NotFound, StaleEpoch
 from control_plane.domain.events import EventBatch, EventReceipt
@@ -55,9 +55,9 @@ class InternalController(Controller):
         """Return the brief that the dispatch's token opens; a second time is a conflict."""
         claims = _claims(request, signer, Scope.BRIEF)
         async with database.transaction() as session:
-            order, attempt = await briefs.take(session, claims, now=datetime.now(UTC))
+            order, call = await briefs.take(session, claims, now=datetime.now(UTC))
         async with database.reading() as session:
-            return await briefs.build(session, vault, signer, order, attempt)
+            return await briefs.build(session, vault, signer, order, call)
 
     @post("/inbound", operation_id="receiveCall", summary="Ask who answers", status_code=200)
     async def receive(
@@ -74,9 +74,9 @@ class InternalController(Controller):
         """
         now = datetime.now(UTC)
         arrival = await arrivals.look(bearer(request.headers.get("authorization")), now=now)
-        order, attempt = await inbound.receive(database, arrival, now=now)
+        call = await inbound.receive(database, arrival, now=now)
         async with database.reading() as session:
-            return await briefs.build(session, vault, signer, order, attempt)
+            return await briefs.build(session, vault, signer, None, call)
 
     @post(
         "/sessions/{session_id:str}/events",
@@ -98,8 +98,8 @@ class InternalController(Controller):
         _own_session(_claims(request, signer, Scope.SESSION), session_id)
         async with database.transaction() as session:
             stored = await reports.store(session, session_id, data, prices)
-        counters.count(stored.attempt.id, stored.news, stored.used)
-        traces.tell(stored.attempt, stored.news, datetime.now(UTC))
+        counters.count(stored.call.id, stored.news, stored.used)
+        traces.tell(stored.call, stored.news, datetime.now(UTC))
         return EventReceipt(through=stored.through)
 
     @post(
@@ -125,7 +125,7 @@ class InternalController(Controller):
         claims = _claims(request, signer, Scope.SESSION)
         _own_session(claims, session_id)
         async with database.reading() as session:
-            row = await session.get(Attempt, session_id)
+            row = await session.get(Session, session_id)
             kept = await session.get(Recording, session_id)
         if row is None:
             raise NotFound("there is no such session", field="id")

@@ -13,30 +13,28 @@ from control_plane.assistants import repository as assistants
 from control_plane.assistants import versions
 from control_plane.db.engine import Database
 from control_plane.db.models.assistant import Assistant
-from control_plane.db.models.attempt import Attempt
-from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.recording import Recording
+from control_plane.db.models.session import Leg, Session
 from control_plane.db.models.trunk import Number
 from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.brief import Direction
-from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.errors import Conflict, NotFound, StaleEpoch, TokenUsed
 from control_plane.domain.facts import CallArrived
 from control_plane.domain.ids import new_id
+from control_plane.domain.leg import LegKind
 from control_plane.domain.recording import RecordingState
 from control_plane.internal.arrivals import Arrival
-from control_plane.internal.briefs import order_of
 from control_plane.join_tokens import Join
-from control_plane.orders import leases, lifecycle
+from control_plane.orders import leases
 from control_plane.organizations import suspension
+from control_plane.sessions import lifecycle
+from control_plane.sessions.calls import Call
 from control_plane.trunks import taken
 from control_plane.trunks.repository import inbound_trunks
 from sip.ports import Caller
 
 
-async def receive(
-    database: Database, arrival: Arrival, *, now: datetime
-) -> tuple[CallOrder, Attempt]:
+async def receive(database: Database, arrival: Arrival, *, now: datetime) -> Call:
     """Return the rows of the call; the same agent gets the same ones when it asks again.
 
     Raises:
@@ -54,19 +52,18 @@ async def receive(
             return await _received(session, arrival, now=now)
 
 
-async def _received(
-    session: AsyncSession, arrival: Arrival, *, now: datetime
-) -> tuple[CallOrder, Attempt]:
+async def _received(session: AsyncSession, arrival: Arrival, *, now: datetime) -> Call:
     join = arrival.join
     organization_id, caller = await _whose(session, arrival.callers)
-    known = await session.scalar(select(Attempt).where(Attempt.room_name == join.room))
+    known = await session.scalar(select(Session).where(Session.room_name == join.room))
     if known is None:
         return await _stored(session, organization_id, join, caller, now=now)
     if known.agent_identity != join.identity:
         raise TokenUsed("another agent has the call in this room: one asks for it, once")
     if known.closed_at is not None:
         raise StaleEpoch("the call is over; there is nothing to talk about")
-    return await order_of(session, known), known
+    _, call = await leases.hold(session, known.id, epoch=None)
+    return call
 
 
 async def _whose(session: AsyncSession, callers: Sequence[Caller]) -> tuple[str, Caller]:
@@ -86,60 +83,50 @@ async def _whose(session: AsyncSession, callers: Sequence[Caller]) -> tuple[str,
 
 async def _stored(
     session: AsyncSession, organization_id: str, join: Join, caller: Caller, *, now: datetime
-) -> tuple[CallOrder, Attempt]:
+) -> Call:
     if await suspension.suspended_of(session, [organization_id]):
         raise Conflict("the organization is suspended: it takes no calls")
     assistant = await _answering(session, organization_id, caller.called_number)
-    order = CallOrder(
+    talk = Session(
         id=new_id(),
         organization_id=organization_id,
         direction=Direction.INBOUND,
-        status=OrderStatus.INITIALIZING,
-        to_phone_number=caller.called_number[:100],
-        from_phone_number=caller.calling_number[:100],
         assistant_id=assistant.id,
         assistant_version=assistant.version,
-        assistant_version_id=assistant.version_id,
-        retry_config={},
-        zones=[],
+        assistant_version_id=assistant.version_id or "",
         prompt_variables={},
         call_metadata={},
-        force_now=False,
-        calls_count=0,
-        epoch=1,
-        event_count=0,
-        uncounted_in_a_row=0,
-        created_at=now,
-        updated_at=now,
-    )
-    session.add(order)
-    await session.flush()
-    version = await versions.get(session, order.assistant_version_id)
-    attempt = Attempt(
-        id=new_id(),
-        order_id=order.id,
-        organization_id=organization_id,
-        ordinal=1,
-        counted=True,
         status=AttemptStatus.RINGING,
         epoch=1,
         room_name=join.room,
         agent_identity=join.identity,
+        call_lease_until=now + leases.LEASE,
+        last_event_seq=0,
+        event_count=0,
+        created_at=now,
+        updated_at=now,
+        brief_taken_at=now,
+    )
+    session.add(talk)
+    await session.flush()
+    leg = Leg(
+        id=new_id(),
+        session_id=talk.id,
+        organization_id=organization_id,
+        kind=LegKind.CALLER,
         participant_identity=caller.identity[:300],
         to_phone_number=caller.called_number[:100],
         from_phone_number=caller.calling_number[:100],
-        call_lease_until=now + leases.LEASE,
-        last_event_seq=0,
         created_at=now,
-        brief_taken_at=now,
         sip_call_id=caller.sip_call_id[:300],
     )
-    session.add(attempt)
-    await session.flush()
+    session.add(leg)
+    version = await versions.get(session, talk.assistant_version_id)
     if version.spec.recording_enabled:
-        session.add(Recording(attempt_id=attempt.id, state=RecordingState.SPOOLING))
-    await lifecycle.apply(session, order, attempt, CallArrived(at=now))
-    return order, attempt
+        session.add(Recording(session_id=talk.id, state=RecordingState.SPOOLING))
+    call = Call(talk, leg)
+    await lifecycle.apply(session, call, CallArrived(at=now))
+    return call
 
 
 async def _answering(session: AsyncSession, organization_id: str, called: str) -> Assistant:

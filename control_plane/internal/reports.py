@@ -10,7 +10,6 @@ from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.base import read_clock
-from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.recording import Recording
 from control_plane.domain import events
@@ -19,8 +18,9 @@ from control_plane.domain.facts import ConversationEnded, DialAnswered
 from control_plane.domain.prices import DEFAULTS, Prices
 from control_plane.domain.usage import Used, since
 from control_plane.orders import leases, lifecycle
-from control_plane.orders.history import record
 from control_plane.orders.used import Usage, usage_of
+from control_plane.sessions.calls import Call
+from control_plane.sessions.history import record
 
 
 class Stored(Struct, frozen=True):
@@ -31,13 +31,13 @@ class Stored(Struct, frozen=True):
     """
 
     through: int
-    attempt: Attempt
+    call: Call
     news: list[events.CallEvent]
     used: list[Used]
 
 
 async def store(
-    session: AsyncSession, attempt_id: str, batch: events.EventBatch, prices: Prices = DEFAULTS
+    session: AsyncSession, session_id: str, batch: events.EventBatch, prices: Prices = DEFAULTS
 ) -> Stored:
     """Return how far the session's stream is stored, after storing what is new of `batch`.
 
@@ -48,34 +48,34 @@ async def store(
         StaleEpoch: the session was taken over.
         Conflict: a number is missing between what is stored and the batch.
     """
-    order, attempt = await leases.hold(session, attempt_id, epoch=batch.epoch)
+    order, call = await leases.hold(session, session_id, epoch=batch.epoch)
     now = await read_clock(session)
-    before = usage_of(attempt)
+    before = usage_of(call.session)
     news = []
-    if attempt.closed_at is None:
-        attempt.call_lease_until = now + leases.LEASE
+    if call.session.closed_at is None:
+        call.session.call_lease_until = now + leases.LEASE
     for event in sorted(batch.events, key=lambda each: each.seq):
-        if event.seq <= attempt.last_event_seq:
+        if event.seq <= call.session.last_event_seq:
             continue
-        if event.seq != attempt.last_event_seq + 1:
+        if event.seq != call.session.last_event_seq + 1:
             raise Conflict(
-                f"the next event of this session is number {attempt.last_event_seq + 1}",
+                f"the next event of this session is number {call.session.last_event_seq + 1}",
                 field="events",
             )
-        attempt.last_event_seq = event.seq
+        call.session.last_event_seq = event.seq
         if isinstance(event, events.UsageCounted):
-            attempt.usage = Usage.priced(event.parts, prices).stored()
-        await _take(session, order, attempt, event, now=now)
+            call.session.usage = Usage.priced(event.parts, prices).stored()
+        await _take(session, order, call, event, now=now)
         news.append(event)
-    after = usage_of(attempt)
+    after = usage_of(call.session)
     used = since(before.parts if before else [], after.parts if after else [])
-    return Stored(attempt.last_event_seq, attempt, news, used)
+    return Stored(call.session.last_event_seq, call, news, used)
 
 
 async def _take(
     session: AsyncSession,
-    order: CallOrder,
-    attempt: Attempt,
+    order: CallOrder | None,
+    call: Call,
     event: events.CallEvent,
     *,
     now: datetime,
@@ -84,14 +84,14 @@ async def _take(
     match event:
         case events.CallAnswered(sip_call_id=sip_call_id):
             await lifecycle.apply(
-                session, order, attempt, DialAnswered(at=now, sip_call_id=sip_call_id)
+                session, order, call, DialAnswered(at=now, sip_call_id=sip_call_id)
             )
         case events.CallEnded():
-            _keep(session, order, attempt, event, at=at, now=now)
+            _keep(session, order, call, event, at=at, now=now)
             await lifecycle.apply(
                 session,
                 order,
-                attempt,
+                call,
                 ConversationEnded(
                     at=now,
                     ended_by=event.ended_by,
@@ -104,16 +104,16 @@ async def _take(
             pass
         case _:
             if isinstance(event, events.AgentReady):
-                attempt.agent_ready_at = attempt.agent_ready_at or now
+                call.session.agent_ready_at = call.session.agent_ready_at or now
             elif isinstance(event, events.RecordingFinished):
-                await _recorded(session, attempt, event, now)
-            _keep(session, order, attempt, event, at=at, now=now)
+                await _recorded(session, call, event, now)
+            _keep(session, order, call, event, at=at, now=now)
 
 
 def _keep(
     session: AsyncSession,
-    order: CallOrder,
-    attempt: Attempt,
+    order: CallOrder | None,
+    call: Call,
     event: events.CallEvent,
     *,
     at: datetime,
@@ -122,13 +122,13 @@ def _keep(
     facts: dict[str, Any] = msgspec.to_builtins(event)
     kind = facts.pop("type")
     del facts["at"], facts["seq"]
-    record(session, order, attempt, kind, at=at, stored_at=now, **facts)
+    record(session, order or call.session, call, kind, at=at, stored_at=now, **facts)
 
 
 async def _recorded(
-    session: AsyncSession, attempt: Attempt, event: events.RecordingFinished, now: datetime
+    session: AsyncSession, call: Call, event: events.RecordingFinished, now: datetime
 ) -> None:
-    kept = await session.get(Recording, attempt.id)
+    kept = await session.get(Recording, call.id)
     if kept is None:
         return  # it was never to be recorded: the history says that the agent did
     kept.finished_at, kept.duration_ms = now, event.duration_ms

@@ -13,7 +13,9 @@ from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.ledger import Consent, DoNotCall, KeyUsage
 from control_plane.db.models.organization import ApiKey
+from control_plane.db.models.session import Leg
 from control_plane.domain.call_order import OrderStatus
+from control_plane.domain.leg import LegKind
 
 _AT_ONCE = 400
 """Values in one IN list; SQLite's oldest limit is 999."""
@@ -61,11 +63,13 @@ async def attempts_since(
     return (
         await session.execute(
             select(func.count())
-            .select_from(Attempt)
+            .select_from(Leg)
+            .join(Attempt, Attempt.session_id == Leg.session_id)
             .where(
-                Attempt.organization_id == organization_id,
-                Attempt.to_phone_number == number,
-                Attempt.dialing_at >= since,
+                Leg.organization_id == organization_id,
+                Leg.kind == LegKind.CALLEE,
+                Leg.to_phone_number == number,
+                Leg.dialing_at >= since,
                 Attempt.counted,
             )
         )

@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from control_plane.db.engine import wake
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.ledger import Consent, DoNotCall
-from control_plane.domain.brief import Direction
 from control_plane.domain.call_order import WAITING
 from control_plane.domain.ids import new_id
 
@@ -132,7 +131,6 @@ async def wake_orders(
             select(CallOrder.id).where(
                 CallOrder.organization_id == organization_id,
                 CallOrder.to_phone_number.in_(some),
-                CallOrder.direction == Direction.OUTBOUND,
                 CallOrder.deadline_at.is_not(None),
             )
         )

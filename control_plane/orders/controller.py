@@ -10,7 +10,6 @@ from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
 from litestar.response import Stream
 
 from control_plane.db.engine import Database
-from control_plane.db.models.call_order import CallOrder
 from control_plane.domain.brief import Direction
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.errors import BadInput
@@ -30,11 +29,12 @@ from control_plane.orders.batch import MOST_ROWS, BatchAnswer, PlaceCalls, place
 from control_plane.orders.explain import Explanation, explain
 from control_plane.orders.idempotency import HEADER, REPLAYED, request_key
 from control_plane.orders.intake import Answer
-from control_plane.orders.listing import Filter, page_of_orders
+from control_plane.orders.listing import Filter, page_of_calls
 from control_plane.orders.placing import Wish
 from control_plane.orders.schemas import CallEnvelope, CallPage, EventPage, PlaceCall
 from control_plane.orders.stream import stream
 from control_plane.orders.views import CallViews, event_view
+from control_plane.sessions.calls import Owner
 
 EVENT_STREAM = "text/event-stream"
 BATCH_BODY_LIMIT = 32 * 1024 * 1024
@@ -126,8 +126,8 @@ class OrderController(Controller):
         """Return the order with its attempts, most recent first, and their transcripts."""
         key = parse_id(call_id, what="call")
         async with database.reading() as session:
-            order = await repository.get_order(session, principal.organization_id, key)
-            [view] = await views.load(session, [order])
+            owner = await repository.get_call(session, principal.organization_id, key)
+            [view] = await views.load(session, [owner])
         return CallEnvelope(view)
 
     @get(operation_id="listCalls", summary="List calls")
@@ -146,7 +146,7 @@ class OrderController(Controller):
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> CallPage:
-        """Return orders, newest first."""
+        """Return orders and calls that came in, newest first."""
         wanted = Filter(
             statuses=[_status(word) for word in status or []],
             number=_number(number) if number is not None else None,
@@ -156,17 +156,13 @@ class OrderController(Controller):
             created_after=_instant(created_after, "created_after"),
             created_before=_instant(created_before, "created_before"),
         )
-        query = page_of_orders(
-            principal.organization_id,
-            wanted,
-            dialect=database.engine.dialect.name,
-            before=parse_id(cursor, what="call", field="cursor") if cursor is not None else None,
-            limit=limit + 1,
-        )
+        before = parse_id(cursor, what="call", field="cursor") if cursor is not None else None
         async with database.reading() as session:
-            orders = (await session.scalars(query)).all()
-            calls = await views.load(session, orders[:limit])
-        return CallPage(calls, calls[-1].id if len(orders) > limit else None)
+            found = await page_of_calls(
+                session, principal.organization_id, wanted, before=before, limit=limit + 1
+            )
+            calls = await views.load(session, found[:limit])
+        return CallPage(calls, calls[-1].id if len(found) > limit else None)
 
     @post(
         "/{call_id:str}/cancel", operation_id="cancelCall", summary="Cancel a call", status_code=202
@@ -179,8 +175,8 @@ class OrderController(Controller):
         views: GivenViews,
     ) -> CallEnvelope:
         """Withdraw the order: at once before the dial, else its room is ended; `status` tells."""
-        order = await service.cancel(database, principal.organization_id, call_id)
-        return await _shown(database, views, order)
+        owner = await service.cancel(database, principal.organization_id, call_id)
+        return await _shown(database, views, owner)
 
     @post("/{call_id:str}/pause", operation_id="pauseCall", summary="Pause a call", status_code=200)
     async def pause_call(
@@ -191,8 +187,8 @@ class OrderController(Controller):
         views: GivenViews,
     ) -> CallEnvelope:
         """Dial no more until the order is resumed; a live call goes on."""
-        order = await service.pause(database, principal.organization_id, call_id)
-        return await _shown(database, views, order)
+        owner = await service.pause(database, principal.organization_id, call_id)
+        return await _shown(database, views, owner)
 
     @post(
         "/{call_id:str}/resume", operation_id="resumeCall", summary="Resume a call", status_code=200
@@ -205,8 +201,8 @@ class OrderController(Controller):
         views: GivenViews,
     ) -> CallEnvelope:
         """Let a paused order wait for its next eligible instant again."""
-        order = await service.resume(database, principal.organization_id, call_id)
-        return await _shown(database, views, order)
+        owner = await service.resume(database, principal.organization_id, call_id)
+        return await _shown(database, views, owner)
 
     @get("/{call_id:str}/explain", operation_id="explainCall", summary="Explain a call")
     async def explain_call(
@@ -215,8 +211,8 @@ class OrderController(Controller):
         """Return every decision so far, and what holds the order back now."""
         key = parse_id(call_id, what="call")
         async with database.reading() as session:
-            order = await repository.get_order(session, principal.organization_id, key)
-            return await explain(session, order)
+            owner = await repository.get_call(session, principal.organization_id, key)
+            return await explain(session, owner)
 
     @get(
         "/{call_id:str}/events",
@@ -238,7 +234,7 @@ class OrderController(Controller):
         """Return what happened so far, or everything as it happens."""
         key = parse_id(call_id, what="call")
         async with database.reading() as session:
-            await repository.get_order(session, principal.organization_id, key)
+            await repository.get_call(session, principal.organization_id, key)
             rows = await repository.events_of(session, key, after=after, limit=10_000)
         if EVENT_STREAM not in request.headers.get("accept", ""):
             return Response(EventPage([event_view(row) for row in rows]))
@@ -252,9 +248,9 @@ class OrderController(Controller):
         )
 
 
-async def _shown(database: Database, views: CallViews, order: CallOrder) -> CallEnvelope:
+async def _shown(database: Database, views: CallViews, owner: Owner) -> CallEnvelope:
     async with database.reading() as session:
-        [view] = await views.load(session, [order])
+        [view] = await views.load(session, [owner])
     return CallEnvelope(view)
 
 

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from control_plane.db.models.attempt import Attempt
+from control_plane.db.models.session import Leg, Session
 from control_plane.domain import events
 from control_plane.domain.prices import Prices
 from control_plane.domain.usage import OFFLINE, Capability, Tokens, Used, tokens
@@ -93,9 +93,10 @@ class CallCounters:
         followed = list(self._followed)
         for start in range(0, len(followed), _CHUNK):
             rows = await session.execute(
-                select(Attempt.id, Attempt.end_reason, Attempt.dial_error).where(
-                    Attempt.id.in_(followed[start : start + _CHUNK]),
-                    Attempt.closed_at.is_not(None),
+                select(Session.id, Session.end_reason, Leg.dial_error)
+                .join(Leg, Leg.session_id == Session.id)
+                .where(
+                    Session.id.in_(followed[start : start + _CHUNK]), Session.closed_at.is_not(None)
                 )
             )
             for attempt_id, end_reason, dial_error in rows:

@@ -6,27 +6,23 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
-from control_plane.db.models.recording import Recording
 from control_plane.db.models.trunk import Trunk
-from control_plane.domain import attempt as attempts
 from control_plane.domain import call_order as orders
 from control_plane.domain import dial_errors, facts
-from control_plane.domain.attempt import AttemptStatus
-from control_plane.domain.brief import Direction
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.calling_times import open_at
 from control_plane.domain.dial_errors import DialError, DialFailureKind, Policy
 from control_plane.domain.events import AttemptResult, EndedBy, EndReason
 from control_plane.domain.gate import Never, Rule, Wait
-from control_plane.domain.recording import RecordingState
 from control_plane.domain.retry import Finish, TryAgain, after_abandoned, after_attempt
 from control_plane.domain.waiting import Cause
 from control_plane.ledgers import entries
 from control_plane.orders import steps
 from control_plane.orders.gatekeeper import config_of
-from control_plane.orders.history import record
+from control_plane.sessions import steps as conversation
+from control_plane.sessions.calls import Call
+from control_plane.sessions.history import record
 from control_plane.trunks import pace
 from control_plane.trunks.routing import country_prefix
 
@@ -39,76 +35,71 @@ _OUR_OWN = {DialFailureKind.SERVICE_UNAVAILABLE, DialFailureKind.TRUNK_MISSING}
 
 
 async def ended(
-    session: AsyncSession, order: CallOrder, attempt: Attempt | None, fact: facts.ConversationEnded
+    session: AsyncSession, order: CallOrder, given: Call | None, fact: facts.ConversationEnded
 ) -> None:
     """Close a conversation, or note the agent's last word before its dial has an answer."""
-    call = required(attempt)
-    if call.closed_at is not None:
+    call = required(given)
+    if call.session.closed_at is not None:
         return
-    call.agent_ended_at = fact.at
-    call.ended_by, call.end_reason = fact.ended_by, fact.end_reason
-    call.result, call.detail = fact.result, fact.detail or None
-    if call.answered_at is not None:
+    conversation.note_end(call, fact)
+    if call.session.answered_at is not None:
         await close_completed(session, order, call, fact)
-    elif order.direction is Direction.INBOUND:
-        steps.close_unanswered(session, order, call, fact)
-        await steps.finish(session, order, call, OrderStatus.COMPLETED, fact)
     # Otherwise the dialler's answer is on its way and says more: it closes the attempt.
 
 
 async def abandoned(
-    session: AsyncSession, order: CallOrder, attempt: Attempt | None, fact: facts.AttemptAbandoned
+    session: AsyncSession, order: CallOrder, given: Call | None, fact: facts.AttemptAbandoned
 ) -> None:
     """Close an attempt that was given up before any INVITE."""
-    call = required(attempt)
+    call = required(given)
     # What the agent said of its own end is closer to the cause than that it ended.
-    failed_provider = call.agent_ended_at is not None and (
-        call.end_reason == EndReason.PROVIDER_FAILED
+    failed_provider = call.session.agent_ended_at is not None and (
+        call.session.end_reason == EndReason.PROVIDER_FAILED
     )
     reason = EndReason.PROVIDER_FAILED if failed_provider else fact.reason
-    call.ended_by, call.end_reason = EndedBy.SYSTEM, reason
-    call.detail = fact.detail or call.detail
-    call.counted = False
+    call.session.ended_by, call.session.end_reason = EndedBy.SYSTEM, reason
+    call.session.detail = fact.detail or call.session.detail
+    call.count(False)
     if fact.gate is not None:
-        steps.close_unanswered(session, order, call, fact)
+        conversation.close_unanswered(session, order, call, fact)
         await _as_the_gate_says(session, order, call, fact.gate, fact)
         return
     policy = after_abandoned(
         reason, hopeless=fact.hopeless, uncounted_in_a_row=order.uncounted_in_a_row + 1
     )
     if policy is not Policy.BACK_OFF:
-        call.dial_error = DialError.PRECONDITION_FAILED
-    steps.close_unanswered(session, order, call, fact)
+        call.leg.dial_error = DialError.PRECONDITION_FAILED
+    conversation.close_unanswered(session, order, call, fact)
     # Nothing was refused on a trunk here: what cannot be helped ends the order.
     policy = Policy.END if policy is Policy.STOP_TRUNK else policy
     await _go_on(session, order, call, policy, fact, cause=reason)
 
 
 async def failed(
-    session: AsyncSession, order: CallOrder, attempt: Attempt | None, fact: facts.DialFailed
+    session: AsyncSession, order: CallOrder, given: Call | None, fact: facts.DialFailed
 ) -> None:
     """Close an attempt whose INVITE reached nobody."""
-    call = required(attempt)
-    call.dispatch_lease_until = None
-    if call.closed_at is not None or call.answered_at is not None:
+    call = required(given)
+    call.session.dispatch_lease_until = None
+    if call.session.closed_at is not None or call.session.answered_at is not None:
         return
     meaning = dial_errors.meaning(fact.sip_status, fact.kind)
-    call.sip_status, call.sip_reason = fact.sip_status, fact.sip_reason[:300] or None
-    call.detail = meaning.detail or call.detail
-    call.ended_by = EndedBy.SYSTEM
-    call.result = None
-    call.end_reason = EndReason.NOT_ANSWERED
+    call.leg.sip_status, call.leg.sip_reason = fact.sip_status, fact.sip_reason[:300] or None
+    call.session.detail = meaning.detail or call.session.detail
+    call.session.ended_by = EndedBy.SYSTEM
+    call.session.result = None
+    call.session.end_reason = EndReason.NOT_ANSWERED
     if order.cancel_requested_at is None:
-        call.dial_error = meaning.dial_error
-        call.counted = meaning.counted
+        call.leg.dial_error = meaning.dial_error
+        call.count(meaning.counted)
     else:
-        call.end_reason = EndReason.CANCELLED
+        call.session.end_reason = EndReason.CANCELLED
         if fact.sip_status is None:  # the service's complaint that we ended its room
-            call.sip_reason = None
-    if call.counted:
+            call.leg.sip_reason = None
+    if call.is_counted:
         order.calls_count += 1
         order.uncounted_in_a_row = 0
-    steps.close_unanswered(session, order, call, fact)
+    conversation.close_unanswered(session, order, call, fact)
     cause = dial_errors.cause_of(fact.sip_status, fact.kind)
     await _tell_trunk(session, call, meaning.policy, fact, cause)
     if meaning.policy is Policy.DECLINED_FOR_GOOD:
@@ -124,45 +115,26 @@ async def failed(
 
 
 async def close_completed(
-    session: AsyncSession, order: CallOrder, call: Attempt, fact: facts.Fact
+    session: AsyncSession, order: CallOrder, call: Call, fact: facts.Fact
 ) -> None:
     """Close an answered attempt; the order goes on unless a person was reached."""
-    call.status = attempts.move(call.status, AttemptStatus.COMPLETED)
-    call.result = call.result or AttemptResult.UNKNOWN
-    if call.end_reason == EndReason.NOT_ANSWERED:
-        await _correct_the_agent(session, call)
-    steps.close(session, order, call, fact)
+    await conversation.close_answered(session, order, call, fact)
     await _charge(session, order, call, fact)
-    if order.direction is Direction.INBOUND and order.cancel_requested_at is None:
-        await steps.finish(session, order, call, OrderStatus.COMPLETED, fact)
-        return
     await _go_on(session, order, call, Policy.RETRY, fact, cause=Rule.RETRY_DELAY)
 
 
-async def _correct_the_agent(session: AsyncSession, call: Attempt) -> None:
-    """Say how an answered call ended whose agent saw no answer: the SIP service knows better."""
-    recording = await session.get(Recording, call.id)
-    if recording is not None:
-        recording.state = RecordingState.ABSENT  # it starts with the answer
-    if call.ended_by is EndedBy.USER:  # it was hung up before the agent could see it
-        call.end_reason = None
-    else:
-        call.end_reason = EndReason.AGENT_LOST
-        call.detail = "the answer came when the agent had just given up waiting for it"
+def required(given: Call | None) -> Call:
+    """Return the call that a fact is about."""
+    if given is None:
+        raise TypeError("this fact is about a call, and none was given")
+    return given
 
 
-def required(attempt: Attempt | None) -> Attempt:
-    """Return the attempt that a fact is about."""
-    if attempt is None:
-        raise TypeError("this fact is about an attempt, and none was given")
-    return attempt
-
-
-async def _charge(session: AsyncSession, order: CallOrder, call: Attempt, fact: facts.Fact) -> None:
-    if order.api_key_id is None or call.answered_at is None:
+async def _charge(session: AsyncSession, order: CallOrder, call: Call, fact: facts.Fact) -> None:
+    if order.api_key_id is None or call.session.answered_at is None:
         return
-    seconds = max(0.0, (fact.at - call.answered_at) / timedelta(seconds=1))
-    trunk = await session.get(Trunk, call.trunk_id) if call.trunk_id is not None else None
+    seconds = max(0.0, (fact.at - call.session.answered_at) / timedelta(seconds=1))
+    trunk = await session.get(Trunk, call.leg.trunk_id) if call.leg.trunk_id is not None else None
     price = trunk.price_per_minute if trunk is not None else 0.0
     await entries.use(
         session, order.api_key_id, fact.at, seconds=seconds, spend=seconds / 60 * price
@@ -170,27 +142,27 @@ async def _charge(session: AsyncSession, order: CallOrder, call: Attempt, fact: 
 
 
 async def _tell_trunk(
-    session: AsyncSession, call: Attempt, policy: Policy, fact: facts.DialFailed, cause: Cause
+    session: AsyncSession, call: Call, policy: Policy, fact: facts.DialFailed, cause: Cause
 ) -> None:
-    if call.trunk_id is None or (fact.sip_status is None and fact.kind in _OUR_OWN):
+    if call.leg.trunk_id is None or (fact.sip_status is None and fact.kind in _OUR_OWN):
         return
     said = f"SIP {fact.sip_status} {fact.sip_reason}".strip() if fact.sip_status else fact.kind
     match policy:
         case Policy.BACK_OFF:
-            await pace.refused(session, call.trunk_id, cause, fact.at)
+            await pace.refused(session, call.leg.trunk_id, cause, fact.at)
         case Policy.STOP_DESTINATION:
-            prefix = country_prefix(call.to_phone_number)
-            await pace.stop_destination(session, call.trunk_id, prefix, said, fact.at)
+            prefix = country_prefix(call.leg.to_phone_number)
+            await pace.stop_destination(session, call.leg.trunk_id, prefix, said, fact.at)
         case Policy.STOP_TRUNK if fact.kind is not DialFailureKind.BAD_REQUEST:
-            await pace.stop(session, call.trunk_id, said, fact.at)
+            await pace.stop(session, call.leg.trunk_id, said, fact.at)
         case _ if fact.sip_status is not None or fact.kind is DialFailureKind.RING_TIMEOUT:
-            await pace.took_the_call(session, call.trunk_id)
+            await pace.took_the_call(session, call.leg.trunk_id)
 
 
 async def _go_on(
     session: AsyncSession,
     order: CallOrder,
-    call: Attempt,
+    call: Call,
     policy: Policy,
     fact: facts.Fact,
     *,
@@ -200,16 +172,16 @@ async def _go_on(
     if order.cancel_requested_at is not None:
         await steps.finish(session, order, call, OrderStatus.CANCELLED, fact)
         return
-    if not call.counted:
+    if not call.is_counted:
         order.uncounted_in_a_row += 1
     if _waits_on_the_trunk(call, policy, fact):
         _wait_for_trunk(session, order, call, policy, fact, cause=cause)
         return
     config, zones = config_of(order), tuple(order.zones)
-    dialled = call.dialing_at
+    dialled = call.leg.dialing_at
     decision = after_attempt(
         policy,
-        reached_human=call.result is AttemptResult.HUMAN,
+        reached_human=call.session.result is AttemptResult.HUMAN,
         attempts_made=order.calls_count,
         uncounted_in_a_row=order.uncounted_in_a_row,
         config=config,
@@ -228,7 +200,7 @@ async def _go_on(
 def _wait(
     session: AsyncSession,
     order: CallOrder,
-    call: Attempt,
+    call: Call,
     again: TryAgain,
     fact: facts.Fact,
     *,
@@ -253,14 +225,14 @@ def _wait(
         status=order.status,
         rule=rule,
         until=again.at,
-        reason=call.dial_error or call.result if own else cause,
-        detail=call.detail,
+        reason=call.leg.dial_error or call.session.result if own else cause,
+        detail=call.session.detail,
     )
 
 
-def _waits_on_the_trunk(call: Attempt, policy: Policy, fact: facts.Fact) -> bool:
+def _waits_on_the_trunk(call: Call, policy: Policy, fact: facts.Fact) -> bool:
     """Return whether the trunk, not the order, decides when it goes on."""
-    if call.trunk_id is None or not isinstance(fact, facts.DialFailed):
+    if call.leg.trunk_id is None or not isinstance(fact, facts.DialFailed):
         return False
     if fact.sip_status is None and fact.kind in _OUR_OWN | {DialFailureKind.BAD_REQUEST}:
         return False
@@ -270,7 +242,7 @@ def _waits_on_the_trunk(call: Attempt, policy: Policy, fact: facts.Fact) -> bool
 def _wait_for_trunk(
     session: AsyncSession,
     order: CallOrder,
-    call: Attempt,
+    call: Call,
     policy: Policy,
     fact: facts.Fact,
     *,
@@ -286,13 +258,13 @@ def _wait_for_trunk(
         until=None if parked else fact.at,
         rule=Rule.PAUSED if order.paused_at is not None else rule,
         fact=fact,
-        reason=call.dial_error,
-        sip_status=call.sip_status,
+        reason=call.leg.dial_error,
+        sip_status=call.leg.sip_status,
     )
 
 
 async def _as_the_gate_says(
-    session: AsyncSession, order: CallOrder, call: Attempt, answer: Wait | Never, fact: facts.Fact
+    session: AsyncSession, order: CallOrder, call: Call, answer: Wait | Never, fact: facts.Fact
 ) -> None:
     if isinstance(answer, Never):
         await steps.forbid(session, order, call, answer.rule, fact)

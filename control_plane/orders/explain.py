@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from msgspec import Struct
@@ -11,13 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from control_plane.db.base import read_clock
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.history import CallEventRow
-from control_plane.domain.brief import Direction
 from control_plane.domain.call_order import WAITING, OrderStatus
 from control_plane.domain.calling_times import local_time
 from control_plane.domain.endings import KINDS
 from control_plane.domain.gate import Go, Never, Wait
 from control_plane.orders.gatekeeper import Gatekeeper, recipient_of
 from control_plane.orders.remedies import remedy
+from control_plane.sessions.calls import Owner, status_of
 from control_plane.trunks import pace
 
 _DECISIONS = (
@@ -79,38 +80,43 @@ class Explanation(Struct, frozen=True, kw_only=True):
     decisions: list[Step]
 
 
-async def explain(session: AsyncSession, order: CallOrder) -> Explanation:
-    """Return why `order` is where it is."""
+async def explain(session: AsyncSession, owner: Owner) -> Explanation:
+    """Return why a call is where it is."""
     rows = await session.scalars(
         select(CallEventRow)
-        .where(CallEventRow.order_id == order.id, CallEventRow.type.in_(_DECISIONS))
+        .where(CallEventRow.call_id == owner.id, CallEventRow.type.in_(_DECISIONS))
         .order_by(CallEventRow.sequence)
     )
+    zones = owner.zones if isinstance(owner, CallOrder) else []
     return Explanation(
-        call_id=order.id,
-        status=order.status,
-        timezones=order.zones,
-        attempts_counted=order.calls_count,
-        deadline_at=order.deadline_at,
-        now=await _now(session, order),
-        decisions=[_step(order, row) for row in rows],
+        call_id=owner.id,
+        status=status_of(owner),
+        timezones=zones,
+        attempts_counted=owner.calls_count if isinstance(owner, CallOrder) else 1,
+        deadline_at=owner.deadline_at if isinstance(owner, CallOrder) else None,
+        now=await _now(session, owner),
+        decisions=[_step(zones, row) for row in rows],
     )
 
 
-async def _now(session: AsyncSession, order: CallOrder) -> Now:
+async def _now(session: AsyncSession, owner: Owner) -> Now:
     at = await read_clock(session)
-    if order.status not in WAITING or order.direction is Direction.INBOUND:
-        detail = _WORDS.get(order.status, "the call came in")
-        return _told(order, at, str(order.status), None, None, detail)
+    if not isinstance(owner, CallOrder):
+        return _told([], at, str(status_of(owner)), None, None, "the call came in")
+    order = owner
+    if order.status not in WAITING:
+        return _told(order.zones, at, str(order.status), None, None, _WORDS[order.status])
     keeper = Gatekeeper(session, at)
     await keeper.prepare([order])
     match await keeper.ask(order):
         case Never(rule):
             why = f"the rule {rule} forbids every call: {remedy(rule, recipient_of(order))}"
-            return _told(order, at, "never", rule, None, why)
+            return _told(order.zones, at, "never", rule, None, why)
         case Wait(until, rule):
             when = "until something changes" if until is None else "until next_eligible_at"
-            return _told(order, at, "wait", rule, until, f"the rule {rule} holds it back {when}")
+            return _told(
+                order.zones, at, "wait", rule, until, f"the rule {rule} holds it back {when}"
+            )
         case Go():
             return await _at_the_trunk(session, order, at)
 
@@ -120,13 +126,13 @@ async def _at_the_trunk(session: AsyncSession, order: CallOrder, at: datetime) -
         closed = (await pace.closed(session, [order.trunk_id], at)).get(order.trunk_id)
         if closed is not None:
             detail = "its trunk takes no calls now: GET /trunk says why"
-            return _told(order, at, "wait", closed.rule, closed.until, detail)
+            return _told(order.zones, at, "wait", closed.rule, closed.until, detail)
     detail = "nothing forbids it: it waits for its turn on the trunk and for a ready agent"
-    return _told(order, at, "go", order.waiting_rule, order.due_at, detail)
+    return _told(order.zones, at, "go", order.waiting_rule, order.due_at, detail)
 
 
 def _told(
-    order: CallOrder,
+    zones: Sequence[str],
     at: datetime,
     verdict: str,
     rule: str | None,
@@ -135,28 +141,28 @@ def _told(
 ) -> Now:
     return Now(
         at=at,
-        recipient_time=_local(order, at),
+        recipient_time=_local(zones, at),
         verdict=verdict,
         rule=rule,
         next_eligible_at=until,
-        next_eligible_recipient_time=_local(order, until) if until is not None else None,
+        next_eligible_recipient_time=_local(zones, until) if until is not None else None,
         detail=detail,
     )
 
 
-def _step(order: CallOrder, row: CallEventRow) -> Step:
+def _step(zones: Sequence[str], row: CallEventRow) -> Step:
     until = row.data.get("until")
     return Step(
         sequence=row.sequence,
         at=row.at,
-        recipient_time=_local(order, row.at),
+        recipient_time=_local(zones, row.at),
         decision=row.type,
         rule=row.data.get("rule"),
         reason=row.data.get("reason") or row.data.get("end_reason") or row.data.get("dial_error"),
         next_eligible_at=datetime.fromisoformat(until) if until is not None else None,
-        attempt_id=row.attempt_id,
+        attempt_id=row.session_id,
     )
 
 
-def _local(order: CallOrder, instant: datetime) -> str | None:
-    return local_time(instant, order.zones[0]).isoformat() if order.zones else None
+def _local(zones: Sequence[str], instant: datetime) -> str | None:
+    return local_time(instant, zones[0]).isoformat() if zones else None

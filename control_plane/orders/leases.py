@@ -1,4 +1,4 @@
-"""Who may write to an attempt, and until when: epochs and leases on the database's clock."""
+"""Who may write to a call, and until when: epochs and leases on the database's clock."""
 
 from __future__ import annotations
 
@@ -10,40 +10,66 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
+from control_plane.db.models.session import Leg, Session
 from control_plane.domain.errors import NotFound, StaleEpoch
+from control_plane.domain.leg import LegKind
+from control_plane.sessions.calls import Call
 
 HEARTBEAT_SECS = 3.0
 LEASE = timedelta(seconds=10)
-_HELD = (
-    select(CallOrder, Attempt)
-    .join(Attempt, Attempt.order_id == CallOrder.id)
-    .where(Attempt.id == bindparam("attempt_id"))
+_ORDERED = (
+    select(Session, Leg, Attempt, CallOrder)
+    .join(Leg, (Leg.session_id == Session.id) & (Leg.kind == LegKind.CALLEE))
+    .join(Attempt, Attempt.session_id == Session.id)
+    .join(CallOrder, CallOrder.id == Attempt.order_id)
+    .where(Session.id == bindparam("session_id"))
+    .with_for_update()
+)
+_ALONE = (
+    select(Session, Leg)
+    .join(Leg, (Leg.session_id == Session.id) & (Leg.kind == LegKind.CALLER))
+    .where(Session.id == bindparam("session_id"))
     .with_for_update()
 )
 
 
 async def hold(
-    session: AsyncSession, attempt_id: str, *, epoch: int | None
-) -> tuple[CallOrder, Attempt]:
-    """Return the attempt and its order, locked until the transaction ends.
+    session: AsyncSession, session_id: str, *, epoch: int | None
+) -> tuple[CallOrder | None, Call]:
+    """Return the call and its order, locked until the transaction ends.
 
     Args:
         epoch: the fence; None only for who bumps it in the same transaction.
 
     Raises:
-        NotFound: there is no such attempt.
+        NotFound: there is no such session.
         StaleEpoch: somebody else has taken it over.
     """
-    # Both by one statement, always the same, so that two holders cannot wait for each other.
-    row = (await session.execute(_HELD, {"attempt_id": attempt_id})).one_or_none()
-    if row is None:
+    # All by one statement, always the same, so that two holders cannot wait for each other.
+    key = {"session_id": session_id}
+    order: CallOrder | None = None
+    if (row := (await session.execute(_ORDERED, key)).one_or_none()) is not None:
+        talk, leg, attempt, order = row
+        call = Call(talk, leg, attempt)
+    elif (alone := (await session.execute(_ALONE, key)).one_or_none()) is not None:
+        call = Call(*alone)
+    else:
         raise NotFound("there is no such session", field="id")
-    order, attempt = row
-    if epoch is not None and attempt.epoch != epoch:
+    if epoch is not None and call.session.epoch != epoch:
         raise StaleEpoch(
-            f"the session is held with epoch {attempt.epoch}, not {epoch}", field="epoch"
+            f"the session is held with epoch {call.session.epoch}, not {epoch}", field="epoch"
         )
-    return order, attempt
+    return order, call
+
+
+async def hold_ordered(
+    session: AsyncSession, session_id: str, *, epoch: int | None
+) -> tuple[CallOrder, Call]:
+    """Return the same of a call that was ordered; as `hold` otherwise."""
+    order, call = await hold(session, session_id, epoch=epoch)
+    if order is None:
+        raise NotFound("there is no such attempt", field="id")
+    return order, call
 
 
 async def lock_order(session: AsyncSession, order_id: str) -> CallOrder:
@@ -54,16 +80,16 @@ async def lock_order(session: AsyncSession, order_id: str) -> CallOrder:
 
 
 async def renew_dispatch(
-    session: AsyncSession, attempt_ids: Collection[str], *, now: datetime
+    session: AsyncSession, session_ids: Collection[str], *, now: datetime
 ) -> None:
     """Keep the dispatch leases that a living scheduler holds."""
     await session.execute(
-        update(Attempt)
-        .where(Attempt.id.in_(attempt_ids), Attempt.dispatch_lease_until.is_not(None))
+        update(Session)
+        .where(Session.id.in_(session_ids), Session.dispatch_lease_until.is_not(None))
         .values(dispatch_lease_until=now + LEASE)
     )
 
 
-def take_over(attempt: Attempt) -> None:
-    """Shut out every earlier owner of a held attempt."""
-    attempt.epoch += 1
+def take_over(call: Call) -> None:
+    """Shut out every earlier owner of a held call."""
+    call.session.epoch += 1

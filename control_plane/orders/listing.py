@@ -1,9 +1,10 @@
-"""Listing orders: filters and a keyset cursor."""
+"""Listing calls: filters and a keyset cursor."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import (
@@ -11,24 +12,30 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     Text,
+    and_,
     cast,
     exists,
+    false,
     func,
+    not_,
     or_,
     select,
     type_coerce,
 )
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.models.call_order import CallOrder
+from control_plane.db.models.session import Leg, Session
 from control_plane.domain.brief import Direction
 from control_plane.domain.call_order import OrderStatus
+from control_plane.sessions.calls import Owner
 
 
 class Filter(Struct, frozen=True, kw_only=True):
-    """Which orders are wanted; what is null or empty does not narrow.
+    """Which calls are wanted; what is null or empty does not narrow.
 
     Attributes:
-        metadata: names and values that the order's metadata must hold.
+        metadata: names and values that the call's metadata must hold.
     """
 
     statuses: Collection[OrderStatus] = ()
@@ -40,20 +47,37 @@ class Filter(Struct, frozen=True, kw_only=True):
     created_before: datetime | None = None
 
 
-def page_of_orders(
-    organization_id: str, wanted: Filter, *, dialect: str, before: str | None, limit: int
-) -> Select[CallOrder]:
-    """Return the query for a page of orders, newest first, older than the order `before`."""
-    query = select(CallOrder).where(CallOrder.organization_id == organization_id)
-    for condition in _conditions(wanted, dialect):
-        query = query.where(condition)
+async def page_of_calls(
+    session: AsyncSession, organization_id: str, wanted: Filter, *, before: str | None, limit: int
+) -> Sequence[Owner]:
+    """Return a page of orders and calls that came in, newest first, older than the id `before`."""
+    dialect = session.get_bind().dialect.name
+    found: list[Owner] = []
+    if wanted.direction is not Direction.INBOUND:
+        orders = select(CallOrder).where(*_of_orders(wanted, dialect))
+        found += await _page(session, orders, CallOrder, organization_id, before, limit)
+    if wanted.direction is not Direction.OUTBOUND and wanted.campaign_id is None:
+        sessions = select(Session).where(*_of_sessions(wanted, dialect))
+        found += await _page(session, sessions, Session, organization_id, before, limit)
+    return sorted(found, key=lambda each: each.id, reverse=True)[:limit]
+
+
+async def _page(
+    session: AsyncSession,
+    query: Select[Any],
+    kind: type[CallOrder] | type[Session],
+    organization_id: str,
+    before: str | None,
+    limit: int,
+) -> Sequence[Owner]:
+    query = query.where(kind.organization_id == organization_id)
     if before is not None:
-        query = query.where(CallOrder.id < before)
-    return query.order_by(CallOrder.id.desc()).limit(limit)
+        query = query.where(kind.id < before)
+    return (await session.scalars(query.order_by(kind.id.desc()).limit(limit))).all()
 
 
-def _conditions(wanted: Filter, dialect: str) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
+def _of_orders(wanted: Filter, dialect: str) -> list[ColumnElement[bool]]:
+    found = _shared(wanted, CallOrder, dialect)
     if wanted.statuses:
         found.append(CallOrder.status.in_(wanted.statuses))
     if wanted.number is not None:
@@ -63,21 +87,49 @@ def _conditions(wanted: Filter, dialect: str) -> list[ColumnElement[bool]]:
                 CallOrder.from_phone_number == wanted.number,
             )
         )
-    if wanted.direction is not None:
-        found.append(CallOrder.direction == wanted.direction)
     if wanted.campaign_id is not None:
         found.append(CallOrder.campaign_id == wanted.campaign_id)
-    if wanted.created_after is not None:
-        found.append(CallOrder.created_at >= wanted.created_after)
-    if wanted.created_before is not None:
-        found.append(CallOrder.created_at < wanted.created_before)
-    found += [_holds(name, value, dialect) for name, value in wanted.metadata]
     return found
 
 
-def _holds(name: str, value: str, dialect: str) -> ColumnElement[bool]:
+def _of_sessions(wanted: Filter, dialect: str) -> list[ColumnElement[bool]]:
+    found = _shared(wanted, Session, dialect)
+    found.append(Session.direction == Direction.INBOUND)
+    if wanted.statuses:
+        found.append(or_(false(), *(_STATUS[word] for word in wanted.statuses if word in _STATUS)))
+    if wanted.number is not None:
+        leg = select(1).where(
+            Leg.session_id == Session.id,
+            or_(Leg.to_phone_number == wanted.number, Leg.from_phone_number == wanted.number),
+        )
+        found.append(leg.exists())
+    return found
+
+
+# The same as `status_of`, asked of the database.
+_OVER, _CANCELLED = Session.closed_at.is_not(None), Session.cancel_requested_at.is_not(None)
+_STATUS = {
+    OrderStatus.CALLING: not_(_OVER),
+    OrderStatus.COMPLETED: and_(_OVER, not_(_CANCELLED)),
+    OrderStatus.CANCELLED: and_(_OVER, _CANCELLED),
+}
+
+
+def _shared(
+    wanted: Filter, kind: type[CallOrder] | type[Session], dialect: str
+) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if wanted.created_after is not None:
+        found.append(kind.created_at >= wanted.created_after)
+    if wanted.created_before is not None:
+        found.append(kind.created_at < wanted.created_before)
+    found += [_holds(kind.call_metadata, name, value, dialect) for name, value in wanted.metadata]
+    return found
+
+
+def _holds(metadata: Any, name: str, value: str, dialect: str) -> ColumnElement[bool]:
     if dialect == "postgresql":
-        return func.json_extract_path_text(cast(CallOrder.call_metadata, JSON), name) == value
+        return func.json_extract_path_text(cast(metadata, JSON), name) == value
     # A path would have to quote the name, and SQLite's paths cannot quote every name.
-    pairs = func.json_each(type_coerce(CallOrder.call_metadata, Text)).table_valued("key", "value")
+    pairs = func.json_each(type_coerce(metadata, Text)).table_valued("key", "value")
     return exists(select(1).select_from(pairs).where(pairs.c.key == name, pairs.c.value == value))

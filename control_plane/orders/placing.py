@@ -22,7 +22,6 @@ from control_plane.db.engine import wake
 from control_plane.db.models.assistant import Assistant
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.history import CallEventRow
-from control_plane.domain.brief import Direction
 from control_plane.domain.calling_times import CallRetryConfig
 from control_plane.domain.errors import BadInput, Conflict, NotCallable
 from control_plane.domain.gate import GateView, Ledgers, Never, gate
@@ -165,7 +164,6 @@ class Placer:
             "organization_id": wish.organization_id,
             "api_key_id": wish.api_key_id,
             "campaign_id": wish.campaign_id,
-            "direction": Direction.OUTBOUND,
             "to_phone_number": number,
             "from_phone_number": shown,
             "trunk_id": route.trunk.id if route is not None else None,
@@ -206,8 +204,8 @@ class Placer:
     def _event(self, values: dict[str, Any]) -> dict[str, Any]:
         return {
             "id": new_id(),
-            "order_id": values["id"],
-            "attempt_id": None,
+            "call_id": values["id"],
+            "session_id": None,
             "sequence": 1,
             "type": "order_placed",
             "at": self._now,

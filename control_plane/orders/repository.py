@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.history import CallEventRow
 from control_plane.db.models.recording import Recording
+from control_plane.db.models.session import Leg, Session
 from control_plane.db.models.trunk import Trunk, TrunkPace
-from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.brief import Direction
 from control_plane.domain.call_order import WAITING
 from control_plane.domain.dial_errors import DialError
 from control_plane.domain.errors import NotFound
 from control_plane.domain.events import Role
 from control_plane.domain.recording import RecordingState
+from control_plane.sessions.calls import Call, Owner, list_calls, select_calls
 
 LaneRow = tuple[str | None, datetime, datetime | None, datetime | None]
 """Trunk, earliest due time, stopped since, blocked until."""
@@ -94,16 +95,12 @@ _LANES = (
 async def calls_on(session: AsyncSession, trunk_id: str) -> tuple[int, int, int]:
     """Return how many calls of the trunk are open, and of these in preparation and ringing."""
     rows = await session.execute(
-        select(Attempt.status, func.count())
-        .where(Attempt.trunk_id == trunk_id, Attempt.closed_at.is_(None))
-        .group_by(Attempt.status)
+        select(func.count(), func.count(Leg.dialing_at), func.count(Leg.answered_at)).where(
+            Leg.trunk_id == trunk_id, Leg.closed_at.is_(None)
+        )
     )
-    counts = {AttemptStatus(status): count for status, count in rows}
-    return (
-        sum(counts.values()),
-        counts.get(AttemptStatus.QUEUED, 0),
-        counts.get(AttemptStatus.RINGING, 0),
-    )
+    live, dialled, answered = rows.one()
+    return live, live - dialled, dialled - answered
 
 
 async def overdue_orders(
@@ -124,70 +121,91 @@ async def overdue_orders(
     return rows.all()
 
 
-async def get_order(session: AsyncSession, organization_id: str, order_id: str) -> CallOrder:
-    """Return the order.
+async def get_call(session: AsyncSession, organization_id: str, call_id: str) -> Owner:
+    """Return the order, or the session of a call that came in.
 
     Raises:
-        NotFound: this organization has no such order.
+        NotFound: this organization has no such call.
     """
-    order = await session.scalar(
+    owner: Owner | None = await session.scalar(
         select(CallOrder).where(
-            CallOrder.id == order_id, CallOrder.organization_id == organization_id
+            CallOrder.id == call_id, CallOrder.organization_id == organization_id
         )
     )
-    if order is None:
-        raise NotFound(f"there is no call with the id {order_id}", field="id")
-    return order
+    if owner is None:
+        owner = await session.scalar(
+            select(Session).where(
+                Session.id == call_id,
+                Session.organization_id == organization_id,
+                Session.direction == Direction.INBOUND,
+            )
+        )
+    if owner is None:
+        raise NotFound(f"there is no call with the id {call_id}", field="id")
+    return owner
 
 
-async def attempts_of(
-    session: AsyncSession, order_ids: Collection[str]
-) -> dict[str, list[Attempt]]:
-    """Return the attempts of each order, most recent first."""
-    found: dict[str, list[Attempt]] = {order_id: [] for order_id in order_ids}
-    rows = await session.scalars(
-        select(Attempt)
-        .where(Attempt.order_id.in_(order_ids))
-        .order_by(Attempt.order_id, Attempt.ordinal.desc())
-    )
-    for attempt in rows:
-        found[attempt.order_id].append(attempt)
+async def owners_of(session: AsyncSession, call_ids: Collection[str]) -> dict[str, Owner]:
+    """Return, by id, the orders and the sessions without an order."""
+    orders = await session.scalars(select(CallOrder).where(CallOrder.id.in_(call_ids)))
+    found: dict[str, Owner] = {order.id: order for order in orders}
+    if missing := set(call_ids) - found.keys():
+        rows = await session.scalars(select(Session).where(Session.id.in_(missing)))
+        found |= {row.id: row for row in rows}
+    return found
+
+
+async def calls_of(session: AsyncSession, owners: Collection[Owner]) -> dict[str, list[Call]]:
+    """Return the calls of each owner, most recent first."""
+    found: dict[str, list[Call]] = {owner.id: [] for owner in owners}
+    orders = [owner.id for owner in owners if isinstance(owner, CallOrder)]
+    alone = [owner.id for owner in owners if isinstance(owner, Session)]
+    for some in (
+        Attempt.order_id.in_(orders) if orders else None,
+        Session.id.in_(alone) if alone else None,
+    ):
+        if some is None:
+            continue
+        for call in await list_calls(session, select_calls().where(some)):
+            found[call.order_id or call.id].append(call)
+    for calls in found.values():
+        calls.sort(key=lambda call: call.attempt.ordinal if call.attempt else 1, reverse=True)
     return found
 
 
 async def transcripts_of(
-    session: AsyncSession, order_ids: Collection[str]
+    session: AsyncSession, call_ids: Collection[str]
 ) -> dict[str, list[CallEventRow]]:
     """Return the transcript items of each attempt, in the order they were said."""
     rows = await session.scalars(
         select(CallEventRow)
-        .where(CallEventRow.order_id.in_(order_ids), CallEventRow.type == "item_said")
-        .order_by(CallEventRow.order_id, CallEventRow.sequence)
+        .where(CallEventRow.call_id.in_(call_ids), CallEventRow.type == "item_said")
+        .order_by(CallEventRow.call_id, CallEventRow.sequence)
     )
     found: dict[str, list[CallEventRow]] = {}
     for row in rows:
-        found.setdefault(row.attempt_id or "", []).append(row)
+        found.setdefault(row.session_id or "", []).append(row)
     return found
 
 
 async def events_of(
-    session: AsyncSession, order_id: str, *, after: int, limit: int
+    session: AsyncSession, call_id: str, *, after: int, limit: int
 ) -> Sequence[CallEventRow]:
-    """Return the order's history after the sequence `after`, oldest first."""
+    """Return the call's history after the sequence `after`, oldest first."""
     rows = await session.scalars(
         select(CallEventRow)
-        .where(CallEventRow.order_id == order_id, CallEventRow.sequence > after)
+        .where(CallEventRow.call_id == call_id, CallEventRow.sequence > after)
         .order_by(CallEventRow.sequence)
         .limit(limit)
     )
     return rows.all()
 
 
-async def person_spoke(session: AsyncSession, attempt_id: str) -> bool:
-    """Return whether the attempt's transcript has a word of the person's."""
+async def person_spoke(session: AsyncSession, session_id: str) -> bool:
+    """Return whether the session's transcript has a word of the person's."""
     rows = await session.scalars(
         select(CallEventRow).where(
-            CallEventRow.attempt_id == attempt_id, CallEventRow.type == "item_said"
+            CallEventRow.session_id == session_id, CallEventRow.type == "item_said"
         )
     )
     return any(row.data.get("role") == Role.USER for row in rows)
@@ -204,64 +222,62 @@ async def count_attempts(session: AsyncSession, order_ids: Collection[str]) -> d
 
 
 async def outcomes(
-    session: AsyncSession, order_id: str, *, besides: Attempt | None
+    session: AsyncSession, order_id: str, *, besides: Call | None
 ) -> Sequence[tuple[bool, DialError | None]]:
     """Return of each other attempt whether it was answered, and its dial error; newest first."""
     query = (
-        select(Attempt.answered_at.is_not(None), Attempt.dial_error)
+        select(Leg.answered_at.is_not(None), Leg.dial_error)
+        .join(Attempt, Attempt.session_id == Leg.session_id)
         .where(Attempt.order_id == order_id)
         .order_by(Attempt.ordinal.desc())
     )
     if besides is not None:
-        query = query.where(Attempt.id != besides.id)
+        query = query.where(Attempt.session_id != besides.id)
     return [(answered, error) for answered, error in await session.execute(query)]
 
 
-async def open_attempts(session: AsyncSession) -> Sequence[tuple[Attempt, CallOrder]]:
-    """Return every attempt that is not closed, with its order."""
-    rows = await session.execute(
-        select(Attempt, CallOrder)
-        .join(CallOrder, CallOrder.id == Attempt.order_id)
-        .where(Attempt.room_deleted_at.is_(None), Attempt.closed_at.is_(None))
+_OPEN = Session.room_deleted_at.is_(None), Session.closed_at.is_(None)
+
+
+async def open_calls(session: AsyncSession) -> Sequence[Call]:
+    """Return every call that is not closed."""
+    return await list_calls(session, select_calls().where(*_OPEN))
+
+
+async def cancelled_calls(session: AsyncSession) -> Sequence[Call]:
+    """Return every call that is not closed although it was cancelled."""
+    cancelled = or_(
+        CallOrder.cancel_requested_at.is_not(None), Session.cancel_requested_at.is_not(None)
     )
-    return [(attempt, order) for attempt, order in rows]
-
-
-async def cancelled_attempts(session: AsyncSession) -> Sequence[Attempt]:
-    """Return every attempt that is not closed although its order was cancelled."""
-    rows = await session.scalars(
-        select(Attempt)
-        .join(CallOrder, CallOrder.id == Attempt.order_id)
-        .where(
-            Attempt.room_deleted_at.is_(None),
-            Attempt.closed_at.is_(None),
-            CallOrder.cancel_requested_at.is_not(None),
-        )
+    query = (
+        select_calls()
+        .outerjoin(CallOrder, CallOrder.id == Attempt.order_id)
+        .where(*_OPEN, cancelled)
     )
-    return rows.all()
+    return await list_calls(session, query)
 
 
-async def rooms_to_delete(session: AsyncSession) -> Sequence[Attempt]:
-    """Return closed attempts whose room has not been deleted yet."""
+async def rooms_to_delete(session: AsyncSession) -> Sequence[Session]:
+    """Return closed sessions whose room has not been deleted yet."""
     rows = await session.scalars(
-        select(Attempt).where(Attempt.room_deleted_at.is_(None), Attempt.closed_at.is_not(None))
+        select(Session).where(Session.room_deleted_at.is_(None), Session.closed_at.is_not(None))
     )
     return rows.all()
 
 
 async def recordings_of(
-    session: AsyncSession, attempt_ids: Collection[str]
+    session: AsyncSession, session_ids: Collection[str]
 ) -> dict[str, Recording]:
-    """Return the recording of each attempt that was to be recorded."""
-    rows = await session.scalars(select(Recording).where(Recording.attempt_id.in_(attempt_ids)))
-    return {row.attempt_id: row for row in rows}
+    """Return the recording of each session that was to be recorded."""
+    rows = await session.scalars(select(Recording).where(Recording.session_id.in_(session_ids)))
+    return {row.session_id: row for row in rows}
 
 
-async def spooled_recordings(session: AsyncSession) -> Sequence[tuple[Attempt, Recording]]:
-    """Return ended attempts whose recording has not been put away yet."""
+async def spooled_recordings(session: AsyncSession) -> Sequence[tuple[Session, Recording]]:
+    """Return ended sessions whose recording has not been put away yet."""
     rows = await session.execute(
-        select(Attempt, Recording)
-        .join(Attempt, Attempt.id == Recording.attempt_id)
-        .where(Recording.state == RecordingState.SPOOLING, Attempt.ended_at.is_not(None))
+        select(Session, Recording)
+        .join(Session, Session.id == Recording.session_id)
+        .where(Recording.state == RecordingState.SPOOLING, Session.ended_at.is_not(None))
     )
-    return [(attempt, recording) for attempt, recording in rows]
+    return [(ended, recording) for ended, recording in rows]

@@ -1,4 +1,4 @@
-"""Cancelling, pausing and resuming call orders: rows only, no network."""
+"""Cancelling, pausing and resuming calls: rows only, no network."""
 
 from __future__ import annotations
 
@@ -13,56 +13,61 @@ from control_plane.domain.errors import Conflict
 from control_plane.domain.facts import AnyFact, CancelRequested, Paused, Resumed
 from control_plane.domain.ids import parse_id
 from control_plane.orders import leases, lifecycle, repository
+from control_plane.sessions.calls import Owner, status_of
 
 
-async def cancel(database: Database, organization_id: str, order_id: str) -> CallOrder:
-    """Return the order, cancelled, or with its cancel noted while an attempt is live.
+async def cancel(database: Database, organization_id: str, call_id: str) -> Owner:
+    """Return the call, cancelled, or with its cancel noted while it is live.
 
     Raises:
-        NotFound: there is no such order.
+        NotFound: there is no such call.
         Conflict: it has already ended in another way.
     """
-    return await _tell(
-        database, organization_id, order_id, lambda at: CancelRequested(at=at), _refuse_ended
-    )
+    return await _tell(database, organization_id, call_id, lambda at: CancelRequested(at=at))
 
 
-async def pause(database: Database, organization_id: str, order_id: str) -> CallOrder:
+async def pause(database: Database, organization_id: str, call_id: str) -> Owner:
     """Return the order, which is not dialled again until it is resumed; a live call goes on.
 
     Raises:
-        NotFound: there is no such order.
-        Conflict: it has already ended.
+        NotFound: there is no such call.
+        Conflict: it has already ended, or nobody ordered it.
     """
-    return await _tell(database, organization_id, order_id, lambda at: Paused(at=at))
+    return await _tell(database, organization_id, call_id, lambda at: Paused(at=at))
 
 
-async def resume(database: Database, organization_id: str, order_id: str) -> CallOrder:
+async def resume(database: Database, organization_id: str, call_id: str) -> Owner:
     """Return the order, which waits for its next eligible instant again.
 
     Raises:
-        NotFound: there is no such order.
-        Conflict: it has already ended.
+        NotFound: there is no such call.
+        Conflict: it has already ended, or nobody ordered it.
     """
-    return await _tell(database, organization_id, order_id, lambda at: Resumed(at=at))
+    return await _tell(database, organization_id, call_id, lambda at: Resumed(at=at))
 
 
 async def _tell(
-    database: Database,
-    organization_id: str,
-    order_id: str,
-    fact: Callable[[datetime], AnyFact],
-    check: Callable[[CallOrder], None] = lambda _order: None,
-) -> CallOrder:
-    key = parse_id(order_id, what="call")
+    database: Database, organization_id: str, call_id: str, fact: Callable[[datetime], AnyFact]
+) -> Owner:
+    key = parse_id(call_id, what="call")
     async with database.transaction() as session:
-        await repository.get_order(session, organization_id, key)
-        order = await leases.lock_order(session, key)
-        check(order)
-        await lifecycle.apply(session, order, None, fact(await read_clock(session)))
-    return order
+        owner = await repository.get_call(session, organization_id, key)
+        order = call = None
+        if isinstance(owner, CallOrder):
+            owner = order = await leases.lock_order(session, key)
+        else:
+            _, call = await leases.hold(session, key, epoch=None)
+            owner = call.session
+        told = fact(await read_clock(session))
+        if isinstance(told, CancelRequested):
+            _refuse_ended(owner)
+        elif order is None:
+            raise Conflict("this call came in: nothing dials it, so there is nothing to hold back")
+        await lifecycle.apply(session, order, call, told)
+    return owner
 
 
-def _refuse_ended(order: CallOrder) -> None:
-    if is_final(order.status) and order.status is not OrderStatus.CANCELLED:
-        raise Conflict(f"the call is already {order.status}; nothing is left to cancel")
+def _refuse_ended(owner: Owner) -> None:
+    status = status_of(owner)
+    if is_final(status) and status is not OrderStatus.CANCELLED:
+        raise Conflict(f"the call is already {status}; nothing is left to cancel")

@@ -7,18 +7,16 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
-from control_plane.domain import attempt as attempts
 from control_plane.domain import call_order as orders
 from control_plane.domain import facts
-from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.endings import Outcome, kind_of_end
 from control_plane.domain.gate import Decision, Go, Never, Rule, Wait
 from control_plane.domain.waiting import Cause
 from control_plane.orders import repository
-from control_plane.orders.history import announce, record
+from control_plane.sessions.calls import Call
+from control_plane.sessions.history import announce, record
 
 _WITHOUT_A_SLOT = {
     Rule.CONCURRENCY,
@@ -55,7 +53,7 @@ def waiting_status(rule: Rule | Cause) -> OrderStatus:
 def hold(
     session: AsyncSession,
     order: CallOrder,
-    attempt: Attempt | None,
+    given: Call | None,
     *,
     until: datetime | None,
     rule: Rule | Cause,
@@ -66,12 +64,12 @@ def hold(
     told = order.waiting_rule == rule and order.due_at == until
     order.status = orders.move(order.status, waiting_status(rule))
     order.due_at, order.waiting_rule = until, rule
-    if told and attempt is None:
+    if told and given is None:
         return  # looked at again for nothing: no news
     record(
         session,
         order,
-        attempt,
+        given,
         "held_back",
         at=fact.at,
         stored_at=fact.at,
@@ -85,7 +83,7 @@ def hold(
 async def finish(
     session: AsyncSession,
     order: CallOrder,
-    call: Attempt | None,
+    call: Call | None,
     status: OrderStatus,
     fact: facts.Fact,
     *,
@@ -93,8 +91,9 @@ async def finish(
 ) -> None:
     """End the order, and tell by one event how."""
     kind = await _kind_of_end(session, order, call, status)
-    if call is not None and call.from_phone_number:
-        order.from_phone_number = call.from_phone_number  # no attempt follows that it could bind
+    if call is not None and call.leg.from_phone_number:
+        # No attempt follows that it could bind.
+        order.from_phone_number = call.leg.from_phone_number
     order.status = orders.move(order.status, status)
     order.due_at = order.not_before = order.waiting_rule = order.not_before_rule = None
     order.deadline_at = None
@@ -105,18 +104,20 @@ async def finish(
         kind,
         at=fact.at,
         status=status,
-        dial_error=call.dial_error if call is not None else None,
-        result=call.result if call is not None else None,
+        dial_error=call.leg.dial_error if call is not None else None,
+        result=call.session.result if call is not None else None,
         rule=rule,
     )
 
 
 async def _kind_of_end(
-    session: AsyncSession, order: CallOrder, call: Attempt | None, status: OrderStatus
+    session: AsyncSession, order: CallOrder, call: Call | None, status: OrderStatus
 ) -> str:
     if status is not OrderStatus.COMPLETED:
         return kind_of_end(status, [])
-    last = [] if call is None else [Outcome(call.answered_at is not None, call.dial_error)]
+    last = []
+    if call is not None:
+        last.append(Outcome(call.leg.answered_at is not None, call.leg.dial_error))
     if not any(each.answered for each in last):
         with session.no_autoflush:  # what is being decided of `call` is not stored yet
             earlier = await repository.outcomes(session, order.id, besides=call)
@@ -125,7 +126,7 @@ async def _kind_of_end(
 
 
 async def forbid(
-    session: AsyncSession, order: CallOrder, call: Attempt | None, rule: Rule, fact: facts.Fact
+    session: AsyncSession, order: CallOrder, call: Call | None, rule: Rule, fact: facts.Fact
 ) -> None:
     """End an order that the gate will never let through."""
     if rule is Rule.CANCELLED:
@@ -133,34 +134,3 @@ async def forbid(
     else:
         status = OrderStatus.COMPLETED if rule in _COMPLETES else OrderStatus.ERRORED
     await finish(session, order, call, status, fact, rule=rule)
-
-
-def close_unanswered(
-    session: AsyncSession, order: CallOrder, call: Attempt, fact: facts.Fact
-) -> None:
-    """End an attempt that nobody answered."""
-    call.status = attempts.move(call.status, AttemptStatus.ERROR)
-    close(session, order, call, fact)
-
-
-def close(session: AsyncSession, order: CallOrder, call: Attempt, fact: facts.Fact) -> None:
-    """Write an attempt's last facts."""
-    call.ended_at = call.closed_at = fact.at
-    call.dispatch_lease_until = call.call_lease_until = None
-    record(
-        session,
-        order,
-        call,
-        "attempt_closed",
-        at=fact.at,
-        stored_at=fact.at,
-        attempt_status=call.status,
-        dial_error=call.dial_error,
-        sip_status=call.sip_status,
-        sip_reason=call.sip_reason,
-        detail=call.detail,
-        ended_by=call.ended_by,
-        end_reason=call.end_reason,
-        result=call.result,
-        counted=call.counted,
-    )

@@ -1,4 +1,4 @@
-"""An order's history as server-sent events, live until its final state."""
+"""A call's history as server-sent events, live until its final state."""
 
 from __future__ import annotations
 
@@ -12,34 +12,35 @@ from control_plane.domain.call_order import is_final
 from control_plane.orders import repository
 from control_plane.orders.schemas import EventView
 from control_plane.orders.views import event_view
-from control_plane.orders.watch import OrderWatch
+from control_plane.orders.watch import CallWatch
+from control_plane.sessions.calls import status_of
 from control_plane.streams import IDLE, KEEPALIVE, KEEPALIVE_S, SWEEP_S
 
 _PAGE = 200
 
 
 async def stream(
-    database: Database, watch: OrderWatch, organization_id: str, order_id: str, *, after: int
+    database: Database, watch: CallWatch, organization_id: str, call_id: str, *, after: int
 ) -> AsyncGenerator[bytes, None]:
-    """Yield each event once it is stored; the last is the order's final state.
+    """Yield each event once it is stored; the last is the call's final state.
 
     Format: `id` the sequence, `event` the type, `data` the event as JSON (WHATWG HTML 9.2).
     Yields `IDLE` once a second while nothing happens.
     """
     clock = asyncio.get_running_loop().time
     last_sent = clock()
-    with watch.watching(order_id) as bell:
+    with watch.watching(call_id) as bell:
         while True:
             heard = bell.count
             async with database.reading() as session:
-                order = await repository.get_order(session, organization_id, order_id)
-                rows = await repository.events_of(session, order_id, after=after, limit=_PAGE)
+                owner = await repository.get_call(session, organization_id, call_id)
+                rows = await repository.events_of(session, call_id, after=after, limit=_PAGE)
             for row in rows:
                 after, last_sent = row.sequence, clock()
                 yield _frame(event_view(row))
             if rows:
                 continue
-            if is_final(order.status):
+            if is_final(status_of(owner)):
                 return
             while not await bell.wait(since=heard, timeout_s=SWEEP_S):
                 late = clock() - last_sent > KEEPALIVE_S

@@ -1,4 +1,4 @@
-"""What an attempt used and what that cost, as it is stored with the attempt."""
+"""What a session used and what that cost, as it is stored with it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Self
 import msgspec
 from msgspec import Struct
 
-from control_plane.db.models.attempt import Attempt
+from control_plane.db.models.session import Session
 from control_plane.domain import prices
 from control_plane.domain.prices import Cost, Prices
 from control_plane.domain.usage import Used, added
@@ -32,20 +32,20 @@ class Usage(Struct, frozen=True):
         return plain
 
 
-def usage_of(attempt: Attempt) -> Usage | None:
-    """Return what an attempt used, or null: nobody knows, or not yet."""
-    return None if attempt.usage is None else msgspec.convert(attempt.usage, Usage)
+def usage_of(session: Session) -> Usage | None:
+    """Return what a session used, or null: nobody knows, or not yet."""
+    return None if session.usage is None else msgspec.convert(session.usage, Usage)
 
 
-def cost_of_order(attempts: Sequence[Attempt]) -> Cost | None:
-    """Return the sum over the attempts; null while one of them has not told what it used.
+def cost_of_calls(sessions: Sequence[Session]) -> Cost | None:
+    """Return the sum over the sessions of one call; null while one has not told what it used.
 
     An attempt that no agent was ever sent to used nothing.
     """
     sums = []
-    for attempt in attempts:
-        usage = usage_of(attempt)
-        if usage is None and attempt.closed_at is not None and attempt.brief_taken_at is None:
+    for session in sessions:
+        usage = usage_of(session)
+        if usage is None and session.closed_at is not None and session.brief_taken_at is None:
             continue
         sums.append(usage.cost if usage is not None else None)
     return prices.total(sums)

@@ -1,8 +1,9 @@
-"""Rows of an order as clients see them."""
+"""Calls as clients see them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from sqlalchemy import select
@@ -12,13 +13,14 @@ from control_plane.assistants import versions
 from control_plane.assistants.versions import Version
 from control_plane.assistants.views import view_of_spec
 from control_plane.db.base import read_clock
-from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.campaign import Campaign
 from control_plane.db.models.history import CallEventRow
 from control_plane.db.models.recording import Recording
+from control_plane.db.models.session import Leg, Session
 from control_plane.domain.brief import Direction
 from control_plane.domain.call_order import WAITING, OrderStatus
+from control_plane.domain.calling_times import CallRetryConfig
 from control_plane.domain.prices import Cost
 from control_plane.domain.recording import RecordingKind, RecordingState
 from control_plane.orders import repository
@@ -32,8 +34,9 @@ from control_plane.orders.schemas import (
     EventView,
     TranscriptItem,
 )
-from control_plane.orders.used import cost_of_order, usage_of
+from control_plane.orders.used import cost_of_calls, usage_of
 from control_plane.recordings.links import RecordingLinks
+from control_plane.sessions.calls import Call, Owner, status_of
 from control_plane.trunks import pace
 
 
@@ -45,124 +48,73 @@ class CallViews:
 
     def of_new(self, placed: Placed) -> CallView:
         """Return an order that is just being stored."""
-        return self._build(
-            placed.order, placed.version, notices=placed.notices, cost=cost_of_order(())
-        )
+        return _of_order(placed.order, placed.version, [], cost_of_calls(()), placed.notices)
 
-    async def load(self, session: AsyncSession, orders: Sequence[CallOrder]) -> list[CallView]:
-        """Return the orders with their attempts and transcripts, in the order given."""
-        ids = [order.id for order in orders]
-        attempts = await repository.attempts_of(session, ids)
-        transcripts = await repository.transcripts_of(session, ids)
+    async def load(self, session: AsyncSession, owners: Sequence[Owner]) -> list[CallView]:
+        """Return the calls with their attempts and transcripts, in the order given."""
+        orders = [owner for owner in owners if isinstance(owner, CallOrder)]
+        calls = await repository.calls_of(session, owners)
+        transcripts = await repository.transcripts_of(session, calls.keys())
         recordings = await repository.recordings_of(
-            session, [row.id for rows in attempts.values() for row in rows]
+            session, [call.id for some in calls.values() for call in some]
         )
         campaigns = await _campaigns(session, orders)
         lanes = await _closed_lanes(session, orders)
-        return [
-            self._build(
-                order,
-                await versions.get(session, order.assistant_version_id),
-                attempts=[
-                    self._attempt(order, row, recordings.get(row.id), transcripts.get(row.id, []))
-                    for row in attempts[order.id]
-                ],
-                campaign=campaigns.get(order.campaign_id or ""),
-                lane=lanes.get(order.trunk_id or ""),
-                cost=cost_of_order(attempts[order.id]),
-            )
-            for order in orders
-        ]
-
-    def _build(
-        self,
-        order: CallOrder,
-        version: Version,
-        *,
-        cost: Cost | None,
-        attempts: Sequence[AttemptView] = (),
-        campaign: CampaignName | None = None,
-        lane: pace.Closed | None = None,
-        notices: Sequence[str] = (),
-    ) -> CallView:
-        """Return one order; `attempts` most recent first."""
-        assistant = view_of_spec(
-            version.stored,
-            assistant_id=order.assistant_id,
-            organization_id=order.organization_id,
-            version=order.assistant_version,
-            is_default=False,
-            created_at=order.created_at,
-            updated_at=order.created_at,
-        )
-        waiting_for, next_at = order.waiting_rule, order.due_at if order.waiting_rule else None
-        if lane is not None and order.status in WAITING and order.due_at is not None:
-            waiting_for, next_at = lane.rule, lane.until
-        return CallView(
-            id=order.id,
-            organization_id=order.organization_id,
-            status=order.status,
-            direction=order.direction,
-            to_phone_number=order.to_phone_number,
-            from_phone_number=_caller_number(order, attempts),
-            assistant=assistant,
-            first_sentence_delay_ms=assistant.first_sentence_delay_ms,
-            llm_model=assistant.llm_model,
-            call_retry_config=config_of(order),
-            timezones=order.zones,
-            concurrency=_concurrency(order),
-            prompt_variables=order.prompt_variables,
-            metadata=order.call_metadata,
-            force_now=order.force_now,
-            scheduled_at=order.scheduled_at,
-            waiting_for=waiting_for,
-            next_at=next_at,
-            paused=order.paused_at is not None,
-            cancel_requested=order.cancel_requested_at is not None,
-            calls_count=order.calls_count,
-            call_attempts=list(attempts),
-            last_call_attempt=attempts[0] if attempts else None,
-            campaign=campaign,
-            cost=cost,
-            is_cancelled=order.status is OrderStatus.CANCELLED,
-            is_completed=order.status is OrderStatus.COMPLETED,
-            not_yet_acted_on=assistant.not_yet_acted_on,
-            notices=list(notices),
-            created_at=order.created_at,
-            updated_at=order.updated_at,
-        )
+        found = []
+        for owner in owners:
+            mine = calls[owner.id]
+            attempts = [
+                self._attempt(call, recordings.get(call.id), transcripts.get(call.id, []))
+                for call in mine
+            ]
+            version = await versions.get(session, owner.assistant_version_id)
+            cost = cost_of_calls([call.session for call in mine])
+            if isinstance(owner, CallOrder):
+                found.append(
+                    _of_order(
+                        owner,
+                        version,
+                        attempts,
+                        cost,
+                        campaign=campaigns.get(owner.campaign_id or ""),
+                        lane=lanes.get(owner.trunk_id or ""),
+                    )
+                )
+            else:
+                found.append(_of_session(owner, mine[0].leg, version, attempts, cost))
+        return found
 
     def _attempt(
         self,
-        order: CallOrder,
-        row: Attempt,
+        call: Call,
         recording: Recording | None,
         items: Sequence[CallEventRow],
     ) -> AttemptView:
         state = recording.state if recording is not None else RecordingState.ABSENT
         stored = state is RecordingState.STORED
-        usage = usage_of(row)
+        talk, leg = call.session, call.leg
+        usage = usage_of(talk)
         return AttemptView(
-            id=row.id,
-            status=row.status,
-            phone_number=row.to_phone_number,
-            from_phone_number=row.from_phone_number,
-            created_at=row.created_at,
-            started_at=row.created_at if order.direction is Direction.INBOUND else row.dialing_at,
-            answered_at=row.answered_at,
-            ended_at=row.ended_at,
-            dial_error=row.dial_error,
-            sip_status=row.sip_status,
-            sip_reason=row.sip_reason,
-            result=row.result,
-            ended_by=row.ended_by,
-            end_reason=row.end_reason,
-            detail=row.detail,
+            id=call.id,
+            status=talk.status,
+            phone_number=leg.to_phone_number,
+            from_phone_number=leg.from_phone_number,
+            created_at=talk.created_at,
+            started_at=talk.created_at if talk.direction is Direction.INBOUND else leg.dialing_at,
+            answered_at=talk.answered_at,
+            ended_at=talk.ended_at,
+            dial_error=leg.dial_error,
+            sip_status=leg.sip_status,
+            sip_reason=leg.sip_reason,
+            result=talk.result,
+            ended_by=talk.ended_by,
+            end_reason=talk.end_reason,
+            detail=talk.detail,
             usage=usage.parts if usage is not None else None,
             cost=usage.cost if usage is not None else None,
-            counted=row.counted,
-            recording_url=self._links.url(row.id, RecordingKind.STEREO) if stored else None,
-            recording_mix_url=self._links.url(row.id, RecordingKind.MIX)
+            counted=call.is_counted,
+            recording_url=self._links.url(call.id, RecordingKind.STEREO) if stored else None,
+            recording_mix_url=self._links.url(call.id, RecordingKind.MIX)
             if stored and recording is not None and recording.mix_path is not None
             else None,
             recording_state=state,
@@ -175,10 +127,105 @@ class CallViews:
         )
 
 
+def _of_order(
+    order: CallOrder,
+    version: Version,
+    attempts: Sequence[AttemptView],
+    cost: Cost | None,
+    notices: Sequence[str] = (),
+    *,
+    campaign: CampaignName | None = None,
+    lane: pace.Closed | None = None,
+) -> CallView:
+    """Return one order; `attempts` most recent first."""
+    waiting_for, next_at = order.waiting_rule, order.due_at if order.waiting_rule else None
+    if lane is not None and order.status in WAITING and order.due_at is not None:
+        waiting_for, next_at = lane.rule, lane.until
+    return CallView(
+        **_shared(order, version, attempts, cost),
+        direction=Direction.OUTBOUND,
+        to_phone_number=order.to_phone_number,
+        from_phone_number=_caller_number(order, attempts),
+        call_retry_config=config_of(order),
+        timezones=order.zones,
+        concurrency=_concurrency(order),
+        force_now=order.force_now,
+        scheduled_at=order.scheduled_at,
+        waiting_for=waiting_for,
+        next_at=next_at,
+        paused=order.paused_at is not None,
+        calls_count=order.calls_count,
+        campaign=campaign,
+        notices=list(notices),
+    )
+
+
+def _of_session(
+    talk: Session,
+    leg: Leg,
+    version: Version,
+    attempts: Sequence[AttemptView],
+    cost: Cost | None,
+) -> CallView:
+    """Return a call that came in: one attempt, and nothing to wait for."""
+    return CallView(
+        **_shared(talk, version, attempts, cost),
+        direction=talk.direction,
+        to_phone_number=leg.to_phone_number,
+        from_phone_number=leg.from_phone_number,
+        call_retry_config=CallRetryConfig(),
+        timezones=[],
+        concurrency=None,
+        force_now=False,
+        scheduled_at=None,
+        waiting_for=None,
+        next_at=None,
+        paused=False,
+        calls_count=1,
+        campaign=None,
+        notices=[],
+    )
+
+
+def _shared(
+    owner: Owner, version: Version, attempts: Sequence[AttemptView], cost: Cost | None
+) -> dict[str, Any]:
+    """Return the fields that are the same for whatever was called or came in."""
+    assistant = view_of_spec(
+        version.stored,
+        assistant_id=owner.assistant_id,
+        organization_id=owner.organization_id,
+        version=owner.assistant_version,
+        is_default=False,
+        created_at=owner.created_at,
+        updated_at=owner.created_at,
+    )
+    status = status_of(owner)
+    return {
+        "id": owner.id,
+        "organization_id": owner.organization_id,
+        "status": status,
+        "assistant": assistant,
+        "first_sentence_delay_ms": assistant.first_sentence_delay_ms,
+        "llm_model": assistant.llm_model,
+        "prompt_variables": owner.prompt_variables,
+        "metadata": owner.call_metadata,
+        "cancel_requested": owner.cancel_requested_at is not None,
+        "call_attempts": list(attempts),
+        "last_call_attempt": attempts[0] if attempts else None,
+        "cost": cost,
+        "is_cancelled": status is OrderStatus.CANCELLED,
+        "is_completed": status is OrderStatus.COMPLETED,
+        "not_yet_acted_on": assistant.not_yet_acted_on,
+        "created_at": owner.created_at,
+        "updated_at": owner.updated_at,
+    }
+
+
 def event_view(row: CallEventRow) -> EventView:
     """Return an entry of the history."""
     return EventView(
-        sequence=row.sequence, type=row.type, at=row.at, attempt_id=row.attempt_id, data=row.data
+        sequence=row.sequence, type=row.type, at=row.at, attempt_id=row.session_id, data=row.data
     )
 
 

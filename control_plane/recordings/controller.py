@@ -18,8 +18,8 @@ from sqlalchemy import select
 from control_plane.audit.trail import AuditTrail
 from control_plane.auth import STATE, authenticated, provide_principal
 from control_plane.db.engine import Database
-from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.recording import Recording
+from control_plane.db.models.session import Session
 from control_plane.domain.errors import Busy, Gone, NotFound
 from control_plane.domain.ids import parse_id
 from control_plane.domain.recording import RecordingKind, RecordingState
@@ -145,7 +145,7 @@ class RecordingController(Controller):
         """Delete it from the store and say so on the attempt; again is harmless."""
         row = await _row(database, attempt_id, principal, gone_is_fine=True)
         try:
-            await retention.delete(database, recordings, row.attempt_id, why="request")
+            await retention.delete(database, recordings, row.session_id, why="request")
         except StoreTrouble as exc:
             raise _busy("delete") from exc
 
@@ -160,9 +160,9 @@ async def _row(
         Gone: its recording was deleted.
     """
     key = parse_id(attempt_id, what="recording")
-    query = select(Recording).join(Attempt).where(Recording.attempt_id == key)
+    query = select(Recording).join(Session).where(Recording.session_id == key)
     if reader is not None:
-        query = query.where(Attempt.organization_id == reader.organization_id)
+        query = query.where(Session.organization_id == reader.organization_id)
     async with database.reading() as session:
         row = await session.scalar(query)
     if row is None:

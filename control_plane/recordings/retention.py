@@ -10,14 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
-from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.recording import Recording
+from control_plane.db.models.session import Session
 from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.errors import Conflict, NotFound
 from control_plane.domain.recording import RecordingKind, RecordingState
 from control_plane.orders import leases
-from control_plane.orders.history import record
 from control_plane.recordings.spool import RecordingFiles
+from control_plane.sessions.history import record
 
 
 def expires_at(spec: AssistantSpec, ended_at: datetime, *, days: int) -> datetime | None:
@@ -33,7 +33,7 @@ def expires_at(spec: AssistantSpec, ended_at: datetime, *, days: int) -> datetim
 async def due(session: AsyncSession, now: datetime, *, limit: int) -> Sequence[str]:
     """Return attempts whose recording has been kept for long enough, the oldest first."""
     rows = await session.scalars(
-        select(Recording.attempt_id)
+        select(Recording.session_id)
         .where(
             Recording.expires_at.is_not(None),
             Recording.expires_at <= now,
@@ -61,14 +61,14 @@ async def delete(
     while True:
         async with database.reading() as session:
             row = await session.get(Recording, attempt_id)
-            attempt = await session.get_one(Attempt, attempt_id)
+            ended_at = (await session.get_one(Session, attempt_id)).ended_at
         if row is None or row.state is RecordingState.ABSENT:
             raise NotFound("there is no recording of this attempt", field="id")
         if row.state is RecordingState.DELETED:
             return
-        if attempt.ended_at is None:
+        if ended_at is None:
             raise Conflict("the call is being recorded: end it first, then delete the recording")
-        for path in _paths(recordings, row, attempt.ended_at):
+        for path in _paths(recordings, row, ended_at):
             await recordings.store.delete(path)
         recordings.drop_spool(attempt_id)
         if await _note(database, row, why=why):
@@ -78,14 +78,22 @@ async def delete(
 async def _note(database: Database, seen: Recording, *, why: str) -> bool:
     """Return whether the deletion is written down; not, if the files were moved meanwhile."""
     async with database.transaction() as session:
-        order, attempt = await leases.hold(session, seen.attempt_id, epoch=None)
-        row = await session.get_one(Recording, seen.attempt_id)
+        order, call = await leases.hold(session, seen.session_id, epoch=None)
+        row = await session.get_one(Recording, seen.session_id)
         if row.state is not seen.state:
             return False
         now = await read_clock(session)
         row.state, row.deleted_at = RecordingState.DELETED, now
         row.expires_at = row.path = row.mix_path = None
-        record(session, order, attempt, "recording_deleted", at=now, stored_at=now, why=why)
+        record(
+            session,
+            order or call.session,
+            call,
+            "recording_deleted",
+            at=now,
+            stored_at=now,
+            why=why,
+        )
         return True
 
 
@@ -93,5 +101,5 @@ def _paths(recordings: RecordingFiles, row: Recording, ended_at: datetime) -> Se
     """Return where the files are, or would be if they are being put there now."""
     given = {RecordingKind.STEREO: row.path, RecordingKind.MIX: row.mix_path}
     return [
-        path or recordings.place(row.attempt_id, ended_at, kind) for kind, path in given.items()
+        path or recordings.place(row.session_id, ended_at, kind) for kind, path in given.items()
     ]

@@ -11,8 +11,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.engine import wake
-from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
+from control_plane.db.models.session import Leg
 from control_plane.db.models.trunk import DestinationStop, Trunk, TrunkPace
 from control_plane.domain import pace
 from control_plane.domain.call_order import OrderStatus
@@ -81,22 +81,22 @@ async def lock_with_trunk(
     return found[0], found[1]
 
 
-async def time_to_invite(session: AsyncSession, attempt: Attempt, now: datetime) -> timedelta:
-    """Return how long the attempt's INVITE must wait; zero: it leaves now, and is remembered.
+async def time_to_invite(session: AsyncSession, leg: Leg, now: datetime) -> timedelta:
+    """Return how long the leg's INVITE must wait; zero: it leaves now, and is remembered.
 
     The first time it is asked, an instant is reserved.
     """
-    found = await lock_with_trunk(session, attempt.trunk_id or "")
+    found = await lock_with_trunk(session, leg.trunk_id or "")
     if found is None:
         raise TypeError(_ALWAYS_HAD)
     row, trunk = found
     rate = trunk.calls_per_second
-    if attempt.invite_at is None:
-        attempt.invite_at, row.invite_free_at = pace.reserve(
+    if leg.invite_at is None:
+        leg.invite_at, row.invite_free_at = pace.reserve(
             row.invite_free_at, now, calls_per_second=rate
         )
-    if attempt.invite_at - now > _MICROSECOND:
-        return attempt.invite_at - now
+    if leg.invite_at - now > _MICROSECOND:
+        return leg.invite_at - now
     at = (now - _EPOCH) // _MICROSECOND
     wait, row.invites = pace.may_leave(row.invites, at, calls_per_second=rate)
     return wait * _MICROSECOND

@@ -157,7 +157,7 @@ async def _page(
     query = repository.page_of_deliveries(
         principal.organization_id,
         endpoint_id=endpoint_id,
-        order_id=parse_id(call_id, what="call", field="call_id") if call_id else None,
+        call_id=parse_id(call_id, what="call", field="call_id") if call_id else None,
         states=[_state(word) for word in status or []],
         before=parse_id(cursor, what="delivery", field="cursor") if cursor else None,
         limit=limit + 1,

@@ -12,11 +12,11 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.engine import wake
-from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.webhook import Delivery
 from control_plane.domain.recording import RecordingState
 from control_plane.orders.schemas import CallView
 from control_plane.orders.views import CallViews
+from control_plane.sessions.calls import Owner
 from control_plane.webhooks.payloads import call_payload
 
 HOLD = timedelta(seconds=9)
@@ -35,16 +35,16 @@ def due_at(view: CallView, *, now: datetime) -> datetime:
     return max([now, *waits])
 
 
-async def release(views: CallViews, session: AsyncSession, order: CallOrder, now: datetime) -> None:
-    """Let the message about `order` go if it waits, now that a recording of it was dealt with.
+async def release(views: CallViews, session: AsyncSession, owner: Owner, now: datetime) -> None:
+    """Let the message about `owner` go if it waits, now that a recording of it was dealt with.
 
-    The caller holds the order, as does who makes the message (`outbox`): so the message sees what
+    The caller holds it, as does who makes the message (`outbox`): so the message sees what
     became of the recording, or is seen here.
     """
     held = await session.scalar(
         select(Delivery)
         .where(
-            Delivery.order_id == order.id,
+            Delivery.call_id == owner.id,
             Delivery.endpoint_id.is_(None),
             Delivery.claim == 0,  # neither tried nor replayed
             Delivery.next_at > now,
@@ -54,6 +54,6 @@ async def release(views: CallViews, session: AsyncSession, order: CallOrder, now
     if held is None:
         return
     await session.flush()
-    [view] = await views.load(session, [order])
+    [view] = await views.load(session, [owner])
     held.payload, held.next_at = call_payload(view), due_at(view, now=now)
     wake(session)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,11 +15,14 @@ from control_plane.db.crypto import Vault
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.campaign import Campaign
 from control_plane.db.models.history import OutboxRow
+from control_plane.db.models.session import Session
 from control_plane.db.models.webhook import Delivery, WebhookEndpoint
 from control_plane.domain.call_order import OrderStatus, is_final
 from control_plane.domain.delivery import DeliveryState, is_wanted
 from control_plane.domain.ids import new_id
+from control_plane.orders import repository
 from control_plane.orders.views import CallViews
+from control_plane.sessions.calls import Owner
 from control_plane.webhooks import held
 from control_plane.webhooks.payloads import call_payload, event_payload
 from control_plane.webhooks.signing import default_signer
@@ -38,7 +41,7 @@ async def relay(
 ) -> int:
     """Turn the oldest events into deliveries that are due, and return how many events.
 
-    Only one relay works at a time, or an event could get ahead of an earlier one of its order.
+    Only one relay works at a time, or an event could get ahead of an earlier one of its call.
     """
     if session.get_bind().dialect.name == "postgresql":
         lock = text("SELECT pg_try_advisory_xact_lock(:key)").bindparams(key=_ONE_RELAY)
@@ -72,7 +75,7 @@ def new_delivery(
         "url": endpoint.url,
         "receiver": endpoint.id,
         "event_type": kind,
-        "order_id": None,
+        "call_id": None,
         "sequence": None,
         "state": DeliveryState.PENDING,
         "next_at": now,
@@ -84,14 +87,12 @@ def new_delivery(
 async def metadata_of(
     session: AsyncSession, rows: Collection[OutboxRow]
 ) -> dict[str, dict[str, str]]:
-    """Return, by the event's id, the metadata of the order or the campaign it tells of."""
-    order_ids = {row.order_id for row in rows if row.order_id is not None}
-    orders = await session.execute(
-        select(CallOrder.id, CallOrder.call_metadata).where(CallOrder.id.in_(order_ids))
+    """Return, by the event's id, the metadata of the call or the campaign it tells of."""
+    owners = await repository.owners_of(
+        session, {row.call_id for row in rows if row.call_id is not None}
     )
-    of_order = {order.id: order.call_metadata for order in orders}
     of_campaign: dict[str, dict[str, str]] = {}
-    campaign_ids = {row.data["campaign_id"] for row in rows if row.order_id is None}
+    campaign_ids = {row.data["campaign_id"] for row in rows if row.call_id is None}
     if campaign_ids:
         campaigns = await session.execute(
             select(Campaign.id, Campaign.campaign_metadata).where(Campaign.id.in_(campaign_ids))
@@ -99,8 +100,8 @@ async def metadata_of(
         of_campaign = {campaign.id: campaign.campaign_metadata for campaign in campaigns}
     return {
         row.id: of_campaign[row.data["campaign_id"]]
-        if row.order_id is None
-        else of_order[row.order_id]
+        if row.call_id is None
+        else owners[row.call_id].call_metadata
         for row in rows
     }
 
@@ -128,7 +129,7 @@ async def _to_endpoints(
     payloads = {row.id: event_payload(row, metadata[row.id]) for row, _ in pairs}
     return [
         new_delivery(endpoint, row.id, row.type, payloads[row.id], now=now)
-        | {"order_id": row.order_id, "sequence": row.sequence}
+        | {"call_id": row.call_id, "sequence": row.sequence}
         for row, endpoint in pairs
     ]
 
@@ -149,38 +150,38 @@ async def _to_assistants(
 ) -> list[dict[str, Any]]:
     """Return what the assistants' own URLs get: each finished call, once, with its recording."""
     ended = {
-        row.order_id: row
+        row.call_id: row
         for row in rows
-        if row.order_id is not None and row.data.get("status") in _FINAL
+        if row.call_id is not None and row.data.get("status") in _FINAL
     }
     if not ended:
         return []
-    orders = (await session.scalars(select(CallOrder).where(CallOrder.id.in_(ended)))).all()
-    urls = await _receiving(session, orders)
+    owners = await repository.owners_of(session, ended.keys())
+    urls = await _receiving(session, owners.values())
     told = set(
         await session.scalars(
-            select(Delivery.order_id).where(
-                Delivery.order_id.in_(urls), Delivery.endpoint_id.is_(None)
+            select(Delivery.call_id).where(
+                Delivery.call_id.in_(urls), Delivery.endpoint_id.is_(None)
             )
         )
     )
-    wanted = [order for order in orders if order.id in urls and order.id not in told]
-    await _hold(session, [order.id for order in wanted])
+    wanted = [each for key, each in owners.items() if key in urls and key not in told]
+    await _hold(session, [each.id for each in wanted])
     made = []
-    for order, view in zip(wanted, await views.load(session, wanted), strict=True):
-        await default_signer(session, vault, order.organization_id, now=now)
-        row, url = ended[order.id], urls[order.id]
+    for owner, view in zip(wanted, await views.load(session, wanted), strict=True):
+        await default_signer(session, vault, owner.organization_id, now=now)
+        row, url = ended[owner.id], urls[owner.id]
         made.append(
             {
                 "id": new_id(),
                 # Not the event's id: an endpoint at the same URL gets that, with another body.
-                "message_id": f"call_{order.id}",
-                "organization_id": order.organization_id,
+                "message_id": f"call_{owner.id}",
+                "organization_id": owner.organization_id,
                 "endpoint_id": None,
                 "url": url,
-                "receiver": receiver_of_url(order.organization_id, url),
+                "receiver": receiver_of_url(owner.organization_id, url),
                 "event_type": row.type,
-                "order_id": order.id,
+                "call_id": owner.id,
                 "sequence": row.sequence,
                 "state": DeliveryState.PENDING,
                 "next_at": held.due_at(view, now=now),
@@ -191,24 +192,22 @@ async def _to_assistants(
     return made
 
 
-async def _hold(session: AsyncSession, order_ids: Collection[str]) -> None:
-    """Keep everybody from changing these orders' recordings until the messages are stored."""
-    if order_ids:
-        await session.execute(
-            select(CallOrder.id)
-            .where(CallOrder.id.in_(order_ids))
-            .order_by(CallOrder.id)
-            .with_for_update()
-        )
+async def _hold(session: AsyncSession, call_ids: Collection[str]) -> None:
+    """Keep everybody from changing these calls' recordings until the messages are stored."""
+    for kind in (CallOrder, Session):
+        if call_ids:
+            await session.execute(
+                select(kind.id).where(kind.id.in_(call_ids)).order_by(kind.id).with_for_update()
+            )
 
 
-async def _receiving(session: AsyncSession, orders: Sequence[CallOrder]) -> dict[str, str]:
-    """Return the URL of each order whose assistant has one."""
+async def _receiving(session: AsyncSession, owners: Iterable[Owner]) -> dict[str, str]:
+    """Return the URL of each call whose assistant has one."""
     found = {}
-    for order in orders:
-        version = await versions.get(session, order.assistant_version_id)
+    for owner in owners:
+        version = await versions.get(session, owner.assistant_version_id)
         if version.spec.webhook_url:
-            found[order.id] = version.spec.webhook_url
+            found[owner.id] = version.spec.webhook_url
     return found
 
 

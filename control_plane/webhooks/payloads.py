@@ -21,7 +21,7 @@ def event_body(row: OutboxRow, metadata: Mapping[str, str]) -> dict[str, Any]:
 
     What does not fit is left out, least telling first, and named in `left_out`.
     """
-    facts = {"call_id": row.order_id, **row.data} if row.order_id is not None else row.data
+    facts = {"call_id": row.call_id, **row.data} if row.call_id is not None else row.data
     body = {
         "type": row.type,
         "timestamp": row.created_at,

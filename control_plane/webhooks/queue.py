@@ -141,12 +141,12 @@ async def _look(
 
 
 def _overtakes() -> ColumnElement[bool]:
-    """An earlier event of the same order is still on its first try to the same receiver."""
+    """An earlier event of the same call is still on its first try to the same receiver."""
     earlier = aliased(Delivery)
     return (
         exists()
         .where(
-            earlier.order_id == Delivery.order_id,
+            earlier.call_id == Delivery.call_id,
             earlier.receiver == Delivery.receiver,
             earlier.sequence < Delivery.sequence,
             earlier.next_at.is_not(None),

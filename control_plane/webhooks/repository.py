@@ -77,7 +77,7 @@ def page_of_deliveries(
     owner: str,
     *,
     endpoint_id: str | None,
-    order_id: str | None,
+    call_id: str | None,
     states: Sequence[DeliveryState],
     before: str | None,
     limit: int,
@@ -86,8 +86,8 @@ def page_of_deliveries(
     query = select(Delivery).where(Delivery.organization_id == owner)
     if endpoint_id is not None:
         query = query.where(Delivery.endpoint_id == endpoint_id)
-    if order_id is not None:
-        query = query.where(Delivery.order_id == order_id)
+    if call_id is not None:
+        query = query.where(Delivery.call_id == call_id)
     if states:
         query = query.where(Delivery.state.in_(states))
     if before is not None:

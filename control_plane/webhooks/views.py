@@ -30,7 +30,7 @@ def delivery_view(row: Delivery) -> DeliveryView:
         webhook_id=row.endpoint_id,
         url=row.url,
         event_type=row.event_type,
-        call_id=row.order_id,
+        call_id=row.call_id,
         sequence=row.sequence,
         status=row.state,
         tries=row.tries,

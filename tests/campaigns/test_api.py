@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import func, select
 
 from control_plane.db.base import read_clock
-from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.campaign import CampaignRow
 from control_plane.db.models.organization import ApiKey
 from control_plane.ledgers.entries import use
 from scheduler.claim import claim
+from tests import call_rows
 from tests.campaigns.conftest import NUMBERS, Desk
 
 pytestmark = pytest.mark.db
@@ -203,8 +203,8 @@ async def test_a_dry_run_knows_the_caps(desk: Desk) -> None:
     await desk.ask("PATCH", "/organization", {"attempts_per_day": 1})
     for attempt in await claim(desk.database, limit=5):
         async with desk.database.transaction() as session:
-            row = await session.get_one(Attempt, attempt.id)
-            row.dialing_at = await read_clock(session)
+            now = await read_clock(session)
+            await call_rows.write(session, attempt.id, dialing_at=now)
     told = await desk.ask("GET", f"/campaign/{made}/dry-run")
     assert (told["now"], told["later"][0]["count"]) == (2, 1)
     assert told["later"][0]["rule"] == "attempt_cap"

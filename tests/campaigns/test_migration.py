@@ -45,7 +45,7 @@ async def test_the_outbox_is_kept(tmp_path: Path) -> None:
     fill(plain, "campaign", id="k", organization_id="o")
     plain.commit()
     await migrations.migrate(database)
-    kept = plain.execute("SELECT id, order_id, type, done_at FROM outbox").fetchall()
+    kept = plain.execute("SELECT id, call_id, type, done_at FROM outbox").fetchall()
     assert kept == [("m", "c", "call.completed", None)]
     assert plain.execute("SELECT row_count, event_count FROM campaign").fetchall() == [(0, 0)]
     fill(plain, "outbox", id="n", organization_id="o", type="campaign.launched")

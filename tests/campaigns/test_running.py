@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import event, func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session as OrmSession
 
 from control_plane.assistants import versions
 from control_plane.campaigns import feeding
@@ -17,6 +17,7 @@ from control_plane.db.base import read_clock
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.campaign import Campaign, CampaignRow
+from control_plane.db.models.session import Session
 from control_plane.db.models.trunk import Trunk
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.campaign import CampaignStatus
@@ -28,7 +29,7 @@ from control_plane.orders.gatekeeper import Gatekeeper
 from control_plane.webhooks import outbox
 from scheduler.campaigns import Feeder
 from scheduler.claim import claim
-from tests import factories
+from tests import call_rows, factories
 from tests.campaigns.conftest import ALWAYS, NUMBERS, Desk
 
 pytestmark = pytest.mark.db
@@ -47,27 +48,26 @@ def crash_before_commit(number: int) -> Iterator[None]:
     """Let the transaction that is the `number`th to write rows end here, with all written."""
     left = number
 
-    def hook(_session: Session, _context: object) -> None:
+    def hook(_session: OrmSession, _context: object) -> None:
         nonlocal left
         left -= 1
         if left == 0:
             raise Crash
 
-    event.listen(Session, "after_flush", hook)
+    event.listen(OrmSession, "after_flush", hook)
     try:
         yield
     finally:
-        event.remove(Session, "after_flush", hook)
+        event.remove(OrmSession, "after_flush", hook)
 
 
 async def end(desk: Desk, order_id: str, sip_status: int | None = None) -> None:
     """Let the order's attempt be answered by a person, or fail with a SIP status."""
     async with desk.database.transaction() as session:
-        attempt_id = await session.scalar(
-            select(Attempt.id).where(Attempt.order_id == order_id, Attempt.closed_at.is_(None))
+        [live] = await call_rows.find(
+            session, Attempt.order_id == order_id, Session.closed_at.is_(None)
         )
-        assert attempt_id is not None
-        order, attempt = await leases.hold(session, attempt_id, epoch=None)
+        order, attempt = await leases.hold(session, live.id, epoch=None)
         now = await read_clock(session)
         await lifecycle.apply(session, order, attempt, DialStarted(at=now))
         if sip_status is not None:

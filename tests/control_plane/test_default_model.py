@@ -97,7 +97,7 @@ async def test_the_agent_is_told_the_model_in_force_and_its_key(
         await give_key(api)
     [attempt] = await claim(resources.database, limit=1)
     token = resources.signer.issue(
-        Scope.BRIEF, attempt.id, epoch=attempt.epoch, ttl=timedelta(minutes=1)
+        Scope.BRIEF, attempt.id, epoch=attempt.session.epoch, ttl=timedelta(minutes=1)
     )
     headers = {"Authorization": f"Bearer {token}"}
     brief = (await internal.get("/internal/brief", headers=headers)).json()

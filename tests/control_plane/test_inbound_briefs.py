@@ -11,14 +11,13 @@ import pytest
 from sqlalchemy import func, select, update
 
 from control_plane.app import Resources
-from control_plane.db.models.attempt import Attempt
-from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.organization import Organization
+from control_plane.db.models.session import Session
 from control_plane.db.models.trunk import Trunk
 from control_plane.domain.brief import Direction
 from control_plane.tokens import Scope
 from scheduler.claim import claim
-from tests import arrivals
+from tests import arrivals, call_rows
 from tests.arrivals import FakeCallRooms, caller, job_token
 
 pytestmark = pytest.mark.db
@@ -35,7 +34,7 @@ async def ringing(resources: Resources, call_rooms: FakeCallRooms) -> None:
 
 async def calls(resources: Resources) -> int:
     async with resources.database.reading() as session:
-        query = select(func.count()).where(CallOrder.direction == Direction.INBOUND)
+        query = select(func.count()).where(Session.direction == Direction.INBOUND)
         return await session.scalar(query) or 0
 
 
@@ -52,7 +51,7 @@ async def test_what_livekit_says_of_the_call_is_kept(
     assert (brief["room_name"], brief["participant_identity"]) == (ROOM, "sip_+12025550111")
     assert (brief["to_phone_number"], brief["from_phone_number"]) == ("agent", "+12025550111")
     async with resources.database.reading() as session:
-        row = await session.get_one(Attempt, brief["session_id"])
+        row = await call_rows.get(session, brief["session_id"])
     assert (row.agent_identity, row.sip_call_id) == ("agent-AJ_1", "SCL_2")
 
 
@@ -181,7 +180,7 @@ async def test_one_job_has_the_call_and_may_ask_again(
     again = await internal.post(PATH, headers=job_token(ROOM))
     assert again.json()["session_id"] == first.json()["session_id"]
     async with resources.database.transaction() as session:
-        await session.execute(update(Attempt).values(closed_at=datetime.now(UTC)))
+        await session.execute(update(Session).values(closed_at=datetime.now(UTC)))
     is_refused(await internal.post(PATH, headers=job_token(ROOM)), 409, "over")
     assert await calls(resources) == 1
 
@@ -216,8 +215,8 @@ async def test_the_room_of_a_call_that_we_place_opens_nothing(
     body = {"phone_number": "+12025550123", "assistant": {"prompt": "Hi."}, "force_now": True}
     assert (await api.post("/call", json=body)).status_code == 200
     [attempt] = await claim(resources.database, limit=1)
-    call_rooms.ring(attempt.room_name)
-    is_refused(await internal.post(PATH, headers=job_token(attempt.room_name)), 409)
+    call_rooms.ring(attempt.session.room_name)
+    is_refused(await internal.post(PATH, headers=job_token(attempt.session.room_name)), 409)
 
 
 async def test_a_suspended_organization_gets_no_call(

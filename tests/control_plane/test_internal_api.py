@@ -9,7 +9,6 @@ import httpx
 import pytest
 
 from control_plane.app import Resources
-from control_plane.db.models.attempt import Attempt
 from control_plane.domain.facts import DialStarted
 from control_plane.domain.ids import new_id
 from control_plane.domain.recording import RecordingKind
@@ -18,6 +17,7 @@ from control_plane.tokens import Scope
 from scheduler.claim import claim
 from tests import arrivals
 from tests.arrivals import FakeCallRooms, job_token
+from tests.call_rows import CallRow
 from tests.factories import ago, reload_attempt, reload_recording
 
 pytestmark = pytest.mark.db
@@ -30,7 +30,7 @@ def bearer(token: str) -> dict[str, str]:
 
 
 @pytest.fixture
-async def attempt(api: httpx.AsyncClient, resources: Resources) -> Attempt:
+async def attempt(api: httpx.AsyncClient, resources: Resources) -> CallRow:
     """An attempt on its way, as the scheduler makes it."""
     await api.put("/provider/openai", json={"api_key": "sk-0123456789abcdef"})
     await api.put("/provider/mistral", json={"api_key": "not for this call"})
@@ -45,11 +45,11 @@ async def attempt(api: httpx.AsyncClient, resources: Resources) -> Attempt:
     }
     assert (await api.post("/call", json=body)).status_code == 200
     [made] = await claim(resources.database, limit=1)
-    return made
+    return CallRow(made)
 
 
 @pytest.fixture
-def session_token(resources: Resources, attempt: Attempt) -> dict[str, str]:
+def session_token(resources: Resources, attempt: CallRow) -> dict[str, str]:
     token = resources.signer.issue(Scope.SESSION, attempt.id, epoch=attempt.epoch, ttl=TTL)
     return bearer(token)
 
@@ -59,7 +59,7 @@ def event(seq: int, kind: str = "agent_alive", **facts: Any) -> dict[str, Any]:
 
 
 async def test_a_brief_is_whole_and_opens_once(
-    internal: httpx.AsyncClient, resources: Resources, attempt: Attempt
+    internal: httpx.AsyncClient, resources: Resources, attempt: CallRow
 ) -> None:
     token = resources.signer.issue(Scope.BRIEF, attempt.id, epoch=attempt.epoch, ttl=TTL)
     answer = await internal.get("/internal/brief", headers=bearer(token))
@@ -76,7 +76,7 @@ async def test_a_brief_is_whole_and_opens_once(
 
 
 async def test_tokens_are_checked(
-    internal: httpx.AsyncClient, resources: Resources, attempt: Attempt
+    internal: httpx.AsyncClient, resources: Resources, attempt: CallRow
 ) -> None:
     signer = resources.signer
     expired = signer.issue(Scope.BRIEF, attempt.id, epoch=1, ttl=timedelta(seconds=-1))
@@ -92,7 +92,7 @@ async def test_tokens_are_checked(
 async def test_events_are_stored_once_and_in_order(
     internal: httpx.AsyncClient,
     api: httpx.AsyncClient,
-    attempt: Attempt,
+    attempt: CallRow,
     session_token: dict[str, str],
 ) -> None:
     path = f"/internal/sessions/{attempt.id}/events"
@@ -114,7 +114,7 @@ async def test_events_are_stored_once_and_in_order(
 async def test_events_are_fenced(
     internal: httpx.AsyncClient,
     resources: Resources,
-    attempt: Attempt,
+    attempt: CallRow,
     session_token: dict[str, str],
 ) -> None:
     path = f"/internal/sessions/{attempt.id}/events"
@@ -132,7 +132,7 @@ async def test_a_call_from_answer_to_end(
     internal: httpx.AsyncClient,
     api: httpx.AsyncClient,
     resources: Resources,
-    attempt: Attempt,
+    attempt: CallRow,
     session_token: dict[str, str],
 ) -> None:
     async with resources.database.transaction() as session:
@@ -198,7 +198,7 @@ async def test_an_inbound_call_gets_one_session(
 async def test_a_recording_is_appended_without_gaps_or_doubles(
     internal: httpx.AsyncClient,
     resources: Resources,
-    attempt: Attempt,
+    attempt: CallRow,
     session_token: dict[str, str],
 ) -> None:
     path = f"/internal/recordings/{attempt.id}"
@@ -219,7 +219,7 @@ async def test_a_recording_is_appended_without_gaps_or_doubles(
 async def test_the_full_mix_is_a_file_of_its_own(
     internal: httpx.AsyncClient,
     resources: Resources,
-    attempt: Attempt,
+    attempt: CallRow,
     session_token: dict[str, str],
 ) -> None:
     path = f"/internal/recordings/{attempt.id}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,22 @@ from control_plane.db.engine import Database
 from control_plane.db.migrate import migrate
 from control_plane.db.models.assistant import Assistant
 from control_plane.db.models.call_order import CallOrder
+from control_plane.db.models.history import CallEventRow, OutboxRow
 from control_plane.db.models.organization import Organization
 from control_plane.db.models.recording import Recording
 from control_plane.db.models.trunk import Purpose, Trunk
+from control_plane.db.models.webhook import Delivery
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.ids import new_id
+from control_plane.orders import repository
 from scheduler.claim import claim
-from tests import factories
+from tests import call_rows, factories
 
 pytestmark = pytest.mark.db
 
 SPEC = {"name": "Ann", "prompt": "Be kind."}
 PLACED = 1_700_000_000_000_000  # µs
+USAGE = '{"parts": [], "cost": {"usd": "0.500000", "unpriced": []}}'
 
 
 def order(owner: str, **fields: Any) -> dict[str, Any]:
@@ -205,51 +210,76 @@ async def test_trunks_of_our_own_are_marked_and_no_others(bare_url: str, tmp_pat
     await database.close()
 
 
+def attempt(owner: str, called: str, status: str, **fields: Any) -> dict[str, Any]:
+    """Return a row of the releases in which an attempt was all of a call."""
+    key = new_id()
+    nothing = dict.fromkeys(
+        (
+            "agent_identity", "trunk_id", "dispatch_lease_until", "call_lease_until",
+            "brief_taken_at", "agent_ready_at", "invite_at", "dialing_at", "answered_at",
+            "agent_ended_at", "ended_at", "closed_at", "room_deleted_at", "dial_error",
+            "sip_status", "sip_reason", "sip_call_id", "result", "ended_by", "end_reason",
+            "detail", "usage",
+        )
+    )  # fmt: skip
+    return {
+        **nothing, "id": key, "order_id": called, "organization_id": owner, "ordinal": 1,
+        "counted": True, "status": status, "epoch": 1, "room_name": f"call-{key}",
+        "participant_identity": f"phone-{key}", "to_phone_number": factories.NUMBER,
+        "from_phone_number": factories.OURS, "last_event_seq": 1, "created_at": PLACED, **fields,
+    }  # fmt: skip
+
+
+def office(owner: str, *orders: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Return an organization and its orders, as the releases with attempts wrote them."""
+    for each in orders:
+        each.pop("spec", None)
+        each |= {"zones": "[]", "retry_config": "{}", "assistant_version_id": new_id()}
+    speakers = [
+        {"id": each["assistant_version_id"], "organization_id": owner, "version": 0,
+         "spec": json.dumps(SPEC), "created_at": PLACED}
+        for each in orders
+    ]  # fmt: skip
+    who = {"id": owner, "name": "a", "consent_required": False, "created_at": PLACED}
+    return {
+        "organization": [{**who, "allowed_number_types": "[]"}],
+        "assistant_version": speakers,
+        "call_order": list(orders),
+    }
+
+
 async def test_recordings_get_rows_of_their_own(bare_url: str, tmp_path: Path) -> None:
     database = Database(bare_url, wake_folder=tmp_path / "wake")
     await migrate(database, to="0012")
     owner, called = new_id(), new_id()
 
-    def attempt(state: str, **fields: Any) -> dict[str, Any]:
-        key = new_id()
+    def recorded(state: str, **fields: Any) -> dict[str, Any]:
         columns = (
             "finished_at", "duration_ms", "path", "size", "sha256", "intact", "expires_at",
             "deleted_at",
         )  # fmt: skip
-        return {
-            "id": key, "order_id": called, "organization_id": owner, "ordinal": 1, "counted": True,
-            "status": "completed", "epoch": 1, "room_name": key, "participant_identity": key,
-            "to_phone_number": factories.NUMBER, "from_phone_number": factories.OURS,
-            "last_event_seq": 1, "created_at": PLACED, "recording_state": state,
+        return attempt(
+            owner,
+            called,
+            "completed",
+            recording_state=state,
             **{f"recording_{name}": fields.get(name) for name in columns},
             **{f"mix_{name}": fields.get(f"mix_{name}") for name in ("path", "size", "sha256")},
-        }  # fmt: skip
+        )
 
     sent = {"finished_at": PLACED, "duration_ms": 5, "sha256": "ab"}
-    stored = attempt("stored", **sent, path="a.ogg", size=2**40, mix_path="m", mix_size=3,
-                     mix_sha256="cd", intact=True, expires_at=PLACED + 1)  # fmt: skip
-    spooling = attempt("spooling")
-    deleted = attempt("deleted", **sent, size=1, deleted_at=PLACED)
-    lost = attempt("absent", **sent, intact=False)
-    never = attempt("absent")
+    stored = recorded("stored", **sent, path="a.ogg", size=2**40, mix_path="m", mix_size=3,
+                      mix_sha256="cd", intact=True, expires_at=PLACED + 1)  # fmt: skip
+    spooling = recorded("spooling")
+    deleted = recorded("deleted", **sent, size=1, deleted_at=PLACED)
+    lost = recorded("absent", **sent, intact=False)
+    never = recorded("absent")
     rows = [stored, spooling, deleted, lost, never]
-    placed = order(owner, id=called, zones="[]", retry_config="{}", assistant_version_id=new_id())
-    del placed["spec"]
     async with database.engine.begin() as connection:
-        await connection.run_sync(
-            fill,
-            {
-                "organization": [
-                    {"id": owner, "name": "a", "consent_required": False, "created_at": PLACED,
-                     "allowed_number_types": "[]"}
-                ],
-                "call_order": [placed],
-                "attempt": rows,
-            },
-        )  # fmt: skip
+        await connection.run_sync(fill, {**office(owner, order(owner, id=called)), "attempt": rows})
     await migrate(database)
     async with database.reading() as session:
-        found = {row.attempt_id: row for row in await session.scalars(select(Recording))}
+        found = {row.session_id: row for row in await session.scalars(select(Recording))}
     assert set(found) == {row["id"] for row in rows if row is not never}
     for row in (stored, spooling, deleted, lost):
         kept = found[row["id"]]
@@ -259,6 +289,88 @@ async def test_recordings_get_rows_of_their_own(bare_url: str, tmp_path: Path) -
             assert getattr(kept, name) == row[name], name
         for name in ("finished_at", "expires_at", "deleted_at"):
             at = getattr(kept, name)
-            stamp = row[f"recording_{name}"]
-            assert (at is None) if stamp is None else (at.timestamp() * 1e6 == stamp), name
+            assert at == instant(row[f"recording_{name}"]), name
+    await database.close()
+
+
+def instant(microseconds: int | None) -> datetime | None:
+    """Return an instant as it was stored."""
+    if microseconds is None:
+        return None
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
+
+
+async def test_calls_become_sessions_with_legs(bare_url: str, tmp_path: Path) -> None:
+    database = Database(bare_url, wake_folder=tmp_path / "wake")
+    await migrate(database, to="0013")
+    owner, out, inward = new_id(), new_id(), new_id()
+    over = {"closed_at": PLACED + 9, "ended_at": PLACED + 8, "room_deleted_at": PLACED + 10}
+    busy = attempt(owner, out, "error", **over, counted=False, trunk_id="t", invite_at=PLACED,
+                   dialing_at=PLACED + 1, dial_error="busy", sip_status=486,
+                   sip_reason="Busy", end_reason="not_answered", ended_by="system")  # fmt: skip
+    human = attempt(owner, out, "completed", **over, ordinal=2, trunk_id="t", dialing_at=PLACED + 2,
+                    answered_at=PLACED + 3, agent_ended_at=PLACED + 7, agent_ready_at=PLACED + 1,
+                    result="human", ended_by="user", detail="d", sip_call_id="SCL_1",
+                    usage=USAGE)  # fmt: skip
+    live = attempt(owner, out, "ringing", ordinal=3, trunk_id="t", dialing_at=PLACED + 4,
+                   dispatch_lease_until=PLACED + 5, epoch=3)  # fmt: skip
+    came = attempt(owner, inward, "ongoing", agent_identity="agent", answered_at=PLACED,
+                   call_lease_until=PLACED + 5, brief_taken_at=PLACED)  # fmt: skip
+    orders = order(owner, id=out), order(owner, id=inward, direction="inbound", status="calling")
+    event = {"id": new_id(), "order_id": out, "attempt_id": human["id"], "sequence": 1,
+             "type": "agent_ready", "at": PLACED, "stored_at": PLACED, "data": "{}"}  # fmt: skip
+    ringing = {**event, "id": new_id(), "order_id": inward, "attempt_id": came["id"]}
+    told = {"id": new_id(), "organization_id": owner, "sequence": 1, "type": "call.ringing",
+            "data": "{}", "created_at": PLACED}  # fmt: skip
+    sent = {"message_id": "m", "organization_id": owner, "url": "u", "receiver": "r", "tries": 0,
+            "event_type": "call.ringing", "sequence": 1, "state": "pending", "failures": 0,
+            "claim": 0, "payload": "{}", "created_at": PLACED}  # fmt: skip
+    kept = {"attempt_id": human["id"], "state": "stored", "path": "a.ogg"}
+    rows = [busy, human, live, came]
+    async with database.engine.begin() as connection:
+        await connection.run_sync(
+            fill,
+            {
+                **office(owner, *orders),
+                "attempt": rows,
+                "call_event": [event, ringing],
+                "outbox": [told | {"order_id": inward}, told | {"id": new_id(), "order_id": out}],
+                "delivery": [sent | {"id": new_id(), "order_id": each} for each in (inward, out)],
+                "recording": [kept],
+            },
+        )
+    await migrate(database)
+    await migrate(database)
+    versions_of = {each["id"]: each["assistant_version_id"] for each in orders}
+    instants = {name for name in busy if name.endswith(("_at", "_until"))}
+    async with database.reading() as session:
+        for row in rows:
+            found = await call_rows.get(session, row["id"])
+            unordered = {"order_id", "ordinal", "counted"} if row is came else set()
+            for name in row.keys() - instants - {"id", "usage"} - unordered:
+                assert getattr(found, name) == row[name], name
+            for name in instants:
+                assert getattr(found, name) == instant(row[name]), name
+            call = found.call
+            assert (call.leg.answered_at, call.leg.closed_at, call.leg.created_at) == (
+                call.session.answered_at, call.session.closed_at, call.session.created_at,
+            )  # fmt: skip
+            assert call.session.assistant_version_id == versions_of[row["order_id"]]
+            kinds = ("inbound", "caller") if row is came else ("outbound", "callee")
+            assert (call.session.direction, call.leg.kind) == kinds
+        assert (await call_rows.get(session, human["id"])).usage == json.loads(USAGE)
+        assert (await call_rows.get(session, came["id"])).call.attempt is None
+        assert set(await session.scalars(select(CallOrder.id))) == {out}
+        named = {out, came["id"]}  # what nobody ordered is known by its session
+        for known in (CallEventRow, OutboxRow, Delivery):
+            assert set(await session.scalars(select(known.call_id))) == named
+        views = factories.views()
+        owners = await repository.owners_of(session, named)
+        shown = {each.id: each for each in await views.load(session, list(owners.values()))}
+        assert (shown[came["id"]].direction, shown[came["id"]].status) == ("inbound", "calling")
+        assert shown[came["id"]].metadata == {"a": "b"}
+        assert len(shown[out].call_attempts) == 3
+        [recording] = await session.scalars(select(Recording))
+        assert (recording.session_id, recording.path) == (human["id"], "a.ogg")
+        assert await repository.calls_on(session, "t") == (1, 0, 1)
     await database.close()

@@ -11,7 +11,6 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from control_plane.app import Resources, open_resources
-from control_plane.db.models.attempt import Attempt
 from control_plane.domain.dial_errors import DialFailureKind
 from control_plane.domain.facts import DialFailed, DialStarted, Fact
 from control_plane.orders import leases, lifecycle
@@ -19,6 +18,7 @@ from control_plane.settings import ApiSettings, Settings
 from control_plane.tokens import Scope
 from process.settings import SettingsError
 from scheduler.claim import claim
+from tests.call_rows import CallRow
 
 pytestmark = pytest.mark.db
 
@@ -49,7 +49,7 @@ STRANGER = {
 class Agent:
     """Reports of one attempt's agent, over the internal API."""
 
-    def __init__(self, internal: httpx.AsyncClient, resources: Resources, attempt: Attempt) -> None:
+    def __init__(self, internal: httpx.AsyncClient, resources: Resources, attempt: CallRow) -> None:
         self.attempt = attempt
         self._internal = internal
         token = resources.signer.issue(
@@ -70,13 +70,13 @@ class Agent:
         )
 
 
-async def placed(api: httpx.AsyncClient, resources: Resources) -> Attempt:
+async def placed(api: httpx.AsyncClient, resources: Resources) -> CallRow:
     """Return a new order's attempt on its way, as the scheduler makes it."""
     body = {"phone_number": "+12025550123", "force_now": True}
     answer = await api.post("/call", json=body | {"assistant": {"prompt": "Be kind."}})
     assert answer.json()["call"]["cost"] == {"usd": "0.000000", "unpriced": []}
     [made] = await claim(resources.database, limit=1)
-    return made
+    return CallRow(made)
 
 
 @pytest.fixture
@@ -84,14 +84,14 @@ async def agent(api: httpx.AsyncClient, internal: httpx.AsyncClient, resources: 
     return Agent(internal, resources, await placed(api, resources))
 
 
-async def happen(resources: Resources, attempt: Attempt, fact: Fact) -> None:
+async def happen(resources: Resources, attempt: CallRow, fact: Fact) -> None:
     """Store what the scheduler saw."""
     async with resources.database.transaction() as session:
         order, row = await leases.hold(session, attempt.id, epoch=attempt.epoch)
         await lifecycle.apply(session, order, row, fact)
 
 
-async def call_of(api: httpx.AsyncClient, attempt: Attempt) -> dict[str, Any]:
+async def call_of(api: httpx.AsyncClient, attempt: CallRow) -> dict[str, Any]:
     call: dict[str, Any] = (await api.get(f"/call/{attempt.order_id}")).json()["call"]
     return call
 

@@ -17,8 +17,11 @@ from control_plane.db.engine import Database
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.history import CallEventRow, Heartbeat, OutboxRow
+from control_plane.db.models.session import Leg, Session
 from control_plane.db.models.webhook import Delivery, DeliveryTry
 from control_plane.domain.call_order import OrderStatus
+from tests import call_rows
+from tests.call_rows import CallRow
 
 FINAL = frozenset({OrderStatus.COMPLETED, OrderStatus.CANCELLED, OrderStatus.ERRORED})
 ENDINGS = ("call.completed", "call.no_answer", "call.cancelled", "call.failed")
@@ -29,11 +32,11 @@ class Ledger(Struct):
     """The orders asked for, with their attempts and how often each one's end was told."""
 
     orders: dict[str, CallOrder]
-    attempts: dict[str, list[Attempt]]
+    attempts: dict[str, list[CallRow]]
     endings: Counter[str]
 
     @property
-    def every_attempt(self) -> list[Attempt]:
+    def every_attempt(self) -> list[CallRow]:
         """The attempts of all the orders."""
         return [attempt for each in self.attempts.values() for attempt in each]
 
@@ -92,15 +95,13 @@ class Books:
         async def load(session: AsyncSession) -> Ledger:
             rows = await session.scalars(select(CallOrder).where(CallOrder.id.in_(ids)))
             orders = {order.id: order for order in rows}
-            attempts: dict[str, list[Attempt]] = {order_id: [] for order_id in orders}
-            for attempt in await session.scalars(
-                select(Attempt).where(Attempt.order_id.in_(ids)).order_by(Attempt.ordinal)
-            ):
+            attempts: dict[str, list[CallRow]] = {order_id: [] for order_id in orders}
+            for attempt in await call_rows.find(session, Attempt.order_id.in_(ids)):
                 attempts[attempt.order_id].append(attempt)
             endings = Counter(
                 await session.scalars(
-                    select(CallEventRow.order_id).where(
-                        CallEventRow.type.in_(ENDINGS), CallEventRow.order_id.in_(ids)
+                    select(CallEventRow.call_id).where(
+                        CallEventRow.type.in_(ENDINGS), CallEventRow.call_id.in_(ids)
                     )
                 )
             )
@@ -113,20 +114,20 @@ class Books:
 
         async def load(session: AsyncSession) -> dict[str, datetime]:
             rows = await session.execute(
-                select(Attempt.order_id, Attempt.dialing_at).where(
-                    Attempt.from_phone_number == caller
-                )
+                select(Attempt.order_id, Leg.dialing_at)
+                .join(Leg, Leg.session_id == Attempt.session_id)
+                .where(Leg.from_phone_number == caller)
             )
             return {order_id: at for order_id, at in rows if at is not None}
 
         return self.read(load)
 
     def unfinished(self) -> list[str]:
-        """Return the attempts that are open or whose room was not deleted."""
+        """Return the sessions that are open or whose room was not deleted."""
 
         async def load(session: AsyncSession) -> list[str]:
             return list(
-                await session.scalars(select(Attempt.id).where(Attempt.room_deleted_at.is_(None)))
+                await session.scalars(select(Session.id).where(Session.room_deleted_at.is_(None)))
             )
 
         return self.read(load)

@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.domain.calling_times import CallRetryConfig
+from tests.call_rows import CallRow
 from tests.faults.books import FINAL, Ledger
 from tests.faults.stage import Stage
 
@@ -69,7 +69,7 @@ def _most(order: CallOrder) -> float:
     return CallRetryConfig().max_retry_attempts if given is None else given
 
 
-def _overlaps(attempts: list[Attempt]) -> list[str]:
+def _overlaps(attempts: list[CallRow]) -> list[str]:
     """Return the attempts that began before the one before them was closed."""
     wrong = []
     for before, after in pairwise(attempts):
@@ -79,7 +79,7 @@ def _overlaps(attempts: list[Attempt]) -> list[str]:
     return wrong
 
 
-def _dialled(attempts: list[Attempt], rang: list[dict[str, Any]]) -> list[str]:
+def _dialled(attempts: list[CallRow], rang: list[dict[str, Any]]) -> list[str]:
     """Return the INVITEs that no attempt accounts for, and the attempts that have several."""
     marked = [(a.dialing_at, a.closed_at, a.ordinal) for a in attempts if a.dialing_at is not None]
     wrong, taken = [], set()

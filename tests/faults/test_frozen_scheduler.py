@@ -108,10 +108,9 @@ def open_attempts(stage: Stage, ids: list[str]) -> set[str]:
 def closed_attempts(stage: Stage, ids: list[str]) -> dict[str, dict[str, Any]]:
     """Return what is written of each closed attempt, without what tidying adds."""
     attempts = stage.books.ledger(ids).every_attempt
-    later = {"room_deleted_at", "last_event_seq"}
-    names = [column.key for column in attempts[0].__table__.columns if column.key not in later]
+    later = {"session.room_deleted_at", "session.last_event_seq"}
     return {
-        attempt.id: {name: getattr(attempt, name) for name in names}
+        attempt.id: {name: value for name, value in attempt.columns().items() if name not in later}
         for attempt in attempts
         if attempt.closed_at is not None
     }

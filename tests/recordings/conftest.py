@@ -13,7 +13,6 @@ import pytest
 from control_plane.assistants.schemas import InlineAssistant
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
-from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.recording import Recording
 from control_plane.domain.recording import RecordingKind
 from control_plane.orders import repository
@@ -22,7 +21,8 @@ from control_plane.recordings.spool import RecordingFiles
 from control_plane.recordings.store import RecordingStore
 from scheduler.claim import claim
 from scheduler.recordings import RecordingMover
-from tests import factories
+from tests import call_rows, factories
+from tests.call_rows import CallRow
 from tests.recordings.s3_server import bucket, s3_server
 
 
@@ -58,13 +58,13 @@ class Office:
 
     async def call(
         self, content: bytes = b"OggS", *, recording: dict[str, Any] | None = None, **changes: Any
-    ) -> Attempt:
+    ) -> CallRow:
         """Return the attempt of a call that has ended; the agent was done with its recording.
 
         Args:
             content: what is spooled of it.
             recording: columns of the recording.
-            changes: columns of the attempt; `assistant` for the assistant's settings.
+            changes: columns of the call; `assistant` for the assistant's settings.
         """
         spec = InlineAssistant(prompt="Be kind.", **changes.pop("assistant", {}))
         await factories.order(self.database, self.vault, self.owner, assistant=spec)
@@ -73,21 +73,21 @@ class Office:
         given = {"answered_at": now, "ended_at": now, **changes}
         kept = {"finished_at": now, **(recording or {})}
         async with self.database.transaction() as session:
-            for kind, columns in ((Attempt, given), (Recording, kept)):
-                row = await session.get_one(kind, made.id)
-                for name, value in columns.items():
-                    setattr(row, name, value)
+            await call_rows.write(session, made.id, **given)
+            row = await session.get_one(Recording, made.id)
+            for name, value in kept.items():
+                setattr(row, name, value)
         if content:
             self.recordings.append(made.id, offset=0, content=content)
         return await factories.reload_attempt(self.database, made.id)
 
-    async def stored(self, content: bytes = b"OggS", **changes: Any) -> Attempt:
+    async def stored(self, content: bytes = b"OggS", **changes: Any) -> CallRow:
         """Return the attempt of a call whose recording is stored."""
         attempt = await self.call(content, **changes)
         await self.put_away()
         return attempt
 
-    async def recording(self, attempt: Attempt) -> Recording:
+    async def recording(self, attempt: CallRow) -> Recording:
         """Return the recording of an attempt as it is stored now."""
         return await factories.reload_recording(self.database, attempt.id)
 
@@ -105,13 +105,13 @@ class Office:
             return None
         return b"".join([piece async for piece in self.recordings.store.read(path, 0, size)])
 
-    async def history(self, attempt: Attempt, kind: str) -> list[dict[str, Any]]:
+    async def history(self, attempt: CallRow, kind: str) -> list[dict[str, Any]]:
         """Return what the history says of a kind of happening."""
         async with self.database.reading() as session:
             rows = await repository.events_of(session, attempt.order_id, after=0, limit=100)
         return [row.data for row in rows if row.type == kind]
 
-    def spool_mix(self, attempt: Attempt, content: bytes) -> None:
+    def spool_mix(self, attempt: CallRow, content: bytes) -> None:
         """Spool the full mix as well."""
         self.recordings.append(attempt.id, offset=0, content=content, kind=RecordingKind.MIX)
 

@@ -12,7 +12,6 @@ import httpx
 import pytest
 
 from control_plane.auth import make_key
-from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.organization import Organization
 from control_plane.db.models.recording import Recording
 from control_plane.domain.ids import new_id
@@ -22,7 +21,8 @@ from control_plane.recordings.settings import RecordingSettings
 from control_plane.recordings.store import PIECE, RecordingStore
 from scheduler.claim import claim
 from scheduler.recordings import RecordingMover
-from tests import factories
+from tests import call_rows, factories
+from tests.call_rows import CallRow
 from tests.free_ports import block
 from tests.recordings.s3_server import bucket
 from tests.served import Served, served
@@ -40,7 +40,7 @@ class Desk:
     api: Served
     client: httpx.AsyncClient
     stranger: httpx.AsyncClient
-    attempt: Attempt
+    attempt: CallRow
 
     @property
     def path(self) -> str:
@@ -61,7 +61,7 @@ class Desk:
         return str((await self.view())[f"recording_{kind}url"])
 
 
-async def stored(api: Served) -> Attempt:
+async def stored(api: Served) -> CallRow:
     """Return the attempt of a call whose recording is stored."""
     body = {"phone_number": factories.NUMBER, "force_now": True}
     assert (await api.client.post("/call", json=body)).status_code == 200
@@ -69,8 +69,7 @@ async def stored(api: Served) -> Attempt:
     [attempt] = await claim(database, limit=1)
     now = factories.ago(seconds=1)
     async with database.transaction() as session:
-        row = await session.get_one(Attempt, attempt.id)
-        row.answered_at = row.ended_at = now
+        await call_rows.write(session, attempt.id, answered_at=now, ended_at=now)
         (await session.get_one(Recording, attempt.id)).finished_at = now
     files.append(attempt.id, offset=0, content=CONTENT)
     files.append(attempt.id, offset=0, content=MIX, kind=RecordingKind.MIX)

@@ -22,7 +22,8 @@ from scheduler.claim import claim
 from scheduler.rooms import Present
 from scheduler.tidy import Tidier
 from sip.ports import DialFailure, DialFailureKind
-from tests import factories
+from tests import call_rows, factories
+from tests.call_rows import CallRow
 from tests.scheduler.conftest import Desk
 from tests.scheduler.fakes import report
 
@@ -31,19 +32,16 @@ pytestmark = pytest.mark.db
 K = DialFailureKind
 
 
-async def run(desk: Desk, order: CallOrder) -> tuple[CallOrder, Attempt]:
+async def run(desk: Desk, order: CallOrder) -> tuple[CallOrder, CallRow]:
     """Dispatch what is due, wait until it is done, and return order and last attempt."""
     await desk.dispatcher.dispatch_due()
     await desk.dispatcher.finish(10)
     return await last(desk, order)
 
 
-async def last(desk: Desk, order: CallOrder) -> tuple[CallOrder, Attempt]:
+async def last(desk: Desk, order: CallOrder) -> tuple[CallOrder, CallRow]:
     async with desk.database.reading() as session:
-        attempt = await session.scalar(
-            select(Attempt).where(Attempt.order_id == order.id).order_by(Attempt.ordinal.desc())
-        )
-    assert attempt is not None
+        *_, attempt = await call_rows.find(session, Attempt.order_id == order.id)
     return await factories.reload_order(desk.database, order.id), attempt
 
 

@@ -16,6 +16,7 @@ from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.ledger import DoNotCall, KeyUsage
 from control_plane.db.models.organization import Organization
+from control_plane.db.models.session import Leg, Session
 from control_plane.db.models.trunk import Purpose, Trunk, TrunkPace
 from control_plane.domain.brief import Direction, DispatchMetadata
 from control_plane.domain.call_order import OrderStatus
@@ -31,7 +32,7 @@ from scheduler.cancel import Canceller
 from scheduler.claim import claim, next_look
 from scheduler.expire import Expirer
 from sip.ports import DialFailure, DialFailureKind
-from tests import factories
+from tests import call_rows, factories
 from tests.scheduler.conftest import Desk
 from tests.scheduler.fakes import report
 
@@ -86,11 +87,9 @@ async def rested(desk: Desk) -> None:
 async def hang_up(desk: Desk, order: CallOrder) -> None:
     """End the order's live call as its agent does."""
     async with desk.database.reading() as session:
-        attempt = (
-            await session.scalars(
-                select(Attempt).where(Attempt.order_id == order.id, Attempt.closed_at.is_(None))
-            )
-        ).one()
+        [attempt] = await call_rows.find(
+            session, Attempt.order_id == order.id, Session.closed_at.is_(None)
+        )
     ended = CallEnded(
         seq=2, at=0.0, ended_by=EndedBy.USER, end_reason=None, result=AttemptResult.HUMAN
     )
@@ -234,7 +233,7 @@ async def test_invites_leave_at_the_trunks_pace(desk: Desk) -> None:
     while len(desk.sip.dialled) < 6:
         await go(desk)
     async with desk.database.reading() as session:
-        times = sorted((await session.scalars(select(Attempt.dialing_at))).all())
+        times = sorted((await session.scalars(select(Leg.dialing_at))).all())
     assert len(times) == 6
     for first, last in zip(times, times[3:], strict=False):  # any four of them
         assert last - first >= timedelta(seconds=1)
@@ -337,7 +336,7 @@ async def test_what_changes_while_the_agent_gets_ready_stops_the_dial(
     assert desk.sip.dialled == []
     assert (stored.status, stored.calls_count) == (status, 0)
     async with desk.database.reading() as session:
-        attempt = (await session.scalars(select(Attempt))).one()
+        [attempt] = await call_rows.find(session)
     assert (attempt.end_reason, attempt.counted) == (rule, False)
     if change is _pause:
         await resume(desk.database, desk.owner, order.id)
@@ -523,5 +522,5 @@ async def test_a_fictitious_number_whose_simulator_went_is_not_dialled_elsewhere
     ended = await now(desk, order)
     assert ended.status is OrderStatus.ERRORED
     async with desk.database.reading() as session:
-        attempt = (await session.scalars(select(Attempt))).one()
+        [attempt] = await call_rows.find(session)
     assert "reserved for fiction" in (attempt.sip_reason or "")

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.call_order import OrderStatus
@@ -23,14 +22,15 @@ from scheduler.reap import Reconciler
 from scheduler.rooms import Present
 from scheduler.sip_watch import SipWatch
 from scheduler.tidy import Tidier
-from tests import factories
+from tests import call_rows, factories
+from tests.call_rows import CallRow
 from tests.scheduler.conftest import Desk
 from tests.scheduler.fakes import report
 
 pytestmark = pytest.mark.db
 
 
-async def answered(desk: Desk) -> tuple[CallOrder, Attempt]:
+async def answered(desk: Desk) -> tuple[CallOrder, CallRow]:
     """Return an order and its answered attempt, with agent and phone in the room."""
     order = await factories.order(desk.database, desk.vault, desk.owner)
     await desk.dispatcher.dispatch_due()
@@ -49,11 +49,9 @@ async def answered(desk: Desk) -> tuple[CallOrder, Attempt]:
     return order, await factories.reload_attempt(desk.database, attempt_id)
 
 
-async def change(desk: Desk, attempt: Attempt, **fields: Any) -> None:
+async def change(desk: Desk, attempt: CallRow, **fields: Any) -> None:
     async with desk.database.transaction() as session:
-        row = await session.get_one(Attempt, attempt.id)
-        for name, value in fields.items():
-            setattr(row, name, value)
+        await call_rows.write(session, attempt.id, **fields)
 
 
 async def test_an_agent_in_the_room_keeps_its_call(desk: Desk) -> None:
@@ -102,7 +100,8 @@ async def test_a_call_past_its_limit_is_ended(desk: Desk) -> None:
 
 async def test_an_order_survives_a_scheduler_that_died_preparing(desk: Desk) -> None:
     order = await factories.order(desk.database, desk.vault, desk.owner)
-    [attempt] = await claim(desk.database, limit=1)
+    [made] = await claim(desk.database, limit=1)
+    attempt = CallRow(made)
     reconciler = Reconciler(desk.database, desk.rooms)
     await reconciler.look()
     untouched = await factories.reload_attempt(desk.database, attempt.id)
@@ -127,7 +126,8 @@ async def test_a_scheduler_that_died_dialling_is_made_up_for(
     desk: Desk, call_status: str | None, expected: AttemptStatus
 ) -> None:
     await factories.order(desk.database, desk.vault, desk.owner)
-    [attempt] = await claim(desk.database, limit=1)
+    [made] = await claim(desk.database, limit=1)
+    attempt = CallRow(made)
     await change(
         desk,
         attempt,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import select
 
 from control_plane.db.base import read_clock
 from control_plane.db.models.attempt import Attempt
@@ -15,7 +14,7 @@ from control_plane.domain.gate import Rule
 from control_plane.organizations import suspension
 from scheduler.claim import claim
 from scheduler.resume import Resumer
-from tests import factories
+from tests import call_rows, factories
 from tests.scheduler.conftest import Desk
 from tests.scheduler.test_trunks import add_inbound, trunks
 
@@ -91,7 +90,7 @@ async def test_a_live_call_ends_as_it_is(desk: Desk) -> None:
     await desk.keeper.apply(check_all=True)
     await desk.dispatcher.dispatch_due()
     async with desk.database.reading() as session:
-        [attempt] = await session.scalars(select(Attempt).where(Attempt.order_id == order.id))
+        [attempt] = await call_rows.find(session, Attempt.order_id == order.id)
     assert (attempt.status, attempt.closed_at) == (AttemptStatus.ONGOING, None)
     live = await factories.reload_order(desk.database, order.id)
     assert (live.status, live.cancel_requested_at) == (OrderStatus.CALLING, None)

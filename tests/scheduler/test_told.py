@@ -10,7 +10,6 @@ from sqlalchemy import select
 
 from control_plane.assistants import versions
 from control_plane.db.models.assistant import Assistant
-from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.history import OutboxRow
 from control_plane.domain.attempt import AttemptStatus
@@ -26,9 +25,11 @@ from control_plane.join_tokens import Join
 from control_plane.orders import repository
 from control_plane.orders.schemas import CallView
 from control_plane.orders.service import cancel
+from control_plane.sessions.calls import Owner
 from scheduler.expire import Expirer
 from sip.ports import Answered, DialFailure, DialFailureKind
-from tests import arrivals, factories
+from tests import arrivals, call_rows, factories
+from tests.call_rows import CallRow
 from tests.scheduler.conftest import Desk
 from tests.scheduler.fakes import report
 
@@ -47,7 +48,7 @@ def refused(sip_status: int) -> DialFailure:
 NOBODY = DialFailure(kind=K.RING_TIMEOUT)
 
 
-async def dial(desk: Desk, order: CallOrder, answer: Answered | DialFailure) -> Attempt:
+async def dial(desk: Desk, order: CallOrder, answer: Answered | DialFailure) -> CallRow:
     """Carry out the order's next attempt; whoever answers says nothing and hangs up."""
     desk.sip.answer = answer
     await desk.dispatcher.dispatch_due()
@@ -58,40 +59,38 @@ async def dial(desk: Desk, order: CallOrder, answer: Answered | DialFailure) -> 
     return await factories.reload_attempt(desk.database, attempt.id)
 
 
-async def last(desk: Desk, order: CallOrder) -> Attempt:
+async def last(desk: Desk, order: CallOrder) -> CallRow:
     async with desk.database.reading() as session:
-        return (await repository.attempts_of(session, [order.id]))[order.id][0]
+        return CallRow((await repository.calls_of(session, [order]))[order.id][0])
 
 
-async def hung_up(desk: Desk, attempt: Attempt, **said: Any) -> None:
+async def hung_up(desk: Desk, attempt: CallRow, **said: Any) -> None:
     """Report that the person hung up, as the agent does."""
     given = {"ended_by": EndedBy.USER, "end_reason": None, "result": AttemptResult.UNKNOWN}
     event = CallEnded(seq=attempt.last_event_seq + 1, at=0.0, **{**given, **said})
     await report(desk.database, attempt.id, attempt.epoch, event)
 
 
-async def told(desk: Desk, order: CallOrder) -> list[str]:
+async def told(desk: Desk, order: Owner) -> list[str]:
     """Return the events that others were told of the order, in their order."""
     async with desk.database.reading() as session:
         rows = await session.scalars(
-            select(OutboxRow.type)
-            .where(OutboxRow.order_id == order.id)
-            .order_by(OutboxRow.sequence)
+            select(OutboxRow.type).where(OutboxRow.call_id == order.id).order_by(OutboxRow.sequence)
         )
         return list(rows)
 
 
-async def ending(desk: Desk, order: CallOrder) -> str:
+async def ending(desk: Desk, order: Owner) -> str:
     """Return the event that told of the order's end; there is one, and nothing follows it."""
     events = await told(desk, order)
     assert [each for each in events if each in KINDS] == events[-1:]
     return events[-1]
 
 
-async def shown(desk: Desk, order: CallOrder) -> CallView:
+async def shown(desk: Desk, order: Owner) -> CallView:
     """Return the order as `GET /call/{id}` and the `webhook_url` have it."""
     async with desk.database.reading() as session:
-        row = await session.get_one(CallOrder, order.id)
+        row = (await repository.owners_of(session, [order.id]))[order.id]
         [view] = await factories.views().load(session, [row])
     return view
 
@@ -161,10 +160,10 @@ async def test_a_caller_who_hung_up_before_the_answer_got_none(desk: Desk) -> No
         await versions.add_current(session, who, now=now)
     caller = arrivals.caller(called_number="100", calling_number=factories.NUMBER)
     came = Arrival(Join("room", "agent"), (caller,))
-    order, call = await inbound.receive(desk.database, came, now=now)
-    await hung_up(desk, call, end_reason=EndReason.NOT_ANSWERED)
-    assert await ending(desk, order) == "call.no_answer"
-    view = await shown(desk, order)
+    call = await inbound.receive(desk.database, came, now=now)
+    await hung_up(desk, CallRow(call), end_reason=EndReason.NOT_ANSWERED)
+    assert await ending(desk, call.session) == "call.no_answer"
+    view = await shown(desk, call.session)
     assert (view.call_attempts[0].started_at, view.from_phone_number) == (now, factories.NUMBER)
 
 
@@ -205,8 +204,8 @@ async def test_a_call_began_with_its_invite(desk: Desk) -> None:
     order = await factories.order(desk.database, desk.vault, desk.owner)
     attempt = await dial(desk, order, NOBODY)
     async with desk.database.transaction() as session:
-        row = await session.get_one(Attempt, attempt.id)
-        row.created_at = factories.ago(seconds=30)  # it took long to get ready
+        early = factories.ago(seconds=30)  # it took long to get ready
+        await call_rows.write(session, attempt.id, created_at=early)
     [view] = (await shown(desk, order)).call_attempts
     assert view.started_at == attempt.dialing_at != view.created_at
 

@@ -22,6 +22,10 @@ _FINALS = ("call.completed", "call.no_answer", "call.cancelled", "call.failed")
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
+_ATTEMPTS = """SELECT a.order_id, a.ordinal, a.counted, l.dial_error, l.sip_status, s.*
+  FROM attempt a JOIN session s ON s.id = a.session_id JOIN leg l ON l.session_id = s.id"""
+
+
 class Judge:
     """Looks at everything once a schedule is over."""
 
@@ -32,13 +36,13 @@ class Judge:
         self._clients = clients
         rows = world.store.rows
         self._orders = {row["id"]: row for row in rows("SELECT * FROM call_order")}
-        self._attempts = {row["id"]: row for row in rows("SELECT * FROM attempt")}
+        self._attempts = {row["id"]: row for row in rows(_ATTEMPTS)}
         self._history: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        for row in rows("SELECT * FROM call_event ORDER BY order_id, sequence"):
-            self._history[row["order_id"]].append(row)
+        for row in rows("SELECT * FROM call_event ORDER BY call_id, sequence"):
+            self._history[row["call_id"]].append(row)
         self._outbox: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for row in rows("SELECT * FROM outbox ORDER BY sequence"):
-            self._outbox[row["order_id"]].append(row)
+            self._outbox[row["call_id"]].append(row)
         self._trunks = {
             row["sip_trunk_id"]: row
             for row in rows("SELECT * FROM trunk WHERE direction = 'outbound'")

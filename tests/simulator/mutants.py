@@ -18,13 +18,13 @@ from control_plane.domain.gate import Decision, Go
 from control_plane.ledgers import facts as ledger_facts
 from control_plane.orders import (
     gatekeeper,
-    history,
     leases,
     lifecycle,
     repository,
     slots,
     steps,
 )
+from control_plane.sessions import history
 from control_plane.trunks import pace
 from scheduler import claim, dispatch, expire, tidy
 from sip.ports import DialRequest
@@ -204,7 +204,7 @@ def _no_deadline() -> None:
 def _pace_ignored() -> None:
     """An INVITE leaves as soon as its agent is ready."""
 
-    async def at_once(_session: Any, _attempt: Any, _now: datetime) -> timedelta:
+    async def at_once(_session: Any, _leg: Any, _now: datetime) -> timedelta:
         return timedelta(0)
 
     _replace(pace, "time_to_invite", at_once)

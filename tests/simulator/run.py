@@ -248,7 +248,7 @@ class Schedule:
         while True:
             if self._api.alive:
                 self._api.beat()
-            live = self._world.store.row("SELECT 1 FROM attempt WHERE closed_at IS NULL")
+            live = self._world.store.row("SELECT 1 FROM session WHERE closed_at IS NULL")
             if live is None:
                 bell = self._api.database.bell
                 await bell.wait(since=bell.count, timeout_s=_LONGEST_S)

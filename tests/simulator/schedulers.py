@@ -37,12 +37,13 @@ _CLOSED = """EXISTS (SELECT 1 FROM trunk_pace p WHERE p.trunk_id = o.trunk_id
   AND (p.stopped_at IS NOT NULL OR p.blocked_until > :now))"""
 _FACTS = f"""SELECT
   EXISTS (SELECT 1 FROM call_order o WHERE o.due_at <= :now AND NOT {_CLOSED}) AS due,
-  EXISTS (SELECT 1 FROM attempt WHERE closed_at IS NULL) AS live,
-  EXISTS (SELECT 1 FROM attempt WHERE closed_at IS NULL AND call_lease_until <= :now) AS silent,
+  EXISTS (SELECT 1 FROM session WHERE closed_at IS NULL) AS live,
+  EXISTS (SELECT 1 FROM session WHERE closed_at IS NULL AND call_lease_until <= :now) AS silent,
   EXISTS (SELECT 1 FROM attempt a JOIN call_order o ON o.id = a.order_id
-          WHERE a.closed_at IS NULL AND o.cancel_requested_at IS NOT NULL) AS cancelled,
-  EXISTS (SELECT 1 FROM attempt WHERE closed_at IS NOT NULL AND room_deleted_at IS NULL) AS rooms,
-  EXISTS (SELECT 1 FROM attempt a JOIN recording r ON r.attempt_id = a.id
+          JOIN session s ON s.id = a.session_id
+          WHERE s.closed_at IS NULL AND o.cancel_requested_at IS NOT NULL) AS cancelled,
+  EXISTS (SELECT 1 FROM session WHERE closed_at IS NOT NULL AND room_deleted_at IS NULL) AS rooms,
+  EXISTS (SELECT 1 FROM session a JOIN recording r ON r.session_id = a.id
           WHERE a.ended_at IS NOT NULL AND r.state = 'spooling') AS spooled,
   EXISTS (SELECT 1 FROM call_order WHERE deadline_at < :now AND status <> 'calling') AS overdue,
   EXISTS (SELECT 1 FROM call_order

@@ -39,7 +39,7 @@ CREATE TRIGGER history_changes BEFORE UPDATE ON call_event
 CREATE TRIGGER final_changes BEFORE UPDATE OF status ON call_order
   WHEN OLD.status IN ('completed', 'cancelled', 'errored') AND NEW.status <> OLD.status
   BEGIN INSERT INTO forbidden VALUES ('I2 a final order went on: ' || OLD.id); END;
-CREATE TRIGGER closed_changes BEFORE UPDATE OF status ON attempt
+CREATE TRIGGER closed_changes BEFORE UPDATE OF status ON session
   WHEN OLD.closed_at IS NOT NULL AND NEW.status <> OLD.status
   BEGIN INSERT INTO forbidden VALUES ('I7 a closed attempt went on: ' || OLD.id); END;
 """
@@ -166,7 +166,7 @@ class SharedDatabase(Database):
         owner = OWNER.get()
         if owner is None:
             return None
-        now = self._process.world.store.row("SELECT epoch FROM attempt WHERE id = ?", owner[0])
+        now = self._process.world.store.row("SELECT epoch FROM session WHERE id = ?", owner[0])
         return f"{owner[0]} at {owner[1]}, now {now[0]}" if now and now[0] != owner[1] else None
 
 

@@ -155,7 +155,7 @@ class World:
         """Return the attempt and epoch that a task acts for, from its name."""
         if name is None or not name.startswith("call-"):
             return None
-        row = self.store.row("SELECT id, epoch FROM attempt WHERE room_name = ?", name)
+        row = self.store.row("SELECT id, epoch FROM session WHERE room_name = ?", name)
         return (row[0], row[1]) if row is not None else None
 
     def wake(self) -> None:

@@ -12,7 +12,6 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from control_plane.assistants.schemas import InlineAssistant
-from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.recording import Recording
 from control_plane.domain.recording import RecordingKind, RecordingState
 from control_plane.orders import leases
@@ -22,7 +21,8 @@ from control_plane.webhooks import held
 from scheduler.claim import claim
 from scheduler.recordings import RecordingMover
 from scheduler.relay import Relay
-from tests import factories
+from tests import call_rows, factories
+from tests.call_rows import CallRow
 from tests.holding import Held
 from tests.webhooks.conftest import Desk, Receiver
 
@@ -35,20 +35,19 @@ def files(tmp_path: Path) -> RecordingFiles:
     return RecordingFiles(tmp_path)
 
 
-async def call(desk: Desk, receiver: Receiver, *, answered: bool = True, **fields: Any) -> Attempt:
+async def call(desk: Desk, receiver: Receiver, *, answered: bool = True, **fields: Any) -> CallRow:
     """Return the attempt of a call that has just ended, its end announced."""
     speaker = InlineAssistant(prompt="Be kind.", webhook_url=f"{receiver.url}/own", **fields)
     order = await desk.order(assistant=speaker)
     [made] = await claim(desk.database, limit=1)
     async with desk.database.transaction() as session:
-        row = await session.get_one(Attempt, made.id)
-        row.answered_at = desk.now if answered else None
-        row.ended_at = desk.now
+        at = desk.now if answered else None
+        await call_rows.write(session, made.id, answered_at=at, ended_at=desk.now)
     await desk.announce(order, "call.completed", status="completed")
     return await factories.reload_attempt(desk.database, made.id)
 
 
-async def recorded(desk: Desk, files: RecordingFiles, attempt: Attempt) -> None:
+async def recorded(desk: Desk, files: RecordingFiles, attempt: CallRow) -> None:
     """Let the agent finish its recording, and the scheduler put it away."""
     files.append(attempt.id, offset=0, content=b"OggS")
     async with desk.database.transaction() as session:

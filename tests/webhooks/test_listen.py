@@ -17,7 +17,7 @@ import uvicorn
 
 from control_plane.app import Resources, create_public_app, open_resources
 from control_plane.db.models.call_order import CallOrder
-from control_plane.orders.history import announce
+from control_plane.sessions.history import announce
 from control_plane.settings import ApiSettings, Settings, StorageSettings
 from sip.settings import LiveKitSettings
 from tests import factories

@@ -9,7 +9,6 @@ from sqlalchemy import BigInteger, ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from control_plane.db.base import Base, Word, id_column
-from control_plane.domain.brief import Direction
 from control_plane.domain.call_order import OrderStatus
 
 
@@ -58,7 +57,6 @@ class CallOrder(Base):
 
     id: Mapped[str] = id_column()
     organization_id: Mapped[str] = mapped_column(ForeignKey("organization.id"))
-    direction: Mapped[Direction] = mapped_column(Word(Direction))
     status: Mapped[OrderStatus] = mapped_column(Word(OrderStatus))
     to_phone_number: Mapped[str] = mapped_column(String(100))
     from_phone_number: Mapped[str | None] = mapped_column(String(100))

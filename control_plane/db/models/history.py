@@ -12,14 +12,17 @@ from control_plane.db.base import Base, id_column
 
 
 class CallEventRow(Base):
-    """One happening of an order; `sequence` rises by one per order."""
+    """One happening of a call; `sequence` rises by one per call.
+
+    `call_id` is the order's id, or the session's where nothing was ordered.
+    """
 
     __tablename__ = "call_event"
-    __table_args__ = (Index("call_event_order", "order_id", "sequence", unique=True),)
+    __table_args__ = (Index("call_event_of_call", "call_id", "sequence", unique=True),)
 
     id: Mapped[str] = id_column()
-    order_id: Mapped[str] = mapped_column(ForeignKey("call_order.id"))
-    attempt_id: Mapped[str | None] = mapped_column(ForeignKey("attempt.id"), index=True)
+    call_id: Mapped[str] = mapped_column(String(36))
+    session_id: Mapped[str | None] = mapped_column(ForeignKey("session.id"), index=True)
     sequence: Mapped[int]
     type: Mapped[str] = mapped_column(String(50))
     at: Mapped[datetime]  # when it happened, by the clock of who saw it
@@ -28,7 +31,7 @@ class CallEventRow(Base):
 
 
 class OutboxRow(Base):
-    """A message for the outside, written with the change it tells of; no order: of a campaign."""
+    """A message for the outside, written with the change it tells of; no call: of a campaign."""
 
     __tablename__ = "outbox"
     __table_args__ = (
@@ -42,7 +45,7 @@ class OutboxRow(Base):
 
     id: Mapped[str] = id_column()
     organization_id: Mapped[str] = mapped_column(ForeignKey("organization.id"))
-    order_id: Mapped[str | None] = mapped_column(ForeignKey("call_order.id"))
+    call_id: Mapped[str | None] = mapped_column(String(36))
     sequence: Mapped[int]
     type: Mapped[str] = mapped_column(String(50))
     data: Mapped[dict[str, Any]]

@@ -18,7 +18,7 @@ class Recording(Base):
     __table_args__ = (
         Index(
             "recording_spooling",
-            "attempt_id",
+            "session_id",
             sqlite_where=text("state = 'spooling'"),
             postgresql_where=text("state = 'spooling'"),
         ),
@@ -30,7 +30,7 @@ class Recording(Base):
         ),
     )
 
-    attempt_id: Mapped[str] = mapped_column(ForeignKey("attempt.id"), primary_key=True)
+    session_id: Mapped[str] = mapped_column(ForeignKey("session.id"), primary_key=True)
     state: Mapped[RecordingState] = mapped_column(Word(RecordingState))
     finished_at: Mapped[datetime | None]  # the agent had sent everything
     duration_ms: Mapped[int | None]

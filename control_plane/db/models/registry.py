@@ -15,6 +15,7 @@ from control_plane.db.models import (
     organization,
     probe,
     recording,
+    session,
     trunk,
     webhook,
 )
@@ -25,6 +26,7 @@ MODULES = (
     trunk,
     campaign,
     call_order,
+    session,
     attempt,
     recording,
     history,

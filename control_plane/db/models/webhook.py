@@ -56,7 +56,7 @@ class Delivery(Base):
         Index(
             "delivery_due", "next_at", "receiver", sqlite_where=_PENDING, postgresql_where=_PENDING
         ),
-        Index("delivery_of_order", "order_id", "receiver", "sequence"),
+        Index("delivery_of_call", "call_id", "receiver", "sequence"),
         Index("delivery_listing", "organization_id", "id"),
         Index("delivery_of_endpoint", "endpoint_id", "id"),
     )
@@ -69,7 +69,7 @@ class Delivery(Base):
     url: Mapped[str] = mapped_column(Text)  # follows the endpoint's while it is pending
     receiver: Mapped[str] = mapped_column(String(400))  # who shares a limit and an order
     event_type: Mapped[str] = mapped_column(String(50))
-    order_id: Mapped[str | None] = mapped_column(ForeignKey("call_order.id"))
+    call_id: Mapped[str | None] = mapped_column(String(36))
     sequence: Mapped[int | None]
     state: Mapped[DeliveryState] = mapped_column(Word(DeliveryState))
     tries: Mapped[int] = mapped_column(default=0)

@@ -1,0 +1,78 @@
+"""A call as its rows hold it: its session, the leg to the person, and the attempt it was."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.db.models.attempt import Attempt
+from control_plane.db.models.call_order import CallOrder
+from control_plane.db.models.session import Leg, Session
+from control_plane.domain.call_order import OrderStatus
+from control_plane.domain.leg import LegKind
+
+Owner = CallOrder | Session
+"""What has a call's id, history and messages: the order, or the session that nobody ordered."""
+
+
+class Call(Struct, frozen=True):
+    """The rows of one conversation; `leg` is that of the person who was called, or who called.
+
+    `attempt` is null where nothing was ordered: somebody called us.
+    """
+
+    session: Session
+    leg: Leg
+    attempt: Attempt | None = None
+
+    @property
+    def id(self) -> str:
+        """Return the session's id."""
+        return self.session.id
+
+    @property
+    def order_id(self) -> str | None:
+        """Return the order's id; null where nothing was ordered."""
+        return self.attempt.order_id if self.attempt is not None else None
+
+    @property
+    def is_counted(self) -> bool:
+        """Return whether it is one of the calls that the order may make."""
+        return self.attempt is None or self.attempt.counted
+
+    def count(self, counted: bool) -> None:
+        """Say whether it is."""
+        if self.attempt is not None:
+            self.attempt.counted = counted
+
+
+_FIRST = Leg.kind.in_((LegKind.CALLEE, LegKind.CALLER))
+
+
+def select_calls(*more: Any) -> Select[Any]:
+    """Return a query of the rows of calls, ordered or not, and of what `more` names."""
+    return (
+        select(Session, Leg, Attempt, *more)
+        .select_from(Session)
+        .join(Leg, Leg.session_id == Session.id)
+        .outerjoin(Attempt, Attempt.session_id == Session.id)
+        .where(_FIRST)
+    )
+
+
+async def list_calls(db: AsyncSession, query: Select[Any]) -> Sequence[Call]:
+    """Return the calls that a query of `select_calls` finds."""
+    return [Call(*row) for row in await db.execute(query)]
+
+
+def status_of(owner: Owner) -> OrderStatus:
+    """Return where a call stands, in an order's words."""
+    if isinstance(owner, CallOrder):
+        return owner.status
+    if owner.closed_at is None:
+        return OrderStatus.CALLING
+    return OrderStatus.COMPLETED if owner.cancel_requested_at is None else OrderStatus.CANCELLED

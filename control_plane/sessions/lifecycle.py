@@ -1,0 +1,81 @@
+"""The only writer of status where nothing was ordered: somebody called us.
+
+The caller holds the rows (`orders.leases.hold`), so a stale owner cannot get here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.domain import facts
+from control_plane.domain.endings import Outcome, kind_of_end
+from control_plane.sessions import steps
+from control_plane.sessions.calls import Call, status_of
+from control_plane.sessions.history import announce, record
+
+
+async def apply(session: AsyncSession, call: Call, fact: facts.AnyFact) -> None:
+    """Carry `fact` into the rows of `call`; the caller commits.
+
+    Raises:
+        IllegalTransition: the fact cannot follow what is already known.
+    """
+    with session.no_autoflush:  # each row is written once, when all is decided
+        await _RULES[type(fact)](session, call, fact)
+
+
+async def _arrived(session: AsyncSession, call: Call, fact: facts.CallArrived) -> None:
+    _tell(session, call, "call.ringing", fact)
+
+
+async def _answered(session: AsyncSession, call: Call, fact: facts.DialAnswered) -> None:
+    if not steps.answer(call, fact):
+        return
+    _tell(session, call, "call.in_progress", fact)
+    if call.session.agent_ended_at is not None:  # its last word overtook the answer
+        await steps.close_answered(session, call.session, call, fact)
+        _finish(session, call, fact)
+
+
+async def _ended(session: AsyncSession, call: Call, fact: facts.ConversationEnded) -> None:
+    if call.session.closed_at is not None:
+        return
+    steps.note_end(call, fact)
+    if call.session.answered_at is not None:
+        await steps.close_answered(session, call.session, call, fact)
+    else:
+        steps.close_unanswered(session, call.session, call, fact)
+    _finish(session, call, fact)
+
+
+async def _cancelled(session: AsyncSession, call: Call, fact: facts.CancelRequested) -> None:
+    talk = call.session
+    if talk.closed_at is None and talk.cancel_requested_at is None:
+        talk.cancel_requested_at = fact.at
+        record(session, talk, call, "cancel_requested", at=fact.at, stored_at=fact.at)
+
+
+def _tell(session: AsyncSession, call: Call, kind: str, fact: facts.Fact, **more: Any) -> None:
+    status = status_of(call.session)
+    announce(session, call.session, call, kind, at=fact.at, status=status, **more)
+
+
+def _finish(session: AsyncSession, call: Call, fact: facts.Fact) -> None:
+    """Tell by one event how it ended."""
+    leg = call.leg
+    kind = kind_of_end(
+        status_of(call.session), [Outcome(leg.answered_at is not None, leg.dial_error)]
+    )
+    told = {"dial_error": leg.dial_error, "result": call.session.result, "rule": None}
+    _tell(session, call, kind, fact, **told)
+
+
+_RULES: dict[type[facts.Fact], Callable[[AsyncSession, Call, Any], Awaitable[None]]] = {
+    facts.CallArrived: _arrived,
+    facts.DialAnswered: _answered,
+    facts.ConversationEnded: _ended,
+    facts.CancelRequested: _cancelled,
+}

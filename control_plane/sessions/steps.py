@@ -1,0 +1,85 @@
+"""What happens to a conversation's rows, whoever wanted it; only the lifecycles use it."""
+
+from __future__ import annotations
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.db.models.recording import Recording
+from control_plane.domain import attempt as attempts
+from control_plane.domain import facts
+from control_plane.domain.attempt import AttemptStatus
+from control_plane.domain.events import AttemptResult, EndedBy, EndReason
+from control_plane.domain.recording import RecordingState
+from control_plane.sessions.calls import Call, Owner
+from control_plane.sessions.history import record
+
+
+def answer(call: Call, fact: facts.DialAnswered) -> bool:
+    """Note the answer; return whether it is news."""
+    talk, leg = call.session, call.leg
+    talk.dispatch_lease_until = None
+    leg.sip_call_id = fact.sip_call_id or leg.sip_call_id
+    if talk.closed_at is not None or talk.answered_at is not None:
+        return False
+    talk.status = attempts.move(talk.status, AttemptStatus.ONGOING)
+    talk.answered_at = leg.answered_at = fact.at
+    return True
+
+
+def note_end(call: Call, fact: facts.ConversationEnded) -> None:
+    """Note the agent's last word."""
+    talk = call.session
+    talk.agent_ended_at = fact.at
+    talk.ended_by, talk.end_reason = fact.ended_by, fact.end_reason
+    talk.result, talk.detail = fact.result, fact.detail or None
+
+
+async def close_answered(session: AsyncSession, owner: Owner, call: Call, fact: facts.Fact) -> None:
+    """End a conversation that took place."""
+    talk = call.session
+    talk.status = attempts.move(talk.status, AttemptStatus.COMPLETED)
+    talk.result = talk.result or AttemptResult.UNKNOWN
+    if talk.end_reason == EndReason.NOT_ANSWERED:
+        await _correct_the_agent(session, call)
+    _close(session, owner, call, fact)
+
+
+def close_unanswered(session: AsyncSession, owner: Owner, call: Call, fact: facts.Fact) -> None:
+    """End a call that nobody answered."""
+    call.session.status = attempts.move(call.session.status, AttemptStatus.ERROR)
+    _close(session, owner, call, fact)
+
+
+async def _correct_the_agent(session: AsyncSession, call: Call) -> None:
+    """Say how an answered call ended whose agent saw no answer: the SIP service knows better."""
+    recording = await session.get(Recording, call.id)
+    if recording is not None:
+        recording.state = RecordingState.ABSENT  # it starts with the answer
+    if call.session.ended_by is EndedBy.USER:  # it was hung up before the agent could see it
+        call.session.end_reason = None
+    else:
+        call.session.end_reason = EndReason.AGENT_LOST
+        call.session.detail = "the answer came when the agent had just given up waiting for it"
+
+
+def _close(session: AsyncSession, owner: Owner, call: Call, fact: facts.Fact) -> None:
+    talk, leg = call.session, call.leg
+    talk.ended_at = talk.closed_at = leg.closed_at = fact.at
+    talk.dispatch_lease_until = talk.call_lease_until = None
+    record(
+        session,
+        owner,
+        call,
+        "attempt_closed",
+        at=fact.at,
+        stored_at=fact.at,
+        attempt_status=talk.status,
+        dial_error=leg.dial_error,
+        sip_status=leg.sip_status,
+        sip_reason=leg.sip_reason,
+        detail=talk.detail,
+        ended_by=talk.ended_by,
+        end_reason=talk.end_reason,
+        result=talk.result,
+        counted=call.is_counted,
+    )
