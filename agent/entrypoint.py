@@ -160,6 +160,7 @@ async def _hold(
 
 async def _join(context: JobContext, brief: CallBrief, line_in: LineIn, line_out: LineOut) -> None:
     await context.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY)
+    leaving.follow(context.room, brief.participant_identity)
     _listen(context.room, brief.participant_identity, line_in)
     await line_out.publish(context.room)
 

@@ -4,16 +4,23 @@ Of a participant whom the server puts out, by deleting the room too, the SDK kee
 of what it published until the process ends: a thread and its memory for each call (issue 1443 of
 livekit/rust-sdks, present in `livekit` 1.1.21). Who leaves by itself leaves nothing. So everybody
 in the room is asked to leave; LiveKit's own SIP service does not know the message and stays.
+
+Of a participant whose tracks are still published when we leave, the SDK keeps the connection: half
+a megabyte for each call (pull request 1435 of the same repository). So who leaves first takes its
+own tracks off the room, and waits a moment until the others have done the same.
 """
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from livekit import api, rtc
 from livekit.protocol.models import DataPacket, ParticipantInfo
 
 TOPIC = "offhook.leave"
+LEAVES = "offhook.leaves"
+"""Tells that its sender is about to leave, and with it the call is over."""
 LIMIT_S = 0.2
 """For SIP participants, who are put out then: LiveKit's own service does not know the message."""
 AGENT_LIMIT_S = 2.0
@@ -23,6 +30,8 @@ Kinds = tuple[int, ...]
 _OURS: Kinds = (ParticipantInfo.Kind.AGENT, ParticipantInfo.Kind.SIP)
 """The kinds that may know the message."""
 _LOOK_S = 0.02
+_BARE_LIMIT_S = 0.5
+"""For the others to take their tracks off the room: ours need a tenth of it."""
 
 
 def is_request(packet: rtc.DataPacket) -> bool:
@@ -48,12 +57,73 @@ async def end_room(client: api.LiveKitAPI, room_name: str, *, me: rtc.Room | Non
             request = api.SendDataRequest(room=room_name, kind=RELIABLE, topic=TOPIC)
             await client.room.send_data(request)
             if me is not None:
-                await me.disconnect()
+                await leave(me)
             await _see_out(client, room_name)
         await client.room.delete_room(api.DeleteRoomRequest(room=room_name))
     except api.ServerError as exc:
         if exc.code != api.TwirpErrorCode.NOT_FOUND:
             raise
+
+
+async def leave(
+    room: rtc.Room,
+    reason: rtc.DisconnectReason.ValueType = rtc.DisconnectReason.CLIENT_INITIATED,
+) -> None:
+    """Leave a room so that the SDK keeps nothing of it; at once where nobody else publishes."""
+    if room.isconnected():
+        if _others_publish(room):
+            with suppress(rtc.participant.PublishDataError):  # the room was closed meanwhile
+                await room.local_participant.publish_data(b"", topic=LEAVES)
+        await _unpublish(room)
+        await _until_bare(room)
+    await room.disconnect(reason=reason)
+
+
+def follow(room: rtc.Room, identity: str) -> None:
+    """Take our tracks off the room as soon as this participant is about to leave it."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    def on_data(packet: rtc.DataPacket) -> None:
+        sender = packet.participant
+        if packet.topic == LEAVES and sender is not None and sender.identity == identity:
+            task = asyncio.create_task(_unpublish(room))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+    room.on("data_received", on_data)
+
+
+async def _unpublish(room: rtc.Room) -> None:
+    for sid in list(room.local_participant.track_publications):
+        # Gone already: the room was closed, or left, meanwhile.
+        with suppress(rtc.participant.UnpublishTrackError):
+            await room.local_participant.unpublish_track(sid)
+
+
+async def _until_bare(room: rtc.Room) -> None:
+    """Wait until nobody else publishes in the room, for a bounded time."""
+    changed = asyncio.Event()
+    events = ("track_unpublished", "participant_disconnected", "disconnected")
+
+    def look(*_: object) -> None:
+        changed.set()
+
+    for event in events:
+        room.on(event, look)
+    try:
+        async with asyncio.timeout(_BARE_LIMIT_S):
+            while room.isconnected() and _others_publish(room):
+                changed.clear()
+                await changed.wait()
+    except TimeoutError:
+        pass  # not one of ours: a listener, or LiveKit's own SIP service
+    finally:
+        for event in events:
+            room.off(event, look)
+
+
+def _others_publish(room: rtc.Room) -> bool:
+    return any(each.track_publications for each in room.remote_participants.values())
 
 
 async def _see_out(client: api.LiveKitAPI, room_name: str) -> None:

@@ -166,7 +166,7 @@ class RoomSide:
             await asyncio.gather(self._writer, return_exceptions=True)
         try:
             async with asyncio.timeout(_LEAVE_LIMIT_S):
-                await self._room.disconnect(reason=reason)
+                await leaving.leave(self._room, reason)
         except TimeoutError:
             log.warning("leaving the room took too long", room=self._member.room)
 
