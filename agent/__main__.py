@@ -9,6 +9,7 @@ import sys
 # The turn detector's 250 MB model is not used (agent/session.py); LiveKit reads this at import.
 os.environ.setdefault("LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE", "0")
 
+from agent import stand_in
 from agent.server import load_engines, serve
 from agent.settings import AgentSettings
 from agent.telemetry import begin
@@ -21,6 +22,8 @@ def main() -> None:
     """Run the worker until it is told to stop."""
     if sys.argv[1:] != ["start"]:
         sys.exit("usage: python -m agent start")
+    role = stand_in.Role.of(os.environ)
+    role.assume()
     try:
         settings = load(AgentSettings, os.environ)
         tracing = begin(load(TraceSettings, os.environ))
@@ -29,10 +32,12 @@ def main() -> None:
     except SettingsError as exc:
         sys.exit(str(exc))
     try:
-        asyncio.run(serve(settings, engines))
+        successor = asyncio.run(serve(settings, engines, role))
     finally:
         if tracing is not None:
             tracing.shutdown()
+    if successor is not None:
+        stand_in.begin_anew(successor, os.environ)
 
 
 if __name__ == "__main__":

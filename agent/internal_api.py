@@ -11,6 +11,7 @@ import msgspec
 from control_plane.domain.brief import CallBrief
 from control_plane.domain.events import EventBatch, EventReceipt
 from control_plane.domain.recording import RecordingKind
+from process.wear import Worn
 
 REQUEST_LIMIT_S = 10.0
 _TLS = ssl.create_default_context()
@@ -89,6 +90,11 @@ class InternalApi:
             content_type="application/octet-stream",
         )
         return int(answer.json()["size"])
+
+    async def tell_restart(self, reason: Worn) -> None:
+        """Have it counted that this worker begins anew; the token is that of workers."""
+        content = msgspec.json.encode({"reason": reason.value})
+        await self._send("POST", "/internal/workers/restarts", content=content)
 
     async def aclose(self) -> None:
         """Close the connections."""

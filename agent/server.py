@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 import functools
 import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from livekit.agents import AgentServer, JobContext, JobExecutorType
 
+from agent import stand_in
 from agent.entrypoint import run_call
+from agent.health import answering
+from agent.renewal import stand_in_once_worn
 from agent.session import Engines, load_vad
 from agent.settings import AgentSettings
+from agent.stand_in import DISMISS, Role
 from control_plane.domain.brief import AGENT_NAME
 from process.addresses import Allowed
 from process.logs import get_logger
@@ -24,37 +30,125 @@ log = get_logger(__name__)
 DRAIN_LIMIT_S = 20
 
 
-async def serve(settings: AgentSettings, engines: Engines) -> None:
-    """Take jobs until SIGTERM or SIGINT, then let running calls end for a while."""
+class Worker:
+    """One worker's life: it takes jobs until it is told to stop, sent away, or worn."""
+
+    def __init__(self, settings: AgentSettings, engines: Engines, role: Role) -> None:
+        self._settings = settings
+        self._role = role
+        self._taken = 0
+        self._server = build_server(settings, engines, self._count)
+        self._started, self._registered = asyncio.Event(), asyncio.Event()
+        self._server.on("worker_started", self._started.set)
+        self._server.on("worker_registered", lambda *_: self._registered.set())
+        self._stop = _signalled(signal.SIGTERM, signal.SIGINT)
+        self._dismissed = _signalled(DISMISS)
+
+    def _count(self) -> None:
+        self._taken += 1
+
+    async def run(self) -> int | None:
+        """Return the process id of the stand-in when this worker is to begin anew."""
+        running = asyncio.create_task(self._server.run(devmode=False, unregistered=False))
+        renewal = asyncio.create_task(self._renewal())
+        health = asyncio.create_task(self._answer())
+        asked = (self._stop, self._dismissed, renewal, health)
+        try:
+            await _first_of(running, *asked)
+            if not running.done():
+                await self._drain(running)
+                await self._server.aclose()
+            await running
+            if health.done():
+                health.result()
+            return await self._successor(renewal)
+        finally:
+            for task in (renewal, health):
+                task.cancel()
+            await asyncio.gather(renewal, health, return_exceptions=True)
+
+    async def _renewal(self) -> int:
+        await self._registered.wait()
+        self._role.tell_registered()
+        if self._role.ready_fd is not None:
+            await asyncio.Future()  # a stand-in is sent away soon
+        return await stand_in_once_worn(
+            self._settings,
+            self._role.environ,
+            is_busy=lambda: bool(self._server.active_jobs),
+            taken=lambda: self._taken,
+        )
+
+    async def _answer(self) -> None:
+        await self._started.wait()
+        async with answering(self._server, self._settings.worker_host, self._settings.worker_port):
+            await asyncio.Future()
+
+    async def _drain(self, running: asyncio.Future[None]) -> None:
+        """Take no more calls and let those that are live end; told to stop, for a while only."""
+        draining = asyncio.create_task(self._server.drain(timeout=None))
+        await _first_of(draining, running, self._stop)
+        if not draining.done():
+            await asyncio.wait([draining], timeout=DRAIN_LIMIT_S)
+        if not draining.done():
+            log.warning("calls were still live at the end of the drain")
+            draining.cancel()
+        await asyncio.gather(draining, return_exceptions=True)
+
+    async def _successor(self, renewal: asyncio.Task[int]) -> int | None:
+        found = renewal.result() if renewal.done() else None
+        if not self._stop.done():
+            return found
+        for pid in (found, self._role.stand_in):
+            if pid is not None:
+                await stand_in.end(pid, DRAIN_LIMIT_S)
+        return None
+
+
+async def serve(settings: AgentSettings, engines: Engines, role: Role) -> int | None:
+    """Take jobs until SIGTERM or SIGINT, then let running calls end for a while.
+
+    Returns:
+        The process id of the stand-in, when this worker is worn and is to begin anew.
+    """
     await warm_clients()
     hold_steady()
-    server = build_server(settings, engines)
-    stop = asyncio.Event()
+    return await Worker(settings, engines, role).run()
+
+
+def _signalled(*numbers: signal.Signals) -> asyncio.Future[None]:
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    running = asyncio.create_task(server.run(devmode=False, unregistered=False))
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if not running.done():
-        try:
-            await server.drain(timeout=DRAIN_LIMIT_S)
-        except TimeoutError:
-            log.warning("calls were still live at the end of the drain")
-        await server.aclose()
-    await running
+    future: asyncio.Future[None] = loop.create_future()
+
+    def settle() -> None:
+        if not future.done():
+            future.set_result(None)
+
+    for number in numbers:
+        loop.add_signal_handler(number, settle)
+    return future
 
 
-def build_server(settings: AgentSettings, engines: Engines) -> AgentServer:
-    """Return the worker; calls run as threads that share `engines` (docs/decisions/0003)."""
+async def _first_of(*waited: asyncio.Future[Any]) -> None:
+    await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+
+
+def build_server(
+    settings: AgentSettings, engines: Engines, taken: Callable[[], None]
+) -> AgentServer:
+    """Return the worker; calls run as threads that share `engines` (docs/decisions/0003).
+
+    Args:
+        taken: is told of each call.
+    """
     server = AgentServer(
         job_executor_type=JobExecutorType.THREAD,
         ws_url=settings.livekit_url,
         api_key=settings.livekit_api_key,
         api_secret=settings.livekit_api_secret,
-        host=settings.worker_host,
-        port=settings.worker_port,
+        # Ours answers in its place: two workers can share its port (agent/health.py).
+        host="127.0.0.1",
+        port=0,
         num_idle_processes=2,
         drain_timeout=DRAIN_LIMIT_S,
         load_fnc=lambda worker: len(worker.active_jobs) / settings.max_sessions,
@@ -62,6 +156,7 @@ def build_server(settings: AgentSettings, engines: Engines) -> AgentServer:
     )
 
     async def take_job(context: JobContext) -> None:
+        taken()
         await run_call(context, engines, settings.internal_url)
 
     server.rtc_session(functools.partial(take_job), agent_name=AGENT_NAME)

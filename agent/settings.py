@@ -22,6 +22,12 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_sessions: Annotated[int, Meta(ge=1)] = msgspec.field(
         name="OFFHOOK_WORKER_MAX_SESSIONS", default=20
     )
+    growth_mb: Annotated[int, Meta(ge=0)] = msgspec.field(
+        name="OFFHOOK_WORKER_GROWTH_MB", default=500
+    )
+    growth_threads: Annotated[int, Meta(ge=0)] = msgspec.field(
+        name="OFFHOOK_WORKER_GROWTH_THREADS", default=100
+    )
     allow_private: str = msgspec.field(name=SETTING, default="")
     stt_model_dir: str = msgspec.field(name="OFFHOOK_STT_MODEL_DIR", default="")
     log_level: str = msgspec.field(name="OFFHOOK_LOG_LEVEL", default="INFO")

@@ -32,6 +32,7 @@ from control_plane.health_controller import HealthController
 from control_plane.internal.arrivals import Arrivals
 from control_plane.internal.controller import InternalController
 from control_plane.internal.jobs import JobController
+from control_plane.internal.workers import WorkerController
 from control_plane.join_tokens import JoinTokens
 from control_plane.keys.controller import KeyController
 from control_plane.keys.ring import KeyRing
@@ -204,7 +205,7 @@ def create_internal_app(resources: Resources) -> Litestar:
     """Return the application for our own agents; bind it to loopback."""
     return _application(
         resources,
-        [InternalController, JobController, MetricsController],
+        [InternalController, JobController, MetricsController, WorkerController],
         body_limit=INTERNAL_BODY_LIMIT,
         openapi=None,
     )

@@ -23,7 +23,7 @@ _RULES = (
     # of each, as an error, at every call's regular end; when a connection really breaks, it also
     # says that the connection did.
     _Rule("livekit", ("publisher data channel '", "' closed unexpectedly"), logging.DEBUG),
-    # At the end of a process the SDK lets go of all that it holds, and of some things twice.
+    # The SDK lets go of some things twice: at the end of a process, and when tracks are taken off.
     _Rule("livekit", ("Attempted to drop unknown FFI handle",), logging.DEBUG),
     # A person may speak over a sentence that is not to be interrupted: most say goodbye while the
     # agent does.

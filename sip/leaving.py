@@ -103,23 +103,19 @@ async def _unpublish(room: rtc.Room) -> None:
 async def _until_bare(room: rtc.Room) -> None:
     """Wait until nobody else publishes in the room, for a bounded time."""
     changed = asyncio.Event()
-    events = ("track_unpublished", "participant_disconnected", "disconnected")
 
     def look(*_: object) -> None:
         changed.set()
 
-    for event in events:
-        room.on(event, look)
-    try:
+    room.on("track_unpublished", look)
+    room.on("participant_disconnected", look)
+    room.on("disconnected", look)
+    # Not in time: not one of ours, but a listener, or LiveKit's own SIP service.
+    with suppress(TimeoutError):
         async with asyncio.timeout(_BARE_LIMIT_S):
             while room.isconnected() and _others_publish(room):
                 changed.clear()
                 await changed.wait()
-    except TimeoutError:
-        pass  # not one of ours: a listener, or LiveKit's own SIP service
-    finally:
-        for event in events:
-            room.off(event, look)
 
 
 def _others_publish(room: rtc.Room) -> bool:

@@ -12,6 +12,7 @@ from control_plane.db.models.session import Leg, Session
 from control_plane.domain import events
 from control_plane.domain.prices import Prices
 from control_plane.domain.usage import OFFLINE, Capability, Tokens, Used, tokens
+from process.wear import Worn
 
 DELAYS = ("end_of_turn", "llm_first_token", "tts_first_byte", "first_sound")
 OTHER = "other"
@@ -69,6 +70,19 @@ class CallCounters:
             ["end_reason", "dial_error"],
             registry=self.registry,
         )
+
+        self._restarts = Counter(
+            "offhook_worker_restarts",
+            "Agent workers that began anew, by what they held too much of",
+            ["reason"],
+            registry=self.registry,
+        )
+        for reason in Worn:
+            self._restarts.labels(reason.value)
+
+    def restarted(self, reason: Worn) -> None:
+        """Count a worker that begins anew."""
+        self._restarts.labels(reason.value).inc()
 
     def count(
         self, attempt_id: str, news: Iterable[events.CallEvent], used: Iterable[Used]

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from baresip.call import Call
 from baresip.errors import BaresipError
@@ -15,6 +16,7 @@ from baresip.errors import BaresipError
 from process.logs import configure, get_logger
 from process.settings import SettingsError, load
 from process.steady import hold_steady
+from process.wear import tidy_at_rest
 from sip.front import Front, PortBusy
 from sip.gateway.admission import Admission
 from sip.gateway.call_log import name_calls
@@ -64,6 +66,7 @@ class Gateway:
             (settings.sip_host, settings.sip_port), self._admission.decide, dialogs=agents
         )
         self._listener: Listener | None = None
+        self._tidying: asyncio.Task[NoReturn] | None = None
 
     @property
     def healthy(self) -> bool:
@@ -87,6 +90,9 @@ class Gateway:
         except BaresipError as error:
             raise StartError(f"the SIP stack did not start: {error}") from error
         hold_steady()
+        self._tidying = asyncio.create_task(
+            tidy_at_rest(lambda: bool(self._calls.active), lambda: self._calls.taken)
+        )
         log.info("gateway ready", sip_port=settings.sip_port, api_port=settings.api_port)
         stopping = _signalled()
         await asyncio.wait({stopping, self._endpoint.dead}, return_when=asyncio.FIRST_COMPLETED)
@@ -96,6 +102,8 @@ class Gateway:
         """End all calls, leave all rooms, close all ports."""
         if self._listener is not None:
             await self._listener.stop()
+        if self._tidying is not None:
+            self._tidying.cancel()
         await self._calls.end_all(_FAREWELL_S)
         await self._front.stop()
         self._media.stop()

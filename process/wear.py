@@ -1,0 +1,88 @@
+"""What a process holds beyond its start: given back when idle, and judged against limits."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import enum
+import gc
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from msgspec import Struct
+
+_LOOK_S, _QUIET_LOOKS = 1.0, 3
+"""A process is at rest once it had no call at so many looks in a row."""
+_MB = 1_000_000
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_libc = ctypes.CDLL(None)
+
+
+class Worn(enum.StrEnum):
+    """What a process holds too much of."""
+
+    MEMORY = "memory"
+    THREADS = "threads"
+
+
+class Held(Struct, frozen=True):
+    """What this process holds: resident memory in MB, threads of the system."""
+
+    memory_mb: float
+    threads: int
+
+
+class Limits(Struct, frozen=True):
+    """How much more than at its start a process may hold; 0: any amount."""
+
+    memory_mb: int
+    threads: int
+
+
+def look() -> Held:
+    """Return what this process holds now."""
+    resident = int(Path("/proc/self/statm").read_text().split()[1])
+    return Held(resident * _PAGE / _MB, len(os.listdir("/proc/self/task")))
+
+
+def worn(now: Held, start: Held, limits: Limits) -> Worn | None:
+    """Return what there is too much of, or null."""
+    if limits.memory_mb and now.memory_mb - start.memory_mb > limits.memory_mb:
+        return Worn.MEMORY
+    if limits.threads and now.threads - start.threads > limits.threads:
+        return Worn.THREADS
+    return None
+
+
+async def come_to_rest(is_busy: Callable[[], bool], taken: Callable[[], int], *, since: int) -> int:
+    """Return how many calls were taken, once they are over and are more than `since`.
+
+    Args:
+        is_busy: whether a call is going on.
+        taken: how many calls were taken so far.
+    """
+    quiet = 0
+    while quiet < _QUIET_LOOKS or taken() == since:
+        await asyncio.sleep(_LOOK_S)
+        quiet = 0 if is_busy() else quiet + 1
+    return taken()
+
+
+async def tidy_at_rest(is_busy: Callable[[], bool], taken: Callable[[], int]) -> NoReturn:
+    """Tidy each time that calls are over."""
+    tidied_after = 0
+    while True:
+        tidied_after = await come_to_rest(is_busy, taken, since=tidied_after)
+        tidy()
+
+
+def tidy() -> None:
+    """Give back what ended calls left; for idle moments, as it may take some 50 ms.
+
+    What a call made refers to itself in circles, with native memory behind it, and waits for a
+    full garbage collection, which is made rare (`hold_steady`). The C library keeps what is freed.
+    """
+    gc.collect()
+    _libc.malloc_trim(0)
