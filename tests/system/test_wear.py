@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,15 @@ from msgspec import Struct, structs
 
 from tests.system.platform import Platform, wait_for
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.system]
+
+CALLS = int(os.environ.get("OFFHOOK_TEST_CALLS", "0"))
+"""Short calls at length; none in the suite."""
+WARM_UP = 0.2
+"""How much of them comes first: what is made once is made, and memory has found its shape."""
+MB_PER_CALL, MB_MARGIN = 0.01, 10.0
+LONG_CPU_MARGIN = 0.01
+LONG_LIMIT_S = 4 * 3600
 
 BUSY, NO_ANSWER = "+12025550102", "+12025550104"
 DROPS, HANGS_UP, SILENCE = (f"+120255501{last}" for last in (10, 11, 12))
@@ -99,6 +108,7 @@ KINDS: tuple[Callable[[Platform], None], ...] = (
 )
 
 
+@pytest.mark.timeout(240)
 def test_thirty_calls_of_six_kinds_leave_nothing_behind(platform: Platform) -> None:
     processes = {name: psutil.Process(platform.supervisor.pid(name)) for name in PARTS}
     hold(platform, KINDS)  # what is made once is made
@@ -112,6 +122,29 @@ def test_thirty_calls_of_six_kinds_leave_nothing_behind(platform: Platform) -> N
             wait_for(lambda p=process: held(p).memory_mb, lambda mb, m=most_mb: mb < m, 10.0)
         most = busy_before[name] + CPU_MARGIN
         wait_for(lambda p=process: busy(p), lambda now, m=most: now <= m, QUIET_LIMIT_S)
+
+
+@pytest.mark.skipif(not CALLS, reason="OFFHOOK_TEST_CALLS says how many; make test-long does")
+@pytest.mark.timeout(LONG_LIMIT_S)
+def test_short_calls_at_length_wear_nothing_out(platform: Platform) -> None:
+    processes = {name: psutil.Process(platform.supervisor.pid(name)) for name in PARTS}
+    warm_up = max(1, int(CALLS * WARM_UP))
+    hold(platform, (hung_up,) * warm_up)
+    before = {name: settled(process) for name, process in processes.items()}
+    busy_before = {name: busy(process) for name, process in processes.items()}
+    hold(platform, (hung_up,) * (CALLS - warm_up))
+    for name, process in processes.items():
+        most_mb = before[name].memory_mb + MB_PER_CALL * (CALLS - warm_up) + MB_MARGIN
+        wait_for(
+            lambda p=process: held(p),
+            lambda now, n=name, m=most_mb: fits(now, before[n]) and now.memory_mb < m,
+            QUIET_LIMIT_S,
+        )
+        most = busy_before[name] + LONG_CPU_MARGIN
+        wait_for(lambda p=process: busy(p), lambda now, m=most: now <= m, QUIET_LIMIT_S)
+    # Nothing had to begin anew for that.
+    assert processes == {name: psutil.Process(platform.supervisor.pid(name)) for name in PARTS}
+    assert '"the worker is worn' not in (platform.home.logs / "agent.log").read_text()
 
 
 def hold(platform: Platform, kinds: Sequence[Callable[[Platform], None]]) -> None:
