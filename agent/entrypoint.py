@@ -43,7 +43,7 @@ log = get_logger(__name__)
 
 REPORT_LIMIT_S = 15.0
 RECORDING_LIMIT_S = 10.0
-END_ROOM_LIMIT_S = 3.0
+END_ROOM_LIMIT_S = leaving.BARE_LIMIT_S + leaving.LEAVE_LIMIT_S + 1.0
 JOIN_LIMIT_S = 10.0
 
 

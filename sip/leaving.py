@@ -3,35 +3,42 @@
 Of a participant whom the server puts out, by deleting the room too, the SDK keeps the native side
 of what it published until the process ends: a thread and its memory for each call (issue 1443 of
 livekit/rust-sdks, present in `livekit` 1.1.21). Who leaves by itself leaves nothing. So everybody
-in the room is asked to leave; LiveKit's own SIP service does not know the message and stays.
+in the room is asked to leave who knows the message: an agent, and a gateway's participant, which
+says so by an attribute. Others, LiveKit's own SIP service and browsers, are put out.
 
 Of a participant whose tracks are still published when we leave, the SDK keeps the connection: half
-a megabyte for each call (pull request 1435 of the same repository). So who leaves first takes its
-own tracks off the room, and waits a moment until the others have done the same.
+a megabyte for each call, and the first time five threads (pull request 1435 of the same
+repository). So who leaves first tells, takes its own tracks off the room, and waits until the
+others have done the same. That takes a tenth of a second, and seconds on a machine that is busy;
+nobody waits for it, as whoever is told takes the call for over.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 
 from livekit import api, rtc
 from livekit.protocol.models import DataPacket, ParticipantInfo
 
+from process.logs import get_logger
+
+log = get_logger(__name__)
+
 TOPIC = "offhook.leave"
 LEAVES = "offhook.leaves"
-"""Tells that its sender is about to leave, and with it the call is over."""
-LIMIT_S = 0.2
-"""For SIP participants, who are put out then: LiveKit's own service does not know the message."""
-AGENT_LIMIT_S = 2.0
-"""For an agent, which may have a sentence to break off."""
+"""Tells that its sender is about to leave, and for which reason."""
+KNOWN = {"offhook.leaves_when_asked": "true"}
+"""The attributes of a SIP participant who knows these messages."""
+BARE_LIMIT_S = 5.0
+"""For the others to take their tracks off the room."""
+AT_ONCE_S = 0.5
+"""The same for a process that is about to end, and what it keeps with it."""
+LEAVE_LIMIT_S = 2.0
+"""For those who are asked to leave; an agent may have a sentence to break off."""
 RELIABLE = DataPacket.Kind.RELIABLE
-Kinds = tuple[int, ...]
-_OURS: Kinds = (ParticipantInfo.Kind.AGENT, ParticipantInfo.Kind.SIP)
-"""The kinds that may know the message."""
 _LOOK_S = 0.02
-_BARE_LIMIT_S = 0.5
-"""For the others to take their tracks off the room: ours need a tenth of it."""
 
 
 def is_request(packet: rtc.DataPacket) -> bool:
@@ -41,8 +48,17 @@ def is_request(packet: rtc.DataPacket) -> bool:
     return packet.topic == TOPIC and may
 
 
+def announced(packet: rtc.DataPacket, identity: str) -> rtc.DisconnectReason.ValueType | None:
+    """Return why this participant is about to leave, if that is what it says."""
+    sender = packet.participant
+    if packet.topic != LEAVES or sender is None or sender.identity != identity:
+        return None
+    known = rtc.DisconnectReason.values()
+    return next((each for each in known if packet.data == _written(each)), None)
+
+
 async def end_room(client: api.LiveKitAPI, room_name: str, *, me: rtc.Room | None = None) -> None:
-    """Ask everybody to leave, wait for it a while, and delete the room.
+    """Have everybody leave, wait for it a while, and delete the room.
 
     A room that is gone is ended already.
 
@@ -53,12 +69,16 @@ async def end_room(client: api.LiveKitAPI, room_name: str, *, me: rtc.Room | Non
         livekit.api.ServerError, aiohttp.ClientError, TimeoutError: LiveKit did not do it.
     """
     try:
-        if await _present(client, room_name):  # a message to nobody is a warning of theirs
+        present = await _present(client, room_name)
+        if any(map(_knows, present)):  # a message to nobody is a warning of theirs
             request = api.SendDataRequest(room=room_name, kind=RELIABLE, topic=TOPIC)
             await client.room.send_data(request)
-            if me is not None:
-                await leave(me)
-            await _see_out(client, room_name)
+        for each in present:
+            if not _knows(each):
+                await _put_out(client, room_name, each.identity)
+        if me is not None:
+            await leave(me)
+        await _until_left(client, room_name)
         await client.room.delete_room(api.DeleteRoomRequest(room=room_name))
     except api.ServerError as exc:
         if exc.code != api.TwirpErrorCode.NOT_FOUND:
@@ -68,14 +88,21 @@ async def end_room(client: api.LiveKitAPI, room_name: str, *, me: rtc.Room | Non
 async def leave(
     room: rtc.Room,
     reason: rtc.DisconnectReason.ValueType = rtc.DisconnectReason.CLIENT_INITIATED,
+    *,
+    limit_s: float = BARE_LIMIT_S,
 ) -> None:
-    """Leave a room so that the SDK keeps nothing of it; at once where nobody else publishes."""
+    """Leave a room so that the SDK keeps nothing of it; at once where nobody else publishes.
+
+    Args:
+        reason: what the others are told.
+        limit_s: for them to take their tracks off the room.
+    """
     if room.isconnected():
         if _others_publish(room):
             with suppress(rtc.participant.PublishDataError):  # the room was closed meanwhile
-                await room.local_participant.publish_data(b"", topic=LEAVES)
+                await room.local_participant.publish_data(_written(reason), topic=LEAVES)
         await _unpublish(room)
-        await _until_bare(room)
+        await _until_bare(room, limit_s)
     await room.disconnect(reason=reason)
 
 
@@ -84,8 +111,7 @@ def follow(room: rtc.Room, identity: str) -> None:
     tasks: set[asyncio.Task[None]] = set()
 
     def on_data(packet: rtc.DataPacket) -> None:
-        sender = packet.participant
-        if packet.topic == LEAVES and sender is not None and sender.identity == identity:
+        if announced(packet, identity) is not None:
             task = asyncio.create_task(_unpublish(room))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
@@ -100,8 +126,8 @@ async def _unpublish(room: rtc.Room) -> None:
             await room.local_participant.unpublish_track(sid)
 
 
-async def _until_bare(room: rtc.Room) -> None:
-    """Wait until nobody else publishes in the room, for a bounded time."""
+async def _until_bare(room: rtc.Room, limit_s: float) -> None:
+    """Wait until nobody else publishes in the room who would take it off, for a bounded time."""
     changed = asyncio.Event()
 
     def look(*_: object) -> None:
@@ -110,24 +136,26 @@ async def _until_bare(room: rtc.Room) -> None:
     room.on("track_unpublished", look)
     room.on("participant_disconnected", look)
     room.on("disconnected", look)
-    # Not in time: not one of ours, but a listener, or LiveKit's own SIP service.
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_BARE_LIMIT_S):
+    try:
+        async with asyncio.timeout(limit_s):
             while room.isconnected() and _others_publish(room):
                 changed.clear()
                 await changed.wait()
+    except TimeoutError:
+        log.warning("others still publish in the room that is left", room=room.name)
 
 
 def _others_publish(room: rtc.Room) -> bool:
-    return any(each.track_publications for each in room.remote_participants.values())
+    """Whether there is a track in the room that its owner takes off it when we leave."""
+    kind = rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
+    return any(
+        each.track_publications and (each.kind == kind or _says_so(each.attributes))
+        for each in room.remote_participants.values()
+    )
 
 
-async def _see_out(client: api.LiveKitAPI, room_name: str) -> None:
-    """Hang up whom the message does not reach, and wait for the agents."""
-    for each in await _still_there(client, room_name, _OURS, LIMIT_S):
-        if each.kind == ParticipantInfo.Kind.SIP:
-            await _put_out(client, room_name, each.identity)
-    await _still_there(client, room_name, (ParticipantInfo.Kind.AGENT,), AGENT_LIMIT_S)
+def _written(reason: rtc.DisconnectReason.ValueType) -> bytes:
+    return b"%d" % reason
 
 
 async def _put_out(client: api.LiveKitAPI, room_name: str, identity: str) -> None:
@@ -139,20 +167,24 @@ async def _put_out(client: api.LiveKitAPI, room_name: str, identity: str) -> Non
             raise
 
 
-async def _still_there(
-    client: api.LiveKitAPI, room_name: str, kinds: Kinds, limit_s: float
-) -> list[ParticipantInfo]:
-    """Return who of these kinds is left after so long; at once when nobody is."""
+async def _until_left(client: api.LiveKitAPI, room_name: str) -> None:
+    """Wait until those who were asked to leave have left, for a bounded time."""
     loop = asyncio.get_running_loop()
-    until = loop.time() + limit_s
+    until = loop.time() + LEAVE_LIMIT_S
     # Another process leaves: there is no event here.
-    while (left := await _present(client, room_name, kinds)) and loop.time() < until:  # noqa: ASYNC110
+    while any(map(_knows, await _present(client, room_name))) and loop.time() < until:  # noqa: ASYNC110
         await asyncio.sleep(_LOOK_S)
-    return left
 
 
-async def _present(
-    client: api.LiveKitAPI, room_name: str, kinds: Kinds = _OURS
-) -> list[ParticipantInfo]:
+def _knows(who: ParticipantInfo) -> bool:
+    """Whether a participant leaves when it is asked to."""
+    return who.kind == ParticipantInfo.Kind.AGENT or _says_so(who.attributes)
+
+
+def _says_so(attributes: Mapping[str, str]) -> bool:
+    return all(attributes.get(name) == value for name, value in KNOWN.items())
+
+
+async def _present(client: api.LiveKitAPI, room_name: str) -> list[ParticipantInfo]:
     answer = await client.room.list_participants(api.ListParticipantsRequest(room=room_name))
-    return [each for each in answer.participants if each.kind in kinds]
+    return list(answer.participants)

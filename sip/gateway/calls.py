@@ -190,7 +190,7 @@ class Leg:
             self.room.show(final)
             await self.room.settled()
         self.parts.media.close(self.bridge)
-        await self.room.leave(end.reason)
+        await self.room.leave(end.reason, at_once=self.parts.calls.closing)
         if phone is not None and phone.call_id:
             self.parts.endpoint.trace.forget(phone.call_id)
 

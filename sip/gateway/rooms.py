@@ -81,7 +81,7 @@ class RoomSide:
             .with_identity(member.identity)
             .with_name(member.name)
             .with_metadata(member.metadata)
-            .with_attributes(member.attributes)
+            .with_attributes({**leaving.KNOWN, **member.attributes})
             .with_kind("sip")
             .with_grants(
                 api.VideoGrants(
@@ -158,15 +158,20 @@ class RoomSide:
         if self._room.isconnected():
             await self._room.local_participant.publish_dtmf(code=code, digit=digit)
 
-    async def leave(self, reason: DisconnectReason.ValueType) -> None:
-        """Leave, if not already out, so that others see this reason."""
+    async def leave(self, reason: DisconnectReason.ValueType, *, at_once: bool = False) -> None:
+        """Leave, if not already out, so that others see this reason.
+
+        Args:
+            at_once: whether this process is about to end.
+        """
         self._left = True
         if self._writer is not None:
             self._writer.cancel()
             await asyncio.gather(self._writer, return_exceptions=True)
+        limit_s = leaving.AT_ONCE_S if at_once else leaving.BARE_LIMIT_S
         try:
-            async with asyncio.timeout(_LEAVE_LIMIT_S):
-                await leaving.leave(self._room, reason)
+            async with asyncio.timeout(limit_s + _LEAVE_LIMIT_S):
+                await leaving.leave(self._room, reason, limit_s=limit_s)
         except TimeoutError:
             log.warning("leaving the room took too long", room=self._member.room)
 
