@@ -16,8 +16,9 @@ nobody waits for it, as whoever is told takes the call for over.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from typing import Literal
 
 from livekit import api, rtc
 from livekit.protocol.models import DataPacket, ParticipantInfo
@@ -35,10 +36,19 @@ BARE_LIMIT_S = 5.0
 """For the others to take their tracks off the room."""
 AT_ONCE_S = 0.5
 """The same for a process that is about to end, and what it keeps with it."""
-LEAVE_LIMIT_S = 2.0
+GONE_LIMIT_S = 1.0
+"""For them to be gone as well."""
+AGAIN_S = 0.2
+"""After which those who are still there are asked once more."""
+LEAVE_LIMIT_S = 4.0
 """For those who are asked to leave; an agent may have a sentence to break off."""
 RELIABLE = DataPacket.Kind.RELIABLE
 _LOOK_S = 0.02
+_CHANGES: tuple[Literal["track_unpublished", "participant_disconnected", "disconnected"], ...] = (
+    "track_unpublished",
+    "participant_disconnected",
+    "disconnected",
+)
 
 
 def is_request(packet: rtc.DataPacket) -> bool:
@@ -69,15 +79,11 @@ async def end_room(client: api.LiveKitAPI, room_name: str, *, me: rtc.Room | Non
         livekit.api.ServerError, aiohttp.ClientError, TimeoutError: LiveKit did not do it.
     """
     try:
-        present = await _present(client, room_name)
-        if any(map(_knows, present)):  # a message to nobody is a warning of theirs
-            request = api.SendDataRequest(room=room_name, kind=RELIABLE, topic=TOPIC)
-            await client.room.send_data(request)
-        for each in present:
-            if not _knows(each):
-                await _put_out(client, room_name, each.identity)
-        if me is not None:
-            await leave(me)
+        try:
+            await _ask(client, room_name)
+        finally:
+            if me is not None:  # a room, too, that the server knows no more
+                await leave(me)
         await _until_left(client, room_name)
         await client.room.delete_room(api.DeleteRoomRequest(room=room_name))
     except api.ServerError as exc:
@@ -90,19 +96,24 @@ async def leave(
     reason: rtc.DisconnectReason.ValueType = rtc.DisconnectReason.CLIENT_INITIATED,
     *,
     limit_s: float = BARE_LIMIT_S,
+    gone_limit_s: float = 0.0,
 ) -> None:
     """Leave a room so that the SDK keeps nothing of it; at once where nobody else publishes.
 
     Args:
         reason: what the others are told.
         limit_s: for them to take their tracks off the room.
+        gone_limit_s: for them to leave as well. A track that is taken off just when it arrives
+            here is put on again by the SDK, until its owner is gone.
     """
-    if room.isconnected():
+    if room.isconnected():  # or trying to be so again
         if _others_publish(room):
             with suppress(rtc.participant.PublishDataError):  # the room was closed meanwhile
                 await room.local_participant.publish_data(_written(reason), topic=LEAVES)
         await _unpublish(room)
-        await _until_bare(room, limit_s)
+        if not await _until(room, lambda: not _others_publish(room), limit_s):
+            log.warning("others still publish in the room that is left", room=room.name)
+        await _until(room, lambda: not any(_others(room)), gone_limit_s)
     await room.disconnect(reason=reason)
 
 
@@ -119,6 +130,21 @@ def follow(room: rtc.Room, identity: str) -> None:
     room.on("data_received", on_data)
 
 
+async def _ask(client: api.LiveKitAPI, room_name: str) -> None:
+    """Ask those to leave who know the message, and put out the others."""
+    present = await _present(client, room_name)
+    if any(map(_knows, present)):  # a message to nobody is a warning of theirs
+        await _send(client, room_name)
+    for each in present:
+        if not _knows(each):
+            await _put_out(client, room_name, each.identity)
+
+
+async def _send(client: api.LiveKitAPI, room_name: str) -> None:
+    request = api.SendDataRequest(room=room_name, kind=RELIABLE, topic=TOPIC)
+    await client.room.send_data(request)
+
+
 async def _unpublish(room: rtc.Room) -> None:
     for sid in list(room.local_participant.track_publications):
         # Gone already: the room was closed, or left, meanwhile.
@@ -126,32 +152,36 @@ async def _unpublish(room: rtc.Room) -> None:
             await room.local_participant.unpublish_track(sid)
 
 
-async def _until_bare(room: rtc.Room, limit_s: float) -> None:
-    """Wait until nobody else publishes in the room who would take it off, for a bounded time."""
+async def _until(room: rtc.Room, holds: Callable[[], bool], limit_s: float) -> bool:
+    """Return whether something came to hold in the room within so long, or we were out of it."""
     changed = asyncio.Event()
 
     def look(*_: object) -> None:
         changed.set()
 
-    room.on("track_unpublished", look)
-    room.on("participant_disconnected", look)
-    room.on("disconnected", look)
-    try:
+    for event in _CHANGES:
+        room.on(event, look)
+    with suppress(TimeoutError):
         async with asyncio.timeout(limit_s):
-            while room.isconnected() and _others_publish(room):
+            while room.isconnected() and not holds():
                 changed.clear()
                 await changed.wait()
-    except TimeoutError:
-        log.warning("others still publish in the room that is left", room=room.name)
+    for event in _CHANGES:
+        room.off(event, look)
+    return not room.isconnected() or holds()
 
 
 def _others_publish(room: rtc.Room) -> bool:
     """Whether there is a track in the room that its owner takes off it when we leave."""
-    kind = rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
-    return any(
-        each.track_publications and (each.kind == kind or _says_so(each.attributes))
-        for each in room.remote_participants.values()
-    )
+    return any(each.track_publications for each in _others(room))
+
+
+def _others(room: rtc.Room) -> Iterator[rtc.RemoteParticipant]:
+    """Yield the others who know these messages."""
+    agent = rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
+    for each in room.remote_participants.values():
+        if each.kind == agent or _says_so(each.attributes):
+            yield each
 
 
 def _written(reason: rtc.DisconnectReason.ValueType) -> bytes:
@@ -168,11 +198,18 @@ async def _put_out(client: api.LiveKitAPI, room_name: str, identity: str) -> Non
 
 
 async def _until_left(client: api.LiveKitAPI, room_name: str) -> None:
-    """Wait until those who were asked to leave have left, for a bounded time."""
+    """Wait until those who were asked to leave have left, for a bounded time.
+
+    Who came in only just has not heard of it, and is asked again.
+    """
     loop = asyncio.get_running_loop()
-    until = loop.time() + LEAVE_LIMIT_S
+    asked = loop.time()
+    until = asked + LEAVE_LIMIT_S
     # Another process leaves: there is no event here.
-    while any(map(_knows, await _present(client, room_name))) and loop.time() < until:  # noqa: ASYNC110
+    while any(map(_knows, await _present(client, room_name))) and loop.time() < until:
+        if loop.time() - asked > AGAIN_S:
+            asked = loop.time()
+            await _send(client, room_name)
         await asyncio.sleep(_LOOK_S)
 
 

@@ -72,7 +72,9 @@ async def test_who_leaves_by_itself_is_given_time_when_the_room_ends(
     agent: Watcher,
     room_name: str,
     lk: api.LiveKitAPI,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(leaving, "LEAVE_LIMIT_S", 20.0)
     leaves = told(agent)
     await answered(sip, phone, dial(room_name, trunk))
     await watcher.status(CALLER, "active")
@@ -90,3 +92,22 @@ async def test_who_leaves_by_itself_is_given_time_when_the_room_ends(
     await ending
     assert left.reason not in (DisconnectReason.PARTICIPANT_REMOVED, 0)
     assert put_out == [DisconnectReason.PARTICIPANT_REMOVED]
+
+
+async def test_who_comes_in_while_the_room_ends_is_asked_too(
+    sip: api.SipService,
+    phone: Phone,
+    trunk: str,
+    agent: Watcher,
+    room_name: str,
+    lk: api.LiveKitAPI,
+) -> None:
+    leaves, asked = told(agent), asyncio.Event()
+    agent.room.on("data_received", lambda packet: asked.set() if packet.topic else None)
+    ending = asyncio.create_task(leaving.end_room(lk, room_name))
+    await asked.wait()
+    await answered(sip, phone, dial(room_name, trunk))
+    assert await leaves == DisconnectReason.ROOM_DELETED  # and not put out: who is says nothing
+    await agent.room.local_participant.unpublish_track(agent.track_sid)
+    await agent.leave()
+    await ending
