@@ -16,12 +16,14 @@ from agent.telemetry import begin
 from process.logs import configure
 from process.settings import SettingsError, load
 from process.traces import TraceSettings
+from process.wear import share_memory
 
 
 def main() -> None:
     """Run the worker until it is told to stop."""
     if sys.argv[1:] != ["start"]:
         sys.exit("usage: python -m agent start")
+    share_memory()
     role = stand_in.Role.of(os.environ)
     role.assume()
     try:

@@ -18,6 +18,7 @@ _LOOK_S, _QUIET_LOOKS = 1.0, 3
 _MB = 1_000_000
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _libc = ctypes.CDLL(None)
+_M_ARENA_MAX, _ARENAS = -8, 2  # malloc.h
 
 
 class Worn(enum.StrEnum):
@@ -54,6 +55,18 @@ def worn(now: Held, start: Held, limits: Limits) -> Worn | None:
     if limits.threads and now.threads - start.threads > limits.threads:
         return Worn.THREADS
     return None
+
+
+def share_memory() -> None:
+    """Have all threads take memory from two pools; call it first, for a process that has calls.
+
+    The C library gives each new thread a pool of its own, up to eight for each core, and each keeps
+    what lies between the pieces that are still used. Measured after 6, 36, 66, 96 and 126 short
+    calls, of which the worker used 147 to 148 MB all along: with 16 pools 554, 576, 594, 620 and
+    628 MB resident, with 2 pools 553, 574, 569 and 546 MB (the last not measured).
+    """
+    if not _libc.mallopt(_M_ARENA_MAX, _ARENAS):
+        raise OSError("the C library does not limit its pools of memory")
 
 
 async def come_to_rest(is_busy: Callable[[], bool], taken: Callable[[], int], *, since: int) -> int:

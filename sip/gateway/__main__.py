@@ -16,7 +16,7 @@ from baresip.errors import BaresipError
 from process.logs import configure, get_logger
 from process.settings import SettingsError, load
 from process.steady import hold_steady
-from process.wear import tidy_at_rest
+from process.wear import share_memory, tidy_at_rest
 from sip.front import Front, PortBusy
 from sip.gateway.admission import Admission
 from sip.gateway.call_log import name_calls
@@ -172,6 +172,7 @@ async def serve(settings: Settings) -> int:
 
 def main() -> int:
     """Read the settings and run."""
+    share_memory()
     try:
         settings = load(Settings, os.environ)
         configure("sip-gateway", level=settings.log_level)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import weakref
 
 import pytest
@@ -35,6 +37,40 @@ def test_what_is_held_is_seen() -> None:
     assert 45.0 < wear.look().memory_mb - before.memory_mb < 60.0
     del block
     assert before.threads >= 1
+
+
+ARENAS = """
+import ctypes, sys, threading
+from process import wear
+if "share" in sys.argv:
+    wear.share_memory()
+gate = threading.Barrier(13)
+def hold():
+    held = [bytearray(100) for _ in range(10_000)]
+    gate.wait()
+    gate.wait()
+threads = [threading.Thread(target=hold) for _ in range(12)]
+for each in threads: each.start()
+gate.wait()
+libc = ctypes.CDLL(None)
+libc.fdopen.restype = ctypes.c_void_p
+libc.malloc_info.argtypes = [ctypes.c_int, ctypes.c_void_p]
+libc.fflush.argtypes = [ctypes.c_void_p]
+out = libc.fdopen(1, b"w")
+libc.malloc_info(0, out)
+libc.fflush(out)
+gate.wait()
+"""
+
+
+@pytest.mark.parametrize(("how", "most"), [("share", 2), ("each", 99)])
+def test_all_threads_take_memory_from_two_pools(how: str, most: int) -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", ARENAS, how], capture_output=True, text=True, check=True, timeout=30
+    )
+    pools = told.stdout.count("<heap ")
+    assert pools <= most
+    assert pools > 2 or how == "share"  # else this says nothing
 
 
 class Circle:
