@@ -25,9 +25,9 @@ from agent.reporter import Reporter
 from agent.sayings import sayings
 from agent.speaker import Speaker
 from agent.spoken import Spoken, speak
-from control_plane.domain.assistant import RealtimeModel
 from control_plane.domain.brief import CallBrief
 from control_plane.domain.events import EndedBy, EndReason, ItemSaid, Role
+from control_plane.domain.providers import RealtimeModel
 from process.logs import get_logger
 
 log = get_logger(__name__)

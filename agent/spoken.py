@@ -9,8 +9,8 @@ from livekit import rtc
 from livekit.agents import tts
 from msgspec import Struct
 
-from control_plane.domain.assistant import Voice
 from control_plane.domain.brief import CallBrief
+from control_plane.domain.providers import Voice
 from speech import limits
 
 KEPT = 128

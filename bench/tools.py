@@ -28,8 +28,8 @@ from agent.session import Engines, Parts, build_session, load_vad
 from bench import wire
 from bench.arms import OURS, STOCK
 from bench.beside import Cell, Found, Rows, compared, limited
-from control_plane.domain.assistant import DedicatedModel, Provider
 from control_plane.domain.brief import ProviderAccess
+from control_plane.domain.providers import DedicatedModel, Provider
 from speech.prewarm import load_offline
 from speech.tables import make_llm
 from tests.factories import call_brief

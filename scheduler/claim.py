@@ -20,7 +20,6 @@ from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.recording import Recording
 from control_plane.db.models.session import Leg, Session
-from control_plane.domain.assistant import Provider
 from control_plane.domain.attempt import AttemptStatus, participant_identity, room_name
 from control_plane.domain.brief import Direction
 from control_plane.domain.dial_errors import DialFailureKind
@@ -35,6 +34,7 @@ from control_plane.domain.gate import Decision, Go, Never, Rule, Wait
 from control_plane.domain.ids import new_id
 from control_plane.domain.leg import LegKind
 from control_plane.domain.pace import most_preparing
+from control_plane.domain.providers import Provider
 from control_plane.domain.recording import RecordingState
 from control_plane.domain.waiting import Cause
 from control_plane.orders import leases, lifecycle, repository, slots

@@ -14,12 +14,12 @@ from typing import Any
 
 from livekit.agents import llm, stt, tts, vad
 
-from control_plane.domain.assistant import (
+from control_plane.domain.assistant import Language
+from control_plane.domain.providers import (
     CustomModel,
     DedicatedModel,
     Ears,
     EmbeddedModel,
-    Language,
     LlmModel,
     OpenRouterModel,
     RealtimeModel,

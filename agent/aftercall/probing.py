@@ -12,18 +12,18 @@ from livekit.agents import APIError
 from agent.aftercall import asking
 from agent.aftercall.remedies import Subject, remedy
 from agent.sayings import sayings
-from control_plane.domain.assistant import (
+from control_plane.domain.assistant import Language
+from control_plane.domain.probe import Job, JobKind, Part, ProbeResult
+from control_plane.domain.providers import (
     CustomModel,
     DedicatedModel,
     Ears,
     EmbeddedModel,
-    Language,
     LlmModel,
     OpenRouterModel,
     RealtimeModel,
     Voice,
 )
-from control_plane.domain.probe import Job, JobKind, Part, ProbeResult
 from process.addresses import Allowed
 from process.logs import get_logger
 from speech.prewarm import OfflineEngines

@@ -1,27 +1,28 @@
 """Where an assistant holds secrets, and the references that stand there once they are sealed.
 
-Secrets are a custom model's key, the value of every header of a tool but the well-known ones
-that never carry a login, and the values of its query parameters that look like a credential.
+Secrets are what is declared as `Secret`: such as a custom model's key; of a tool, the value of
+every header but the well-known ones that never carry a login, and the values of its query
+parameters that look like a credential.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Literal, TypeVar
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
 
-from control_plane.domain.assistant import AssistantSpec, CustomModel, LlmModel
 from control_plane.domain.credentials import is_credential
+from control_plane.domain.declared import Secret, members, spots
 from control_plane.domain.placeholders import names
-from control_plane.domain.tools import CustomTool, Pair
+from control_plane.domain.tools import Pair
 from control_plane.sealed import looks_masked, mask
 
-Where = Literal["headers", "query_params"]
-_Model = TypeVar("_Model", bound=LlmModel | None)
+S = TypeVar("S", bound=Struct)
 
 PLAIN_HEADERS = frozenset(
     [
@@ -44,6 +45,7 @@ _REFERENCE = re.compile(
     r":(?P<hint>.{4}|)(?P<names>(?:\{\{[^{}]+\}\})*)",
     re.DOTALL,
 )
+_INDEX = re.compile(r"\[\d+\]")
 
 
 class Reference(Struct, frozen=True):
@@ -89,32 +91,22 @@ class Place(Struct, frozen=True):
     goes_to: str
 
 
-def find(spec: AssistantSpec) -> Iterator[tuple[Place, str]]:
+def find(spec: Struct) -> Iterator[tuple[Place, str]]:
     """Yield each place with what stands there."""
-    if isinstance(spec.llm_model, CustomModel):
-        place = Place("llm_model.api_key", ("llm_model",), _origin(spec.llm_model.api_url))
-        yield place, spec.llm_model.api_key
-    for index, model in enumerate(spec.llm_fallbacks):
-        if isinstance(model, CustomModel):
-            identity = ("llm_fallback", model.api_url, model.model_name)
-            yield Place(_fallback_field(index), identity, _origin(model.api_url)), model.api_key
-    for index, tool in enumerate(spec.custom_tools):
-        yield from _of_pairs(tool, index, "headers", _in_header)
-        yield from _of_pairs(tool, index, "query_params", _in_query)
-
-
-def _of_pairs(
-    tool: CustomTool, index: int, where: Where, is_secret: Callable[[Pair], bool]
-) -> Iterator[tuple[Place, str]]:
-    seen: dict[str, int] = {}
-    for number, pair in enumerate(getattr(tool, where)):
-        if not is_secret(pair):
+    for spot in spots(spec, Secret):
+        owner, kind = spot.owners[-1], _INDEX.sub("", spot.place)
+        goes_to = _origin(getattr(owner, spot.mark.goes_to)) if spot.mark.goes_to else ""
+        listed = "[" in spot.place
+        known_by = [getattr(owner, name) for name in spot.mark.known_by if listed]
+        if spot.mark.of_pairs is None:
+            yield Place(spot.place, (kind, *known_by), goes_to), spot.value
             continue
-        key = pair.key.lower()
-        seen[key] = seen.get(key, 0) + 1
-        kind = "tool" if where == "headers" else "tool query"
-        identity = (kind, key, str(seen[key]), tool.name)
-        yield Place(_pair_field(index, where, number), identity, _origin(tool.url)), pair.value
+        seen: Counter[str] = Counter()
+        for number, pair in enumerate(spot.value):
+            if _IS_SECRET[spot.mark.of_pairs](pair):
+                seen[key := pair.key.lower()] += 1
+                identity = (kind, key, str(seen[key]), *known_by)
+                yield Place(f"{spot.place}[{number}].value", identity, goes_to), pair.value
 
 
 def _in_header(pair: Pair) -> bool:
@@ -127,6 +119,9 @@ def _in_query(pair: Pair) -> bool:
     return sealed or looks_masked(pair.value) or is_credential(pair.key, pair.value)
 
 
+_IS_SECRET = {"login headers": _in_header, "credentials": _in_query}
+
+
 def _origin(url: str) -> str:
     try:
         parts = urlsplit(url)
@@ -135,44 +130,23 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}".lower()
 
 
-def put(spec: AssistantSpec, values: Mapping[str, str]) -> AssistantSpec:
+def put(spec: S, values: Mapping[str, str]) -> S:
     """Return `spec` with `values` at the places that have these fields."""
-    if not values:
-        return spec
-    tools = tuple(_with_pairs(tool, n, values) for n, tool in enumerate(spec.custom_tools))
-    fallbacks = tuple(
-        _with_key(model, values.get(_fallback_field(n)))
-        for n, model in enumerate(spec.llm_fallbacks)
-    )
-    return msgspec.structs.replace(
-        spec,
-        llm_model=_with_key(spec.llm_model, values.get("llm_model.api_key")),
-        llm_fallbacks=fallbacks,
-        custom_tools=tools,
-    )
+    put_in: S = _put(spec, values, "") if values else spec
+    return put_in
 
 
-def _with_key(model: _Model, key: str | None) -> _Model:
-    if isinstance(model, CustomModel) and key is not None:
-        return msgspec.structs.replace(model, api_key=key)
-    return model
-
-
-def _fallback_field(index: int) -> str:
-    return f"llm_fallbacks[{index}].api_key"
-
-
-def _with_pairs(tool: CustomTool, index: int, values: Mapping[str, str]) -> CustomTool:
-    def filled(where: Where) -> tuple[Pair, ...]:
-        return tuple(
-            Pair(pair.key, values.get(_pair_field(index, where, number), pair.value))
-            for number, pair in enumerate(getattr(tool, where))
-        )
-
-    return msgspec.structs.replace(
-        tool, headers=filled("headers"), query_params=filled("query_params")
-    )
-
-
-def _pair_field(tool: int, where: Where, number: int) -> str:
-    return f"custom_tools[{tool}].{where}[{number}].value"
+def _put(held: Any, values: Mapping[str, str], place: str) -> Any:
+    match held:
+        case str():
+            return values.get(place, held)
+        case tuple():
+            return tuple(_put(each, values, f"{place}[{n}]") for n, each in enumerate(held))
+        case Pair():
+            return Pair(held.key, values.get(f"{place}.value", held.value))
+        case Struct():
+            at = f"{place}." if place else ""
+            inside = [name for name, _ in members(type(held), Secret)]
+            changed = {name: _put(getattr(held, name), values, at + name) for name in inside}
+            return msgspec.structs.replace(held, **changed)
+    return held

@@ -13,7 +13,7 @@ from control_plane.assistants import specs
 from control_plane.assistants.schemas import AssistantNow, AssistantView
 from control_plane.db.models.assistant import Assistant
 from control_plane.domain.acted_on import not_yet_acted_on
-from control_plane.domain.assistant import Provider, in_force
+from control_plane.domain.providers import Provider, in_force
 from control_plane.providers.needed import keys_for_default, providers_of
 
 
@@ -22,16 +22,11 @@ async def load(session: AsyncSession, rows: Sequence[Assistant]) -> list[Assista
     if not rows:
         return []
     keys = await keys_for_default(session, rows[0].organization_id)
-    return [_now(_view(row), keys) for row in rows]
+    return [_now(row, keys) for row in rows]
 
 
-def _now(shown: AssistantView, keys: set[Provider]) -> AssistantNow:
-    model = in_force(shown.llm_model, keys)
-    return AssistantNow(**msgspec.structs.asdict(shown), llm_model_in_force=model)
-
-
-def _view(row: Assistant) -> AssistantView:
-    return view_of_spec(
+def _now(row: Assistant, keys: set[Provider]) -> AssistantNow:
+    shown = view_of_spec(
         row.spec,
         assistant_id=row.id,
         organization_id=row.organization_id,
@@ -40,6 +35,8 @@ def _view(row: Assistant) -> AssistantView:
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
+    model = in_force(shown.llm_model, keys)
+    return AssistantNow(**msgspec.structs.asdict(shown), llm_model_in_force=model)
 
 
 def view_of_spec(

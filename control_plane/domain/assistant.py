@@ -1,11 +1,12 @@
 """What an assistant is told: the settings that change what is heard or done on a call.
 
-Source: the Revox call-order contract. `domain.acted_on` says which of them are acted on already.
+Each is declared once, with all that is to be known of it: docs/how-to/extend.md. Requests, answers,
+the sealing of secrets, the check of variables and the reference pages follow from that. Source of
+the fields: the Revox call-order contract.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -13,9 +14,15 @@ import msgspec
 from msgspec import Meta, Struct
 
 from control_plane.domain.calling_times import CallRetryConfig
+from control_plane.domain.calling_times import check as check_times
+from control_plane.domain.credentials import check_webhook_url
+from control_plane.domain.declared import ActedOn, Asked, Template, between, up_to
 from control_plane.domain.flow import PromptFlow
 from control_plane.domain.outcome import Outcome
-from control_plane.domain.tools import CustomTool, DataField
+from control_plane.domain.phone import e164
+from control_plane.domain.providers import Ears, GivenVoice, LlmModel, TextModel, Voice
+from control_plane.domain.tools import CustomTool, DataField, check_fields, check_tools
+from control_plane.domain.urls import check_email
 
 
 class Language(StrEnum):
@@ -54,17 +61,6 @@ class FirstSentenceMode(StrEnum):
     NONE = "none"  # the agent waits for the person
 
 
-class Provider(StrEnum):
-    """A service with a key of its own, set by `offhook provider set NAME`."""
-
-    OPENAI = "openai"
-    OPENROUTER = "openrouter"
-    MISTRAL = "mistral"
-    GOOGLE = "google"
-    CARTESIA = "cartesia"
-    ELEVENLABS = "elevenlabs"
-
-
 class FaqSource(StrEnum):
     """Who put a question there."""
 
@@ -79,96 +75,18 @@ class FaqItem(Struct, frozen=True):
     nobody has answered it yet.
     """
 
-    question: str
-    answer: str
+    question: Annotated[str, Template()]
+    answer: Annotated[str, Template()]
     id: str | None = None
     needs_human_answer: bool = False
     source: FaqSource = FaqSource.HUMAN
 
 
-class DedicatedModel(
-    Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="dedicated-instance"
-):
-    """A model that the installation maps to an OpenAI-compatible endpoint by its provider keys."""
+class FaqEntry(Struct, frozen=True, forbid_unknown_fields=True):
+    """A question callers ask and the answer to give."""
 
-    name: Literal["gpt-4.1", "ministral-3-8b-instruct"]
-
-
-class OpenRouterModel(
-    Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="openrouter"
-):
-    """A model of OpenRouter, and the upstream provider that must serve it; empty: any."""
-
-    openrouter_model_id: Annotated[str, Meta(max_length=200)]
-    openrouter_provider: Annotated[str, Meta(max_length=200)]
-
-
-class CustomModel(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="custom"):
-    """Any OpenAI-compatible chat completions endpoint, with its own key."""
-
-    api_url: Annotated[str, Meta(min_length=1, max_length=2_000)]
-    model_name: Annotated[str, Meta(min_length=1, max_length=200)]
-    api_key: Annotated[str, Meta(min_length=1, max_length=2_000)]
-
-
-class RealtimeModel(
-    Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="realtime"
-):
-    """A model that hears and speaks by itself; the voice null is the provider's own default."""
-
-    provider: Literal["openai", "google"]
-    realtime_model_id: Annotated[str, Meta(max_length=200)]
-    realtime_voice_id: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
-
-
-class EmbeddedModel(
-    Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="embedded"
-):
-    """The scripted dialogue that comes with the installation: no key, no cost, English only."""
-
-
-TextModel = DedicatedModel | OpenRouterModel | CustomModel
-LlmModel = TextModel | RealtimeModel | EmbeddedModel
-DEDICATED = {"gpt-4.1": Provider.OPENAI, "ministral-3-8b-instruct": Provider.MISTRAL}
-"""Who serves the models that are named alone."""
-DEFAULT_MODEL = DedicatedModel("gpt-4.1")
-"""What answers for an assistant that names no model, once there is a key for it."""
-
-
-def provider_of(model: LlmModel) -> Provider | None:
-    """Return whose key the model needs; None: it brings its own, or needs none."""
-    match model:
-        case DedicatedModel(name=name):
-            return DEDICATED[name]
-        case OpenRouterModel():
-            return Provider.OPENROUTER
-        case RealtimeModel(provider=provider):
-            return Provider(provider)
-        case CustomModel() | EmbeddedModel():
-            return None
-
-
-def in_force(model: LlmModel | None, keys: Collection[Provider]) -> LlmModel:
-    """Return the model that answers: `model`, else the default one as far as `keys` reach."""
-    if model is not None:
-        return model
-    return DEFAULT_MODEL if provider_of(DEFAULT_MODEL) in keys else EmbeddedModel()
-
-
-class Voice(Struct, frozen=True, forbid_unknown_fields=True):
-    """A cloud voice. Speed range: Cartesia 0.6–1.5, ElevenLabs 0.7–1.2; volume is Cartesia's."""
-
-    id: Annotated[str, Meta(min_length=1, max_length=200)]
-    provider: Literal["cartesia", "elevenlabs"]
-    speed: Annotated[float, Meta(ge=0.6, le=1.5)] = 1.0
-    volume: Annotated[float, Meta(ge=0.5, le=2.0)] = 1.0
-
-
-class Ears(Struct, frozen=True, forbid_unknown_fields=True):
-    """The speech recogniser; `model` null means the provider's own default."""
-
-    provider: Literal["offline", "openai", "elevenlabs", "cartesia"] = "offline"
-    model: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    question: Annotated[str, Meta(max_length=2_000)]
+    answer: Annotated[str, Meta(max_length=5_000)]
 
 
 class ThinkingSound(StrEnum):
@@ -200,6 +118,30 @@ class Calendly(Struct, frozen=True, forbid_unknown_fields=True):
 BackgroundSound = Literal["audio/office.ogg"]
 
 
+OF_THE_CALL = frozenset(["transcript"])
+"""What `structured_output_prompt` may name besides: known once the call is over."""
+
+_HEARD, _THOUGHT, _VOICED = (
+    ActedOn(f"speech.tables.make_{kind}") for kind in ("stt", "llm", "tts")
+)
+_SHOWN = ActedOn("control_plane.assistants.views.view_of_spec")
+_OPENING, _SOUNDS = ActedOn("agent.first_sentence.prepare"), ActedOn("agent.sounds.Sounds")
+_TEXTS, _SPEAKING = ActedOn("agent.prompt.Texts"), ActedOn("agent.call.Call")
+_LIMIT, _RECORDER = (
+    ActedOn("agent.limits.hold_max_duration"),
+    ActedOn("agent.recording.StereoRecorder"),
+)
+_NOT_YET = ActedOn(None)
+
+_Share = Annotated[float, Asked(Meta(ge=0, le=1))]
+_Sentence = Annotated[str | None, up_to(5_000), Template()]
+_Instructions = Annotated[str | None, up_to(100_000), Template()]
+_Number = Annotated[str | None, Asked(Meta(max_length=100), read=e164, empty_is_none=True)]
+_Url = Annotated[
+    str | None, Asked(Meta(max_length=2_000), check=check_webhook_url, empty_is_none=True)
+]
+
+
 class AssistantSpec(Struct, frozen=True, kw_only=True):
     """One version of an assistant, complete: what an order keeps and what the agent receives.
 
@@ -208,48 +150,105 @@ class AssistantSpec(Struct, frozen=True, kw_only=True):
     when it fails, in their order.
     """
 
-    name: str
-    prompt: str
-    prompt_flow: PromptFlow | None = None
-    language: Language = Language.EN_US
-    turn_taking: TurnTaking = TurnTaking.BALANCED
-    first_sentence: str | None = None
-    first_sentence_mode: FirstSentenceMode = FirstSentenceMode.GENERATED
-    first_sentence_delay_ms: int = 400
-    end_of_call_sentence: str | None = None
-    max_call_duration_secs: int = 600
-    max_duration_end_message: str | None = None
-    silence_timeout_secs: int = 30
-    faq_items: tuple[FaqItem, ...] = ()
-    llm_model: LlmModel | None = None
-    voice: Voice | None = None
-    ears: Ears = msgspec.field(default_factory=Ears)
-    llm_fallbacks: tuple[TextModel, ...] = ()
-    voice_fallbacks: tuple[Voice, ...] = ()
-    ears_fallbacks: tuple[Ears, ...] = ()
-    recording_enabled: bool = True
-    recording_full_mix: bool = False
-    recording_retention_days: int | None = None
-    background_sound: BackgroundSound | None = None
-    background_sound_volume: float = 0.8
-    thinking_sound: ThinkingSound | None = None
-    thinking_sound_probability: float = 1.0
-    thinking_sound_volume: float = 0.8
-    call_retry_config: CallRetryConfig = msgspec.field(default_factory=CallRetryConfig)
-    from_phone_number: str | None = None
-    webhook_url: str | None = None
-    voicemail_message: str | None = None
-    voicemail_sms_prompt: str | None = None
-    ivr_navigation_enabled: bool = False
-    transfer_phone_number: str | None = None
-    human_transfer_mode: TransferMode | None = None
-    warm_transfer_summary_instructions: str | None = None
-    custom_tools: tuple[CustomTool, ...] = ()
-    calendly: Calendly | None = None
-    sms_enabled: bool = False
-    sms_template: str | None = None
-    after_call_sms_prompt: str | None = None
-    email_notification_address: str | None = None
-    email_notification_outcomes: tuple[Outcome, ...] = ()
-    structured_output_config: tuple[DataField, ...] = ()
-    structured_output_prompt: str | None = None
+    name: Annotated[str, Asked(Meta(min_length=1, max_length=200)), _SHOWN]
+    """Shown to you, never spoken; an order's own assistant is `Assistant` without one."""
+    prompt: Annotated[str, up_to(100_000), Template(), _TEXTS]
+    """What the agent is and knows; the embedded dialogue takes facts from its lists."""
+    prompt_flow: Annotated[PromptFlow | None, _SHOWN] = None
+    """The drawing behind the prompt, kept for its editor; only `prompt` is executed."""
+    language: Annotated[Language, _HEARD] = Language.EN_US
+    """What is heard, thought and spoken; the embedded model, voice and ears know English only."""
+    turn_taking: Annotated[TurnTaking, ActedOn("agent.turn_taking.turn_handling")] = (
+        TurnTaking.BALANCED
+    )
+    """How soon the agent answers and how easily it gives way."""
+    first_sentence: Annotated[_Sentence, _OPENING] = None
+    """Spoken as it is (`static`) or as a lead for the model (`generated`)."""
+    first_sentence_mode: Annotated[FirstSentenceMode, _OPENING] = FirstSentenceMode.GENERATED
+    """`none`: the agent waits for the person; `static` needs `first_sentence`."""
+    first_sentence_delay_ms: Annotated[int, between(0, 9_007_199_254_740_991), _SPEAKING] = 400
+    """Silence between the answer and the first sentence."""
+    end_of_call_sentence: Annotated[_Sentence, _SPEAKING] = None
+    """Spoken before the agent hangs up."""
+    max_call_duration_secs: Annotated[int, between(10, 86_400), _LIMIT] = 600
+    """BYE at that age of the call."""
+    max_duration_end_message: Annotated[str | None, up_to(150), Template(), _LIMIT] = None
+    """Spoken, without interruption, so that it ends by the limit."""
+    silence_timeout_secs: Annotated[int, between(5, 600), ActedOn("agent.limits.SilenceWatch")] = 30
+    """Nobody spoke for that long: the call ends with `silence`."""
+    faq_items: Annotated[tuple[FaqItem, ...], up_to(500, tuple[FaqEntry, ...]), _TEXTS] = ()
+    """Questions and the answers to give; the list replaces the one before."""
+    llm_model: Annotated[LlmModel | None, _THOUGHT] = None
+    """The brain; none: gpt-4.1 with a key for `openai`, else the embedded dialogue."""
+    voice: Annotated[Voice | None, Asked(kind=GivenVoice), _VOICED] = None
+    """The voice; none: the embedded one."""
+    ears: Annotated[Ears, _HEARD] = msgspec.field(default_factory=Ears)
+    """The speech recogniser; `model` null is the provider's own default."""
+    llm_fallbacks: Annotated[tuple[TextModel, ...], up_to(3), _THOUGHT] = ()
+    """Step in, in their order, when the model fails; not for a realtime model."""
+    voice_fallbacks: Annotated[tuple[Voice, ...], up_to(3, tuple[GivenVoice, ...]), _VOICED] = ()
+    """The same for the voice."""
+    ears_fallbacks: Annotated[tuple[Ears, ...], up_to(3), _HEARD] = ()
+    """The same for the ears."""
+    recording_enabled: Annotated[bool, _RECORDER] = True
+    """A stereo file of the call, caller left, agent right."""
+    recording_full_mix: Annotated[bool, _RECORDER] = False
+    """A second file: everything that both heard, on one channel; `recording_mix_url`."""
+    recording_retention_days: Annotated[
+        int | None, between(1, 3_650), ActedOn("control_plane.recordings.retention.expires_at")
+    ] = None
+    """Days after the call that its recording is kept; none: `OFFHOOK_RECORDING_DAYS`."""
+    background_sound: Annotated[BackgroundSound | None, _SOUNDS] = None
+    """Played from the answer to the end, under the agent's words too."""
+    background_sound_volume: Annotated[_Share, _SOUNDS] = 0.8
+    """0 is silent."""
+    thinking_sound: Annotated[ThinkingSound | None, _SOUNDS] = None
+    """Played while the agent thinks, until it or the caller speaks."""
+    thinking_sound_probability: Annotated[_Share, _SOUNDS] = 1.0
+    """How often a turn gets the sound; one draw per turn."""
+    thinking_sound_volume: Annotated[_Share, _SOUNDS] = 0.8
+    """0 is silent."""
+    call_retry_config: Annotated[
+        CallRetryConfig, Asked(check=check_times), ActedOn("control_plane.domain.gate.gate")
+    ] = msgspec.field(default_factory=CallRetryConfig)
+    """When calls may begin and how often an order is tried."""
+    from_phone_number: Annotated[_Number, ActedOn("control_plane.orders.placing.Placer")] = None
+    """The number that calls show, one of the organization's; none: its default one."""
+    webhook_url: Annotated[_Url, ActedOn("control_plane.webhooks.outbox.relay")] = None
+    """Gets `{"call": …}` when an order is over."""
+    voicemail_message: Annotated[_Sentence, _NOT_YET] = None
+    """Spoken to a voicemail before hanging up; none: hang up at once."""
+    voicemail_sms_prompt: Annotated[_Instructions, _NOT_YET] = None
+    """Instructions for the SMS after a voicemail; none: no SMS."""
+    ivr_navigation_enabled: Annotated[bool, _NOT_YET] = False
+    """The agent may press keys and skip turns in a phone menu."""
+    transfer_phone_number: Annotated[_Number, _NOT_YET] = None
+    """The person that calls are transferred to."""
+    human_transfer_mode: Annotated[TransferMode | None, _NOT_YET] = None
+    """The agent introduces the person, or passes the call on; needs `transfer_phone_number`."""
+    warm_transfer_summary_instructions: Annotated[_Instructions, _NOT_YET] = None
+    """What the person is told before a warm transfer."""
+    custom_tools: Annotated[tuple[CustomTool, ...], up_to(64, check=check_tools), _NOT_YET] = ()
+    """HTTP requests that the model may make."""
+    calendly: Annotated[Calendly | None, _NOT_YET] = None
+    """Where meetings are booked."""
+    sms_enabled: Annotated[bool, _NOT_YET] = False
+    """The agent may send an SMS during the call."""
+    sms_template: Annotated[_Sentence, _NOT_YET] = None
+    """The text of that SMS; none: the model writes it."""
+    after_call_sms_prompt: Annotated[_Instructions, _NOT_YET] = None
+    """Instructions for the SMS after the call; none: no SMS."""
+    email_notification_address: Annotated[str | None, up_to(254, check=check_email), _NOT_YET] = (
+        None
+    )
+    """The e-mail address that is told of calls with one of the outcomes."""
+    email_notification_outcomes: Annotated[tuple[Outcome, ...], up_to(100), _NOT_YET] = ()
+    """The outcomes to tell of."""
+    structured_output_config: Annotated[
+        tuple[DataField, ...], up_to(100, check=check_fields), _NOT_YET
+    ] = ()
+    """What is read from the transcript after the call."""
+    structured_output_prompt: Annotated[
+        str | None, up_to(100_000), Template(OF_THE_CALL), _NOT_YET
+    ] = None
+    """Instructions for that; none: a prompt of our own."""

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from control_plane.domain.assistant import (
-    AssistantSpec,
+from control_plane.domain.assistant import AssistantSpec, FirstSentenceMode
+from control_plane.domain.credentials import check_url_keeps_none
+from control_plane.domain.declared import settings_of
+from control_plane.domain.errors import BadInput
+from control_plane.domain.providers import (
     CustomModel,
     EmbeddedModel,
-    FirstSentenceMode,
     LlmModel,
     RealtimeModel,
     Voice,
 )
-from control_plane.domain.calling_times import check as check_times
-from control_plane.domain.credentials import SIGNED, check_url_keeps_none
-from control_plane.domain.errors import BadInput
-from control_plane.domain.tools import check_fields, check_tools
-from control_plane.domain.urls import check_email, check_url
+from control_plane.domain.urls import check_url
 
 _NOT_GIVEN = (type(None), EmbeddedModel)
 _ELEVENLABS_SPEED = (0.7, 1.2)
@@ -32,15 +30,11 @@ def check(spec: AssistantSpec, *, within: str = "") -> None:
     """
     _check_speech(spec, within)
     _check_transfer(spec, within)
-    check_times(spec.call_retry_config, field=f"{within}call_retry_config")
-    check_tools(spec.custom_tools, field=f"{within}custom_tools")
-    check_fields(spec.structured_output_config, field=f"{within}structured_output_config")
-    if spec.webhook_url is not None:
-        check_url(spec.webhook_url, field=f"{within}webhook_url")
-        check_url_keeps_none(spec.webhook_url, field=f"{within}webhook_url", remedy=SIGNED)
+    for name, setting in settings_of(type(spec)).items():
+        value, checked = getattr(spec, name), setting.asked.check
+        if checked is not None and value is not None:
+            checked(value, field=f"{within}{name}")
     _check_models(spec, within)
-    if spec.email_notification_address is not None:
-        check_email(spec.email_notification_address, field=f"{within}email_notification_address")
 
 
 def _check_models(spec: AssistantSpec, within: str) -> None:

@@ -12,7 +12,8 @@ from enum import StrEnum
 import msgspec
 from msgspec import Struct
 
-from control_plane.domain.assistant import AssistantSpec, Provider
+from control_plane.domain.assistant import AssistantSpec
+from control_plane.domain.providers import Provider
 
 BRIEF_VERSION = 1
 AGENT_NAME = "offhook"

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from control_plane.domain.errors import BadInput
 from control_plane.domain.placeholders import fill
+from control_plane.domain.urls import check_url
 
 _CERTAIN = re.compile(
     r"token|secret|passw(or)?d|passphrase|\bpwd\b|api ?key|authorization|bearer|\bjwt\b|"
@@ -64,6 +65,16 @@ def check_url_keeps_none(url: str, *, field: str, remedy: str) -> None:
                 f"{remedy}",
                 field=field,
             )
+
+
+def check_webhook_url(url: str, *, field: str) -> None:
+    """Find out whether a message can be sent to `url`, which is kept in clear.
+
+    Raises:
+        BadInput: it is no address, or carries a credential.
+    """
+    check_url(url, field=field)
+    check_url_keeps_none(url, field=field, remedy=SIGNED)
 
 
 def check_json_keeps_none(template: Any, *, field: str, remedy: str) -> None:

@@ -8,8 +8,9 @@ from enum import StrEnum
 import msgspec
 from msgspec import Struct
 
-from control_plane.domain.assistant import AssistantSpec, Language, Provider, Voice
+from control_plane.domain.assistant import AssistantSpec, Language
 from control_plane.domain.brief import ProviderAccess
+from control_plane.domain.providers import Provider, Voice
 
 PATIENCE = timedelta(seconds=20)
 """How long a job waits for a worker, when it is new and when its worker has stopped."""

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from control_plane.domain.credentials import check_json_keeps_none, check_url_keeps_none
+from control_plane.domain.declared import Secret, Template
 from control_plane.domain.errors import BadInput
 from control_plane.domain.placeholders import fill
 from control_plane.domain.urls import check_url
@@ -54,7 +55,7 @@ class Pair(Struct, frozen=True, forbid_unknown_fields=True):
     """A header or a query parameter; the value may hold placeholders."""
 
     key: Annotated[str, Meta(min_length=1, max_length=200)]
-    value: Annotated[str, Meta(max_length=10_000)]
+    value: Annotated[str, Meta(max_length=10_000), Template()]
 
 
 class CustomTool(Struct, frozen=True, forbid_unknown_fields=True):
@@ -67,10 +68,14 @@ class CustomTool(Struct, frozen=True, forbid_unknown_fields=True):
     name: Annotated[str, Meta(min_length=1, max_length=64)]
     description: Annotated[str, Meta(min_length=1, max_length=5_000)]
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
-    url: Annotated[str, Meta(min_length=1, max_length=5_000)]
-    headers: Annotated[tuple[Pair, ...], Meta(max_length=100)]
-    query_params: Annotated[tuple[Pair, ...], Meta(max_length=100)]
-    body_template: Annotated[str, Meta(max_length=50_000)]
+    url: Annotated[str, Meta(min_length=1, max_length=5_000), Template()]
+    headers: Annotated[
+        tuple[Pair, ...], Meta(max_length=100), Secret("url", ("name",), "login headers")
+    ]
+    query_params: Annotated[
+        tuple[Pair, ...], Meta(max_length=100), Secret("url", ("name",), "credentials")
+    ]
+    body_template: Annotated[str, Meta(max_length=50_000), Template()]
     input_schema: Annotated[tuple[DataField, ...], Meta(max_length=100)]
 
 

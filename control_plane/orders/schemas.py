@@ -9,7 +9,6 @@ import msgspec
 from msgspec import Meta, Struct
 
 from control_plane.assistants.schemas import AssistantView, InlineAssistant
-from control_plane.domain.assistant import LlmModel
 from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.brief import Direction
 from control_plane.domain.call_order import OrderStatus
@@ -18,6 +17,7 @@ from control_plane.domain.dial_errors import DialError
 from control_plane.domain.events import AttemptResult, EndedBy, Role
 from control_plane.domain.outcome import Outcome
 from control_plane.domain.prices import Cost
+from control_plane.domain.providers import LlmModel
 from control_plane.domain.recording import RecordingState
 from control_plane.domain.usage import Used
 

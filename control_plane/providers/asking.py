@@ -11,8 +11,8 @@ import httpx
 import msgspec
 from msgspec import Struct
 
-from control_plane.domain.assistant import Provider
 from control_plane.domain.brief import ProviderAccess
+from control_plane.domain.providers import Provider
 from process.addresses import AddressRefused, Allowed, OutboundError
 from process.safe_http import Limits, Outbound, TooLarge, safe_client
 

@@ -8,16 +8,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.crypto import Vault
 from control_plane.db.models.organization import ProviderKey
-from control_plane.domain.assistant import (
+from control_plane.domain.assistant import AssistantSpec
+from control_plane.domain.brief import ProviderAccess
+from control_plane.domain.providers import (
     DEFAULT_MODEL,
-    AssistantSpec,
     EmbeddedModel,
     Provider,
     RealtimeModel,
     in_force,
     provider_of,
 )
-from control_plane.domain.brief import ProviderAccess
 from control_plane.sealed import unseal
 
 

@@ -9,9 +9,9 @@ import httpx
 import msgspec
 from msgspec import Struct
 
-from control_plane.domain.assistant import Provider
 from control_plane.domain.brief import ProviderAccess
 from control_plane.domain.errors import Conflict
+from control_plane.domain.providers import Provider
 from process.addresses import Allowed, OutboundError
 from process.safe_http import Limits, Outbound, safe_client
 

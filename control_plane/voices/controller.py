@@ -12,9 +12,10 @@ from msgspec import Meta, Struct
 from sqlalchemy import delete
 
 from control_plane.db.models.probe import Probe
-from control_plane.domain.assistant import Language, Provider, Voice
+from control_plane.domain.assistant import Language
 from control_plane.domain.errors import BadInput, Conflict
 from control_plane.domain.probe import NOT_TAKEN, Preview, ProbeResult, ProbeStatus
+from control_plane.domain.providers import Provider, Voice
 from control_plane.given import GivenDatabase, GivenPrincipal, GivenVault
 from control_plane.probes import repository
 from control_plane.probes.waiting import wait_for

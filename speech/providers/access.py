@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from control_plane.domain.assistant import Provider
 from control_plane.domain.brief import ProviderAccess
+from control_plane.domain.providers import Provider
 
 Providers = Mapping[Provider, ProviderAccess]
 

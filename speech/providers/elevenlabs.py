@@ -7,7 +7,7 @@ from typing import Any
 from livekit.agents import stt, tts, vad
 from livekit.plugins import elevenlabs
 
-from control_plane.domain.assistant import Ears, Provider, Voice
+from control_plane.domain.providers import Ears, Provider, Voice
 from process.addresses import Allowed
 from speech.clauses import Clauses
 from speech.providers.access import Providers, access

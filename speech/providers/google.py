@@ -7,7 +7,7 @@ from google.genai.types import HttpOptions
 from livekit.agents import APIConnectOptions, llm
 from livekit.plugins import google
 
-from control_plane.domain.assistant import Provider, RealtimeModel
+from control_plane.domain.providers import Provider, RealtimeModel
 from process.addresses import Allowed
 from process.safe_websocket import SafeConnect, connection_to
 from speech.providers.access import Providers, access

@@ -20,7 +20,8 @@ from livekit.plugins import openai
 from openai import AsyncClient
 from openai.types.realtime import AudioTranscription
 
-from control_plane.domain.assistant import (
+from control_plane.domain.brief import ProviderAccess
+from control_plane.domain.providers import (
     DEDICATED,
     CustomModel,
     DedicatedModel,
@@ -29,7 +30,6 @@ from control_plane.domain.assistant import (
     Provider,
     RealtimeModel,
 )
-from control_plane.domain.brief import ProviderAccess
 from process.addresses import Allowed
 from process.safe_http import Limits, Outbound
 from process.safe_http2 import LIBRARY, safe_client2

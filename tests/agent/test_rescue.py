@@ -27,8 +27,9 @@ from agent.reporter import Reporter
 from agent.rescue import Rescue
 from agent.sayings import sayings
 from agent.speaker import Speaker
-from control_plane.domain.assistant import Language, RealtimeModel
+from control_plane.domain.assistant import Language
 from control_plane.domain.events import EndedBy, EndReason, EventBatch, EventReceipt, ItemSaid
+from control_plane.domain.providers import RealtimeModel
 from tests.factories import call_brief
 
 pytestmark = pytest.mark.unit

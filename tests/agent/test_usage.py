@@ -17,15 +17,9 @@ from agent.first_sentence import prepare
 from agent.prompt import Texts
 from agent.session import Parts
 from agent.usage import Usage
-from control_plane.domain.assistant import (
-    CustomModel,
-    DedicatedModel,
-    Ears,
-    FirstSentenceMode,
-    RealtimeModel,
-    Voice,
-)
+from control_plane.domain.assistant import FirstSentenceMode
 from control_plane.domain.events import UsageCounted
+from control_plane.domain.providers import CustomModel, DedicatedModel, Ears, RealtimeModel, Voice
 from control_plane.domain.usage import Capability, Used
 from process.addresses import Allowed
 from speech import limits

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from control_plane.domain.assistant import Provider
 from control_plane.domain.errors import BadInput
+from control_plane.domain.providers import Provider
 from control_plane.providers.address import check_address
 from control_plane.providers.asking import QUESTIONS, Verdict, judge
 from control_plane.settings import ApiSettings, Settings, StorageSettings

@@ -14,9 +14,9 @@ from sqlalchemy import func, select
 
 from control_plane.app import Resources
 from control_plane.db.models.probe import Probe
-from control_plane.domain.assistant import Provider
 from control_plane.domain.errors import Conflict
 from control_plane.domain.probe import NOT_TAKEN
+from control_plane.domain.providers import Provider
 from control_plane.settings import ApiSettings, Settings, StorageSettings
 from control_plane.voices.catalogue import voices_of
 from process.addresses import Allowed, HttpSettings

@@ -12,12 +12,11 @@ from typer.main import get_command
 
 from agent.aftercall.settings import AfterCallSettings
 from agent.settings import AgentSettings
-from control_plane.assistants.schemas import AssistantFields
-from control_plane.domain.assistant import Provider
 from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.dial_errors import DialFailureKind, of_kind, of_status
 from control_plane.domain.events import EndReason
+from control_plane.domain.providers import Provider
 from control_plane.domain.waiting import Cause
 from control_plane.recordings.settings import RecordingSettings
 from control_plane.settings import ApiSettings, StorageSettings
@@ -101,11 +100,6 @@ def test_every_option_is_there() -> None:
 
 def test_the_command_line_knows_every_provider() -> None:
     assert set(PROVIDERS) == {provider.value for provider in Provider}
-
-
-def test_every_field_of_an_assistant_is_there() -> None:
-    fields = {field.name for field in msgspec.structs.fields(AssistantFields)}
-    assert words("assistant.md") == fields
 
 
 def test_the_simulators_numbers_are_those_it_lists() -> None:

@@ -14,8 +14,8 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct
 
-from control_plane.domain.assistant import Provider
 from control_plane.domain.brief import ProviderAccess
+from control_plane.domain.providers import Provider
 from tests.providers import cartesia, elevenlabs, google_live, refusals
 from tests.providers.certificate import make_certificate
 from tests.providers.controls import Command, Controls

@@ -17,7 +17,7 @@ from livekit.agents import (
     llm,
 )
 
-from control_plane.domain.assistant import CustomModel, DedicatedModel, OpenRouterModel
+from control_plane.domain.providers import CustomModel, DedicatedModel, OpenRouterModel
 from process.addresses import Allowed
 from speech.tables import make_llm
 from tests.providers.behaviour import HUGE_BYTES, Behaviour, Fault

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from livekit.agents import APIConnectionError, APIConnectOptions, APITimeoutError, llm
 
-from control_plane.domain.assistant import CustomModel
+from control_plane.domain.providers import CustomModel
 from process.addresses import AddressRefused, Allowed
 from speech.tables import make_llm
 from tests.providers.behaviour import Behaviour, Fault

@@ -19,7 +19,7 @@ from livekit.agents import (
 from livekit.agents.inference import VAD
 from livekit.plugins import elevenlabs, openai
 
-from control_plane.domain.assistant import Ears
+from control_plane.domain.providers import Ears
 from process.addresses import Allowed
 from speech.tables import make_stt
 from tests.providers.behaviour import Behaviour, Fault

@@ -11,8 +11,10 @@ from livekit import rtc
 from msgspec import Struct, structs
 
 from agent.aftercall.probing import Probes
-from control_plane.domain.assistant import (
-    AssistantSpec,
+from control_plane.domain.assistant import AssistantSpec
+from control_plane.domain.brief import ProviderAccess
+from control_plane.domain.probe import Job, JobKind, Part, ProbeResult
+from control_plane.domain.providers import (
     CustomModel,
     DedicatedModel,
     Ears,
@@ -22,8 +24,6 @@ from control_plane.domain.assistant import (
     RealtimeModel,
     Voice,
 )
-from control_plane.domain.brief import ProviderAccess
-from control_plane.domain.probe import Job, JobKind, Part, ProbeResult
 from process.addresses import Allowed
 from speech.prewarm import OfflineEngines
 

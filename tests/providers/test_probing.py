@@ -11,8 +11,10 @@ import pytest
 from msgspec import structs
 
 from agent.aftercall.probing import carry_out
-from control_plane.domain.assistant import (
-    AssistantSpec,
+from control_plane.domain.assistant import AssistantSpec
+from control_plane.domain.brief import ProviderAccess
+from control_plane.domain.probe import Job, JobKind, Part, ProbeResult
+from control_plane.domain.providers import (
     CustomModel,
     DedicatedModel,
     Ears,
@@ -21,8 +23,6 @@ from control_plane.domain.assistant import (
     RealtimeModel,
     Voice,
 )
-from control_plane.domain.brief import ProviderAccess
-from control_plane.domain.probe import Job, JobKind, Part, ProbeResult
 from process.addresses import Allowed
 from speech.prewarm import OfflineEngines, load_offline
 from tests.providers.behaviour import Behaviour, Fault

@@ -19,7 +19,7 @@ from livekit.agents import (
 )
 from livekit.plugins import elevenlabs, openai
 
-from control_plane.domain.assistant import Voice
+from control_plane.domain.providers import Voice
 from process.addresses import Allowed
 from speech.tables import make_tts
 from tests.providers.behaviour import Behaviour, Fault
@@ -103,6 +103,7 @@ async def test_two_replies_share_a_connection(servers: ProviderServers, provider
     await voice.aclose()
 
 
+@pytest.mark.shows("voice")
 async def test_speed_and_volume_are_heard(servers: ProviderServers) -> None:
     servers.controls.tone = True
     plain = voice_of(servers, "cartesia", speed=1.0, volume=1.0)

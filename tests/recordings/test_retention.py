@@ -26,6 +26,7 @@ def forgetter(office: Office) -> RecordingForgetter:
     return RecordingForgetter(office.database, office.recordings)
 
 
+@pytest.mark.shows("recording_retention_days")
 async def test_what_is_due_goes_and_the_rest_stays(office: Office) -> None:
     old = {"ended_at": factories.ago(days=8)}
     week = {"recording_retention_days": 7}

@@ -11,11 +11,11 @@ from control_plane.assistants.schemas import InlineAssistant
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.history import OutboxRow
-from control_plane.domain.assistant import DedicatedModel
 from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.brief import DispatchMetadata
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.events import AttemptResult, CallEnded, EndedBy, EndReason
+from control_plane.domain.providers import DedicatedModel
 from control_plane.orders.service import cancel
 from scheduler.cancel import Canceller
 from scheduler.claim import claim

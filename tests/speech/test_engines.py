@@ -11,7 +11,7 @@ import pytest
 from livekit import rtc
 from livekit.agents import inference, llm, stt
 
-from control_plane.domain.assistant import Ears as EarsSetting
+from control_plane.domain.providers import Ears as EarsSetting
 from speech.offline import ears as ears_module
 from speech.offline.ears import Ears, is_repetition
 from speech.offline.extra import EmbeddedSpeechMissing, WeightsChanged, require

@@ -10,7 +10,8 @@ import pytest
 from aiohttp import web
 from livekit.agents import llm
 
-from control_plane.domain.assistant import (
+from control_plane.domain.brief import ProviderAccess
+from control_plane.domain.providers import (
     CustomModel,
     DedicatedModel,
     Ears,
@@ -18,7 +19,6 @@ from control_plane.domain.assistant import (
     Provider,
     Voice,
 )
-from control_plane.domain.brief import ProviderAccess
 from process.addresses import Allowed
 from speech.providers.access import ProviderKeyMissing
 from speech.tables import OfflineNotLoaded, make_llm, make_stt, make_tts

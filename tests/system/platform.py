@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from control_plane.domain.assistant import Provider
 from control_plane.domain.brief import ProviderAccess
+from control_plane.domain.providers import Provider
 from offhook import ports
 from offhook.api_client import ApiClient, connect
 from offhook.installation import Installation

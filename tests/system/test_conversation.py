@@ -76,6 +76,7 @@ def conversation(
         return finished, far_end.heard(), far_end.events
 
 
+@pytest.mark.shows("end_of_call_sentence", "first_sentence")
 def test_three_exchanges_are_understood_both_ways_and_recorded(
     platform: Platform, speaker: Speaker, bank: PhraseBank, folder: Path
 ) -> None:
@@ -139,6 +140,7 @@ def test_a_person_who_says_hello_and_pauses_is_neither_cut_off_nor_misunderstood
     assert sum(fuzz.partial_ratio("new patient", words) >= 90 for words in turns) == 1, said
 
 
+@pytest.mark.shows("prompt")
 def test_the_ear_notices_a_wrong_sentence(
     platform: Platform, speaker: Speaker, bank: PhraseBank, folder: Path
 ) -> None:

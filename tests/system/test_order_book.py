@@ -29,6 +29,7 @@ def test_a_second_attempt_follows_at_once_where_it_is_wanted(platform: Platform)
     assert len(invites(platform, BUSY)) == before + 2
 
 
+@pytest.mark.shows("call_retry_config")
 def test_a_retry_waits_for_its_delay_and_says_so(platform: Platform) -> None:
     config = {"max_retry_attempts": 2, **always(retry_delay_seconds=3_600)}
     order = platform.order(BUSY, call_retry_config=config)
@@ -41,6 +42,7 @@ def test_a_retry_waits_for_its_delay_and_says_so(platform: Platform) -> None:
     platform.api.post(f"/call/{order['id']}/cancel")
 
 
+@pytest.mark.shows("call_retry_config")
 def test_a_closed_window_means_no_invite(platform: Platform) -> None:
     before = len(invites(platform, DROPS))
     utc = datetime.fromisoformat(platform.order(BUSY)["created_at"])

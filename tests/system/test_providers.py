@@ -89,6 +89,7 @@ def bank(speaker: Speaker) -> PhraseBank:
     return PhraseBank([GREETING, ANSWER, CLOSING])
 
 
+@pytest.mark.shows("ears", "end_of_call_sentence", "llm_model", "voice")
 @pytest.mark.parametrize("name", WAYS)
 def test_a_conversation(
     platform: Platform,

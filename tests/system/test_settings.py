@@ -117,6 +117,7 @@ def hears(bank: PhraseBank, held: Held, phrase: str) -> bool:
     return bank.best_in(held.heard, RATE, phrase) >= ACCEPT
 
 
+@pytest.mark.shows("first_sentence_delay_ms", "first_sentence_mode", "from_phone_number")
 def test_the_first_sentence_waits_for_its_delay_and_none_waits_for_the_person(
     caller: Caller, bank: PhraseBank
 ) -> None:
@@ -136,6 +137,7 @@ def test_the_first_sentence_waits_for_its_delay_and_none_waits_for_the_person(
     assert hears(bank, none, ANSWER)
 
 
+@pytest.mark.shows("faq_items", "first_sentence", "first_sentence_mode")
 def test_a_generated_first_sentence_is_ready_before_the_answer(
     caller: Caller, bank: PhraseBank, providers: ProviderServers
 ) -> None:
@@ -170,6 +172,7 @@ def test_who_speaks_first_gets_the_first_sentence_as_the_reply_once(
     assert held.at("speech", what="begins") > held.at("said")
 
 
+@pytest.mark.shows("max_call_duration_secs", "max_duration_end_message")
 def test_the_longest_duration_ends_with_its_message_whatever_the_person_says(
     caller: Caller, bank: PhraseBank
 ) -> None:
@@ -193,6 +196,7 @@ def test_the_longest_duration_ends_with_its_message_whatever_the_person_says(
     assert not hears(bank, silent, TIME_UP)
 
 
+@pytest.mark.shows("silence_timeout_secs")
 def test_silence_is_asked_twice_and_then_left(caller: Caller, bank: PhraseBank) -> None:
     held = caller.call({"stay": 60}, silence_timeout_secs=9)
     assert (held.attempt["ended_by"], held.attempt["end_reason"]) == ("agent", "silence")
@@ -201,6 +205,7 @@ def test_silence_is_asked_twice_and_then_left(caller: Caller, bank: PhraseBank) 
         assert hears(bank, held, sentence), sentence
 
 
+@pytest.mark.shows("language")
 def test_the_language_reaches_ears_model_and_voice(
     caller: Caller, providers: ProviderServers
 ) -> None:
@@ -222,6 +227,7 @@ def test_the_language_reaches_ears_model_and_voice(
         assert {each["language"] for each in asked} == {"es"}, capability
 
 
+@pytest.mark.shows("turn_taking")
 def test_a_patient_agent_waits_longer_than_a_fast_one(
     caller: Caller, providers: ProviderServers
 ) -> None:
@@ -240,6 +246,7 @@ def test_a_patient_agent_waits_longer_than_a_fast_one(
     assert patient > fast + 250
 
 
+@pytest.mark.shows("recording_enabled")
 def test_what_was_broken_off_is_in_the_transcript_as_far_as_it_was_heard(caller: Caller) -> None:
     tell = caller.says("Tell me about your history.")
     start: tuple[dict[str, Any], ...] = ({"listen": 0.8}, tell, {"hear": 5}, {"stay": 3})

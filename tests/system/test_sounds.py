@@ -95,6 +95,7 @@ def around_words(samples: Samples) -> tuple[float, float, float]:
     return level(samples, first - 2.0, first - 0.3), lowest, level(samples, last + 1, last + 4)
 
 
+@pytest.mark.shows("background_sound", "background_sound_volume")
 def test_the_background_is_heard_before_between_and_after_the_words_at_its_level(
     platform: Platform, folder: Path
 ) -> None:
@@ -162,6 +163,7 @@ def thinker(servers: ProviderServers, **more: Any) -> dict[str, Any]:
 CITY_LEVEL = 0.0161 * 32_768 * 0.5
 
 
+@pytest.mark.shows("thinking_sound", "thinking_sound_volume")
 def test_the_thinking_sound_is_heard_while_the_agent_thinks_and_at_no_other_time(
     platform: Platform, speaker: Speaker, servers: ProviderServers, folder: Path
 ) -> None:
@@ -182,6 +184,7 @@ def test_the_thinking_sound_is_heard_while_the_agent_thinks_and_at_no_other_time
     assert max(levels(right)[-20:]) < QUIET
 
 
+@pytest.mark.shows("thinking_sound_probability")
 def test_a_probability_of_nought_leaves_the_thinking_silent(
     platform: Platform, speaker: Speaker, servers: ProviderServers, folder: Path
 ) -> None:
@@ -208,6 +211,7 @@ def test_the_thinking_sound_stops_when_the_caller_goes_on(
     assert max(levels(heard[int((again + 0.9) * RATE) : int((until - 0.3) * RATE)])) < QUIET
 
 
+@pytest.mark.shows("recording_full_mix")
 def test_the_full_mix_holds_the_caller_and_the_agent_with_its_sounds(
     platform: Platform, speaker: Speaker, folder: Path
 ) -> None:

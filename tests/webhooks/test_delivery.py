@@ -66,6 +66,7 @@ async def test_only_what_was_asked_for_and_only_ones_own(desk: Desk, receiver: R
         assert left.all() == []
 
 
+@pytest.mark.shows("webhook_url")
 async def test_the_assistants_own_url_gets_the_whole_call_once(
     desk: Desk, receiver: Receiver
 ) -> None:

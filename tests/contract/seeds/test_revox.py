@@ -55,6 +55,7 @@ def values_of(name: str) -> list[Any]:
     return [sample(node, name)]
 
 
+@pytest.mark.shows("prompt_flow")
 @pytest.mark.parametrize("name", sorted(ASSISTANT))
 async def test_an_assistants_field_is_taken_kept_and_returned(
     api: httpx.AsyncClient, name: str
@@ -165,6 +166,7 @@ async def test_a_field_that_is_not_there_would_be_noticed() -> None:
     assert found == ["answer.call.fee: missing"]
 
 
+@pytest.mark.shows("name")
 async def test_the_answer_has_the_shape_of_the_example(api: httpx.AsyncClient) -> None:
     """Lists that a fresh order leaves empty are held by the types above."""
     example = FACTS["answer"]["call"]

@@ -1,0 +1,118 @@
+"""What cloud providers supply: models, voices, ears; and whose key each of them needs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from control_plane.domain.declared import Secret
+
+
+class Provider(StrEnum):
+    """A service with a key of its own, set by `offhook provider set NAME`."""
+
+    OPENAI = "openai"
+    OPENROUTER = "openrouter"
+    MISTRAL = "mistral"
+    GOOGLE = "google"
+    CARTESIA = "cartesia"
+    ELEVENLABS = "elevenlabs"
+
+
+class DedicatedModel(
+    Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="dedicated-instance"
+):
+    """A model that the installation maps to an OpenAI-compatible endpoint by its provider keys."""
+
+    name: Literal["gpt-4.1", "ministral-3-8b-instruct"]
+
+
+class OpenRouterModel(
+    Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="openrouter"
+):
+    """A model of OpenRouter, and the upstream provider that must serve it; empty: any."""
+
+    openrouter_model_id: Annotated[str, Meta(max_length=200)]
+    openrouter_provider: Annotated[str, Meta(max_length=200)]
+
+
+class CustomModel(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="custom"):
+    """Any OpenAI-compatible chat completions endpoint, with its own key."""
+
+    api_url: Annotated[str, Meta(min_length=1, max_length=2_000)]
+    model_name: Annotated[str, Meta(min_length=1, max_length=200)]
+    api_key: Annotated[
+        str, Meta(min_length=1, max_length=2_000), Secret("api_url", ("api_url", "model_name"))
+    ]
+
+
+class RealtimeModel(
+    Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="realtime"
+):
+    """A model that hears and speaks by itself; the voice null is the provider's own default."""
+
+    provider: Literal["openai", "google"]
+    realtime_model_id: Annotated[str, Meta(max_length=200)]
+    realtime_voice_id: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+
+
+class EmbeddedModel(
+    Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="embedded"
+):
+    """The scripted dialogue that comes with the installation: no key, no cost, English only."""
+
+
+TextModel = DedicatedModel | OpenRouterModel | CustomModel
+LlmModel = TextModel | RealtimeModel | EmbeddedModel
+DEDICATED = {"gpt-4.1": Provider.OPENAI, "ministral-3-8b-instruct": Provider.MISTRAL}
+"""Who serves the models that are named alone."""
+DEFAULT_MODEL = DedicatedModel("gpt-4.1")
+"""What answers for an assistant that names no model, once there is a key for it."""
+
+
+def provider_of(model: LlmModel) -> Provider | None:
+    """Return whose key the model needs; None: it brings its own, or needs none."""
+    match model:
+        case DedicatedModel(name=name):
+            return DEDICATED[name]
+        case OpenRouterModel():
+            return Provider.OPENROUTER
+        case RealtimeModel(provider=provider):
+            return Provider(provider)
+        case CustomModel() | EmbeddedModel():
+            return None
+
+
+def in_force(model: LlmModel | None, keys: Collection[Provider]) -> LlmModel:
+    """Return the model that answers: `model`, else the default one as far as `keys` reach."""
+    if model is not None:
+        return model
+    return DEFAULT_MODEL if provider_of(DEFAULT_MODEL) in keys else EmbeddedModel()
+
+
+class Voice(Struct, frozen=True, forbid_unknown_fields=True):
+    """A cloud voice. Speed range: Cartesia 0.6–1.5, ElevenLabs 0.7–1.2; volume is Cartesia's."""
+
+    id: Annotated[str, Meta(min_length=1, max_length=200)]
+    provider: Literal["cartesia", "elevenlabs"]
+    speed: Annotated[float, Meta(ge=0.6, le=1.5)] = 1.0
+    volume: Annotated[float, Meta(ge=0.5, le=2.0)] = 1.0
+
+
+class GivenVoice(Struct, frozen=True, forbid_unknown_fields=True):
+    """A cloud voice. Speed range: Cartesia 0.6–1.5, ElevenLabs 0.7–1.2; volume is Cartesia's."""
+
+    id: Annotated[str, Meta(min_length=1, max_length=200)]
+    provider: Literal["cartesia", "elevenlabs"]
+    speed: Annotated[float, Meta(ge=0.6, le=1.5)] | None = None
+    volume: Annotated[float, Meta(ge=0.5, le=2.0)] | None = None
+
+
+class Ears(Struct, frozen=True, forbid_unknown_fields=True):
+    """The speech recogniser; `model` null means the provider's own default."""
+
+    provider: Literal["offline", "openai", "elevenlabs", "cartesia"] = "offline"
+    model: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
