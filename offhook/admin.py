@@ -8,10 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
+from control_plane.domain.providers import Provider
 from offhook.api_client import ApiClient, ApiProblem, connect, installed
 from offhook.console import fail, local_time, one_of, say
 
-PROVIDERS = ("openai", "openrouter", "mistral", "google", "cartesia", "elevenlabs")
+PROVIDERS = tuple(each.value for each in Provider)
 
 trunk_app = typer.Typer(
     help="Trunks: the carriers that calls go out through.", no_args_is_help=True

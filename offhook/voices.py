@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from control_plane.domain.providers import VOICE_PROVIDERS
 from offhook.api_client import ApiProblem, connect, installed
 from offhook.console import fail, one_of, say
 
-VOICE_PROVIDERS = ("cartesia", "elevenlabs", "offline")
+VOICES = (*VOICE_PROVIDERS, "offline")
 SAMPLE = "Hello, this is how I sound on the telephone."
 
 voices_app = typer.Typer(help="Voices: what assistants can speak with.")
@@ -20,7 +21,7 @@ voices_app = typer.Typer(help="Voices: what assistants can speak with.")
 def voices(
     context: typer.Context,
     provider: Annotated[
-        str | None, typer.Option(help=f"{', '.join(VOICE_PROVIDERS)}; else all that have a key")
+        str | None, typer.Option(help=f"{', '.join(VOICES)}; else all that have a key")
     ] = None,
     language: Annotated[str | None, typer.Option(help="Only of this one: de")] = None,
 ) -> None:
@@ -28,7 +29,7 @@ def voices(
     if context.invoked_subcommand is not None:
         return
     if provider is not None:
-        one_of(provider, VOICE_PROVIDERS, what="provider of voices")
+        one_of(provider, VOICES, what="provider of voices")
     query = {
         name: value for name, value in (("provider", provider), ("language", language)) if value
     }
@@ -46,13 +47,13 @@ def voices(
 @voices_app.command("preview")
 def preview(
     voice_id: Annotated[str, typer.Argument(help="A voice's id, from `offhook voices`")],
-    provider: Annotated[str, typer.Option(help=", ".join(VOICE_PROVIDERS))],
+    provider: Annotated[str, typer.Option(help=", ".join(VOICES))],
     out: Annotated[Path, typer.Option(help="The WAV file to write")] = Path("preview.wav"),
     text: Annotated[str, typer.Option(help="What it says")] = SAMPLE,
     language: Annotated[str, typer.Option(help="What it speaks: de-DE")] = "en-US",
 ) -> None:
     """Write a sentence to a file as a voice speaks it."""
-    one_of(provider, VOICE_PROVIDERS, what="provider of voices")
+    one_of(provider, VOICES, what="provider of voices")
     body: dict[str, Any] = {"text": text, "language": language}
     if provider != "offline":
         body["voice"] = {"provider": provider, "id": voice_id}

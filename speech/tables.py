@@ -1,28 +1,30 @@
 """Which engine serves which setting: one table each for models, voices and ears.
 
 Every plugin is imported here, at module level: LiveKit registers plugins on the main thread only.
-A provider more is a file in `speech/providers/`, a row here for each of the three that it serves,
-its name in `control_plane.domain.assistant` and in the settings there that may choose it, and a row
-in `control_plane.providers.asking`, which asks it about a key; voices of its own are listed by
-`control_plane.voices.catalogue`.
+A provider more is its row in `control_plane.domain.providers` and
+a file of its name in `speech/providers/`, with a function for each of the three that it serves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from importlib import import_module
+from typing import Any, get_args
 
 from livekit.agents import llm, stt, tts, vad
 
 from control_plane.domain.assistant import Language
 from control_plane.domain.providers import (
+    VOICE_PROVIDERS,
     CustomModel,
     DedicatedModel,
     Ears,
+    EarsProvider,
     EmbeddedModel,
     LlmModel,
     OpenRouterModel,
     RealtimeModel,
+    RealtimeProvider,
     TextModel,
     Voice,
     provider_of,
@@ -35,7 +37,7 @@ from speech.offline.llm import OfflineLLM
 from speech.offline.stt import OfflineSTT
 from speech.offline.tts import OfflineTTS
 from speech.prewarm import OfflineEngines
-from speech.providers import cartesia, elevenlabs, google, openai
+from speech.providers import openai
 from speech.providers.access import Providers
 
 _MODELS: dict[type[TextModel], Callable[[Any, Providers, Allowed], llm.LLM[Any]]] = {
@@ -44,15 +46,8 @@ _MODELS: dict[type[TextModel], Callable[[Any, Providers, Allowed], llm.LLM[Any]]
     CustomModel: openai.custom,
 }
 PUBLIC_ONLY = Allowed()
-_REALTIME = {"openai": openai.realtime, "google": google.realtime}
-_VOICES = {"cartesia": cartesia.voice, "elevenlabs": elevenlabs.voice}
-_EARS = {
-    "openai": openai.transcriber,
-    "cartesia": cartesia.transcriber,
-    "elevenlabs": elevenlabs.transcriber,
-}
-_EARS_AMONG_OTHERS = _EARS | {"elevenlabs": elevenlabs.transcriber_by_itself}
-"""A fallback adapter tells its ears that a sentence is over only where all of them want to know."""
+_SERVING = {*VOICE_PROVIDERS, *get_args(RealtimeProvider), *get_args(EarsProvider)} - {"offline"}
+_MODULES = {name: import_module(f"speech.providers.{name}") for name in _SERVING}
 
 
 class OfflineNotLoaded(Exception):
@@ -83,9 +78,10 @@ def make_llm(
         loaded = _loaded(engines)
         return OfflineLLM(loaded.meaning, loaded.thinking)
     if isinstance(model, RealtimeModel):
-        return _REALTIME[model.provider](
+        realtime: llm.RealtimeModel = _MODULES[model.provider].realtime(
             model, providers, allowed, language=language.base, conn_options=limits.REALTIME
         )
+        return realtime
     made: list[llm.LLM[Any]] = [
         CarefulLLM(_MODELS[type(each)](each, providers, allowed), provider_name(each))
         for each in (model, *fallbacks)
@@ -120,8 +116,8 @@ def make_tts(
     if voice is None:
         loaded = _loaded(engines)
         return OfflineTTS(loaded.speaker, loaded.speaking)
-    made = [
-        _VOICES[each.provider](each, providers, allowed, language=language.base)
+    made: list[tts.TTS[Any]] = [
+        _MODULES[each.provider].voice(each, providers, allowed, language=language.base)
         for each in (voice, *fallbacks)
     ]
     return made[0] if len(made) == 1 else SeveralVoices(made, max_retry_per_tts=0)
@@ -153,8 +149,11 @@ def make_stt(
         if each.provider == "offline":
             loaded = _loaded(engines)
             return OfflineSTT(loaded.ears, loaded.decoding, vad=listening)
-        table = _EARS_AMONG_OTHERS if fallbacks else _EARS
-        return table[each.provider](each, providers, listening, allowed, language=language.base)
+        # The adapter tells that a sentence is over only where all of its ears want to know.
+        recogniser: stt.STT[Any] = _MODULES[each.provider].transcriber(
+            each, providers, listening, allowed, language=language.base, told=not fallbacks
+        )
+        return recogniser
 
     first, *others = [made(each) for each in (ears, *fallbacks)]
     if not others:

@@ -20,7 +20,6 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import NODEFAULT, UNSET, Meta, Struct, UnsetType
 
-from control_plane.domain.acted_on import ORDER
 from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.calling_times import CallRetryConfig
 from control_plane.domain.credentials import check_webhook_url
@@ -41,6 +40,20 @@ _BELOW: Mapping[Any, str] = {
     DataField: "[a field](#custom-tools) as in `input_schema`",
 }
 """Types that the page has a section about."""
+
+ORDER: Mapping[str, str | None] = {
+    "phone_number": "control_plane.domain.phone.e164",
+    "assistant_id": "control_plane.orders.placing.Placer",
+    "assistant": "control_plane.assistants.schemas.merge",
+    "call_retry_config": "control_plane.domain.gate.gate",
+    "concurrency": "control_plane.domain.gate.gate",
+    "force_now": "control_plane.domain.gate.gate",
+    "scheduled_at": "control_plane.domain.gate.gate",
+    "from_phone_number": "control_plane.orders.placing.Placer",
+    "metadata": "control_plane.orders.views.CallViews",
+    "prompt_variables": "agent.prompt.Texts",
+}
+"""Where the code is that makes each field of an order change a call; None: not yet."""
 
 _ACTED_ON = """# Which field is acted on where
 

@@ -13,6 +13,7 @@ from agent.aftercall import asking
 from agent.aftercall.remedies import Subject, remedy
 from agent.sayings import sayings
 from control_plane.domain.assistant import Language
+from control_plane.domain.declared import Secret, spots
 from control_plane.domain.probe import Job, JobKind, Part, ProbeResult
 from control_plane.domain.providers import (
     CustomModel,
@@ -216,6 +217,4 @@ def _name(model: LlmModel | None) -> str:
 def _secrets(job: Job) -> Iterator[str]:
     for access in job.providers.values():
         yield access.api_key
-    for model in (job.assistant.llm_model, *job.assistant.llm_fallbacks):
-        if isinstance(model, CustomModel):
-            yield model.api_key
+    yield from (each.value for each in spots(job.assistant, Secret) if each.mark.of_pairs is None)

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from control_plane.assistants import specs
 from control_plane.assistants.schemas import AssistantNow, AssistantView
 from control_plane.db.models.assistant import Assistant
-from control_plane.domain.acted_on import not_yet_acted_on
+from control_plane.domain.declared import not_yet_acted_on
 from control_plane.domain.providers import Provider, in_force
 from control_plane.providers.needed import keys_for_default, providers_of
 

@@ -7,16 +7,17 @@ from control_plane.domain.credentials import check_url_keeps_none
 from control_plane.domain.declared import settings_of
 from control_plane.domain.errors import BadInput
 from control_plane.domain.providers import (
+    SERVICES,
     CustomModel,
     EmbeddedModel,
     LlmModel,
+    Provider,
     RealtimeModel,
     Voice,
 )
 from control_plane.domain.urls import check_url
 
 _NOT_GIVEN = (type(None), EmbeddedModel)
-_ELEVENLABS_SPEED = (0.7, 1.2)
 
 
 def check(spec: AssistantSpec, *, within: str = "") -> None:
@@ -88,13 +89,13 @@ def _check_speech(spec: AssistantSpec, within: str) -> None:
         )
     voices: list[tuple[str, Voice | None]] = [("voice", spec.voice)]
     voices += [(f"voice_fallbacks[{n}]", voice) for n, voice in enumerate(spec.voice_fallbacks)]
-    lowest, highest = _ELEVENLABS_SPEED
     for name, voice in voices:
-        if voice is None or voice.provider != "elevenlabs":
+        if voice is None:
             continue
+        lowest, highest = SERVICES[Provider(voice.provider)].speeds
         if not lowest <= voice.speed <= highest:
             raise BadInput(
-                f"{name}.speed of elevenlabs lies between {lowest} and {highest}",
+                f"{name}.speed of {voice.provider} lies between {lowest} and {highest}",
                 field=f"{within}{name}.speed",
             )
 

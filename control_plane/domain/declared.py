@@ -98,6 +98,12 @@ def settings_of(kind: type[Struct]) -> Mapping[str, Setting]:
     return found
 
 
+def not_yet_acted_on(spec: Struct) -> list[str]:
+    """Return the settings that differ from their default and change nothing yet, by name."""
+    pending = ((n, s.default) for n, s in settings_of(type(spec)).items() if s.acted_on is None)
+    return sorted(name for name, default in pending if getattr(spec, name) != default)
+
+
 class Spot(Struct, Generic[M], frozen=True):
     """What carries a mark, at a place such as `custom_tools[0].url`; `owners`: outermost first."""
 

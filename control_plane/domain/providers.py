@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, Struct
 
@@ -20,6 +20,88 @@ class Provider(StrEnum):
     GOOGLE = "google"
     CARTESIA = "cartesia"
     ELEVENLABS = "elevenlabs"
+
+
+class Voices(Struct, frozen=True):
+    """How a provider lists its voices: the path, and the members of its answer.
+
+    Attributes:
+        language: of a voice; a member of a member where there are two.
+        paged: it lists a hundred at a time, as Cartesia does.
+    """
+
+    path: str
+    listed: str
+    id: str
+    language: tuple[str, ...]
+    paged: bool = False
+
+
+class Service(Struct, frozen=True):
+    """How a provider is reached.
+
+    Attributes:
+        url: its own address; an `api_url` stands for it.
+        asked: what only a good key gets an answer to; OpenRouter lists its models to anybody.
+        tells: what the answer to a good key is.
+        header, scheme: carry the key; `more` goes with it.
+    """
+
+    url: str
+    asked: str
+    tells: str
+    header: str = "Authorization"
+    scheme: str = "Bearer "
+    more: Mapping[str, str] = {}
+    voices: Voices | None = None
+    speeds: tuple[float, float] = (0.6, 1.5)
+
+    def headers(self, key: str) -> dict[str, str]:
+        """Return what a request to it carries."""
+        return {self.header: f"{self.scheme}{key}", **self.more}
+
+    def base(self, api_url: str | None) -> str:
+        """Return what paths are appended to; over HTTP where sockets go to `api_url`."""
+        url = (api_url or self.url).rstrip("/")
+        return f"http{url.removeprefix('ws')}" if url.startswith("ws") else url
+
+
+SERVICES: Mapping[Provider, Service] = {
+    Provider.OPENAI: Service("https://api.openai.com/v1", "/models", "listed its models"),
+    Provider.MISTRAL: Service("https://api.mistral.ai/v1", "/models", "listed its models"),
+    Provider.OPENROUTER: Service("https://openrouter.ai/api/v1", "/key", "knows the key"),
+    Provider.GOOGLE: Service(
+        "https://generativelanguage.googleapis.com",
+        "/v1beta/models?pageSize=1",
+        "listed its models",
+        "x-goog-api-key",
+        "",
+    ),
+    Provider.CARTESIA: Service(
+        "https://api.cartesia.ai",
+        "/voices/?limit=1",
+        "listed its voices",
+        "X-API-Key",
+        "",
+        {"Cartesia-Version": "2025-04-16"},
+        Voices("/voices/", "data", "id", ("language",), paged=True),
+    ),
+    Provider.ELEVENLABS: Service(
+        "https://api.elevenlabs.io/v1",
+        "/voices",
+        "listed its voices",
+        "xi-api-key",
+        "",
+        voices=Voices("/voices", "voices", "voice_id", ("labels", "language")),
+        speeds=(0.7, 1.2),
+    ),
+}
+"""A row for each; what it speaks with is `speech/providers/NAME.py`: docs/how-to/extend.md."""
+
+RealtimeProvider = Literal["openai", "google"]
+VoiceProvider = Literal["cartesia", "elevenlabs"]
+EarsProvider = Literal["offline", "openai", "elevenlabs", "cartesia"]
+VOICE_PROVIDERS: tuple[VoiceProvider, ...] = get_args(VoiceProvider)
 
 
 class DedicatedModel(
@@ -54,7 +136,7 @@ class RealtimeModel(
 ):
     """A model that hears and speaks by itself; the voice null is the provider's own default."""
 
-    provider: Literal["openai", "google"]
+    provider: RealtimeProvider
     realtime_model_id: Annotated[str, Meta(max_length=200)]
     realtime_voice_id: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
 
@@ -97,7 +179,7 @@ class Voice(Struct, frozen=True, forbid_unknown_fields=True):
     """A cloud voice. Speed range: Cartesia 0.6–1.5, ElevenLabs 0.7–1.2; volume is Cartesia's."""
 
     id: Annotated[str, Meta(min_length=1, max_length=200)]
-    provider: Literal["cartesia", "elevenlabs"]
+    provider: VoiceProvider
     speed: Annotated[float, Meta(ge=0.6, le=1.5)] = 1.0
     volume: Annotated[float, Meta(ge=0.5, le=2.0)] = 1.0
 
@@ -106,7 +188,7 @@ class GivenVoice(Struct, frozen=True, forbid_unknown_fields=True):
     """A cloud voice. Speed range: Cartesia 0.6–1.5, ElevenLabs 0.7–1.2; volume is Cartesia's."""
 
     id: Annotated[str, Meta(min_length=1, max_length=200)]
-    provider: Literal["cartesia", "elevenlabs"]
+    provider: VoiceProvider
     speed: Annotated[float, Meta(ge=0.6, le=1.5)] | None = None
     volume: Annotated[float, Meta(ge=0.5, le=2.0)] | None = None
 
@@ -114,5 +196,5 @@ class GivenVoice(Struct, frozen=True, forbid_unknown_fields=True):
 class Ears(Struct, frozen=True, forbid_unknown_fields=True):
     """The speech recogniser; `model` null means the provider's own default."""
 
-    provider: Literal["offline", "openai", "elevenlabs", "cartesia"] = "offline"
+    provider: EarsProvider = "offline"
     model: Annotated[str, Meta(min_length=1, max_length=200)] | None = None

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from control_plane.domain.brief import ProviderAccess
-from control_plane.domain.providers import Provider
+from control_plane.domain.providers import SERVICES, Provider
 from process.addresses import AddressRefused, Allowed, OutboundError
 from process.safe_http import Limits, Outbound, TooLarge, safe_client
 
@@ -38,51 +38,6 @@ class KeyCheck(Struct, frozen=True):
     said: str
 
 
-class _Question(Struct, frozen=True):
-    """The request that only a good key gets an answer to.
-
-    Attributes:
-        url: the provider's own address, as the plugins use it; an `api_url` stands for it.
-        path: what is asked for; OpenRouter lists its models to anybody.
-        header: carries the key.
-        tells: what the answer to a good key is.
-    """
-
-    url: str
-    path: str
-    tells: str
-    header: str = "Authorization"
-    scheme: str = "Bearer "
-    more: tuple[tuple[str, str], ...] = ()
-
-
-QUESTIONS = {
-    Provider.OPENAI: _Question("https://api.openai.com/v1", "/models", "listed its models"),
-    Provider.MISTRAL: _Question("https://api.mistral.ai/v1", "/models", "listed its models"),
-    Provider.OPENROUTER: _Question("https://openrouter.ai/api/v1", "/key", "knows the key"),
-    Provider.GOOGLE: _Question(
-        "https://generativelanguage.googleapis.com",
-        "/v1beta/models?pageSize=1",
-        "listed its models",
-        header="x-goog-api-key",
-        scheme="",
-    ),
-    Provider.CARTESIA: _Question(
-        "https://api.cartesia.ai",
-        "/voices/?limit=1",
-        "listed its voices",
-        header="X-API-Key",
-        scheme="",
-        more=(("Cartesia-Version", "2025-04-16"),),
-    ),
-    Provider.ELEVENLABS: _Question(
-        "https://api.elevenlabs.io/v1",
-        "/voices",
-        "listed its voices",
-        header="xi-api-key",
-        scheme="",
-    ),
-}
 # The key is good and only may not do what it was asked for; real work is another permission.
 _NARROW = re.compile(r"missing_permissions|missing scopes", re.IGNORECASE)
 _BAD_KEY = re.compile(r"API_KEY_INVALID|API key not valid", re.IGNORECASE)  # Google's, with 400
@@ -90,13 +45,13 @@ _BAD_KEY = re.compile(r"API_KEY_INVALID|API key not valid", re.IGNORECASE)  # Go
 
 async def ask(provider: Provider, access: ProviderAccess, allowed: Allowed) -> KeyCheck:
     """Return what the provider says of the key; a failure to reach it is an answer, too."""
-    question, key = QUESTIONS[provider], access.api_key
+    service, key = SERVICES[provider], access.api_key
     if _KEY.fullmatch(key) is None:  # no header could carry it
         return KeyCheck(Verdict.REFUSED, "was not asked: the key holds a blank or a strange letter")
-    headers = {question.header: f"{question.scheme}{key}", **dict(question.more)}
+    url = f"{service.base(access.api_url)}{service.asked}"
     try:
         async with safe_client(Outbound(allowed, LIMITS)) as http:
-            answer = await http.get(f"{_base(access, question)}{question.path}", headers=headers)
+            answer = await http.get(url, headers=service.headers(key))
     except AddressRefused as exc:
         return KeyCheck(Verdict.UNKNOWN, f"was not asked: {exc}")
     except TooLarge as exc:
@@ -105,7 +60,7 @@ async def ask(provider: Provider, access: ProviderAccess, allowed: Allowed) -> K
         return KeyCheck(Verdict.UNKNOWN, f"could not be reached: {exc}")
     except (httpx.HTTPError, httpx.InvalidURL) as exc:
         return KeyCheck(Verdict.UNKNOWN, f"could not be asked: {type(exc).__name__}")
-    return judge(question.tells, answer.status_code, answer.content, key)
+    return judge(service.tells, answer.status_code, answer.content, key)
 
 
 def judge(tells: str, status: int, body: bytes, key: str) -> KeyCheck:
@@ -126,11 +81,6 @@ def judge(tells: str, status: int, body: bytes, key: str) -> KeyCheck:
     if status in (401, 403) or (status == 400 and _BAD_KEY.search(text)):
         return KeyCheck(Verdict.REFUSED, f"refused the key ({status}){said}")
     return KeyCheck(Verdict.UNKNOWN, f"answered {status}, which says nothing about the key{said}")
-
-
-def _base(access: ProviderAccess, question: _Question) -> str:
-    url = (access.api_url or question.url).rstrip("/")
-    return f"http{url.removeprefix('ws')}" if url.startswith("ws") else url
 
 
 def _decoded(body: bytes) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,14 +12,11 @@ from msgspec import Struct
 
 from control_plane.domain.brief import ProviderAccess
 from control_plane.domain.errors import Conflict
-from control_plane.domain.providers import Provider
+from control_plane.domain.providers import SERVICES, Provider, Voices
 from process.addresses import Allowed, OutboundError
 from process.safe_http import Limits, Outbound, safe_client
 
-CARTESIA_URL = "https://api.cartesia.ai"
-ELEVENLABS_URL = "https://api.elevenlabs.io/v1"
 LIMITS = Limits(total_s=10.0, body_bytes=8 * 1024 * 1024)
-_CARTESIA_VERSION = "2025-04-16"
 _PAGE, _MOST_PAGES = 100, 20
 
 
@@ -37,28 +35,6 @@ class VoiceView(Struct, frozen=True, kw_only=True):
 EMBEDDED = VoiceView(id="embedded", provider="offline", name="The embedded voice", language="en")
 
 
-class _Cartesia(Struct):
-    id: str
-    name: str
-    language: str | None = None
-
-
-class _CartesiaPage(Struct):
-    data: list[_Cartesia]
-    has_more: bool = False
-    next_page: str | None = None
-
-
-class _ElevenLabs(Struct):
-    voice_id: str
-    name: str
-    labels: dict[str, Any] | None = None
-
-
-class _ElevenLabsList(Struct):
-    voices: list[_ElevenLabs]
-
-
 async def voices_of(
     provider: Provider, access: ProviderAccess, allowed: Allowed
 ) -> list[VoiceView]:
@@ -67,52 +43,44 @@ async def voices_of(
     Raises:
         Conflict: it refused, could not be reached or answered something else; names the remedy.
     """
-    read = _cartesia if provider is Provider.CARTESIA else _elevenlabs
     name = provider.value
     try:
         async with safe_client(Outbound(allowed, LIMITS)) as http:
-            return await read(http, access)
+            return await _listed(http, provider, access)
     except httpx.HTTPStatusError as exc:
         raise _conflict(f"{name} answered {_cure(exc.response.status_code, name)}") from exc
     except OutboundError as exc:
         raise _conflict(f"{name} was not reached: {exc}") from exc
     except (httpx.HTTPError, httpx.InvalidURL) as exc:
         raise _conflict(f"{name} was not reached: {type(exc).__name__}") from exc
-    except msgspec.DecodeError as exc:
+    except (msgspec.DecodeError, LookupError, TypeError, AttributeError) as exc:
         raise _conflict(f"{name} answered something that is no list of voices") from exc
 
 
-async def _cartesia(http: httpx.AsyncClient, access: ProviderAccess) -> list[VoiceView]:
-    headers = {"X-API-Key": access.api_key, "Cartesia-Version": _CARTESIA_VERSION}
-    query = {"limit": str(_PAGE)}
+async def _listed(
+    http: httpx.AsyncClient, provider: Provider, access: ProviderAccess
+) -> list[VoiceView]:
+    service, names = SERVICES[provider], SERVICES[provider].voices
+    if names is None:
+        return []
+    url, headers = f"{service.base(access.api_url)}{names.path}", service.headers(access.api_key)
+    query = {"limit": str(_PAGE)} if names.paged else {}
     found: list[VoiceView] = []
     for _ in range(_MOST_PAGES):
-        url = f"{_base(access, CARTESIA_URL)}/voices/"
         answer = (await http.get(url, headers=headers, params=query)).raise_for_status()
-        page = msgspec.json.decode(answer.content, type=_CartesiaPage)
-        found += [
-            VoiceView(id=each.id, provider="cartesia", name=each.name, language=each.language)
-            for each in page.data
-        ]
-        if not page.has_more or not page.data:
+        page = msgspec.json.decode(answer.content)
+        voices = [_view(provider, names, each) for each in page[names.listed]]
+        found += voices
+        if not (names.paged and page.get("has_more") and voices):
             break
-        query["starting_after"] = page.next_page or page.data[-1].id
+        query["starting_after"] = page.get("next_page") or voices[-1].id
     return found
 
 
-async def _elevenlabs(http: httpx.AsyncClient, access: ProviderAccess) -> list[VoiceView]:
-    url = f"{_base(access, ELEVENLABS_URL)}/voices"
-    answer = (await http.get(url, headers={"xi-api-key": access.api_key})).raise_for_status()
-    listed = msgspec.json.decode(answer.content, type=_ElevenLabsList)
-    return [
-        VoiceView(
-            id=each.voice_id,
-            provider="elevenlabs",
-            name=each.name,
-            language=(each.labels or {}).get("language"),
-        )
-        for each in listed.voices
-    ]
+def _view(provider: Provider, names: Voices, voice: Any) -> VoiceView:
+    language = functools.reduce(lambda held, name: (held or {}).get(name), names.language, voice)
+    told = {"id": voice[names.id], "name": voice["name"], "language": language}
+    return msgspec.convert({"provider": provider.value, **told}, VoiceView)
 
 
 def spoken_in(voices: list[VoiceView], language: str) -> Iterator[VoiceView]:
@@ -121,11 +89,6 @@ def spoken_in(voices: list[VoiceView], language: str) -> Iterator[VoiceView]:
     for voice in voices:
         if voice.language is None or voice.language.lower().partition("-")[0] == wanted:
             yield voice
-
-
-def _base(access: ProviderAccess, own: str) -> str:
-    url = (access.api_url or own).rstrip("/")
-    return f"http{url.removeprefix('ws')}" if url.startswith("ws") else url
 
 
 def _cure(status: int, name: str) -> str:

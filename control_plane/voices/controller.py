@@ -15,7 +15,7 @@ from control_plane.db.models.probe import Probe
 from control_plane.domain.assistant import Language
 from control_plane.domain.errors import BadInput, Conflict
 from control_plane.domain.probe import NOT_TAKEN, Preview, ProbeResult, ProbeStatus
-from control_plane.domain.providers import Provider, Voice
+from control_plane.domain.providers import VOICE_PROVIDERS, Provider, Voice
 from control_plane.given import GivenDatabase, GivenPrincipal, GivenVault
 from control_plane.probes import repository
 from control_plane.probes.waiting import wait_for
@@ -25,7 +25,7 @@ from process.addresses import Allowed
 
 AUDIO = "audio/wav"
 PREVIEW_LIMIT_S = 25.0
-_PROVIDERS = (Provider.CARTESIA, Provider.ELEVENLABS)
+_NAMES = ", ".join(f"`{name}`" for name in VOICE_PROVIDERS)
 
 GivenAllowed = NamedDependency[Allowed]
 
@@ -62,7 +62,7 @@ class VoiceController(Controller):
             str | None,
             QueryParameter(
                 max_length=50,
-                description="`cartesia`, `elevenlabs` or `offline`; without it, all with a key",
+                description=f"{_NAMES} or `offline`; without it, all with a key",
             ),
         ] = None,
         language: Annotated[
@@ -70,13 +70,13 @@ class VoiceController(Controller):
         ] = None,
     ) -> VoiceList:
         """List the voices of the providers, asked now with the organization's keys."""
-        known = [*_PROVIDERS, EMBEDDED.provider]
+        known = [*VOICE_PROVIDERS, EMBEDDED.provider]
         if provider is not None and provider not in known:
             raise BadInput(
                 f"there is no provider {provider!r} of voices; known are {', '.join(known)}",
                 field="provider",
             )
-        wanted = {each for each in _PROVIDERS if provider in (None, each.value)}
+        wanted = {Provider(each) for each in VOICE_PROVIDERS if provider in (None, each)}
         async with database.reading() as session:
             keys = await access_of(session, vault, principal.organization_id, wanted)
         found = [EMBEDDED] if provider in (None, "offline") else []

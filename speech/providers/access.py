@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from control_plane.domain.brief import ProviderAccess
-from control_plane.domain.providers import Provider
+from control_plane.domain.providers import SERVICES, Provider
 
 Providers = Mapping[Provider, ProviderAccess]
 
@@ -23,7 +23,7 @@ class ProviderKeyMissing(Exception):
 
 
 def access(providers: Providers, provider: Provider) -> ProviderAccess:
-    """Return the provider's key and endpoint.
+    """Return the provider's key and endpoint, its own where nobody chose another.
 
     Raises:
         ProviderKeyMissing: naming the remedy.
@@ -31,4 +31,4 @@ def access(providers: Providers, provider: Provider) -> ProviderAccess:
     found = providers.get(provider)
     if found is None or not found.api_key:
         raise ProviderKeyMissing(provider)
-    return found
+    return ProviderAccess(found.api_key, found.api_url or SERVICES[provider].url)

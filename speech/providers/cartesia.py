@@ -13,8 +13,6 @@ from speech.clauses import Clauses
 from speech.providers.access import Providers, access
 from speech.providers.session import Guarded
 
-API_URL = "https://api.cartesia.ai"
-
 
 class _Voice(Guarded, cartesia.TTS):
     pass
@@ -40,7 +38,7 @@ def voice(chosen: Voice, providers: Providers, allowed: Allowed, *, language: st
         language=language,
         tokenizer=Clauses(),
         api_key=found.api_key,
-        base_url=found.api_url or API_URL,
+        base_url=found.api_url,
     )
 
 
@@ -51,6 +49,7 @@ def transcriber(
     allowed: Allowed,
     *,
     language: str,
+    told: bool,
 ) -> stt.STT[Any]:
     """Return Cartesia's streaming recogniser.
 
@@ -63,5 +62,5 @@ def transcriber(
         model=ears.model or ("ink-2" if language == "en" else "ink-whisper"),
         language=language,
         api_key=found.api_key,
-        base_url=found.api_url or API_URL,
+        base_url=found.api_url,
     )

@@ -7,14 +7,13 @@ from typing import Any
 from livekit.agents import stt, tts, vad
 from livekit.plugins import elevenlabs
 
-from control_plane.domain.providers import Ears, Provider, Voice
+from control_plane.domain.providers import SERVICES, Ears, Provider, Voice
 from process.addresses import Allowed
 from speech.clauses import Clauses
 from speech.providers.access import Providers, access
 from speech.providers.session import Guarded
 
-API_URL = "https://api.elevenlabs.io/v1"
-SLOWEST, FASTEST = 0.7, 1.2
+_SLOWEST, _FASTEST = SERVICES[Provider.ELEVENLABS].speeds
 _SILENCE_S = 0.35
 _STABILITY, _SIMILARITY = 0.5, 0.75
 """The provider's own defaults; its plugin wants them given as soon as a speed is."""
@@ -41,13 +40,13 @@ def voice(chosen: Voice, providers: Providers, allowed: Allowed, *, language: st
         voice_settings=elevenlabs.VoiceSettings(
             stability=_STABILITY,
             similarity_boost=_SIMILARITY,
-            speed=min(FASTEST, max(SLOWEST, chosen.speed)),
+            speed=min(_FASTEST, max(_SLOWEST, chosen.speed)),
         ),
         encoding="pcm_24000",
         language=language,
         word_tokenizer=Clauses(),
         api_key=found.api_key,
-        base_url=found.api_url or API_URL,
+        base_url=found.api_url,
     )
 
 
@@ -58,42 +57,23 @@ def transcriber(
     allowed: Allowed,
     *,
     language: str,
+    told: bool,
 ) -> stt.STT[Any]:
-    """Return ElevenLabs' streaming recogniser; it is told when a sentence is over.
+    """Return ElevenLabs' streaming recogniser.
+
+    Args:
+        told: when a sentence is over; else it finds out by itself, a little later.
 
     Raises:
         ProviderKeyMissing: ElevenLabs has no key.
     """
-    return _recogniser(ears, providers, allowed, language)
-
-
-def transcriber_by_itself(
-    ears: Ears,
-    providers: Providers,
-    _listening: vad.VAD | None,
-    allowed: Allowed,
-    *,
-    language: str,
-) -> stt.STT[Any]:
-    """Return the same, finding out by itself when a sentence is over; a little later.
-
-    Raises:
-        ProviderKeyMissing: ElevenLabs has no key.
-    """
-    return _recogniser(
-        ears, providers, allowed, language, server_vad={"vad_silence_threshold_secs": _SILENCE_S}
-    )
-
-
-def _recogniser(
-    ears: Ears, providers: Providers, allowed: Allowed, language: str, **how: Any
-) -> stt.STT[Any]:
     found = access(providers, Provider.ELEVENLABS)
+    by_itself = {} if told else {"server_vad": {"vad_silence_threshold_secs": _SILENCE_S}}
     return _Ears(
         allowed,
         model=ears.model or "scribe_v2_realtime",
         language_code=language,
         api_key=found.api_key,
-        base_url=found.api_url or API_URL,
-        **how,
+        base_url=found.api_url,
+        **by_itself,
     )

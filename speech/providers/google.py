@@ -38,7 +38,7 @@ def realtime(
         language=language,
         api_key=found.api_key,
         http_options=HttpOptions(
-            base_url=found.api_url,
+            base_url=providers[Provider.GOOGLE].api_url,  # the client's own is no address to it
             timeout=int(conn_options.timeout * 1_000),
             async_client_args={"create_connection": connection_to(allowed)},
         ),

@@ -38,10 +38,6 @@ from speech.guessing import GuessingStream
 from speech.providers.access import Providers, access
 from speech.providers.session import Guarded, authorities
 
-MISTRAL_URL = "https://api.mistral.ai/v1"
-OPENROUTER_URL = "https://openrouter.ai/api/v1"
-OPENAI_URL = "https://api.openai.com/v1"
-
 LIMITS = Limits(total_s=60.0, body_bytes=8 * 1024 * 1024, idle_s=120.0)
 """Of one answer, to its last word; how long it may be silent is the session's own limit."""
 
@@ -59,11 +55,8 @@ def dedicated(model: DedicatedModel, providers: Providers, allowed: Allowed) -> 
         ProviderKeyMissing: the provider that serves it has no key.
     """
     found = access(providers, DEDICATED[model.name])
-    if model.name in _MISTRAL_NAME:
-        url, name = found.api_url or MISTRAL_URL, _MISTRAL_NAME[model.name]
-    else:
-        url, name = found.api_url or OPENAI_URL, model.name
-    return _Model(model=name, client=_client(found, url, allowed))
+    name = _MISTRAL_NAME.get(model.name, model.name)
+    return _Model(model=name, client=_client(found, allowed))
 
 
 def openrouter(model: OpenRouterModel, providers: Providers, allowed: Allowed) -> llm.LLM[Any]:
@@ -79,7 +72,7 @@ def openrouter(model: OpenRouterModel, providers: Providers, allowed: Allowed) -
     routing = {"order": [pinned], "allow_fallbacks": False} if pinned else {}
     return _Model(
         model=model.openrouter_model_id,
-        client=_client(found, found.api_url or OPENROUTER_URL, allowed),
+        client=_client(found, allowed),
         extra_body={"provider": routing},
     )
 
@@ -106,7 +99,7 @@ def realtime(
         turn_detection=None,
         input_audio_transcription=AudioTranscription(model=_TRANSCRIBER, language=language),
         api_key=found.api_key,
-        base_url=found.api_url or OPENAI_URL,
+        base_url=found.api_url,
         conn_options=conn_options,
     )
 
@@ -115,7 +108,7 @@ def custom(model: CustomModel, _providers: Providers, allowed: Allowed) -> llm.L
     """Return a model at an endpoint of the user's own, public or `allowed`."""
     return _Model(
         model=model.model_name,
-        client=_client(ProviderAccess(model.api_key, None), model.api_url, allowed),
+        client=_client(ProviderAccess(model.api_key, model.api_url), allowed),
     )
 
 
@@ -131,7 +124,7 @@ class _Model(openai.LLM):
         await self._client.close()
 
 
-def _client(found: ProviderAccess, url: str, allowed: Allowed) -> AsyncClient:
+def _client(found: ProviderAccess, allowed: Allowed) -> AsyncClient:
     """Return a client that asks once: what to do about a failure is the session's to decide.
 
     The certificates are read once a process: that takes 50 ms of CPU, in which its other calls do
@@ -139,7 +132,9 @@ def _client(found: ProviderAccess, url: str, allowed: Allowed) -> AsyncClient:
     """
     outbound = Outbound(allowed, LIMITS, tls=authorities(), library=LIBRARY)
     http = safe_client2(outbound, timeout=httpx2.Timeout(5.0))
-    return AsyncClient(api_key=found.api_key, base_url=url, max_retries=0, http_client=http)
+    return AsyncClient(
+        api_key=found.api_key, base_url=found.api_url, max_retries=0, http_client=http
+    )
 
 
 def transcriber(
@@ -149,6 +144,7 @@ def transcriber(
     allowed: Allowed,
     *,
     language: str,
+    told: bool,
 ) -> stt.STT[Any]:
     """Return OpenAI's recogniser; batch unless the model is a realtime one.
 
@@ -164,7 +160,7 @@ def transcriber(
         allowed,
         model=ears.model or _TRANSCRIBER,
         language=language,
-        client=_client(found, found.api_url or OPENAI_URL, allowed),
+        client=_client(found, allowed),
     )
 
 

@@ -16,11 +16,11 @@ from control_plane.assistants import specs
 from control_plane.assistants.schemas import InlineAssistant, merge
 from control_plane.assistants.secrets import PLAIN_HEADERS, Reference
 from control_plane.db.models.assistant import Assistant
-from control_plane.domain.acted_on import ORDER, not_yet_acted_on
 from control_plane.domain.assistant import AssistantSpec
-from control_plane.domain.declared import settings_of
+from control_plane.domain.declared import not_yet_acted_on, settings_of
 from control_plane.orders.schemas import PlaceCall
 from tests.factories import spec
+from tests.field_pages import ORDER
 
 pytestmark = pytest.mark.db
 

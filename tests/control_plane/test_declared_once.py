@@ -15,7 +15,6 @@ from control_plane.app import Resources
 from control_plane.assistants import secrets, specs
 from control_plane.assistants.derived import answer_with, request_for
 from control_plane.db.models.organization import Organization
-from control_plane.domain.acted_on import not_yet_acted_on
 from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.credentials import is_credential
 from control_plane.domain.declared import (
@@ -23,6 +22,7 @@ from control_plane.domain.declared import (
     Secret,
     Template,
     members,
+    not_yet_acted_on,
     settings_of,
     spots,
     up_to,

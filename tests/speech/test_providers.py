@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from importlib import import_module
+from typing import Any, get_args
 
 import pytest
 from aiohttp import web
@@ -12,11 +13,15 @@ from livekit.agents import llm
 
 from control_plane.domain.brief import ProviderAccess
 from control_plane.domain.providers import (
+    SERVICES,
+    VOICE_PROVIDERS,
     CustomModel,
     DedicatedModel,
     Ears,
+    EarsProvider,
     OpenRouterModel,
     Provider,
+    RealtimeProvider,
     Voice,
 )
 from process.addresses import Allowed
@@ -25,8 +30,23 @@ from speech.tables import OfflineNotLoaded, make_llm, make_stt, make_tts
 
 pytestmark = pytest.mark.unit
 
+SERVING = [
+    *((name, "voice") for name in VOICE_PROVIDERS),
+    *((name, "transcriber") for name in get_args(EarsProvider) if name != "offline"),
+    *((name, "realtime") for name in get_args(RealtimeProvider)),
+]
 LOOPBACK = Allowed.parse("127.0.0.0/8")
 Chunks = list[dict[str, Any]]
+
+
+@pytest.mark.parametrize(("name", "what"), SERVING)
+def test_who_may_be_named_has_a_file_with_what_is_asked_for(name: str, what: str) -> None:
+    assert callable(getattr(import_module(f"speech.providers.{name}"), what))
+
+
+def test_who_has_voices_lists_them_and_no_other() -> None:
+    listing = {provider.value for provider, row in SERVICES.items() if row.voices}
+    assert listing == set(VOICE_PROVIDERS)
 
 
 class Endpoint:
