@@ -32,8 +32,8 @@ def check(spec: AssistantSpec, *, within: str = "") -> None:
     _check_speech(spec, within)
     _check_transfer(spec, within)
     for name, setting in settings_of(type(spec)).items():
-        value, checked = getattr(spec, name), setting.asked.check
-        if checked is not None and value is not None:
+        checked = setting.asked.check
+        if checked is not None and (value := getattr(spec, name)) is not None:
             checked(value, field=f"{within}{name}")
     _check_models(spec, within)
 

@@ -100,8 +100,13 @@ def settings_of(kind: type[Struct]) -> Mapping[str, Setting]:
 
 def not_yet_acted_on(spec: Struct) -> list[str]:
     """Return the settings that differ from their default and change nothing yet, by name."""
-    pending = ((n, s.default) for n, s in settings_of(type(spec)).items() if s.acted_on is None)
-    return sorted(name for name, default in pending if getattr(spec, name) != default)
+    pending = _pending(type(spec))
+    return sorted([name for name, default in pending if getattr(spec, name) != default])
+
+
+@cache
+def _pending(kind: type[Struct]) -> list[tuple[str, Any]]:
+    return [(n, each.default) for n, each in settings_of(kind).items() if each.acted_on is None]
 
 
 class Spot(Struct, Generic[M], frozen=True):
