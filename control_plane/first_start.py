@@ -83,23 +83,23 @@ RECEPTIONIST = AssistantSpec(
 async def prepare(database: Database, vault: Vault, data: Path, api: ApiSettings) -> None:
     """Create the first rows and `credentials.toml`; later starts leave them alone."""
     credentials = data / "credentials.toml"
-    async with database.transaction() as session:
-        if await session.scalar(select(Organization.id).limit(1)) is not None:
-            await operators.appoint(session, credentials, now=datetime.now(UTC))
+    async with database.transaction() as db:
+        if await db.scalar(select(Organization.id).limit(1)) is not None:
+            await operators.appoint(db, credentials, now=datetime.now(UTC))
             if api.embedded:
-                await _follow_environment(session, vault, api)
+                await _follow_environment(db, vault, api)
             return
         now = datetime.now(UTC)
         owner = Organization(id=new_id(), name="default", created_at=now)
-        session.add(owner)
-        await session.flush()
+        db.add(owner)
+        await db.flush()
         row, key = make_key(owner.id, name="first start", scopes=[*SCOPES, OPERATOR], now=now)
-        session.add(row)
-        await _add_receptionist(session, vault, owner.id, now)
-        await _add_inbound(session, vault, owner.id, api, now)
+        db.add(row)
+        await _add_receptionist(db, vault, owner.id, now)
+        await _add_inbound(db, vault, owner.id, api, now)
         if api.embedded:
-            await _add_simulator(session, owner.id, api, now)
-        wake(session)
+            await _add_simulator(db, owner.id, api, now)
+        wake(db)
         # Before the commit: a key that nobody can read would lock the owner out.
         write_credentials(credentials, api.url, key, owner.id)
     log.info("the first organization was created", organization_id=owner.id)
@@ -113,30 +113,30 @@ def write_credentials(path: Path, api_url: str, key: str, organization_id: str) 
     write_private(path, content.encode())
 
 
-async def _follow_environment(session: AsyncSession, vault: Vault, api: ApiSettings) -> None:
+async def _follow_environment(db: AsyncSession, vault: Vault, api: ApiSettings) -> None:
     """Keep our own trunks at the ports and the login that this start was given.
 
     The simulator's is open again: two of its numbers stop a trunk, as a carrier would.
     """
     now = datetime.now(UTC)
-    trunks = await session.scalars(
+    trunks = await db.scalars(
         select(Trunk).where(Trunk.deleted_at.is_(None), Trunk.purpose.is_not(None))
     )
     for trunk in trunks.all():
         if trunk.purpose is Purpose.SIMULATOR:
             if trunk.address != api.carrier_address:
                 trunk.address, trunk.updated_at = api.carrier_address, now
-                wake(session)
-            await pace.resume(session, trunk.id, now)
+                wake(db)
+            await pace.resume(db, trunk.id, now)
         elif trunk.username != (api.sip_lan_username or None):
-            await _admit(session, vault, trunk, api, now)
-            wake(session)
+            await _admit(db, vault, trunk, api, now)
+            wake(db)
 
 
 async def _add_receptionist(
-    session: AsyncSession, vault: Vault, organization_id: str, now: datetime
+    db: AsyncSession, vault: Vault, organization_id: str, now: datetime
 ) -> None:
-    stored = await specs.store(session, vault, organization_id, RECEPTIONIST, now=now)
+    stored = await specs.store(db, vault, organization_id, RECEPTIONIST, now=now)
     row = Assistant(
         id=new_id(),
         organization_id=organization_id,
@@ -147,12 +147,12 @@ async def _add_receptionist(
         created_at=now,
         updated_at=now,
     )
-    session.add(row)
-    await versions.add_current(session, row, now=now)
+    db.add(row)
+    await versions.add_current(db, row, now=now)
 
 
 async def _add_inbound(
-    session: AsyncSession, vault: Vault, organization_id: str, api: ApiSettings, now: datetime
+    db: AsyncSession, vault: Vault, organization_id: str, api: ApiSettings, now: datetime
 ) -> None:
     trunk = Trunk(
         id=new_id(),
@@ -166,12 +166,12 @@ async def _add_inbound(
         created_at=now,
         updated_at=now,
     )
-    await _admit(session, vault, trunk, api, now)
-    session.add(trunk)
+    await _admit(db, vault, trunk, api, now)
+    db.add(trunk)
 
 
 async def _admit(
-    session: AsyncSession, vault: Vault, trunk: Trunk, api: ApiSettings, now: datetime
+    db: AsyncSession, vault: Vault, trunk: Trunk, api: ApiSettings, now: datetime
 ) -> None:
     """Say who may call in: this machine, or whoever knows the login of the local network.
 
@@ -183,13 +183,13 @@ async def _admit(
         trunk.allowed_addresses = [LOOPBACK]
         return
     owner = trunk.organization_id
-    secret = await seal(session, vault, owner, api.sip_lan_password, now=now)
+    secret = await seal(db, vault, owner, api.sip_lan_password, now=now)
     trunk.username, trunk.secret_id = api.sip_lan_username, secret.id
     trunk.allowed_addresses = []
 
 
 async def _add_simulator(
-    session: AsyncSession, organization_id: str, api: ApiSettings, now: datetime
+    db: AsyncSession, organization_id: str, api: ApiSettings, now: datetime
 ) -> None:
     trunk = Trunk(
         id=new_id(),
@@ -207,9 +207,9 @@ async def _add_simulator(
         created_at=now,
         updated_at=now,
     )
-    session.add(trunk)
-    await session.flush()
-    session.add(
+    db.add(trunk)
+    await db.flush()
+    db.add(
         Number(
             id=new_id(),
             organization_id=organization_id,

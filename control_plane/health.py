@@ -86,8 +86,8 @@ class Probes:
         return Readiness(all(part.ok for part in parts), list(parts))
 
     async def _see_database(self) -> None:
-        async with self._database.reading() as session:
-            await session.execute(text("SELECT 1"))
+        async with self._database.reading() as db:
+            await db.execute(text("SELECT 1"))
 
     async def _see_livekit(self) -> None:
         await self._livekit.room.list_rooms(api.ListRoomsRequest(names=["offhook-health"]))
@@ -102,9 +102,9 @@ class Probes:
             raise Missing(f"{self._worker_url} answers {answer.status_code}")
 
     async def _see_scheduler(self) -> None:
-        async with self._database.reading() as session:
+        async with self._database.reading() as db:
             now, last = (
-                await session.execute(
+                await db.execute(
                     select(database_now(), func.max(Heartbeat.at)).where(
                         Heartbeat.kind == SCHEDULER
                     )

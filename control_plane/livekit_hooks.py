@@ -46,5 +46,5 @@ class LiveKitHookController(Controller):
             raise NotAuthenticated("the webhook's signature is not LiveKit's") from exc
         if event.event in _TELLING:
             log.debug("a hint from LiveKit", hint=event.event, room=event.room.name)
-            async with database.transaction() as session:
-                wake(session)
+            async with database.transaction() as db:
+                wake(db)

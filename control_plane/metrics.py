@@ -28,8 +28,8 @@ class MetricsController(Controller):
             "offhook_call_orders", "Call orders by status", ["status"], registry=registry
         )
         live = Gauge("offhook_live_attempts", "Attempts that are not over", registry=registry)
-        async with database.reading() as session:
-            counts = await session.execute(
+        async with database.reading() as db:
+            counts = await db.execute(
                 select(CallOrder.status, func.count()).group_by(CallOrder.status)
             )
             for status in OrderStatus:
@@ -38,13 +38,13 @@ class MetricsController(Controller):
                 orders.labels(status).set(count)
             live.set(
                 (
-                    await session.execute(
+                    await db.execute(
                         select(func.count())
                         .select_from(Session)
                         .where(Session.room_deleted_at.is_(None), Session.closed_at.is_(None))
                     )
                 ).scalar_one()
             )
-            await counters.count_ended(session)
+            await counters.count_ended(db)
         content = generate_latest(registry) + generate_latest(counters.registry)
         return Response(content, media_type=TEXT)

@@ -27,7 +27,7 @@ class Sealer:
 
 
 async def seal(
-    session: AsyncSession,
+    db: AsyncSession,
     sealer: Vault | Sealer,
     organization_id: str,
     clear: str,
@@ -36,13 +36,13 @@ async def seal(
     replaces: str | None = None,
 ) -> Secret:
     """Return the secret's row, written already; see `keep`."""
-    secret = await keep(session, sealer, organization_id, clear, now=now, replaces=replaces)
-    await session.flush()
+    secret = await keep(db, sealer, organization_id, clear, now=now, replaces=replaces)
+    await db.flush()
     return secret
 
 
 async def keep(
-    session: AsyncSession,
+    db: AsyncSession,
     sealer: Vault | Sealer,
     organization_id: str,
     clear: str,
@@ -56,7 +56,7 @@ async def keep(
 
     A masked value sent back means that the secret stays as it is.
     """
-    existing = await session.get(Secret, replaces) if replaces is not None else None
+    existing = await db.get(Secret, replaces) if replaces is not None else None
     if existing is not None:
         if clear != mask(existing.hint):
             existing.ciphertext, existing.hint = sealer.seal(clear), hint_of(clear)
@@ -70,7 +70,7 @@ async def keep(
         created_at=now,
         updated_at=now,
     )
-    session.add(secret)
+    db.add(secret)
     return secret
 
 
@@ -84,15 +84,15 @@ def looks_masked(value: str) -> bool:
     return value.startswith(MASK) and len(value) <= len(MASK) + _HINT
 
 
-async def masked(session: AsyncSession, secret_id: str | None) -> str | None:
+async def masked(db: AsyncSession, secret_id: str | None) -> str | None:
     """Return what is shown instead of the secret, None when there is none."""
-    secret = await session.get(Secret, secret_id) if secret_id is not None else None
+    secret = await db.get(Secret, secret_id) if secret_id is not None else None
     return mask(secret.hint) if secret is not None else None
 
 
-async def unseal(session: AsyncSession, vault: Vault, secret_id: str) -> str:
+async def unseal(db: AsyncSession, vault: Vault, secret_id: str) -> str:
     """Return the clear text."""
-    secret = await session.get_one(Secret, secret_id)
+    secret = await db.get_one(Secret, secret_id)
     return vault.unseal(secret.ciphertext)
 
 

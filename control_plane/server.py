@@ -40,8 +40,8 @@ async def beating(database: Database) -> AsyncIterator[None]:
     async def keep_beating() -> None:
         while True:
             try:
-                async with database.transaction() as session:
-                    await beat(session, API, name, now=await read_clock(session))
+                async with database.transaction() as db:
+                    await beat(db, API, name, now=await read_clock(db))
             except SQLAlchemyError as exc:
                 log.warning("a sign of life was not written", error=exc)
             await asyncio.sleep(INTERVAL_SECS)

@@ -32,8 +32,8 @@ class Feeder:
             pass
 
     async def _round(self) -> bool:
-        async with self._database.reading() as session:
-            campaigns = await repository.at_work(session)
+        async with self._database.reading() as db:
+            campaigns = await repository.at_work(db)
         known = {campaign.id for campaign in campaigns}
         self._settled = {key: at for key, at in self._settled.items() if key in known}
         moved = [await self._carry_on(campaign) for campaign in campaigns]
@@ -53,31 +53,31 @@ class Feeder:
         return moved
 
     async def _feed(self, campaign: Campaign) -> bool:
-        async with self._database.reading() as session:
-            if not await repository.has_rows_to_place(session, campaign):
+        async with self._database.reading() as db:
+            if not await repository.has_rows_to_place(db, campaign):
                 return False
-            if await suspension.suspended_of(session, [campaign.organization_id]):
+            if await suspension.suspended_of(db, [campaign.organization_id]):
                 return False
-        async with self._database.transaction() as session:
-            row = await _lock(session, campaign.id, CampaignStatus.RUNNING)
+        async with self._database.transaction() as db:
+            row = await _lock(db, campaign.id, CampaignStatus.RUNNING)
             if row is None:
                 return False
-            now = await read_clock(session)
-            return await feeding.feed(session, row, now=now)
+            now = await read_clock(db)
+            return await feeding.feed(db, row, now=now)
 
     async def _stop_if_failing(self, campaign: Campaign) -> bool:
         if campaign.max_failure_rate is None:
             return False
-        async with self._database.reading() as session:
-            found = await _failures(session, campaign)
+        async with self._database.reading() as db:
+            found = await _failures(db, campaign)
         if found is None:
             return False
-        async with self._database.transaction() as session:
-            row = await _lock(session, campaign.id, CampaignStatus.RUNNING)
-            reason = await _failures(session, row) if row is not None else None
+        async with self._database.transaction() as db:
+            row = await _lock(db, campaign.id, CampaignStatus.RUNNING)
+            reason = await _failures(db, row) if row is not None else None
             if row is None or reason is None:
                 return False
-            service.pause(session, row, reason, now=await read_clock(session))
+            service.pause(db, row, reason, now=await read_clock(db))
         log.warning("a campaign was paused", campaign_id=campaign.id, reason=reason)
         return True
 
@@ -85,46 +85,46 @@ class Feeder:
         """Bring orders in line with the campaign; only after a change, since it reads them all."""
         if self._settled.get(campaign.id) == campaign.updated_at:
             return False
-        async with self._database.transaction() as session:
-            now = await read_clock(session)
-            moved = await feeding.limit_some(session, campaign)
+        async with self._database.transaction() as db:
+            now = await read_clock(db)
+            moved = await feeding.limit_some(db, campaign)
             if campaign.status is CampaignStatus.RUNNING:
-                moved += await feeding.release_some(session, campaign.id, now=now)
+                moved += await feeding.release_some(db, campaign.id, now=now)
         if moved:
             return True
-        async with self._database.transaction() as session:
-            woken = await feeding.fill(session, campaign, now=await read_clock(session))
+        async with self._database.transaction() as db:
+            woken = await feeding.fill(db, campaign, now=await read_clock(db))
         if woken == 0 or campaign.max_concurrent_calls is not None:
             self._settled[campaign.id] = campaign.updated_at
         return woken > 0
 
     async def _cancel(self, campaign: Campaign) -> bool:
-        async with self._database.reading() as session:
-            if not await repository.has_open_orders(session, campaign.id):
+        async with self._database.reading() as db:
+            if not await repository.has_open_orders(db, campaign.id):
                 return await self._end(campaign)
-        async with self._database.transaction() as session:
-            now = await read_clock(session)
-            return await feeding.cancel_some(session, campaign.id, now=now) > 0
+        async with self._database.transaction() as db:
+            now = await read_clock(db)
+            return await feeding.cancel_some(db, campaign.id, now=now) > 0
 
     async def _end(self, campaign: Campaign) -> bool:
-        async with self._database.reading() as session:
-            if await _goes_on(session, campaign):
+        async with self._database.reading() as db:
+            if await _goes_on(db, campaign):
                 return False
-        async with self._database.transaction() as session:
-            row = await _lock(session, campaign.id, campaign.status)
-            if row is None or await _goes_on(session, row):
+        async with self._database.transaction() as db:
+            row = await _lock(db, campaign.id, campaign.status)
+            if row is None or await _goes_on(db, row):
                 return False
-            now = await read_clock(session)
+            now = await read_clock(db)
             if row.status is CampaignStatus.CANCELLED:
                 row.ended_at = now
             else:
-                service.complete(session, row, now=now)
+                service.complete(db, row, now=now)
         return True
 
 
-async def _lock(session: AsyncSession, campaign_id: str, status: CampaignStatus) -> Campaign | None:
+async def _lock(db: AsyncSession, campaign_id: str, status: CampaignStatus) -> Campaign | None:
     """Return the campaign, locked, if it has still that status and nobody else is at it."""
-    return await session.scalar(
+    return await db.scalar(
         select(Campaign)
         .where(Campaign.id == campaign_id, Campaign.status == status)
         .where(Campaign.ended_at.is_(None))
@@ -132,18 +132,18 @@ async def _lock(session: AsyncSession, campaign_id: str, status: CampaignStatus)
     )
 
 
-async def _goes_on(session: AsyncSession, campaign: Campaign) -> bool:
+async def _goes_on(db: AsyncSession, campaign: Campaign) -> bool:
     running = campaign.status is CampaignStatus.RUNNING
-    if running and await repository.has_rows_to_place(session, campaign):
+    if running and await repository.has_rows_to_place(db, campaign):
         return True
-    return await repository.has_open_orders(session, campaign.id)
+    return await repository.has_open_orders(db, campaign.id)
 
 
-async def _failures(session: AsyncSession, campaign: Campaign) -> str | None:
+async def _failures(db: AsyncSession, campaign: Campaign) -> str | None:
     """Return why the campaign must pause itself, None when it need not."""
     since = campaign.sampled_from or campaign.created_at
     ended = await repository.newest_ended(
-        session, campaign.id, since=since, limit=campaign.failure_sample
+        db, campaign.id, since=since, limit=campaign.failure_sample
     )
     letters = "".join("x" if is_failure(*each) else "." for each in reversed(ended))
     limit, sample = campaign.max_failure_rate, campaign.failure_sample

@@ -30,8 +30,8 @@ class Canceller:
 
     async def end_cancelled(self) -> None:
         """End every live call whose order was cancelled; CANCEL or BYE follows at once."""
-        async with self._database.reading() as session:
-            cancelled = await repository.cancelled_calls(session)
+        async with self._database.reading() as db:
+            cancelled = await repository.cancelled_calls(db)
         now = asyncio.get_running_loop().time()
         live = {call.id for call in cancelled}
         self._ended = {key: told for key, told in self._ended.items() if key in live}
@@ -64,14 +64,14 @@ class Canceller:
         return status is call.session.status and now - at < AGAIN_S
 
     async def _close(self, attempt_id: str, epoch: int) -> None:
-        async with self._database.transaction() as session:
-            order, row = await leases.hold(session, attempt_id, epoch=epoch)
+        async with self._database.transaction() as db:
+            order, row = await leases.hold(db, attempt_id, epoch=epoch)
             await lifecycle.apply(
-                session,
+                db,
                 order,
                 row,
                 ConversationEnded(
-                    at=await read_clock(session),
+                    at=await read_clock(db),
                     ended_by=EndedBy.SYSTEM,
                     end_reason=EndReason.CANCELLED,
                     result=AttemptResult.UNKNOWN,

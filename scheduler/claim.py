@@ -65,9 +65,9 @@ class Look(Struct, frozen=True):
 
 async def look(database: Database) -> Look:
     """Return what there is to claim."""
-    async with database.reading() as session:
-        now = await read_clock(session)
-        rows = await repository.lanes(session)
+    async with database.reading() as db:
+        now = await read_clock(db)
+        rows = await repository.lanes(db)
     next_at = _next(rows, now)
     due = [lane for lane in _open(rows, now) if lane.due_at <= now]
     return Look(due, next_at - now if next_at is not None else None)
@@ -108,9 +108,9 @@ def _open(rows: Sequence[repository.LaneRow], now: datetime) -> list[Lane]:
     ]
 
 
-async def next_look(session: AsyncSession, now: datetime) -> datetime | None:
+async def next_look(db: AsyncSession, now: datetime) -> datetime | None:
     """Return the next instant at which an order may become claimable by time alone."""
-    return _next(await repository.lanes(session), now)
+    return _next(await repository.lanes(db), now)
 
 
 def _next(rows: Sequence[repository.LaneRow], now: datetime) -> datetime | None:
@@ -124,28 +124,28 @@ def _next(rows: Sequence[repository.LaneRow], now: datetime) -> datetime | None:
 async def _claim_lane(
     database: Database, trunk_id: str | None, room: int, houses: Houses
 ) -> list[Call]:
-    async with database.transaction() as session:
-        now = await read_clock(session)
+    async with database.transaction() as db:
+        now = await read_clock(db)
         if trunk_id is not None:
-            room = min(room, await _free(session, trunk_id, now))
+            room = min(room, await _free(db, trunk_id, now))
         if room <= 0:
             return []
-        orders = await repository.claim_due(session, trunk_id, now=now, limit=room)
+        orders = await repository.claim_due(db, trunk_id, now=now, limit=room)
         if not orders:
             return []
-        await slots.lock_keys(session, orders)
-        keeper = Gatekeeper(session, now, houses)
+        await slots.lock_keys(db, orders)
+        keeper = Gatekeeper(db, now, houses)
         await keeper.prepare(orders)
-        batch = _Batch(session, keeper, now)
+        batch = _Batch(db, keeper, now)
         await batch.start(orders)
         crash_points.here("before_claim_commit")
     crash_points.here("after_claim_commit")
     return batch.started
 
 
-async def _free(session: AsyncSession, trunk_id: str, now: datetime) -> int:
+async def _free(db: AsyncSession, trunk_id: str, now: datetime) -> int:
     """Return how many calls may be set out on the trunk now; the lane is ours until the commit."""
-    found = await pace.lock_with_trunk(session, trunk_id, wait=False)
+    found = await pace.lock_with_trunk(db, trunk_id, wait=False)
     if found is None:
         return 0
     row, trunk = found
@@ -153,7 +153,7 @@ async def _free(session: AsyncSession, trunk_id: str, now: datetime) -> int:
         return _AT_ONCE  # its orders find another way
     if row.stopped_at is not None or (row.blocked_until is not None and row.blocked_until > now):
         return 0
-    live, preparing, dialling = await repository.calls_on(session, trunk_id)
+    live, preparing, dialling = await repository.calls_on(db, trunk_id)
     if row.failures_in_a_row > 0:  # one call is to show that the trunk is well again
         return 1 if preparing + dialling == 0 else 0
     free = min(
@@ -174,9 +174,9 @@ class _Start(Struct, frozen=True):
 class _Batch:
     """Orders of one lane on their way to attempts, in the transaction that claimed them."""
 
-    def __init__(self, session: AsyncSession, keeper: Gatekeeper, now: datetime):
+    def __init__(self, db: AsyncSession, keeper: Gatekeeper, now: datetime):
         self.started: list[Call] = []
-        self._session = session
+        self._db = db
         self._keeper = keeper
         self._now = now
         self._made: dict[str, int] = {}
@@ -185,7 +185,7 @@ class _Batch:
 
     async def start(self, orders: Sequence[CallOrder]) -> None:
         """Ask the gate about each, and make the attempts of those that may go."""
-        self._made = await repository.count_attempts(self._session, [each.id for each in orders])
+        self._made = await repository.count_attempts(self._db, [each.id for each in orders])
         together: list[_Start] = []
         for order in orders:
             start = await self._ask(order)
@@ -207,14 +207,14 @@ class _Batch:
         if fact is None and way is not None:
             if way.trunk.id != order.trunk_id:
                 order.trunk_id, order.due_at = way.trunk.id, now  # it goes on in that trunk's lane
-                wake(self._session)
+                wake(self._db)
                 return None
             if await self._is_stopped_there(way, order):
                 fact = HeldBack(at=now, until=None, rule=Rule.DESTINATION_STOPPED)
         if fact is not None:
-            await lifecycle.apply(self._session, order, None, fact)
+            await lifecycle.apply(self._db, order, None, fact)
             return None
-        version = await versions.get(self._session, order.assistant_version_id)
+        version = await versions.get(self._db, order.assistant_version_id)
         ordinal = self._made.get(order.id, 0) + 1
         call = _rows(order, way, now, ordinal=ordinal)
         obstacle = await self._obstacle(order, way, version)
@@ -229,8 +229,8 @@ class _Batch:
     async def _is_stopped_there(self, way: Route, order: CallOrder) -> bool:
         stopped = self._stops.get(way.trunk.id)
         if stopped is None:
-            with self._session.no_autoflush:
-                stopped = await pace.stopped_destinations(self._session, way.trunk.id)
+            with self._db.no_autoflush:
+                stopped = await pace.stopped_destinations(self._db, way.trunk.id)
             self._stops[way.trunk.id] = stopped
         return bool(stopped) and country_prefix(order.to_phone_number) in stopped
 
@@ -246,8 +246,8 @@ class _Batch:
             )
         key = order.organization_id, order.assistant_version_id
         if key not in self._missing:
-            with self._session.no_autoflush:
-                self._missing[key] = await missing_keys(self._session, key[0], version.spec)
+            with self._db.no_autoflush:
+                self._missing[key] = await missing_keys(self._db, key[0], version.spec)
         missing = self._missing[key]
         if not missing:
             return None
@@ -257,19 +257,19 @@ class _Batch:
         )
 
     async def _write(self, starts: Sequence[_Start]) -> None:
-        self._session.add_all([each.call.session for each in starts])
-        await self._session.flush()  # the others refer to them
+        self._db.add_all([each.call.session for each in starts])
+        await self._db.flush()  # the others refer to them
         for each in starts:
-            self._session.add_all((each.call.leg, each.call.attempt))
+            self._db.add_all((each.call.leg, each.call.attempt))
             if each.recorded and each.obstacle is None:
-                self._session.add(Recording(session_id=each.call.id, state=RecordingState.SPOOLING))
+                self._db.add(Recording(session_id=each.call.id, state=RecordingState.SPOOLING))
         for each in starts:
             began = AttemptStarted(at=self._now)
-            await lifecycle.apply(self._session, each.order, each.call, began)
+            await lifecycle.apply(self._db, each.order, each.call, began)
             if each.obstacle is None:
                 self.started.append(each.call)
             else:
-                await lifecycle.apply(self._session, each.order, each.call, each.obstacle)
+                await lifecycle.apply(self._db, each.order, each.call, each.obstacle)
 
 
 def _fact(decision: Decision, now: datetime) -> Forbidden | HeldBack | None:

@@ -75,12 +75,12 @@ class Deliverer:
         if self._shares.free <= 0 or not await self._is_anything_due():
             return 0
         relayed = 0
-        async with self._database.transaction() as session:
-            now = await self._clock(session)
+        async with self._database.transaction() as db:
+            now = await self._clock(db)
             if self._relay is not None:
-                relayed = await self._relay.relay(session, now=now)
-            claimed = await queue.claim_due(session, now=now, shares=self._shares.copy())
-            signers = await self._signers(session, claimed, now)
+                relayed = await self._relay.relay(db, now=now)
+            claimed = await queue.claim_due(db, now=now, shares=self._shares.copy())
+            signers = await self._signers(db, claimed, now)
         for each in claimed:
             signer = signers.get(each.endpoint_id or each.organization_id, ())
             self._begin(each, signer, now)
@@ -92,9 +92,9 @@ class Deliverer:
 
     async def next_due(self) -> tuple[datetime | None, datetime]:
         """Return the next instant at which something will be due, and the time now."""
-        async with self._database.reading() as session:
-            now = await self._clock(session)
-            return await queue.next_due(session, now=now), now
+        async with self._database.reading() as db:
+            now = await self._clock(db)
+            return await queue.next_due(db, now=now), now
 
     async def settled(self) -> None:
         """Wait until everything that was begun is written down."""
@@ -112,18 +112,18 @@ class Deliverer:
         await self._recorder.stop()
 
     async def _is_anything_due(self) -> bool:
-        async with self._database.reading() as session:
-            if self._relay is not None and await self._relay.is_waiting(session):
+        async with self._database.reading() as db:
+            if self._relay is not None and await self._relay.is_waiting(db):
                 return True
-            return await queue.is_due(session, now=await self._clock(session))
+            return await queue.is_due(db, now=await self._clock(db))
 
     async def _signers(
-        self, session: AsyncSession, claimed: Sequence[Claimed], now: datetime
+        self, db: AsyncSession, claimed: Sequence[Claimed], now: datetime
     ) -> dict[str, tuple[Webhook, ...]]:
         endpoints = {each.endpoint_id for each in claimed if each.endpoint_id is not None}
         owners = {each.organization_id for each in claimed if each.endpoint_id is None}
-        found = await self._keys.of_endpoints(session, endpoints, now=now)
-        return found | await self._keys.of_organizations(session, owners, now=now)
+        found = await self._keys.of_endpoints(db, endpoints, now=now)
+        return found | await self._keys.of_organizations(db, owners, now=now)
 
     def _begin(self, claimed: Claimed, signers: Sequence[Webhook], now: datetime) -> None:
         self._shares.count_in(claimed.organization_id, claimed.receiver)

@@ -157,16 +157,14 @@ class Dispatcher:
 
         It may be a second old: the last gate looks again.
         """
-        async with self._database.reading() as session:
-            house = await self._houses.get(
-                session, call.session.organization_id, await read_clock(session)
-            )
+        async with self._database.reading() as db:
+            house = await self._houses.get(db, call.session.organization_id, await read_clock(db))
         for trunk in house.trunks:
             if trunk.id == call.leg.trunk_id and trunk.sip_trunk_id is not None:
                 return trunk.sip_trunk_id
         for applied_now in (False, True):
-            async with self._database.reading() as session:
-                row = await session.get_one(Trunk, call.leg.trunk_id)
+            async with self._database.reading() as db:
+                row = await db.get_one(Trunk, call.leg.trunk_id)
             if row.sip_trunk_id is not None:
                 return row.sip_trunk_id
             if not applied_now:
@@ -180,13 +178,13 @@ class Dispatcher:
         written is told the truth: no INVITE follows.
         """
         while True:
-            async with self._database.transaction() as session:
-                order, row = await leases.hold_ordered(session, call.id, epoch=call.session.epoch)
-                now, here = await read_clock(session), self._clock.now()
-                early = await pace.time_to_invite(session, row.leg, now)
+            async with self._database.transaction() as db:
+                order, row = await leases.hold_ordered(db, call.id, epoch=call.session.epoch)
+                now, here = await read_clock(db), self._clock.now()
+                early = await pace.time_to_invite(db, row.leg, now)
                 if early <= _NOW:
                     request = await self._mark(
-                        session,
+                        db,
                         order,
                         row,
                         now,
@@ -207,15 +205,15 @@ class Dispatcher:
         Others may soon take the attempt for lost, and dial the order again. A SIP service that
         knows `dial_before` looks once more, right before the INVITE.
         """
-        async with self._database.reading() as session:
-            return await read_clock(session) - marked_at > timedelta(seconds=_PROMPT_S)
+        async with self._database.reading() as db:
+            return await read_clock(db) - marked_at > timedelta(seconds=_PROMPT_S)
 
     async def _abandon_late(self, call: Call) -> None:
         await self._tell(call, lambda now: AttemptAbandoned(at=now, reason=Cause.SCHEDULER_LOST))
 
     async def _mark(
         self,
-        session: AsyncSession,
+        db: AsyncSession,
         order: CallOrder,
         row: Call,
         now: datetime,
@@ -223,22 +221,22 @@ class Dispatcher:
         sip_trunk_id: str,
         dial_before: float,
     ) -> DialRequest | None:
-        keeper = Gatekeeper(session, now, self._houses)
-        with session.no_autoflush:  # the gate asks nothing of what was just changed
+        keeper = Gatekeeper(db, now, self._houses)
+        with db.no_autoflush:  # the gate asks nothing of what was just changed
             await keeper.prepare([order])
             decision = await keeper.ask(order)
         if not isinstance(decision, Go):
             abandoned = AttemptAbandoned(at=now, reason=decision.rule, gate=decision)
-            await lifecycle.apply(session, order, row, abandoned)
+            await lifecycle.apply(db, order, row, abandoned)
             return None
         if row.session.agent_ended_at is not None:
             gave_up = AttemptAbandoned(at=now, reason=Cause.AGENT_GAVE_UP)
-            await lifecycle.apply(session, order, row, gave_up)
+            await lifecycle.apply(db, order, row, gave_up)
             return None
         row.session.dispatch_lease_until = now + leases.LEASE
-        await lifecycle.apply(session, order, row, DialStarted(at=now))
-        version = await versions.get(session, order.assistant_version_id)
-        trunk = await session.get_one(Trunk, row.leg.trunk_id)  # read with its pace a moment ago
+        await lifecycle.apply(db, order, row, DialStarted(at=now))
+        version = await versions.get(db, order.assistant_version_id)
+        trunk = await db.get_one(Trunk, row.leg.trunk_id)  # read with its pace a moment ago
         return DialRequest(
             sip_trunk_id=trunk.sip_trunk_id or sip_trunk_id,
             to_number=row.leg.to_phone_number,
@@ -280,7 +278,7 @@ class Dispatcher:
         return any(each.identity == call.leg.participant_identity for each in present)
 
     async def _tell(self, call: Call, fact: FactAt) -> None:
-        async with self._database.transaction() as session:
-            order, row = await leases.hold_ordered(session, call.id, epoch=call.session.epoch)
-            await lifecycle.apply(session, order, row, fact(await read_clock(session)))
+        async with self._database.transaction() as db:
+            order, row = await leases.hold_ordered(db, call.id, epoch=call.session.epoch)
+            await lifecycle.apply(db, order, row, fact(await read_clock(db)))
             crash_points.here("before_record_commit")

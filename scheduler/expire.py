@@ -25,21 +25,21 @@ class Expirer:
 
     async def fill_slots(self) -> None:
         """Look again at one waiting order of each concurrency key: a net for a lost wake-up."""
-        async with self._database.reading() as session:
-            waiting = await slots.first_of_each_key(session, limit=_MOST_KEYS)
+        async with self._database.reading() as db:
+            waiting = await slots.first_of_each_key(db, limit=_MOST_KEYS)
         for order in waiting:
-            async with self._database.transaction() as session:
-                await slots.call_next(session, order, await read_clock(session))
+            async with self._database.transaction() as db:
+                await slots.call_next(db, order, await read_clock(db))
 
     async def _expire_some(self) -> int:
-        async with self._database.reading() as session:
-            now = await read_clock(session)
-            if not await repository.overdue_orders(session, now=now, limit=1):
+        async with self._database.reading() as db:
+            now = await read_clock(db)
+            if not await repository.overdue_orders(db, now=now, limit=1):
                 return 0
-        async with self._database.transaction() as session:
-            now = await read_clock(session)
-            overdue = await repository.overdue_orders(session, now=now, limit=_AT_ONCE)
+        async with self._database.transaction() as db:
+            now = await read_clock(db)
+            overdue = await repository.overdue_orders(db, now=now, limit=_AT_ONCE)
             for order in overdue:
                 fact = Forbidden(at=now, rule=Rule.EXPIRED)
-                await lifecycle.apply(session, order, None, fact)
+                await lifecycle.apply(db, order, None, fact)
             return len(overdue)

@@ -34,15 +34,15 @@ class Forgetter:
 
     async def forget(self) -> None:
         """Delete everything that is old."""
-        async with self._database.transaction() as session:
-            await idempotency.forget_old(session, await read_clock(session))
+        async with self._database.transaction() as db:
+            await idempotency.forget_old(db, await read_clock(db))
         while await self._forget_messages():
             pass
 
     async def _forget_messages(self) -> int:
-        async with self._database.transaction() as session:
-            cutoff = await read_clock(session) - self._messages_kept
-            return await retention.forget_before(session, cutoff, limit=_AT_ONCE)
+        async with self._database.transaction() as db:
+            cutoff = await read_clock(db) - self._messages_kept
+            return await retention.forget_before(db, cutoff, limit=_AT_ONCE)
 
 
 class RecordingForgetter:
@@ -66,16 +66,16 @@ class RecordingForgetter:
                     return
 
     async def _due(self) -> list[str]:
-        async with self._database.reading() as session:
-            now = await read_clock(session)
-            return list(await recordings_kept.due(session, now, limit=_AT_ONCE))
+        async with self._database.reading() as db:
+            now = await read_clock(db)
+            return list(await recordings_kept.due(db, now, limit=_AT_ONCE))
 
     async def _clear_spool(self) -> None:
         there = sorted(await asyncio.to_thread(self._recordings.spooled))
         for at in range(0, len(there), _AT_ONCE):
             some = there[at : at + _AT_ONCE]
-            async with self._database.reading() as session:
-                left = await session.scalars(
+            async with self._database.reading() as db:
+                left = await db.scalars(
                     select(Session.id)
                     .outerjoin(Recording, Recording.session_id == Session.id)
                     .where(

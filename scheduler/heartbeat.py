@@ -18,9 +18,9 @@ _FORGET = timedelta(hours=1)
 
 async def beat(database: Database, name: str, dispatcher: Dispatcher) -> None:
     """Say that this scheduler lives, and keep what it is dialling."""
-    async with database.transaction() as session:
-        now = await read_clock(session)
-        await session.merge(Heartbeat(name=name, kind=KIND, at=now))
-        await session.execute(delete(Heartbeat).where(Heartbeat.at < now - _FORGET))
+    async with database.transaction() as db:
+        now = await read_clock(db)
+        await db.merge(Heartbeat(name=name, kind=KIND, at=now))
+        await db.execute(delete(Heartbeat).where(Heartbeat.at < now - _FORGET))
         if dispatcher.held:
-            await leases.renew_dispatch(session, dispatcher.held, now=now)
+            await leases.renew_dispatch(db, dispatcher.held, now=now)

@@ -102,8 +102,8 @@ class Preparer:
         async with self._looking:
             if self._looked_at < heard or attempt_id not in self._states:
                 self._looked_at = self._database.bell.count
-                async with self._database.reading() as session:
-                    rows = await session.execute(
+                async with self._database.reading() as db:
+                    rows = await db.execute(
                         select(
                             Session.id,
                             Session.agent_ready_at,

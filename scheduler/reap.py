@@ -70,11 +70,11 @@ class Reconciler:
         await self._look(silent_only=False)
 
     async def _look(self, *, silent_only: bool) -> None:
-        async with self._database.reading() as session:
-            now = await read_clock(session)
-            live = await repository.open_calls(session)
-            limits = await _limits(session, live)
-            api_works = bool(live) and await alive(session, API, now=now)
+        async with self._database.reading() as db:
+            now = await read_clock(db)
+            live = await repository.open_calls(db)
+            limits = await _limits(db, live)
+            api_works = bool(live) and await alive(db, API, now=now)
         self._phone_missing &= {call.id for call in live}
         self._note_silence(live, now, api_works=api_works)
         for call in live:
@@ -104,8 +104,8 @@ class Reconciler:
 
     async def end_ongoing(self) -> None:
         """Close every answered call: the SIP service is gone, and with it every far end."""
-        async with self._database.reading() as session:
-            live = await repository.open_calls(session)
+        async with self._database.reading() as db:
+            live = await repository.open_calls(db)
         for call in live:
             if call.session.status is attempts.AttemptStatus.ONGOING:
                 try:
@@ -141,15 +141,15 @@ class Reconciler:
         return before
 
     async def _act(self, call: Call, verdict: Verdict) -> None:
-        async with self._database.transaction() as session:
-            order, row = await leases.hold(session, call.id, epoch=call.session.epoch)
-            now = await read_clock(session)
+        async with self._database.transaction() as db:
+            order, row = await leases.hold(db, call.id, epoch=call.session.epoch)
+            now = await read_clock(db)
             if row.session.closed_at is not None:
                 return
             if isinstance(verdict, Renew):
                 row.session.call_lease_until = now + SECOND_LOOK
                 return
-            spoke = isinstance(verdict, End) and await repository.person_spoke(session, row.id)
+            spoke = isinstance(verdict, End) and await repository.person_spoke(db, row.id)
             fact = _fact(verdict, now, spoke=spoke)
             if not isinstance(verdict, Answer):
                 if _owner_is_dead(verdict):
@@ -160,15 +160,15 @@ class Reconciler:
                     verdict=type(verdict).__name__,
                     reason=getattr(verdict, "reason", None),
                 )
-            await lifecycle.apply(session, order, row, fact)
+            await lifecycle.apply(db, order, row, fact)
             crash_points.here("before_close_commit")
 
 
-async def _limits(session: AsyncSession, calls: Sequence[Call]) -> dict[str, timedelta]:
+async def _limits(db: AsyncSession, calls: Sequence[Call]) -> dict[str, timedelta]:
     """Return how long each call may last."""
     found = {}
     for call in calls:
-        version = await versions.get(session, call.session.assistant_version_id)
+        version = await versions.get(db, call.session.assistant_version_id)
         found[call.id] = timedelta(seconds=version.spec.max_call_duration_secs)
     return found
 
@@ -193,17 +193,17 @@ def _seen(
     mute: bool,
 ) -> Seen:
     phone = next((p for p in present if p.identity == call.leg.participant_identity), None)
-    talk = call.session
+    session = call.session
     return Seen(
-        status=attempts.AttemptStatus(talk.status),
-        inbound=talk.direction is Direction.INBOUND,
+        status=attempts.AttemptStatus(session.status),
+        inbound=session.direction is Direction.INBOUND,
         agent_in_room=any(each.is_agent for each in present),
-        agent_silent=talk.call_lease_until is None or _is_silent(call, now),
+        agent_silent=session.call_lease_until is None or _is_silent(call, now),
         agent_mute=mute,
-        agent_ended=talk.agent_ended_at is not None,
+        agent_ended=session.agent_ended_at is not None,
         phone_status=phone.call_status if phone is not None else None,
         phone_missing_before=missing_before,
-        overdue=talk.answered_at is not None and talk.answered_at + limit + OVERTIME < now,
+        overdue=session.answered_at is not None and session.answered_at + limit + OVERTIME < now,
     )
 
 

@@ -43,7 +43,7 @@ log = get_logger(__name__)
 OnSettled = Callable[[AsyncSession, Owner, datetime], Awaitable[None]]
 
 
-async def _nobody_waits(_session: AsyncSession, _owner: Owner, _now: datetime) -> None:
+async def _nobody_waits(_db: AsyncSession, _owner: Owner, _now: datetime) -> None:
     """Nothing waits for recordings."""
 
 
@@ -85,9 +85,9 @@ class RecordingMover:
 
     async def put_away(self) -> None:
         """Begin to move finished recordings, and give up on those that never came."""
-        async with self._database.reading() as session:
-            now = await read_clock(session)
-            spooled = await repository.spooled_recordings(session)
+        async with self._database.reading() as db:
+            now = await read_clock(db)
+            spooled = await repository.spooled_recordings(db)
         done = [
             ended
             for ended, recording in spooled
@@ -173,8 +173,8 @@ class RecordingMover:
     async def _give_up(self, lost: Sequence[Session]) -> None:
         """Say of recordings of which nothing came that there are none."""
         for some in _pieces([each.id for each in lost if each.answered_at is None]):
-            async with self._database.transaction() as session:
-                await session.execute(
+            async with self._database.transaction() as db:
+                await db.execute(
                     update(Recording)
                     .where(
                         Recording.session_id.in_(some), Recording.state == RecordingState.SPOOLING
@@ -187,32 +187,32 @@ class RecordingMover:
 
     async def _note_absence(self, attempt_id: str) -> None:
         """Say that an answered call has no recording; that it is lost, if it came whole."""
-        async with self._database.transaction() as session:
-            order, call = await leases.hold(session, attempt_id, epoch=None)
+        async with self._database.transaction() as db:
+            order, call = await leases.hold(db, attempt_id, epoch=None)
             owner = order or call.session
-            row = await session.get_one(Recording, attempt_id)
+            row = await db.get_one(Recording, attempt_id)
             if row.state is not RecordingState.SPOOLING:
                 return
-            now = await read_clock(session)
+            now = await read_clock(db)
             row.state = RecordingState.ABSENT
             lost = row.finished_at is not None
             if lost:
                 row.intact = False
-                record(session, owner, call, "recording_lost", at=now, stored_at=now)
-            await self._on_settled(session, owner, now)
+                record(db, owner, call, "recording_lost", at=now, stored_at=now)
+            await self._on_settled(db, owner, now)
         if lost:
             log.error("a recording is not in the spool any more", attempt_id=attempt_id)
 
     async def _note(self, attempt_id: str, stereo: Kept, mix: Kept | None) -> None:
         """Write down what is stored and whether it is what the agent sent."""
-        async with self._database.transaction() as session:
-            order, call = await leases.hold(session, attempt_id, epoch=None)
+        async with self._database.transaction() as db:
+            order, call = await leases.hold(db, attempt_id, epoch=None)
             owner = order or call.session
-            row = await session.get_one(Recording, attempt_id)
+            row = await db.get_one(Recording, attempt_id)
             state = row.state
             if state is RecordingState.SPOOLING:
-                now = await read_clock(session)
-                version = await versions.get(session, call.session.assistant_version_id)
+                now = await read_clock(db)
+                version = await versions.get(db, call.session.assistant_version_id)
                 facts, intact = _compared(row, stereo, mix)
                 row.path, row.size = stereo.path, stereo.size
                 row.sha256, row.intact = stereo.sha256, intact
@@ -223,8 +223,8 @@ class RecordingMover:
                 row.expires_at = retention.expires_at(
                     version.spec, call.session.ended_at or now, days=self._days
                 )
-                record(session, owner, call, "recording_stored", at=now, stored_at=now, **facts)
-                await self._on_settled(session, owner, now)
+                record(db, owner, call, "recording_stored", at=now, stored_at=now, **facts)
+                await self._on_settled(db, owner, now)
         if state is RecordingState.DELETED:  # while it was moved
             for kept in (stereo, mix):
                 if kept is not None:

@@ -23,18 +23,18 @@ class Relay:
         self._vault = vault
         self._views = views
 
-    async def is_waiting(self, session: AsyncSession) -> bool:
+    async def is_waiting(self, db: AsyncSession) -> bool:
         """Return whether an event waits."""
-        return await outbox.is_waiting(session)
+        return await outbox.is_waiting(db)
 
-    async def relay(self, session: AsyncSession, *, now: datetime) -> int:
+    async def relay(self, db: AsyncSession, *, now: datetime) -> int:
         """Relay the oldest events and return how many; 0 while another relay is at it."""
-        return await outbox.relay(session, self._vault, self._views, now=now, limit=BATCH)
+        return await outbox.relay(db, self._vault, self._views, now=now, limit=BATCH)
 
     async def relay_some(self) -> int:
         """Relay the oldest events in a transaction of their own; a look in vain takes no lock."""
-        async with self._database.reading() as session:
-            if not await self.is_waiting(session):
+        async with self._database.reading() as db:
+            if not await self.is_waiting(db):
                 return 0
-        async with self._database.transaction() as session:
-            return await self.relay(session, now=await read_clock(session))
+        async with self._database.transaction() as db:
+            return await self.relay(db, now=await read_clock(db))

@@ -15,15 +15,15 @@ class Resumer:
 
     async def release(self) -> None:
         """Let the gate look again at each held order of organizations that are not suspended."""
-        async with self._database.reading() as session:
-            owners = await suspension.resumed(session)
+        async with self._database.reading() as db:
+            owners = await suspension.resumed(db)
         for owner in owners:
             while await self._release_some(owner):
                 pass
 
     async def _release_some(self, organization_id: str) -> int:
-        async with self._database.transaction() as session:
-            if await suspension.suspended_of(session, [organization_id]):
+        async with self._database.transaction() as db:
+            if await suspension.suspended_of(db, [organization_id]):
                 return 0
-            now = await read_clock(session)
-            return await suspension.release_some(session, organization_id, now=now)
+            now = await read_clock(db)
+            return await suspension.release_some(db, organization_id, now=now)

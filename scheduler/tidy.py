@@ -28,8 +28,8 @@ class Tidier:
 
     async def delete_rooms(self) -> None:
         """Delete the rooms of closed sessions."""
-        async with self._database.reading() as session:
-            closed = await repository.rooms_to_delete(session)
+        async with self._database.reading() as db:
+            closed = await repository.rooms_to_delete(db)
         deleted = []
         for each in closed:
             try:
@@ -39,9 +39,9 @@ class Tidier:
             else:
                 deleted.append(each.id)
         for some in _pieces(deleted):
-            async with self._database.transaction() as session:
-                now = await read_clock(session)
-                await session.execute(
+            async with self._database.transaction() as db:
+                now = await read_clock(db)
+                await db.execute(
                     update(Session).where(Session.id.in_(some)).values(room_deleted_at=now)
                 )
 

@@ -74,9 +74,9 @@ class TrunkKeeper:
 
     async def _wanted(self) -> list[_Wanted]:
         found = []
-        async with self._database.reading() as session:
-            suspended = await suspension.all_suspended(session)
-            for trunk in await list_trunks(session, with_deleted=True):
+        async with self._database.reading() as db:
+            suspended = await suspension.all_suspended(db)
+            for trunk in await list_trunks(db, with_deleted=True):
                 # Outbound ones stay: calls that are live may need theirs.
                 inbound = trunk.direction == Direction.INBOUND
                 closed = inbound and trunk.organization_id in suspended
@@ -84,7 +84,7 @@ class TrunkKeeper:
                     trunk.deleted_at is not None or (closed and trunk.apply_error == _SUSPENDED)
                 ):
                     continue
-                secret = await self._secret(session, trunk)
+                secret = await self._secret(db, trunk)
                 digest = wanted_hash(
                     trunk,
                     secret_version=f"{secret.id}{secret.updated_at}" if secret else "",
@@ -94,10 +94,10 @@ class TrunkKeeper:
                 found.append(_Wanted(trunk, password, digest, closed))
         return found
 
-    async def _secret(self, session: AsyncSession, trunk: Trunk) -> Secret | None:
+    async def _secret(self, db: AsyncSession, trunk: Trunk) -> Secret | None:
         if trunk.secret_id is None:
             return None
-        return await session.get(Secret, trunk.secret_id)
+        return await db.get(Secret, trunk.secret_id)
 
     async def _apply_one(self, wanted: _Wanted, known: frozenset[str] | None) -> None:
         trunk = wanted.trunk
@@ -182,13 +182,13 @@ class TrunkKeeper:
         digest: str | None,
         error: str | None,
     ) -> None:
-        async with self._database.transaction() as session:
-            row = await session.get_one(Trunk, trunk_id)
+        async with self._database.transaction() as db:
+            row = await db.get_one(Trunk, trunk_id)
             row.sip_trunk_id, row.sip_rule_id = sip_trunk_id, rule_id
             row.applied_hash, row.apply_error = digest, error
             if digest is not None:
                 row.applied_at = datetime.now(UTC)
-                wake(session)
+                wake(db)
 
 
 def _is_due(wanted: _Wanted, known: frozenset[str] | None) -> bool:

@@ -42,30 +42,30 @@ class AssistantController(Controller):
         """Create an assistant; orders name it by its id."""
         spec, now = merge(data), datetime.now(UTC)
         sealer = await specs.sealer_for(vault, spec)
-        async with database.transaction() as session:
+        async with database.transaction() as db:
             if data.is_default:
-                await repository.clear_default(session, principal.organization_id)
+                await repository.clear_default(db, principal.organization_id)
             row = Assistant(
                 id=new_id(),
                 organization_id=principal.organization_id,
                 name=spec.name,
                 version=1,
-                spec=await specs.store(session, sealer, principal.organization_id, spec, now=now),
+                spec=await specs.store(db, sealer, principal.organization_id, spec, now=now),
                 is_default=data.is_default,
                 created_at=now,
                 updated_at=now,
             )
-            session.add(row)
-            await versions.add_current(session, row, now=now)
-            [shown] = await load(session, [row])
+            db.add(row)
+            await versions.add_current(db, row, now=now)
+            [shown] = await load(db, [row])
         return AssistantEnvelope(shown)
 
     @get(operation_id="listAssistants", summary="List assistants", opt={"scope": "calls"})
     async def list_all(self, principal: GivenPrincipal, database: GivenDatabase) -> AssistantList:
         """List every assistant, newest first."""
-        async with database.reading() as session:
-            rows = await repository.list_assistants(session, principal.organization_id)
-            return AssistantList(await load(session, rows))
+        async with database.reading() as db:
+            rows = await repository.list_assistants(db, principal.organization_id)
+            return AssistantList(await load(db, rows))
 
     @get(
         "/{assistant_id:str}",
@@ -78,9 +78,9 @@ class AssistantController(Controller):
     ) -> AssistantEnvelope:
         """Return one assistant, its secrets masked."""
         key = parse_id(assistant_id, what="assistant")
-        async with database.reading() as session:
-            row = await repository.get_assistant(session, principal.organization_id, key)
-            [shown] = await load(session, [row])
+        async with database.reading() as db:
+            row = await repository.get_assistant(db, principal.organization_id, key)
+            [shown] = await load(db, [row])
         return AssistantEnvelope(shown)
 
     @patch("/{assistant_id:str}", operation_id="updateAssistant", summary="Change an assistant")
@@ -94,19 +94,19 @@ class AssistantController(Controller):
     ) -> AssistantEnvelope:
         """Change what is given; orders that exist keep the version they were placed with."""
         key, now = parse_id(assistant_id, what="assistant"), datetime.now(UTC)
-        async with database.reading() as session:
-            row = await repository.get_assistant(session, principal.organization_id, key)
+        async with database.reading() as db:
+            row = await repository.get_assistant(db, principal.organization_id, key)
         before = specs.load(row.spec)
         sealer = await specs.sealer_for(vault, merge(data, before), before)
-        async with database.transaction() as session:
-            row = await repository.get_assistant(session, principal.organization_id, key)
+        async with database.transaction() as db:
+            row = await repository.get_assistant(db, principal.organization_id, key)
             before = specs.load(row.spec)
             spec = merge(data, before)
             row.spec = await specs.store(
-                session, sealer, principal.organization_id, spec, now=now, previous=before
+                db, sealer, principal.organization_id, spec, now=now, previous=before
             )
             if data.is_default is True and not row.is_default:
-                await repository.clear_default(session, principal.organization_id)
+                await repository.clear_default(db, principal.organization_id)
                 row.is_default = True
             if data.is_default is False and row.is_default:
                 raise BadInput(
@@ -114,8 +114,8 @@ class AssistantController(Controller):
                     field="is_default",
                 )
             row.name, row.version, row.updated_at = spec.name, row.version + 1, now
-            await versions.add_current(session, row, now=now)
-            [shown] = await load(session, [row])
+            await versions.add_current(db, row, now=now)
+            [shown] = await load(db, [row])
         return AssistantEnvelope(shown)
 
     @delete("/{assistant_id:str}", operation_id="deleteAssistant", summary="Delete an assistant")
@@ -124,11 +124,11 @@ class AssistantController(Controller):
     ) -> None:
         """Delete an assistant; orders that exist are carried out with it all the same."""
         key = parse_id(assistant_id, what="assistant")
-        async with database.transaction() as session:
-            row = await repository.get_assistant(session, principal.organization_id, key)
+        async with database.transaction() as db:
+            row = await repository.get_assistant(db, principal.organization_id, key)
             if row.is_default:
                 raise Conflict("the default assistant cannot be deleted: make another the default")
-            number = await session.scalar(select(Number).where(Number.assistant_id == key).limit(1))
+            number = await db.scalar(select(Number).where(Number.assistant_id == key).limit(1))
             if number is not None:
                 raise Conflict("a number is answered by this assistant: give it another first")
             row.deleted_at = datetime.now(UTC)

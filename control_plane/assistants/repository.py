@@ -12,14 +12,14 @@ from control_plane.domain.errors import NotFound
 
 
 async def get_assistant(
-    session: AsyncSession, organization_id: str, assistant_id: str, *, field: str = "id"
+    db: AsyncSession, organization_id: str, assistant_id: str, *, field: str = "id"
 ) -> Assistant:
     """Return the assistant.
 
     Raises:
         NotFound: this organization has none with that id.
     """
-    found = await session.scalar(
+    found = await db.scalar(
         select(Assistant).where(
             Assistant.id == assistant_id,
             Assistant.organization_id == organization_id,
@@ -34,13 +34,13 @@ async def get_assistant(
     return found
 
 
-async def get_default(session: AsyncSession, organization_id: str) -> Assistant:
+async def get_default(db: AsyncSession, organization_id: str) -> Assistant:
     """Return the organization's default assistant.
 
     Raises:
         NotFound: it has none.
     """
-    found = await session.scalar(
+    found = await db.scalar(
         select(Assistant).where(
             Assistant.organization_id == organization_id,
             Assistant.is_default,
@@ -56,9 +56,9 @@ async def get_default(session: AsyncSession, organization_id: str) -> Assistant:
     return found
 
 
-async def list_assistants(session: AsyncSession, organization_id: str) -> Sequence[Assistant]:
+async def list_assistants(db: AsyncSession, organization_id: str) -> Sequence[Assistant]:
     """Return every assistant, newest first."""
-    rows = await session.scalars(
+    rows = await db.scalars(
         select(Assistant)
         .where(Assistant.organization_id == organization_id, Assistant.deleted_at.is_(None))
         .order_by(Assistant.id.desc())
@@ -66,9 +66,9 @@ async def list_assistants(session: AsyncSession, organization_id: str) -> Sequen
     return rows.all()
 
 
-async def clear_default(session: AsyncSession, organization_id: str) -> None:
+async def clear_default(db: AsyncSession, organization_id: str) -> None:
     """Leave the organization without a default assistant."""
-    await session.execute(
+    await db.execute(
         update(Assistant)
         .where(Assistant.organization_id == organization_id, Assistant.is_default)
         .values(is_default=False)

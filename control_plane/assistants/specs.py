@@ -31,7 +31,7 @@ _AT_ONCE = 400
 
 
 async def store(
-    session: AsyncSession,
+    db: AsyncSession,
     sealer: Vault | Sealer,
     organization_id: str,
     spec: AssistantSpec,
@@ -51,11 +51,11 @@ async def store(
             stands for nothing.
     """
     if previous is None or previous.from_phone_number != spec.from_phone_number:
-        await _check_number(session, organization_id, spec)
+        await _check_number(db, organization_id, spec)
     if previous is None or previous.transfer_phone_number != spec.transfer_phone_number:
-        check_transfer(spec, await load_house(session, organization_id))
+        check_transfer(spec, await load_house(db, organization_id))
     before = _Before(previous)
-    _rows = await _load(session, before.values)
+    _rows = await _load(db, before.values)
     values: dict[str, str] = {}
     for place, value in secrets.find(spec):
         if value in before.values and Reference.parse(value) is not None:
@@ -77,9 +77,9 @@ async def store(
         # Orders that wait with the old version have no value for another variable, and send
         # what they have to the old address.
         replaces = old.id if old is not None and old.names == wanted and not moved else None
-        row = await keep(session, sealer, organization_id, value, now=now, replaces=replaces)
+        row = await keep(db, sealer, organization_id, value, now=now, replaces=replaces)
         values[place.field] = str(Reference(row.id, row.hint, wanted))
-    await session.flush()
+    await db.flush()
     spec = with_ids(secrets.put(spec, values), previous)
     plain: dict[str, Any] = msgspec.to_builtins(spec)
     return plain
@@ -105,11 +105,11 @@ def shown(stored: dict[str, Any]) -> AssistantSpec:
     return secrets.put(spec, {place.field: _masked(value) for place, value in secrets.find(spec)})
 
 
-async def opened(session: AsyncSession, vault: Vault, stored: dict[str, Any]) -> AssistantSpec:
+async def opened(db: AsyncSession, vault: Vault, stored: dict[str, Any]) -> AssistantSpec:
     """Return a stored spec with its secrets in clear, for the agent."""
     spec = load(stored)
     found = list(secrets.find(spec))
-    _rows = await _load(session, {value for _, value in found})
+    _rows = await _load(db, {value for _, value in found})
     values: dict[str, str] = {}
     together: dict[str, list[str]] = {}
     for place, value in found:
@@ -117,10 +117,10 @@ async def opened(session: AsyncSession, vault: Vault, stored: dict[str, Any]) ->
         if reference is None:
             continue
         if reference.part is None:
-            values[place.field] = await unseal(session, vault, reference.id)
+            values[place.field] = await unseal(db, vault, reference.id)
             continue
         if reference.id not in together:
-            clear = await unseal(session, vault, reference.id)
+            clear = await unseal(db, vault, reference.id)
             together[reference.id] = msgspec.json.decode(clear, type=list[str])
         values[place.field] = together[reference.id][reference.part]
     return secrets.put(spec, values)
@@ -140,24 +140,24 @@ def refuse_mask(place: Place, value: str, *, within: str = "") -> None:
         )
 
 
-async def _load(session: AsyncSession, references: Collection[str]) -> list[Secret]:
+async def _load(db: AsyncSession, references: Collection[str]) -> list[Secret]:
     """Return the secrets' rows; while they are referred to, each is found without a statement."""
     ids = list({found.id for each in references if (found := Reference.parse(each)) is not None})
     rows: list[Secret] = []
     for at in range(0, len(ids), _AT_ONCE):
         some = select(Secret).where(Secret.id.in_(ids[at : at + _AT_ONCE]))
-        rows += await session.scalars(some)
+        rows += await db.scalars(some)
     return rows
 
 
-async def _check_number(session: AsyncSession, organization_id: str, spec: AssistantSpec) -> None:
+async def _check_number(db: AsyncSession, organization_id: str, spec: AssistantSpec) -> None:
     number = spec.from_phone_number
     if number is None:
         return
-    trunks = await list_trunks(session, organization_id)
+    trunks = await list_trunks(db, organization_id)
     if any(number in each.numbers for each in trunks if each.direction == Direction.OUTBOUND):
         return
-    if any(each.phone_number == number for each in await list_numbers(session, organization_id)):
+    if any(each.phone_number == number for each in await list_numbers(db, organization_id)):
         return
     raise BadInput(
         f"{number} is not a number of this organization: POST /number adds it",

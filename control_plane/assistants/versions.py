@@ -41,7 +41,7 @@ _seen: OrderedDict[str, Version] = OrderedDict()
 
 
 async def add(
-    session: AsyncSession,
+    db: AsyncSession,
     organization_id: str,
     assistant_id: str | None,
     version: int,
@@ -58,21 +58,21 @@ async def add(
         spec=stored,
         created_at=now,
     )
-    session.add(row)
-    await session.flush()
+    db.add(row)
+    await db.flush()
     return row.id
 
 
-async def add_current(session: AsyncSession, row: Assistant, *, now: datetime) -> None:
+async def add_current(db: AsyncSession, row: Assistant, *, now: datetime) -> None:
     """Keep the assistant's present state as a version."""
-    row.version_id = await add(session, row.organization_id, row.id, row.version, row.spec, now=now)
+    row.version_id = await add(db, row.organization_id, row.id, row.version, row.spec, now=now)
 
 
-async def get(session: AsyncSession, version_id: str) -> Version:
+async def get(db: AsyncSession, version_id: str) -> Version:
     """Return a version; the last ones used are remembered, since a version never changes."""
     found = _seen.get(version_id)
     if found is None:
-        row = await session.get_one(AssistantVersion, version_id)
+        row = await db.get_one(AssistantVersion, version_id)
         found = _seen[version_id] = version_of(row.version, row.spec)
         if len(_seen) > _KEPT:
             _seen.popitem(last=False)

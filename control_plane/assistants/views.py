@@ -17,11 +17,11 @@ from control_plane.domain.providers import Provider, in_force
 from control_plane.providers.needed import keys_for_default, providers_of
 
 
-async def load(session: AsyncSession, rows: Sequence[Assistant]) -> list[AssistantNow]:
+async def load(db: AsyncSession, rows: Sequence[Assistant]) -> list[AssistantNow]:
     """Return the current versions of assistants of one organization."""
     if not rows:
         return []
-    keys = await keys_for_default(session, rows[0].organization_id)
+    keys = await keys_for_default(db, rows[0].organization_id)
     return [_now(row, keys) for row in rows]
 
 

@@ -50,8 +50,8 @@ class AuditController(Controller):
     ) -> AuditPage:
         """Return every change of the organization's settings; nobody can alter the list."""
         before = parse_id(cursor, what="entry", field="cursor") if cursor is not None else None
-        async with database.reading() as session:
-            rows = await entries(session, principal.organization_id, before=before, limit=limit + 1)
+        async with database.reading() as db:
+            rows = await entries(db, principal.organization_id, before=before, limit=limit + 1)
         views = [
             AuditView(
                 id=row.id,

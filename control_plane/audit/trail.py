@@ -51,8 +51,8 @@ class AuditTrail(ASGIMiddleware):
             return
         try:
             database: Database = scope["litestar_app"].state.database
-            async with database.transaction() as session:
-                session.add(
+            async with database.transaction() as db:
+                db.add(
                     AuditEntry(
                         id=new_id(),
                         organization_id=principal.organization_id,
@@ -61,7 +61,7 @@ class AuditTrail(ASGIMiddleware):
                         method=request.method,
                         path=request.url.path[:300],
                         status=status,
-                        at=await read_clock(session),
+                        at=await read_clock(db),
                         size=size,
                     )
                 )
@@ -70,10 +70,10 @@ class AuditTrail(ASGIMiddleware):
 
 
 async def entries(
-    session: AsyncSession, organization_id: str, *, before: str | None, limit: int
+    db: AsyncSession, organization_id: str, *, before: str | None, limit: int
 ) -> list[AuditEntry]:
     """Return entries of the organization, newest first, older than the entry `before`."""
     query = select(AuditEntry).where(AuditEntry.organization_id == organization_id)
     if before is not None:
         query = query.where(AuditEntry.id < before)
-    return list(await session.scalars(query.order_by(AuditEntry.id.desc()).limit(limit)))
+    return list(await db.scalars(query.order_by(AuditEntry.id.desc()).limit(limit)))

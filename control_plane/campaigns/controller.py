@@ -58,8 +58,8 @@ class CampaignController(Controller):
         self, data: JSONBody[CampaignCreate], principal: GivenPrincipal, database: GivenDatabase
     ) -> CampaignEnvelope:
         """Create a draft; nobody is called before it has rows and is launched."""
-        async with database.transaction() as session:
-            row = await service.create(session, principal, data, now=await read_clock(session))
+        async with database.transaction() as db:
+            row = await service.create(db, principal, data, now=await read_clock(db))
         return CampaignEnvelope(_view(row))
 
     @get(operation_id="listCampaigns", summary="List campaigns")
@@ -72,9 +72,9 @@ class CampaignController(Controller):
     ) -> CampaignPage:
         """Return campaigns, newest first."""
         before = parse_id(cursor, what="campaign", field="cursor") if cursor is not None else None
-        async with database.reading() as session:
+        async with database.reading() as db:
             rows = await repository.list_campaigns(
-                session, principal.organization_id, before=before, limit=limit + 1
+                db, principal.organization_id, before=before, limit=limit + 1
             )
         views = [_view(row) for row in rows[:limit]]
         return CampaignPage(views, views[-1].id if len(rows) > limit else None)
@@ -84,8 +84,8 @@ class CampaignController(Controller):
         self, campaign_id: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
     ) -> CampaignEnvelope:
         """Return one campaign."""
-        async with database.reading() as session:
-            return CampaignEnvelope(_view(await _get(session, principal, campaign_id)))
+        async with database.reading() as db:
+            return CampaignEnvelope(_view(await _get(db, principal, campaign_id)))
 
     @patch("/{campaign_id:str}", operation_id="updateCampaign", summary="Change a campaign")
     async def change(
@@ -96,9 +96,9 @@ class CampaignController(Controller):
         database: GivenDatabase,
     ) -> CampaignEnvelope:
         """Change what is given; a new `max_concurrent_calls` reaches orders that wait too."""
-        async with database.transaction() as session:
-            row = await _get(session, principal, campaign_id, lock=True)
-            await service.change(session, row, data, now=await read_clock(session))
+        async with database.transaction() as db:
+            row = await _get(db, principal, campaign_id, lock=True)
+            await service.change(db, row, data, now=await read_clock(db))
         return CampaignEnvelope(_view(row))
 
     @delete("/{campaign_id:str}", operation_id="deleteCampaign", summary="Delete a draft")
@@ -147,10 +147,10 @@ class CampaignController(Controller):
         if status is not None and status not in repository.ROW_STATES:
             raise BadInput(f"status is one of {', '.join(repository.ROW_STATES)}", field="status")
         line = _line(cursor)
-        async with database.reading() as session:
-            campaign = await _get(session, principal, campaign_id)
+        async with database.reading() as db:
+            campaign = await _get(db, principal, campaign_id)
             rows = await repository.rows_after(
-                session, campaign.id, line, limit=limit + 1, status=status
+                db, campaign.id, line, limit=limit + 1, status=status
             )
         views = [_row_view(row) for row in rows[:limit]]
         return RowPage(views, str(views[-1].line) if len(rows) > limit else None)
@@ -163,8 +163,8 @@ class CampaignController(Controller):
         database: GivenDatabase,
     ) -> DryRun:
         """Return how many rows would be called now, later and never, and why; change nothing."""
-        async with database.reading() as session:
-            campaign = await _get(session, principal, campaign_id)
+        async with database.reading() as db:
+            campaign = await _get(db, principal, campaign_id)
         return await dry_run(database, campaign, api_key_id=principal.key_id)
 
     @post(
@@ -177,10 +177,10 @@ class CampaignController(Controller):
         self, campaign_id: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
     ) -> CampaignEnvelope:
         """Let the rows become orders, with the assistant as it is now."""
-        async with database.transaction() as session:
-            row = await _get(session, principal, campaign_id, lock=True)
-            now = await read_clock(session)
-            await service.launch(session, row, principal.key_id, now=now)
+        async with database.transaction() as db:
+            row = await _get(db, principal, campaign_id, lock=True)
+            now = await read_clock(db)
+            await service.launch(db, row, principal.key_id, now=now)
         return CampaignEnvelope(_view(row))
 
     @post(
@@ -194,8 +194,8 @@ class CampaignController(Controller):
     ) -> CampaignEnvelope:
         """Dial nothing more until it is resumed; live calls go on."""
 
-        def tell(session: AsyncSession, row: Campaign, now: datetime) -> None:
-            service.pause(session, row, None, now=now)
+        def tell(db: AsyncSession, row: Campaign, now: datetime) -> None:
+            service.pause(db, row, None, now=now)
 
         return await _tell(database, principal, campaign_id, tell)
 
@@ -210,8 +210,8 @@ class CampaignController(Controller):
     ) -> CampaignEnvelope:
         """Go on, whoever paused it; failures are counted anew."""
 
-        def tell(session: AsyncSession, row: Campaign, now: datetime) -> None:
-            service.resume(session, row, now=now)
+        def tell(db: AsyncSession, row: Campaign, now: datetime) -> None:
+            service.resume(db, row, now=now)
 
         return await _tell(database, principal, campaign_id, tell)
 
@@ -226,8 +226,8 @@ class CampaignController(Controller):
     ) -> CampaignEnvelope:
         """Dial nothing more, end live calls; `ended_at` tells when the last order is final."""
 
-        def tell(session: AsyncSession, row: Campaign, now: datetime) -> None:
-            service.cancel(session, row, now=now)
+        def tell(db: AsyncSession, row: Campaign, now: datetime) -> None:
+            service.cancel(db, row, now=now)
 
         return await _tell(database, principal, campaign_id, tell)
 
@@ -236,15 +236,15 @@ class CampaignController(Controller):
         self, campaign_id: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
     ) -> Report:
         """Return how far it got."""
-        async with database.reading() as session:
-            return await report(session, await _get(session, principal, campaign_id))
+        async with database.reading() as db:
+            return await report(db, await _get(db, principal, campaign_id))
 
 
 async def _get(
-    session: AsyncSession, principal: GivenPrincipal, campaign_id: str, *, lock: bool = False
+    db: AsyncSession, principal: GivenPrincipal, campaign_id: str, *, lock: bool = False
 ) -> Campaign:
     key = parse_id(campaign_id, what="campaign")
-    return await repository.get_campaign(session, principal.organization_id, key, lock=lock)
+    return await repository.get_campaign(db, principal.organization_id, key, lock=lock)
 
 
 async def _tell(
@@ -253,9 +253,9 @@ async def _tell(
     campaign_id: str,
     what: Callable[[AsyncSession, Campaign, datetime], None],
 ) -> CampaignEnvelope:
-    async with database.transaction() as session:
-        row = await _get(session, principal, campaign_id, lock=True)
-        what(session, row, await read_clock(session))
+    async with database.transaction() as db:
+        row = await _get(db, principal, campaign_id, lock=True)
+        what(db, row, await read_clock(db))
     return CampaignEnvelope(_view(row))
 
 

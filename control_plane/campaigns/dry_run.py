@@ -39,17 +39,17 @@ async def dry_run(database: Database, campaign: Campaign, *, api_key_id: str) ->
     """
     count = _Count()
     line = campaign.fed_line
-    async with database.reading() as session:
-        now = await read_clock(session)
+    async with database.reading() as db:
+        now = await read_clock(db)
     while True:
-        async with database.reading() as session:
-            rows = await repository.rows_after(session, campaign.id, line, limit=_CHUNK)
+        async with database.reading() as db:
+            rows = await repository.rows_after(db, campaign.id, line, limit=_CHUNK)
             if not rows:
                 return count.result()
-            judge = _Judge(session, campaign, api_key_id, now)
+            judge = _Judge(db, campaign, api_key_id, now)
             await judge.prepare([row.phone_number for row in rows])
             asked = [(row.line, wishes.wish(campaign, row, judge.pool)) for row in rows]
-            placer = Placer(session, now)
+            placer = Placer(db, now)
             await placer.prepare([wish for _, wish in asked])
             for index, (at, wish) in enumerate(asked):
                 if index % _BREATH == 0:
@@ -66,12 +66,12 @@ class _Judge:
 
     def __init__(
         self,
-        session: AsyncSession,
+        db: AsyncSession,
         campaign: Campaign,
         api_key_id: str,
         now: datetime,
     ):
-        self._session = session
+        self._db = db
         self._campaign = campaign
         self._key = api_key_id
         self._now = now
@@ -82,15 +82,15 @@ class _Judge:
 
     async def prepare(self, numbers: Sequence[str]) -> None:
         """Read what is needed for rows to these numbers."""
-        self._house = await load_house(self._session, self._campaign.organization_id)
+        self._house = await load_house(self._db, self._campaign.organization_id)
         usable = wishes.usable_pool(self._campaign, self._house)
         self.pool = self._campaign.from_phone_numbers if usable is None else usable
-        spent = await spent_until(self._session, [self._key], self._now)
+        spent = await spent_until(self._db, [self._key], self._now)
         self._spent_until = spent.get(self._key)
         cap = self._house.organization.attempts_per_day
         if cap is not None:
             self._often = set(
-                await self._session.scalars(
+                await self._db.scalars(
                     select(Leg.to_phone_number)
                     .join(Attempt, Attempt.session_id == Leg.session_id)
                     .where(
@@ -112,7 +112,7 @@ class _Judge:
         made = 0
         if order.to_phone_number in self._often:
             began = day_began(recipient, self._now)
-            made = await attempts_since(self._session, owner.id, order.to_phone_number, began)
+            made = await attempts_since(self._db, owner.id, order.to_phone_number, began)
         ledgers = Ledgers(
             attempt_cap=owner.attempts_per_day,
             attempts_today=made,

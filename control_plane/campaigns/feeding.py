@@ -27,23 +27,23 @@ _MOST_WOKEN = 1_000
 _OPEN = [status for status in OrderStatus if not is_final(status)]
 
 
-async def feed(session: AsyncSession, campaign: Campaign, *, now: datetime) -> bool:
+async def feed(db: AsyncSession, campaign: Campaign, *, now: datetime) -> bool:
     """Make orders of the next rows of a locked, running campaign; False: none can be placed now.
 
     Orders and the line that was reached are written together, so no row becomes two orders. A
     campaign that could call nobody is paused.
     """
-    rows = await repository.rows_after(session, campaign.id, campaign.fed_line, limit=ROWS)
-    if not rows or await suspension.suspended_of(session, [campaign.organization_id]):
+    rows = await repository.rows_after(db, campaign.id, campaign.fed_line, limit=ROWS)
+    if not rows or await suspension.suspended_of(db, [campaign.organization_id]):
         return False
-    house = await load_house(session, campaign.organization_id)
+    house = await load_house(db, campaign.organization_id)
     pool = wishes.usable_pool(campaign, house)
     if not house.trunks or pool is None:
         gone = "outbound trunk" if pool is not None else "number of from_phone_numbers"
-        service.pause(session, campaign, f"the organization has no {gone} any more", now=now)
+        service.pause(db, campaign, f"the organization has no {gone} any more", now=now)
         return True
     wanted = [wishes.wish(campaign, row, pool) for row in rows]
-    placer = Placer(session, now)
+    placer = Placer(db, now)
     await placer.prepare(wanted)
     placed = []
     for index, (row, wish) in enumerate(zip(rows, wanted, strict=True)):
@@ -61,10 +61,10 @@ async def feed(session: AsyncSession, campaign: Campaign, *, now: datetime) -> b
     return True
 
 
-async def cancel_some(session: AsyncSession, campaign_id: str, *, now: datetime) -> int:
+async def cancel_some(db: AsyncSession, campaign_id: str, *, now: datetime) -> int:
     """Cancel a few open orders of a cancelled campaign; say how many."""
     orders = (
-        await session.scalars(
+        await db.scalars(
             select(CallOrder)
             .where(
                 CallOrder.campaign_id == campaign_id,
@@ -76,16 +76,16 @@ async def cancel_some(session: AsyncSession, campaign_id: str, *, now: datetime)
         )
     ).all()
     for order in orders:
-        await lifecycle.apply(session, order, None, CancelRequested(at=now))
+        await lifecycle.apply(db, order, None, CancelRequested(at=now))
     return len(orders)
 
 
-async def release_some(session: AsyncSession, campaign_id: str, *, now: datetime) -> int:
+async def release_some(db: AsyncSession, campaign_id: str, *, now: datetime) -> int:
     """Let the gate look again at a few orders that a pause held; say how many."""
-    return await _wake(session, campaign_id, Rule.CAMPAIGN_PAUSED, now=now, limit=ROWS)
+    return await _wake(db, campaign_id, Rule.CAMPAIGN_PAUSED, now=now, limit=ROWS)
 
 
-async def limit_some(session: AsyncSession, campaign: Campaign) -> int:
+async def limit_some(db: AsyncSession, campaign: Campaign) -> int:
     """Give a few open orders the campaign's present limit; say how many had another."""
     limit = campaign.max_concurrent_calls
     other = (
@@ -93,7 +93,7 @@ async def limit_some(session: AsyncSession, campaign: Campaign) -> int:
         CallOrder.status.in_(_OPEN),
         CallOrder.concurrency_max.is_distinct_from(limit),
     )
-    changed = await session.scalars(
+    changed = await db.scalars(
         update(CallOrder)
         .where(*other, CallOrder.id.in_(select(CallOrder.id).where(*other).limit(ROWS)))
         .values(
@@ -106,17 +106,17 @@ async def limit_some(session: AsyncSession, campaign: Campaign) -> int:
     return len(changed.all())
 
 
-async def fill(session: AsyncSession, campaign: Campaign, *, now: datetime) -> int:
+async def fill(db: AsyncSession, campaign: Campaign, *, now: datetime) -> int:
     """Let the gate look again at orders that wait for a slot, as many as there may be."""
     most = min(campaign.max_concurrent_calls or _MOST_WOKEN, _MOST_WOKEN)
-    return await _wake(session, campaign.id, Rule.CONCURRENCY, now=now, limit=most)
+    return await _wake(db, campaign.id, Rule.CONCURRENCY, now=now, limit=most)
 
 
 async def _wake(
-    session: AsyncSession, campaign_id: str, rule: Rule, *, now: datetime, limit: int
+    db: AsyncSession, campaign_id: str, rule: Rule, *, now: datetime, limit: int
 ) -> int:
     return await held.release(
-        session,
+        db,
         CallOrder.campaign_id == campaign_id,
         CallOrder.status.in_([OrderStatus.SCHEDULED, OrderStatus.QUEUED_FOR_CALLING]),
         CallOrder.waiting_rule == rule,

@@ -19,18 +19,18 @@ from control_plane.domain.leg import LegKind
 _MINUTE_US = 60_000_000
 
 
-async def report(session: AsyncSession, campaign: Campaign) -> Report:
+async def report(db: AsyncSession, campaign: Campaign) -> Report:
     """Return the counts of a campaign's rows, orders and attempts."""
     orders = await _groups(
-        session, select(CallOrder.status, func.count()).group_by(CallOrder.status), campaign
+        db, select(CallOrder.status, func.count()).group_by(CallOrder.status), campaign
     )
     dial_errors = await _groups(
-        session,
+        db,
         _attempts(Leg.dial_error, func.count()).group_by(Leg.dial_error),
         campaign,
     )
     results = await _groups(
-        session, _attempts(Session.result, func.count()).group_by(Session.result), campaign
+        db, _attempts(Session.result, func.count()).group_by(Session.result), campaign
     )
     ended, answered = (
         type_coerce(each, BigInteger) for each in (Session.ended_at, Session.answered_at)
@@ -42,8 +42,8 @@ async def report(session: AsyncSession, campaign: Campaign) -> Report:
         func.min(Session.created_at),
         func.max(Session.created_at),
     ).where(CallOrder.campaign_id == campaign.id)
-    attempts, taken, micros, first, last = (await session.execute(sums)).one()
-    refused = await session.scalar(
+    attempts, taken, micros, first, last = (await db.execute(sums)).one()
+    refused = await db.scalar(
         select(func.count()).where(
             CampaignRow.campaign_id == campaign.id, CampaignRow.error.is_not(None)
         )
@@ -76,6 +76,6 @@ def _attempts(*columns: Any) -> Any:
     )
 
 
-async def _groups(session: AsyncSession, query: Any, campaign: Campaign) -> dict[str, int]:
-    rows = await session.execute(query.where(CallOrder.campaign_id == campaign.id))
+async def _groups(db: AsyncSession, query: Any, campaign: Campaign) -> dict[str, int]:
+    rows = await db.execute(query.where(CallOrder.campaign_id == campaign.id))
     return {str(word): count for word, count in rows if word is not None}

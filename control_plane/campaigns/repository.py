@@ -24,7 +24,7 @@ ROW_STATES = ("waiting", "placed", "refused")
 
 
 async def get_campaign(
-    session: AsyncSession, organization_id: str, campaign_id: str, *, lock: bool = False
+    db: AsyncSession, organization_id: str, campaign_id: str, *, lock: bool = False
 ) -> Campaign:
     """Return the campaign, with `lock` for nobody else to change until the transaction ends.
 
@@ -34,7 +34,7 @@ async def get_campaign(
     query = select(Campaign).where(
         Campaign.id == campaign_id, Campaign.organization_id == organization_id
     )
-    found = await session.scalar(query.with_for_update() if lock else query)
+    found = await db.scalar(query.with_for_update() if lock else query)
     if found is None:
         raise NotFound(
             f"there is no campaign with the id {campaign_id}; GET /campaign lists them", field="id"
@@ -43,18 +43,18 @@ async def get_campaign(
 
 
 async def list_campaigns(
-    session: AsyncSession, organization_id: str, *, before: str | None, limit: int
+    db: AsyncSession, organization_id: str, *, before: str | None, limit: int
 ) -> Sequence[Campaign]:
     """Return campaigns, newest first, older than the campaign `before`."""
     query = select(Campaign).where(Campaign.organization_id == organization_id)
     if before is not None:
         query = query.where(Campaign.id < before)
-    return (await session.scalars(query.order_by(Campaign.id.desc()).limit(limit))).all()
+    return (await db.scalars(query.order_by(Campaign.id.desc()).limit(limit))).all()
 
 
-async def at_work(session: AsyncSession) -> Sequence[Campaign]:
+async def at_work(db: AsyncSession) -> Sequence[Campaign]:
     """Return every campaign that is launched and has not ended, of all organizations."""
-    rows = await session.scalars(
+    rows = await db.scalars(
         select(Campaign)
         .where(Campaign.launched_at.is_not(None), Campaign.ended_at.is_(None))
         .order_by(Campaign.id)
@@ -63,7 +63,7 @@ async def at_work(session: AsyncSession) -> Sequence[Campaign]:
 
 
 async def rows_after(
-    session: AsyncSession,
+    db: AsyncSession,
     campaign_id: str,
     line: int,
     *,
@@ -80,22 +80,20 @@ async def rows_after(
         query = query.where(CampaignRow.order_id.is_not(None))
     elif status == "waiting":
         query = query.where(CampaignRow.order_id.is_(None), CampaignRow.error.is_(None))
-    return (await session.scalars(query.order_by(CampaignRow.line).limit(limit))).all()
+    return (await db.scalars(query.order_by(CampaignRow.line).limit(limit))).all()
 
 
-async def last_line(session: AsyncSession, campaign_id: str) -> int:
+async def last_line(db: AsyncSession, campaign_id: str) -> int:
     """Return the line of the last row, 0 without any."""
     query = select(func.max(CampaignRow.line)).where(CampaignRow.campaign_id == campaign_id)
-    return await session.scalar(query) or 0
+    return await db.scalar(query) or 0
 
 
-async def lines_of(
-    session: AsyncSession, campaign_id: str, numbers: Sequence[str]
-) -> dict[str, int]:
+async def lines_of(db: AsyncSession, campaign_id: str, numbers: Sequence[str]) -> dict[str, int]:
     """Return the line of each of `numbers` that the campaign has."""
     found: dict[str, int] = {}
     for at in range(0, len(numbers), _AT_ONCE):
-        rows = await session.execute(
+        rows = await db.execute(
             select(CampaignRow.phone_number, CampaignRow.line).where(
                 CampaignRow.campaign_id == campaign_id,
                 CampaignRow.phone_number.in_(numbers[at : at + _AT_ONCE]),
@@ -105,26 +103,26 @@ async def lines_of(
     return found
 
 
-async def has_rows_to_place(session: AsyncSession, campaign: Campaign) -> bool:
+async def has_rows_to_place(db: AsyncSession, campaign: Campaign) -> bool:
     """Return whether a row is neither an order nor refused."""
     query = exists().where(
         CampaignRow.campaign_id == campaign.id, CampaignRow.line > campaign.fed_line
     )
-    return await session.scalar(select(query)) is True
+    return await db.scalar(select(query)) is True
 
 
-async def has_open_orders(session: AsyncSession, campaign_id: str) -> bool:
+async def has_open_orders(db: AsyncSession, campaign_id: str) -> bool:
     """Return whether an order is not final."""
     query = exists().where(CallOrder.campaign_id == campaign_id, CallOrder.status.in_(_OPEN))
-    return await session.scalar(select(query)) is True
+    return await db.scalar(select(query)) is True
 
 
 async def newest_ended(
-    session: AsyncSession, campaign_id: str, *, since: datetime, limit: int
+    db: AsyncSession, campaign_id: str, *, since: datetime, limit: int
 ) -> list[tuple[OrderStatus, DialError | None]]:
     """Return status and last dial error of the newest orders that ended since, newest first."""
     orders = (
-        await session.execute(
+        await db.execute(
             select(CallOrder.id, CallOrder.status)
             .where(
                 CallOrder.campaign_id == campaign_id,
@@ -138,7 +136,7 @@ async def newest_ended(
     ).all()
     errors: dict[str, DialError | None] = {}
     for at in range(0, len(orders), _AT_ONCE):
-        attempts = await session.execute(
+        attempts = await db.execute(
             select(Attempt.order_id, Leg.dial_error)
             .join(Leg, (Leg.session_id == Attempt.session_id) & (Leg.kind == LegKind.CALLEE))
             .where(Attempt.order_id.in_([order.id for order in orders[at : at + _AT_ONCE]]))

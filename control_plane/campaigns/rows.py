@@ -70,14 +70,12 @@ class Upload:
             NotFound: there is none, or its assistant is gone.
             Conflict: it is launched already.
         """
-        async with self._database.reading() as session:
-            row = await self._draft(session, lock=False)
-            assistant = await get_assistant(
-                session, self._owner, row.assistant_id, field="assistant_id"
-            )
-            self._version = await versions.get(session, assistant.version_id or "")
+        async with self._database.reading() as db:
+            row = await self._draft(db, lock=False)
+            assistant = await get_assistant(db, self._owner, row.assistant_id, field="assistant_id")
+            self._version = await versions.get(db, assistant.version_id or "")
             self._known = frozenset(row.prompt_variables)
-            self._base = self._written = await repository.last_line(session, row.id)
+            self._base = self._written = await repository.last_line(db, row.id)
 
     async def take_json(self, request: RowsRead) -> RowsAdded:
         """Keep the rows of a request."""
@@ -141,11 +139,11 @@ class Upload:
                 raise self._overtaken() from exc
 
     async def _store(self, chunk: list[_Good]) -> None:
-        async with self._database.transaction() as session:
-            campaign = await self._draft(session, lock=True)
-            if await repository.last_line(session, campaign.id) != self._written:
+        async with self._database.transaction() as db:
+            campaign = await self._draft(db, lock=True)
+            if await repository.last_line(db, campaign.id) != self._written:
                 raise self._overtaken()
-            known = await repository.lines_of(session, campaign.id, [row.number for row in chunk])
+            known = await repository.lines_of(db, campaign.id, [row.number for row in chunk])
             fresh: list[_Good] = []
             twice: list[_Good] = []
             for row in chunk:
@@ -157,10 +155,10 @@ class Upload:
             if campaign.row_count + len(fresh) > MOST_ROWS:
                 raise Conflict(f"a campaign holds at most {MOST_ROWS} rows: put the rest elsewhere")
             campaign.row_count += len(fresh)
-            campaign.updated_at = now = await read_clock(session)
+            campaign.updated_at = now = await read_clock(db)
             if fresh:
                 values = [self._values(row, now) for row in fresh]
-                await session.execute(insert(CampaignRow), values)
+                await db.execute(insert(CampaignRow), values)
         self._accepted += len(fresh)
         if fresh:
             self._written = self._base + fresh[-1].line
@@ -176,8 +174,8 @@ class Upload:
             errors=sorted(self._errors, key=lambda error: error.line),
         )
 
-    async def _draft(self, session: AsyncSession, *, lock: bool) -> Campaign:
-        row = await repository.get_campaign(session, self._owner, self._campaign_id, lock=lock)
+    async def _draft(self, db: AsyncSession, *, lock: bool) -> Campaign:
+        row = await repository.get_campaign(db, self._owner, self._campaign_id, lock=lock)
         if row.status is not CampaignStatus.DRAFT:
             raise Conflict(f"the campaign is {row.status}; only a draft takes rows", field="status")
         return row

@@ -29,7 +29,7 @@ _AT_ONCE = 5_000
 
 
 async def create(
-    session: AsyncSession, principal: Principal, data: CampaignCreate, *, now: datetime
+    db: AsyncSession, principal: Principal, data: CampaignCreate, *, now: datetime
 ) -> Campaign:
     """Return a new draft.
 
@@ -43,10 +43,10 @@ async def create(
         organization_id=owner,
         name=data.name,
         status=CampaignStatus.DRAFT,
-        assistant_id=await _assistant(session, owner, data.assistant_id),
+        assistant_id=await _assistant(db, owner, data.assistant_id),
         api_key_id=principal.key_id,
         retry_config=_config(data.call_retry_config),
-        from_phone_numbers=await _pool(session, owner, data.from_phone_numbers),
+        from_phone_numbers=await _pool(db, owner, data.from_phone_numbers),
         prompt_variables=data.prompt_variables,
         campaign_metadata=data.metadata,
         max_concurrent_calls=data.max_concurrent_calls,
@@ -59,13 +59,11 @@ async def create(
         created_at=now,
         updated_at=now,
     )
-    session.add(row)
+    db.add(row)
     return row
 
 
-async def change(
-    session: AsyncSession, row: Campaign, data: CampaignPatch, *, now: datetime
-) -> None:
+async def change(db: AsyncSession, row: Campaign, data: CampaignPatch, *, now: datetime) -> None:
     """Change what is given; the scheduler carries it to the orders that wait.
 
     Raises:
@@ -78,11 +76,11 @@ async def change(
         if name in given:
             setattr(row, name, getattr(data, name))
     if data.assistant_id is not UNSET:
-        row.assistant_id = await _assistant(session, row.organization_id, data.assistant_id)
+        row.assistant_id = await _assistant(db, row.organization_id, data.assistant_id)
     if data.call_retry_config is not UNSET:
         row.retry_config = _config(data.call_retry_config)
     if data.from_phone_numbers is not UNSET:
-        row.from_phone_numbers = await _pool(session, row.organization_id, data.from_phone_numbers)
+        row.from_phone_numbers = await _pool(db, row.organization_id, data.from_phone_numbers)
     if data.prompt_variables is not UNSET:
         row.prompt_variables = data.prompt_variables
     if data.metadata is not UNSET:
@@ -90,10 +88,10 @@ async def change(
     if data.scheduled_at is not UNSET:
         row.scheduled_at = _instant(data.scheduled_at)
     row.updated_at = now
-    wake(session)
+    wake(db)
 
 
-async def launch(session: AsyncSession, row: Campaign, key_id: str, *, now: datetime) -> None:
+async def launch(db: AsyncSession, row: Campaign, key_id: str, *, now: datetime) -> None:
     """Let the rows become orders, by the assistant as it is now; the key's caps count.
 
     Raises:
@@ -108,30 +106,28 @@ async def launch(session: AsyncSession, row: Campaign, key_id: str, *, now: date
         raise Conflict(f"the campaign is {row.status}{remedy}", field="status")
     if row.row_count == 0:
         raise Conflict("the campaign has no rows: POST /campaign/{id}/rows adds them")
-    house = await load_house(session, row.organization_id)
+    house = await load_house(db, row.organization_id)
     if not house.trunks:
         raise Conflict("the organization has no outbound trunk to call with: POST /trunk adds one")
-    await _pool(session, row.organization_id, row.from_phone_numbers)
-    assistant = await get_assistant(
-        session, row.organization_id, row.assistant_id, field="assistant_id"
-    )
+    await _pool(db, row.organization_id, row.from_phone_numbers)
+    assistant = await get_assistant(db, row.organization_id, row.assistant_id, field="assistant_id")
     row.assistant_version_id = assistant.version_id
     row.api_key_id = key_id
     row.launched_at = row.sampled_from = now
-    _enter(session, row, CampaignStatus.RUNNING, "campaign.launched", now=now)
+    _enter(db, row, CampaignStatus.RUNNING, "campaign.launched", now=now)
 
 
-def pause(session: AsyncSession, row: Campaign, reason: str | None, *, now: datetime) -> None:
+def pause(db: AsyncSession, row: Campaign, reason: str | None, *, now: datetime) -> None:
     """Dial nothing more until the campaign is resumed; live calls go on.
 
     Raises:
         IllegalTransition: it is not running.
     """
     if move(row.status, CampaignStatus.PAUSED) is not row.status:
-        _enter(session, row, CampaignStatus.PAUSED, "campaign.paused", now=now, reason=reason)
+        _enter(db, row, CampaignStatus.PAUSED, "campaign.paused", now=now, reason=reason)
 
 
-def resume(session: AsyncSession, row: Campaign, *, now: datetime) -> None:
+def resume(db: AsyncSession, row: Campaign, *, now: datetime) -> None:
     """Go on; failures are counted anew.
 
     Raises:
@@ -141,10 +137,10 @@ def resume(session: AsyncSession, row: Campaign, *, now: datetime) -> None:
         raise Conflict("the campaign is a draft: launch it", field="status")
     if move(row.status, CampaignStatus.RUNNING) is not row.status:
         row.sampled_from = now
-        _enter(session, row, CampaignStatus.RUNNING, "campaign.resumed", now=now)
+        _enter(db, row, CampaignStatus.RUNNING, "campaign.resumed", now=now)
 
 
-def cancel(session: AsyncSession, row: Campaign, *, now: datetime) -> None:
+def cancel(db: AsyncSession, row: Campaign, *, now: datetime) -> None:
     """Dial nothing more; orders that wait are cancelled, live calls ended.
 
     Raises:
@@ -154,13 +150,13 @@ def cancel(session: AsyncSession, row: Campaign, *, now: datetime) -> None:
         return
     if row.launched_at is None:
         row.ended_at = now
-    _enter(session, row, CampaignStatus.CANCELLED, "campaign.cancelled", now=now)
+    _enter(db, row, CampaignStatus.CANCELLED, "campaign.cancelled", now=now)
 
 
-def complete(session: AsyncSession, row: Campaign, *, now: datetime) -> None:
+def complete(db: AsyncSession, row: Campaign, *, now: datetime) -> None:
     """End a running campaign whose orders are all final."""
     row.ended_at = now
-    _enter(session, row, CampaignStatus.COMPLETED, "campaign.completed", now=now)
+    _enter(db, row, CampaignStatus.COMPLETED, "campaign.completed", now=now)
 
 
 async def remove(database: Database, organization_id: str, campaign_id: str) -> None:
@@ -172,14 +168,14 @@ async def remove(database: Database, organization_id: str, campaign_id: str) -> 
     """
     key = parse_id(campaign_id, what="campaign")
     while True:
-        async with database.transaction() as session:
-            row = await repository.get_campaign(session, organization_id, key, lock=True)
+        async with database.transaction() as db:
+            row = await repository.get_campaign(db, organization_id, key, lock=True)
             if row.status is not CampaignStatus.DRAFT:
                 raise Conflict(
                     f"the campaign is {row.status}; only a draft can be deleted", field="status"
                 )
             some = select(CampaignRow.id).where(CampaignRow.campaign_id == key).limit(_AT_ONCE)
-            gone = await session.scalars(
+            gone = await db.scalars(
                 delete(CampaignRow)
                 .where(CampaignRow.id.in_(some))
                 .returning(CampaignRow.id)
@@ -188,12 +184,12 @@ async def remove(database: Database, organization_id: str, campaign_id: str) -> 
             count = len(gone.all())
             row.row_count -= count
             if count < _AT_ONCE:
-                await session.delete(row)
+                await db.delete(row)
                 return
 
 
 def _enter(
-    session: AsyncSession,
+    db: AsyncSession,
     row: Campaign,
     status: CampaignStatus,
     kind: str,
@@ -205,7 +201,7 @@ def _enter(
     row.status_reason = reason
     row.updated_at = now
     row.event_count += 1
-    session.add(
+    db.add(
         OutboxRow(
             id=new_id(),
             organization_id=row.organization_id,
@@ -222,7 +218,7 @@ def _enter(
             created_at=now,
         )
     )
-    wake(session)
+    wake(db)
 
 
 def _refuse_late(row: Campaign, given: list[str]) -> None:
@@ -238,13 +234,13 @@ def _refuse_late(row: Campaign, given: list[str]) -> None:
         )
 
 
-async def _assistant(session: AsyncSession, owner: str, assistant_id: str) -> str:
+async def _assistant(db: AsyncSession, owner: str, assistant_id: str) -> str:
     key = parse_id(assistant_id, what="assistant", field="assistant_id")
-    return (await get_assistant(session, owner, key, field="assistant_id")).id
+    return (await get_assistant(db, owner, key, field="assistant_id")).id
 
 
-async def _pool(session: AsyncSession, owner: str, given: list[str]) -> list[str]:
-    house = await load_house(session, owner)
+async def _pool(db: AsyncSession, owner: str, given: list[str]) -> list[str]:
+    house = await load_house(db, owner)
     found: list[str] = []
     for index, text in enumerate(given):
         field = f"from_phone_numbers[{index}]"

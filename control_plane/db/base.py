@@ -91,17 +91,17 @@ def _postgresql_now(element: database_now, compiler: SQLCompiler, **_kw: Any) ->
     return "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
 
 
-async def read_clock(session: AsyncSession) -> datetime:
+async def read_clock(db: AsyncSession) -> datetime:
     """Return the database's time, or that of the clock its `Database` was given.
 
     SQLite has no clock but the machine's.
     """
-    clock: Callable[[], datetime] | None = session.info.get(CLOCK)
+    clock: Callable[[], datetime] | None = db.info.get(CLOCK)
     if clock is not None:
         return clock()
-    if session.get_bind().dialect.name == "sqlite":
+    if db.get_bind().dialect.name == "sqlite":
         return datetime.now(UTC)
-    return (await session.execute(select(database_now()))).scalar_one()
+    return (await db.execute(select(database_now()))).scalar_one()
 
 
 class Base(DeclarativeBase):

@@ -65,7 +65,7 @@ class Database:
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """Yield a session that is committed at the end, or rolled back by an exception.
 
-        After the commit the other processes are woken if `wake(session)` was called.
+        After the commit the other processes are woken if `wake(db)` was called.
 
         Raises:
             sqlalchemy.exc.OperationalError, TimeoutError: the database stayed locked; nothing was
@@ -73,16 +73,14 @@ class Database:
         """
         async with (
             self._my_turn(),
-            AsyncSession(self.engine, expire_on_commit=False, info=self._info) as session,
+            AsyncSession(self.engine, expire_on_commit=False, info=self._info) as db,
         ):
-            async with session.begin():
-                await session.connection()  # begins: the time read next is not older than the lock
-                yield session
-                woken = session.info.get(_WAKE, False)
+            async with db.begin():
+                await db.connection()  # begins: the time read next is not older than the lock
+                yield db
+                woken = db.info.get(_WAKE, False)
                 if woken and self._waker is None:
-                    await session.execute(
-                        text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL}
-                    )
+                    await db.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
             if woken and self._waker is not None:
                 self._waker.wake()
 
@@ -105,8 +103,8 @@ class Database:
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:
         """Yield a session for reading; it never waits for writers on SQLite."""
-        async with AsyncSession(self._reader, expire_on_commit=False, info=self._info) as session:
-            yield session
+        async with AsyncSession(self._reader, expire_on_commit=False, info=self._info) as db:
+            yield db
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator[Bell]:
@@ -126,9 +124,9 @@ class Database:
             self._waker.close()
 
 
-def wake(session: AsyncSession) -> None:
+def wake(db: AsyncSession) -> None:
     """Wake the other processes once this session's transaction is committed."""
-    session.info[_WAKE] = True
+    db.info[_WAKE] = True
 
 
 def _create(url: str, *, pool_size: int) -> AsyncEngine:

@@ -15,13 +15,13 @@ STALE = timedelta(seconds=10)
 _FORGET = timedelta(hours=1)
 
 
-async def beat(session: AsyncSession, kind: str, name: str, *, now: datetime) -> None:
+async def beat(db: AsyncSession, kind: str, name: str, *, now: datetime) -> None:
     """Say that the process `name` lives."""
-    await session.merge(Heartbeat(name=name, kind=kind, at=now))
-    await session.execute(delete(Heartbeat).where(Heartbeat.at < now - _FORGET))
+    await db.merge(Heartbeat(name=name, kind=kind, at=now))
+    await db.execute(delete(Heartbeat).where(Heartbeat.at < now - _FORGET))
 
 
-async def alive(session: AsyncSession, kind: str, *, now: datetime) -> bool:
+async def alive(db: AsyncSession, kind: str, *, now: datetime) -> bool:
     """Return whether a process of that kind has given a sign of life lately."""
-    last = await session.scalar(select(func.max(Heartbeat.at)).where(Heartbeat.kind == kind))
+    last = await db.scalar(select(func.max(Heartbeat.at)).where(Heartbeat.kind == kind))
     return last is not None and now - last <= 2 * timedelta(seconds=INTERVAL_SECS)

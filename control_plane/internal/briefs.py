@@ -19,16 +19,14 @@ from control_plane.tokens import Claims, Scope, TokenSigner
 _SLACK = timedelta(hours=1)
 
 
-async def take(
-    session: AsyncSession, claims: Claims, *, now: datetime
-) -> tuple[CallOrder | None, Call]:
+async def take(db: AsyncSession, claims: Claims, *, now: datetime) -> tuple[CallOrder | None, Call]:
     """Return whose brief a dispatch token opens, once; `build` makes it after the commit.
 
     Raises:
         TokenUsed: it was opened before.
         StaleEpoch: the attempt was taken over or is closed.
     """
-    order, call = await leases.hold(session, claims.subject, epoch=claims.epoch)
+    order, call = await leases.hold(db, claims.subject, epoch=claims.epoch)
     if call.session.closed_at is not None:
         raise StaleEpoch("the attempt is closed; there is nothing to talk about")
     if call.session.brief_taken_at is not None:
@@ -38,16 +36,16 @@ async def take(
 
 
 async def build(
-    session: AsyncSession,
+    db: AsyncSession,
     vault: Vault,
     signer: TokenSigner,
     order: CallOrder | None,
     call: Call,
 ) -> CallBrief:
     """Return the brief of an attempt, secrets in clear: that is slow, so only read here."""
-    version = await versions.get(session, call.session.assistant_version_id)
-    stored = await specs.opened(session, vault, version.stored)
-    spec = await for_agent(session, call.session.organization_id, stored)
+    version = await versions.get(db, call.session.assistant_version_id)
+    stored = await specs.opened(db, vault, version.stored)
+    spec = await for_agent(db, call.session.organization_id, stored)
     lifetime = timedelta(seconds=spec.max_call_duration_secs) + _SLACK
     return CallBrief(
         session_id=call.id,
@@ -63,5 +61,5 @@ async def build(
         time_zone=order.zones[0] if order is not None and order.zones else "UTC",
         prompt_variables=call.session.prompt_variables,
         heartbeat_secs=leases.HEARTBEAT_SECS,
-        providers=await access_of(session, vault, call.session.organization_id, providers_of(spec)),
+        providers=await access_of(db, vault, call.session.organization_id, providers_of(spec)),
     )

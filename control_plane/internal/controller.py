@@ -54,10 +54,10 @@ class InternalController(Controller):
     ) -> CallBrief:
         """Return the brief that the dispatch's token opens; a second time is a conflict."""
         claims = _claims(request, signer, Scope.BRIEF)
-        async with database.transaction() as session:
-            order, call = await briefs.take(session, claims, now=datetime.now(UTC))
-        async with database.reading() as session:
-            return await briefs.build(session, vault, signer, order, call)
+        async with database.transaction() as db:
+            order, call = await briefs.take(db, claims, now=datetime.now(UTC))
+        async with database.reading() as db:
+            return await briefs.build(db, vault, signer, order, call)
 
     @post("/inbound", operation_id="receiveCall", summary="Ask who answers", status_code=200)
     async def receive(
@@ -75,8 +75,8 @@ class InternalController(Controller):
         now = datetime.now(UTC)
         arrival = await arrivals.look(bearer(request.headers.get("authorization")), now=now)
         call = await inbound.receive(database, arrival, now=now)
-        async with database.reading() as session:
-            return await briefs.build(session, vault, signer, None, call)
+        async with database.reading() as db:
+            return await briefs.build(db, vault, signer, None, call)
 
     @post(
         "/sessions/{session_id:str}/events",
@@ -96,8 +96,8 @@ class InternalController(Controller):
     ) -> EventReceipt:
         """Store events; a repeated one is the same event, an older epoch a conflict."""
         _own_session(_claims(request, signer, Scope.SESSION), session_id)
-        async with database.transaction() as session:
-            stored = await reports.store(session, session_id, data, prices)
+        async with database.transaction() as db:
+            stored = await reports.store(db, session_id, data, prices)
         counters.count(stored.call.id, stored.news, stored.used)
         traces.tell(stored.call, stored.news, datetime.now(UTC))
         return EventReceipt(through=stored.through)
@@ -124,9 +124,9 @@ class InternalController(Controller):
         """Append raw bytes; those already there are skipped, a gap is a conflict."""
         claims = _claims(request, signer, Scope.SESSION)
         _own_session(claims, session_id)
-        async with database.reading() as session:
-            row = await session.get(Session, session_id)
-            kept = await session.get(Recording, session_id)
+        async with database.reading() as db:
+            row = await db.get(Session, session_id)
+            kept = await db.get(Recording, session_id)
         if row is None:
             raise NotFound("there is no such session", field="id")
         if row.epoch != claims.epoch:

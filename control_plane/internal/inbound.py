@@ -45,36 +45,36 @@ async def receive(database: Database, arrival: Arrival, *, now: datetime) -> Cal
         Conflict: the organization is suspended.
     """
     try:
-        async with database.transaction() as session:
-            return await _received(session, arrival, now=now)
+        async with database.transaction() as db:
+            return await _received(db, arrival, now=now)
     except IntegrityError:  # somebody asked for the same room meanwhile: now that is seen
-        async with database.transaction() as session:
-            return await _received(session, arrival, now=now)
+        async with database.transaction() as db:
+            return await _received(db, arrival, now=now)
 
 
-async def _received(session: AsyncSession, arrival: Arrival, *, now: datetime) -> Call:
+async def _received(db: AsyncSession, arrival: Arrival, *, now: datetime) -> Call:
     join = arrival.join
-    organization_id, caller = await _whose(session, arrival.callers)
-    known = await session.scalar(select(Session).where(Session.room_name == join.room))
+    organization_id, caller = await _whose(db, arrival.callers)
+    known = await db.scalar(select(Session).where(Session.room_name == join.room))
     if known is None:
-        return await _stored(session, organization_id, join, caller, now=now)
+        return await _stored(db, organization_id, join, caller, now=now)
     if known.agent_identity != join.identity:
         raise TokenUsed("another agent has the call in this room: one asks for it, once")
     if known.closed_at is not None:
         raise StaleEpoch("the call is over; there is nothing to talk about")
-    _, call = await leases.hold(session, known.id, epoch=None)
+    _, call = await leases.hold(db, known.id, epoch=None)
     return call
 
 
-async def _whose(session: AsyncSession, callers: Sequence[Caller]) -> tuple[str, Caller]:
+async def _whose(db: AsyncSession, callers: Sequence[Caller]) -> tuple[str, Caller]:
     """Return the organization that is called, and who calls it."""
-    trunks = await inbound_trunks(session, [each.sip_trunk_id for each in callers])
+    trunks = await inbound_trunks(db, [each.sip_trunk_id for each in callers])
     owners = {trunk.sip_trunk_id: trunk.organization_id for trunk in trunks}
     for caller in callers:
         owner = owners.get(caller.sip_trunk_id)
         if owner is None:
             continue
-        if await taken.is_of_others(session, owner, caller.called_number):
+        if await taken.is_of_others(db, owner, caller.called_number):
             # A SIP service other than ours may give the call to whoever takes every number.
             raise NotFound("another organization's inbound trunk takes the calls to this number")
         return owner, caller
@@ -82,12 +82,12 @@ async def _whose(session: AsyncSession, callers: Sequence[Caller]) -> tuple[str,
 
 
 async def _stored(
-    session: AsyncSession, organization_id: str, join: Join, caller: Caller, *, now: datetime
+    db: AsyncSession, organization_id: str, join: Join, caller: Caller, *, now: datetime
 ) -> Call:
-    if await suspension.suspended_of(session, [organization_id]):
+    if await suspension.suspended_of(db, [organization_id]):
         raise Conflict("the organization is suspended: it takes no calls")
-    assistant = await _answering(session, organization_id, caller.called_number)
-    talk = Session(
+    assistant = await _answering(db, organization_id, caller.called_number)
+    session = Session(
         id=new_id(),
         organization_id=organization_id,
         direction=Direction.INBOUND,
@@ -107,11 +107,11 @@ async def _stored(
         updated_at=now,
         brief_taken_at=now,
     )
-    session.add(talk)
-    await session.flush()
+    db.add(session)
+    await db.flush()
     leg = Leg(
         id=new_id(),
-        session_id=talk.id,
+        session_id=session.id,
         organization_id=organization_id,
         kind=LegKind.CALLER,
         participant_identity=caller.identity[:300],
@@ -120,21 +120,21 @@ async def _stored(
         created_at=now,
         sip_call_id=caller.sip_call_id[:300],
     )
-    session.add(leg)
-    version = await versions.get(session, talk.assistant_version_id)
+    db.add(leg)
+    version = await versions.get(db, session.assistant_version_id)
     if version.spec.recording_enabled:
-        session.add(Recording(session_id=talk.id, state=RecordingState.SPOOLING))
-    call = Call(talk, leg)
-    await lifecycle.apply(session, call, CallArrived(at=now))
+        db.add(Recording(session_id=session.id, state=RecordingState.SPOOLING))
+    call = Call(session, leg)
+    await lifecycle.apply(db, call, CallArrived(at=now))
     return call
 
 
-async def _answering(session: AsyncSession, organization_id: str, called: str) -> Assistant:
-    number = await session.scalar(
+async def _answering(db: AsyncSession, organization_id: str, called: str) -> Assistant:
+    number = await db.scalar(
         select(Number).where(
             Number.organization_id == organization_id, Number.phone_number == called
         )
     )
     if number is not None and number.assistant_id is not None:
-        return await assistants.get_assistant(session, organization_id, number.assistant_id)
-    return await assistants.get_default(session, organization_id)
+        return await assistants.get_assistant(db, organization_id, number.assistant_id)
+    return await assistants.get_default(db, organization_id)

@@ -54,20 +54,20 @@ class JobController(Controller):
         """Return the oldest job that waits, or none after `wait` seconds; a sign of life too."""
         if not is_worker(bearer(request.headers.get("authorization"))):
             raise NotAuthenticated("this is not a worker's key: LIVEKIT_API_SECRET differs")
-        async with database.transaction() as session:
-            await beat(session, repository.WORKER, worker, now=await read_clock(session))
+        async with database.transaction() as db:
+            await beat(db, repository.WORKER, worker, now=await read_clock(db))
         clock = asyncio.get_running_loop().time
         deadline = clock() + wait
         while True:
             heard = database.bell.count
-            async with database.reading() as session:
-                waiting = await repository.is_waiting(session)
+            async with database.reading() as db:
+                waiting = await repository.is_waiting(db)
             if waiting:
-                async with database.transaction() as session:
-                    row = await repository.take(session)
+                async with database.transaction() as db:
+                    row = await repository.take(db)
                 if row is not None:
-                    async with database.reading() as session:
-                        return TakenJob(await _opened(session, vault, signer, row))
+                    async with database.reading() as db:
+                        return TakenJob(await _opened(db, vault, signer, row))
             left = deadline - clock()
             if left <= 0:
                 return TakenJob(None)
@@ -93,17 +93,17 @@ class JobController(Controller):
         claims = signer.verify(bearer(request.headers.get("authorization")), Scope.JOB)
         if claims.subject != job_id:
             raise NotAllowed("this token belongs to another job")
-        async with database.transaction() as session:
-            await beat(session, repository.WORKER, worker, now=await read_clock(session))
-            await repository.report(session, job_id, claims.epoch, data)
+        async with database.transaction() as db:
+            await beat(db, repository.WORKER, worker, now=await read_clock(db))
+            await repository.report(db, job_id, claims.epoch, data)
 
 
-async def _opened(session: AsyncSession, vault: Vault, signer: TokenSigner, row: Probe) -> Job:
+async def _opened(db: AsyncSession, vault: Vault, signer: TokenSigner, row: Probe) -> Job:
     text = None
     if row.version_id is not None:
-        version = await versions.get(session, row.version_id)
-        stored = await specs.opened(session, vault, version.stored)
-        spec = await for_agent(session, row.organization_id, stored)
+        version = await versions.get(db, row.version_id)
+        stored = await specs.opened(db, vault, version.stored)
+        spec = await for_agent(db, row.organization_id, stored)
     else:
         wanted = msgspec.convert(row.preview, Preview)
         text = wanted.text
@@ -114,5 +114,5 @@ async def _opened(session: AsyncSession, vault: Vault, signer: TokenSigner, row:
         token=signer.issue(Scope.JOB, row.id, epoch=row.takes, ttl=_LIFETIME),
         assistant=spec,
         text=text,
-        providers=await access_of(session, vault, row.organization_id, providers_of(spec)),
+        providers=await access_of(db, vault, row.organization_id, providers_of(spec)),
     )

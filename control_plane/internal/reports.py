@@ -37,7 +37,7 @@ class Stored(Struct, frozen=True):
 
 
 async def store(
-    session: AsyncSession, session_id: str, batch: events.EventBatch, prices: Prices = DEFAULTS
+    db: AsyncSession, session_id: str, batch: events.EventBatch, prices: Prices = DEFAULTS
 ) -> Stored:
     """Return how far the session's stream is stored, after storing what is new of `batch`.
 
@@ -48,8 +48,8 @@ async def store(
         StaleEpoch: the session was taken over.
         Conflict: a number is missing between what is stored and the batch.
     """
-    order, call = await leases.hold(session, session_id, epoch=batch.epoch)
-    now = await read_clock(session)
+    order, call = await leases.hold(db, session_id, epoch=batch.epoch)
+    now = await read_clock(db)
     before = usage_of(call.session)
     news = []
     if call.session.closed_at is None:
@@ -65,7 +65,7 @@ async def store(
         call.session.last_event_seq = event.seq
         if isinstance(event, events.UsageCounted):
             call.session.usage = Usage.priced(event.parts, prices).stored()
-        await _take(session, order, call, event, now=now)
+        await _take(db, order, call, event, now=now)
         news.append(event)
     after = usage_of(call.session)
     used = since(before.parts if before else [], after.parts if after else [])
@@ -73,7 +73,7 @@ async def store(
 
 
 async def _take(
-    session: AsyncSession,
+    db: AsyncSession,
     order: CallOrder | None,
     call: Call,
     event: events.CallEvent,
@@ -83,13 +83,11 @@ async def _take(
     at = _instant(event.at, now)
     match event:
         case events.CallAnswered(sip_call_id=sip_call_id):
-            await lifecycle.apply(
-                session, order, call, DialAnswered(at=now, sip_call_id=sip_call_id)
-            )
+            await lifecycle.apply(db, order, call, DialAnswered(at=now, sip_call_id=sip_call_id))
         case events.CallEnded():
-            _keep(session, order, call, event, at=at, now=now)
+            _keep(db, order, call, event, at=at, now=now)
             await lifecycle.apply(
-                session,
+                db,
                 order,
                 call,
                 ConversationEnded(
@@ -106,12 +104,12 @@ async def _take(
             if isinstance(event, events.AgentReady):
                 call.session.agent_ready_at = call.session.agent_ready_at or now
             elif isinstance(event, events.RecordingFinished):
-                await _recorded(session, call, event, now)
-            _keep(session, order, call, event, at=at, now=now)
+                await _recorded(db, call, event, now)
+            _keep(db, order, call, event, at=at, now=now)
 
 
 def _keep(
-    session: AsyncSession,
+    db: AsyncSession,
     order: CallOrder | None,
     call: Call,
     event: events.CallEvent,
@@ -122,13 +120,13 @@ def _keep(
     facts: dict[str, Any] = msgspec.to_builtins(event)
     kind = facts.pop("type")
     del facts["at"], facts["seq"]
-    record(session, order or call.session, call, kind, at=at, stored_at=now, **facts)
+    record(db, order or call.session, call, kind, at=at, stored_at=now, **facts)
 
 
 async def _recorded(
-    session: AsyncSession, call: Call, event: events.RecordingFinished, now: datetime
+    db: AsyncSession, call: Call, event: events.RecordingFinished, now: datetime
 ) -> None:
-    kept = await session.get(Recording, call.id)
+    kept = await db.get(Recording, call.id)
     if kept is None:
         return  # it was never to be recorded: the history says that the agent did
     kept.finished_at, kept.duration_ms = now, event.duration_ms

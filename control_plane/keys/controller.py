@@ -55,22 +55,22 @@ class KeyController(Controller):
         )
         row.requests_per_minute, row.calls_per_day = data.requests_per_minute, data.calls_per_day
         row.minutes_per_day, row.spend_per_day = data.minutes_per_day, data.spend_per_day
-        async with database.transaction() as session:
-            session.add(row)
+        async with database.transaction() as db:
+            db.add(row)
         return key_view(row, Usage(), whole)
 
     @get(operation_id="listKeys", summary="List API keys")
     async def list_all(self, principal: GivenPrincipal, database: GivenDatabase) -> KeyList:
         """List every key."""
-        async with database.reading() as session:
+        async with database.reading() as db:
             rows = (
-                await session.scalars(
+                await db.scalars(
                     select(ApiKey)
                     .where(ApiKey.organization_id == principal.organization_id)
                     .order_by(ApiKey.id.desc())
                 )
             ).all()
-            used = await _used_today(session, [row.id for row in rows])
+            used = await _used_today(db, [row.id for row in rows])
         return KeyList([key_view(row, used.get(row.id, Usage())) for row in rows])
 
     @patch("/{key_id:str}", operation_id="updateKey", summary="Change an API key")
@@ -83,13 +83,13 @@ class KeyController(Controller):
         ring: GivenRing,
     ) -> KeyView:
         """Change a key's name or limits; its scopes stay as they were made."""
-        async with database.transaction() as session:
-            row = await _get(session, principal, key_id)
+        async with database.transaction() as db:
+            row = await _get(db, principal, key_id)
             for field in KeyPatch.__struct_fields__:
                 given = getattr(data, field)
                 if given is not UNSET:
                     setattr(row, field, given)
-            used = await _used_today(session, [row.id])
+            used = await _used_today(db, [row.id])
         ring.forget(row.id)
         return key_view(row, used.get(row.id, Usage()))
 
@@ -108,9 +108,9 @@ class KeyController(Controller):
         ring: GivenRing,
     ) -> KeyView:
         """Return a new key with the old one's scopes and limits; the old one works a while yet."""
-        async with database.transaction() as session:
-            old = await _get(session, principal, key_id)
-            now = await read_clock(session)
+        async with database.transaction() as db:
+            old = await _get(db, principal, key_id)
+            now = await read_clock(db)
             if old.revoked_at is not None:
                 raise Conflict("this key was revoked or rotated before: create a new one")
             row, whole = make_key(
@@ -118,7 +118,7 @@ class KeyController(Controller):
             )
             for field in KeyPatch.__struct_fields__:
                 setattr(row, field, getattr(old, field))
-            session.add(row)
+            db.add(row)
             old.revoked_at = now + timedelta(seconds=data.grace_secs)
         ring.forget(old.id)
         return key_view(row, Usage(), whole)
@@ -134,21 +134,21 @@ class KeyController(Controller):
         """Make a key useless at once; the key of this very request cannot revoke itself."""
         if key_id == principal.key_id:
             raise Conflict("a key cannot revoke itself: use another, so that nobody is locked out")
-        async with database.transaction() as session:
-            row = await _get(session, principal, key_id)
-            now = await read_clock(session)
+        async with database.transaction() as db:
+            row = await _get(db, principal, key_id)
+            now = await read_clock(db)
             row.revoked_at = min(row.revoked_at or now, now)
         ring.forget(row.id)
 
 
-async def _get(session: AsyncSession, principal: Principal, key_id: str) -> ApiKey:
+async def _get(db: AsyncSession, principal: Principal, key_id: str) -> ApiKey:
     """Return the key to be changed.
 
     Raises:
         NotFound: the organization has none with that id.
         NotAllowed: it can do more than the key that asks, which would come to hold its powers.
     """
-    row = await find_key(session, principal.organization_id, parse_id(key_id, what="key"))
+    row = await find_key(db, principal.organization_id, parse_id(key_id, what="key"))
     if row is None:
         raise NotFound(f"there is no key with the id {key_id}", field="id")
     if OPERATOR in row.scopes and OPERATOR not in principal.scopes:
@@ -159,9 +159,9 @@ async def _get(session: AsyncSession, principal: Principal, key_id: str) -> ApiK
     return row
 
 
-async def _used_today(session: AsyncSession, key_ids: list[str]) -> dict[str, Usage]:
-    today = day_of(await read_clock(session))
-    rows = await session.scalars(
+async def _used_today(db: AsyncSession, key_ids: list[str]) -> dict[str, Usage]:
+    today = day_of(await read_clock(db))
+    rows = await db.scalars(
         select(KeyUsage).where(KeyUsage.api_key_id.in_(key_ids), KeyUsage.day == today)
     )
     return {row.api_key_id: Usage(row.calls, row.seconds / 60, row.spend) for row in rows}

@@ -17,7 +17,7 @@ from process.logs import get_logger
 log = get_logger(__name__)
 
 
-async def appoint(session: AsyncSession, credentials: Path, *, now: datetime) -> None:
+async def appoint(db: AsyncSession, credentials: Path, *, now: datetime) -> None:
     """Give one key the scope operator, where none that works has it: after an upgrade.
 
     It is the key that `credentials` holds, if that one works and may administer the first
@@ -25,10 +25,10 @@ async def appoint(session: AsyncSession, credentials: Path, *, now: datetime) ->
     """
     works = or_(ApiKey.revoked_at.is_(None), ApiKey.revoked_at > now)
     has_it = type_coerce(ApiKey.scopes, Text).like(f'%"{OPERATOR}"%')
-    if await session.scalar(select(ApiKey.id).where(works, has_it).limit(1)) is not None:
+    if await db.scalar(select(ApiKey.id).where(works, has_it).limit(1)) is not None:
         return
     first = select(Organization.id).order_by(Organization.created_at, Organization.id).limit(1)
-    rows = await session.scalars(
+    rows = await db.scalars(
         select(ApiKey)
         .where(ApiKey.organization_id == first.scalar_subquery(), works)
         .order_by(ApiKey.created_at, ApiKey.id)

@@ -91,9 +91,9 @@ class KeyRing:
 
     async def stands(self, principal: Principal) -> bool:
         """Whether the key is still there, not revoked, with all the scopes that it had."""
-        async with self._database.reading() as session:
-            row = await session.get(ApiKey, principal.key_id)
-            at = await read_clock(session)
+        async with self._database.reading() as db:
+            row = await db.get(ApiKey, principal.key_id)
+            at = await read_clock(db)
         return row is not None and not _is_over(row, at) and principal.scopes <= set(row.scopes)
 
     def forget(self, key_id: str) -> None:
@@ -104,9 +104,9 @@ class KeyRing:
 
     async def _look_up(self, key: str, digest: str, client: str, now: float) -> _Known:
         prefix = "_".join(key.split("_", 2)[:2])
-        async with self._database.reading() as session:
-            row = await session.scalar(select(ApiKey).where(ApiKey.prefix == prefix))
-            at = await read_clock(session)
+        async with self._database.reading() as db:
+            row = await db.scalar(select(ApiKey).where(ApiKey.prefix == prefix))
+            at = await read_clock(db)
         stored = row.sha256 if row is not None else "0" * 64
         if not hmac.compare_digest(stored, digest) or row is None or _is_over(row, at):
             self._take(f"wrong {client}", _WRONG_PER_MINUTE, now)
@@ -127,10 +127,8 @@ class KeyRing:
 
     async def _note_use(self, key_id: str, at: datetime) -> None:
         try:
-            async with self._database.transaction() as session:
-                await session.execute(
-                    update(ApiKey).where(ApiKey.id == key_id).values(last_used_at=at)
-                )
+            async with self._database.transaction() as db:
+                await db.execute(update(ApiKey).where(ApiKey.id == key_id).values(last_used_at=at))
         except SQLAlchemyError as exc:  # who cannot write may read all the same
             log.warning("a key's last use was not noted", key_id=key_id, error=exc)
 
@@ -157,8 +155,8 @@ def _is_over(row: ApiKey, now: datetime) -> bool:
     return row.revoked_at is not None and row.revoked_at <= now
 
 
-async def find_key(session: AsyncSession, organization_id: str, key_id: str) -> ApiKey | None:
+async def find_key(db: AsyncSession, organization_id: str, key_id: str) -> ApiKey | None:
     """Return the organization's key with that id."""
-    return await session.scalar(
+    return await db.scalar(
         select(ApiKey).where(ApiKey.id == key_id, ApiKey.organization_id == organization_id)
     )

@@ -68,9 +68,9 @@ class DoNotCallController(Controller):
         limit: Limit = 50,
     ) -> DoNotCallPage:
         """Return numbers that are not called, newest first."""
-        async with database.reading() as session:
+        async with database.reading() as db:
             rows = await lists.page(
-                session,
+                db,
                 DoNotCall,
                 principal.organization_id,
                 number=_number(number),
@@ -95,8 +95,8 @@ class DoNotCallController(Controller):
     ) -> None:
         """Take a number, or an entry by its id, off the list."""
         which = _which(entry)
-        async with database.transaction() as session:
-            if not await lists.allow(session, principal.organization_id, which):
+        async with database.transaction() as db:
+            if not await lists.allow(db, principal.organization_id, which):
                 raise NotFound(f"{which} is not on the do-not-call list", field="entry")
 
 
@@ -135,9 +135,9 @@ class ConsentController(Controller):
         limit: Limit = 50,
     ) -> ConsentPage:
         """Return agreements, newest first, revoked ones too."""
-        async with database.reading() as session:
+        async with database.reading() as db:
             rows = await lists.page(
-                session,
+                db,
                 Consent,
                 principal.organization_id,
                 number=_number(number),
@@ -165,9 +165,9 @@ class ConsentController(Controller):
     ) -> Revoked:
         """Let one agreement, or all of a number, count no more; the rows are kept."""
         which = _which(entry)
-        async with database.transaction() as session:
-            now = await read_clock(session)
-            count = await lists.revoke(session, principal.organization_id, which, now=now)
+        async with database.transaction() as db:
+            now = await read_clock(db)
+            count = await lists.revoke(db, principal.organization_id, which, now=now)
         if count is None:
             raise NotFound(f"there is no agreement of {which}", field="entry")
         return Revoked(count)

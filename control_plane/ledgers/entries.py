@@ -14,7 +14,7 @@ from control_plane.ledgers.facts import day_of
 
 
 async def use(
-    session: AsyncSession,
+    db: AsyncSession,
     api_key_id: str,
     at: datetime,
     *,
@@ -34,17 +34,17 @@ async def use(
         )
         .execution_options(synchronize_session=False)
     )
-    if (await session.execute(add)).rowcount:  # type: ignore[attr-defined]
+    if (await db.execute(add)).rowcount:  # type: ignore[attr-defined]
         return
     try:
-        async with session.begin_nested():
-            session.add(KeyUsage(**key, calls=calls, seconds=seconds, spend=spend))
+        async with db.begin_nested():
+            db.add(KeyUsage(**key, calls=calls, seconds=seconds, spend=spend))
     except IntegrityError:  # the day's row was made by another process meanwhile
-        await session.execute(add)
+        await db.execute(add)
 
 
 async def never_call(
-    session: AsyncSession,
+    db: AsyncSession,
     organization_id: str,
     phone_number: str,
     *,
@@ -56,7 +56,7 @@ async def never_call(
     query = select(DoNotCall).where(
         DoNotCall.organization_id == organization_id, DoNotCall.phone_number == phone_number
     )
-    known = await session.scalar(query)
+    known = await db.scalar(query)
     if known is not None:
         return known
     entry = DoNotCall(
@@ -68,8 +68,8 @@ async def never_call(
         created_at=now,
     )
     try:
-        async with session.begin_nested():
-            session.add(entry)
+        async with db.begin_nested():
+            db.add(entry)
     except IntegrityError:
-        return (await session.execute(query)).scalar_one()
+        return (await db.execute(query)).scalar_one()
     return entry

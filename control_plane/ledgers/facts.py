@@ -29,14 +29,14 @@ class NumberFacts(Struct, frozen=True):
 
 
 async def about_numbers(
-    session: AsyncSession, organization_id: str, numbers: Collection[str], *, consents: bool
+    db: AsyncSession, organization_id: str, numbers: Collection[str], *, consents: bool
 ) -> NumberFacts:
     """Return what is known of `numbers`; consents only when they are asked for."""
     blocked: set[str] = set()
     agreed: set[str] = set()
     for some in _pieces(sorted(set(numbers))):
         blocked.update(
-            await session.scalars(
+            await db.scalars(
                 select(DoNotCall.phone_number).where(
                     DoNotCall.organization_id == organization_id,
                     DoNotCall.phone_number.in_(some),
@@ -45,7 +45,7 @@ async def about_numbers(
         )
         if consents:
             agreed.update(
-                await session.scalars(
+                await db.scalars(
                     select(Consent.phone_number).where(
                         Consent.organization_id == organization_id,
                         Consent.phone_number.in_(some),
@@ -57,11 +57,11 @@ async def about_numbers(
 
 
 async def attempts_since(
-    session: AsyncSession, organization_id: str, number: str, since: datetime
+    db: AsyncSession, organization_id: str, number: str, since: datetime
 ) -> int:
     """Return how many attempts that count were made to `number` from `since` on."""
     return (
-        await session.execute(
+        await db.execute(
             select(func.count())
             .select_from(Leg)
             .join(Attempt, Attempt.session_id == Leg.session_id)
@@ -76,10 +76,10 @@ async def attempts_since(
     ).scalar_one()
 
 
-async def live_calls(session: AsyncSession, organization_id: str, concurrency_key: str) -> int:
+async def live_calls(db: AsyncSession, organization_id: str, concurrency_key: str) -> int:
     """Return how many orders with the key have a live attempt."""
     return (
-        await session.execute(
+        await db.execute(
             select(func.count())
             .select_from(CallOrder)
             .where(
@@ -93,14 +93,14 @@ async def live_calls(session: AsyncSession, organization_id: str, concurrency_ke
 
 
 async def spent_until(
-    session: AsyncSession, key_ids: Iterable[str], now: datetime
+    db: AsyncSession, key_ids: Iterable[str], now: datetime
 ) -> dict[str, datetime]:
     """Return the keys that have used up a cap of today (UTC), and when tomorrow begins."""
     wanted = sorted(set(key_ids))
     if not wanted:
         return {}
     tomorrow = datetime.combine(now.date() + timedelta(days=1), time(), UTC)
-    rows = await session.execute(
+    rows = await db.execute(
         select(ApiKey, KeyUsage)
         .join(KeyUsage, (KeyUsage.api_key_id == ApiKey.id) & (KeyUsage.day == day_of(now)))
         .where(ApiKey.id.in_(wanted))

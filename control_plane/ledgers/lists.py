@@ -20,7 +20,7 @@ _AT_ONCE = 400
 
 
 async def forbid(
-    session: AsyncSession,
+    db: AsyncSession,
     organization_id: str,
     reasons: dict[str, str | None],
     *,
@@ -33,7 +33,7 @@ async def forbid(
     known: set[str] = set()
     for some in _pieces(sorted(reasons)):
         known.update(
-            await session.scalars(
+            await db.scalars(
                 select(DoNotCall.phone_number).where(
                     DoNotCall.organization_id == organization_id, DoNotCall.phone_number.in_(some)
                 )
@@ -52,13 +52,13 @@ async def forbid(
         for number in fresh
     ]
     if rows:
-        await session.execute(insert(DoNotCall), rows)
-    await wake_orders(session, organization_id, fresh, now=now)
+        await db.execute(insert(DoNotCall), rows)
+    await wake_orders(db, organization_id, fresh, now=now)
     return len(fresh)
 
 
 async def agree(
-    session: AsyncSession,
+    db: AsyncSession,
     organization_id: str,
     given: Sequence[tuple[str, str, datetime]],
     *,
@@ -78,12 +78,12 @@ async def agree(
         for number, basis, given_at in given
     ]
     if rows:
-        await session.execute(insert(Consent), rows)
+        await db.execute(insert(Consent), rows)
 
 
-async def allow(session: AsyncSession, organization_id: str, which: str) -> int:
+async def allow(db: AsyncSession, organization_id: str, which: str) -> int:
     """Take a number (E.164) or an entry's id off the do-not-call list; say how many went."""
-    gone = await session.scalars(
+    gone = await db.scalars(
         delete(DoNotCall)
         .where(DoNotCall.organization_id == organization_id, _is(DoNotCall, which))
         .returning(DoNotCall.id)
@@ -92,14 +92,14 @@ async def allow(session: AsyncSession, organization_id: str, which: str) -> int:
 
 
 async def revoke(
-    session: AsyncSession, organization_id: str, which: str, *, now: datetime
+    db: AsyncSession, organization_id: str, which: str, *, now: datetime
 ) -> int | None:
     """Let one agreement (by id) or all of a number count no more; say how many did until now.
 
     None: there is none at all. Nobody is dialled on their strength after the commit.
     """
     rows = (
-        await session.scalars(
+        await db.scalars(
             select(Consent).where(Consent.organization_id == organization_id, _is(Consent, which))
         )
     ).all()
@@ -107,18 +107,18 @@ async def revoke(
         return None
     valid = [row for row in rows if row.revoked_at is None]
     for some in _pieces([row.id for row in valid]):
-        await session.execute(
+        await db.execute(
             update(Consent)
             .where(Consent.id.in_(some), Consent.revoked_at.is_(None))
             .values(revoked_at=now)
             .execution_options(synchronize_session=False)
         )
-    await wake_orders(session, organization_id, {row.phone_number for row in valid}, now=now)
+    await wake_orders(db, organization_id, {row.phone_number for row in valid}, now=now)
     return len(valid)
 
 
 async def wake_orders(
-    session: AsyncSession, organization_id: str, numbers: Collection[str], *, now: datetime
+    db: AsyncSession, organization_id: str, numbers: Collection[str], *, now: datetime
 ) -> None:
     """Let the gate look again at every waiting order to one of `numbers`.
 
@@ -127,7 +127,7 @@ async def wake_orders(
     """
     ids: list[str] = []
     for some in _pieces(sorted(numbers)):
-        ids += await session.scalars(
+        ids += await db.scalars(
             select(CallOrder.id).where(
                 CallOrder.organization_id == organization_id,
                 CallOrder.to_phone_number.in_(some),
@@ -135,18 +135,18 @@ async def wake_orders(
             )
         )
     for some in _pieces(sorted(ids)):  # in one order, so that two of us never wait for each other
-        orders = await session.scalars(
+        orders = await db.scalars(
             select(CallOrder).where(CallOrder.id.in_(some)).order_by(CallOrder.id).with_for_update()
         )
         for order in orders:
             if order.status in WAITING:
                 order.due_at = now
     if ids:
-        wake(session)
+        wake(db)
 
 
 async def page(
-    session: AsyncSession,
+    db: AsyncSession,
     table: type[Any],
     organization_id: str,
     *,
@@ -160,7 +160,7 @@ async def page(
         query = query.where(table.phone_number == number)
     if before is not None:
         query = query.where(table.id < before)
-    return (await session.scalars(query.order_by(table.id.desc()).limit(limit))).all()
+    return (await db.scalars(query.order_by(table.id.desc()).limit(limit))).all()
 
 
 def _is(table: type[Any], which: str) -> ColumnElement[bool]:

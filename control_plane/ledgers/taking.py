@@ -126,13 +126,13 @@ class Ledger:
             return 0
         for last in (False, True):
             try:
-                async with self._database.transaction() as session:
-                    now = await read_clock(session)
+                async with self._database.transaction() as db:
+                    now = await read_clock(db)
                     if not self._consents:
                         reasons = {entry.number: entry.text for entry in entries}
-                        return await lists.forbid(session, self._owner, reasons, now=now)
+                        return await lists.forbid(db, self._owner, reasons, now=now)
                     given = [(e.number, e.text or "", e.given_at or now) for e in entries]
-                    await lists.agree(session, self._owner, given, now=now)
+                    await lists.agree(db, self._owner, given, now=now)
                     return len(entries)
             except IntegrityError as exc:  # another request has just added one of them
                 if last:

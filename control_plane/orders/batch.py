@@ -108,14 +108,14 @@ async def _place(
     request: PlaceCalls,
     key: RequestKey | None,
 ) -> Answer:
-    async with database.transaction() as session:
-        now = await read_clock(session)
+    async with database.transaction() as db:
+        now = await read_clock(db)
         if key is not None:
-            known = await idempotency.known_answers(session, [key])
+            known = await idempotency.known_answers(db, [key])
             if known:
                 before = known[key.organization_id, key.key]
                 return Answer(idempotency.replay(before, key), replayed=True)
-        placer = Placer(session, now)
+        placer = Placer(db, now)
         await placer.prepare(list(wishes.values()))
         placed: dict[int, Placed] = {}
         for index, wish in wishes.items():
@@ -130,7 +130,7 @@ async def _place(
         answer = _answer(placed, errors)
         await placer.store(list(placed.values()))
         if key is not None:
-            session.add(idempotency.keep(key, answer, status=200, now=now))
+            db.add(idempotency.keep(key, answer, status=200, now=now))
     return Answer(answer)
 
 

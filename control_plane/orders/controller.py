@@ -125,9 +125,9 @@ class OrderController(Controller):
     ) -> CallEnvelope:
         """Return the order with its attempts, most recent first, and their transcripts."""
         key = parse_id(call_id, what="call")
-        async with database.reading() as session:
-            owner = await repository.get_call(session, principal.organization_id, key)
-            [view] = await views.load(session, [owner])
+        async with database.reading() as db:
+            owner = await repository.get_call(db, principal.organization_id, key)
+            [view] = await views.load(db, [owner])
         return CallEnvelope(view)
 
     @get(operation_id="listCalls", summary="List calls")
@@ -157,11 +157,11 @@ class OrderController(Controller):
             created_before=_instant(created_before, "created_before"),
         )
         before = parse_id(cursor, what="call", field="cursor") if cursor is not None else None
-        async with database.reading() as session:
+        async with database.reading() as db:
             found = await page_of_calls(
-                session, principal.organization_id, wanted, before=before, limit=limit + 1
+                db, principal.organization_id, wanted, before=before, limit=limit + 1
             )
-            calls = await views.load(session, found[:limit])
+            calls = await views.load(db, found[:limit])
         return CallPage(calls, calls[-1].id if len(found) > limit else None)
 
     @post(
@@ -210,9 +210,9 @@ class OrderController(Controller):
     ) -> Explanation:
         """Return every decision so far, and what holds the order back now."""
         key = parse_id(call_id, what="call")
-        async with database.reading() as session:
-            owner = await repository.get_call(session, principal.organization_id, key)
-            return await explain(session, owner)
+        async with database.reading() as db:
+            owner = await repository.get_call(db, principal.organization_id, key)
+            return await explain(db, owner)
 
     @get(
         "/{call_id:str}/events",
@@ -233,9 +233,9 @@ class OrderController(Controller):
     ) -> Response[EventPage] | Stream:
         """Return what happened so far, or everything as it happens."""
         key = parse_id(call_id, what="call")
-        async with database.reading() as session:
-            await repository.get_call(session, principal.organization_id, key)
-            rows = await repository.events_of(session, key, after=after, limit=10_000)
+        async with database.reading() as db:
+            await repository.get_call(db, principal.organization_id, key)
+            rows = await repository.events_of(db, key, after=after, limit=10_000)
         if EVENT_STREAM not in request.headers.get("accept", ""):
             return Response(EventPage([event_view(row) for row in rows]))
         seen = request.headers.get("last-event-id", "")
@@ -249,8 +249,8 @@ class OrderController(Controller):
 
 
 async def _shown(database: Database, views: CallViews, owner: Owner) -> CallEnvelope:
-    async with database.reading() as session:
-        [view] = await views.load(session, [owner])
+    async with database.reading() as db:
+        [view] = await views.load(db, [owner])
     return CallEnvelope(view)
 
 

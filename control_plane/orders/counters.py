@@ -99,14 +99,14 @@ class CallCounters:
         for part in used:
             self._use(part)
 
-    async def count_ended(self, session: AsyncSession) -> None:
+    async def count_ended(self, db: AsyncSession) -> None:
         """Count those of the followed attempts that are over, by their keys.
 
         They are looked up rather than told: what ended a dial is stored by the scheduler.
         """
         followed = list(self._followed)
         for start in range(0, len(followed), _CHUNK):
-            rows = await session.execute(
+            rows = await db.execute(
                 select(Session.id, Session.end_reason, Leg.dial_error)
                 .join(Leg, Leg.session_id == Session.id)
                 .where(

@@ -35,7 +35,7 @@ _OUR_OWN = {DialFailureKind.SERVICE_UNAVAILABLE, DialFailureKind.TRUNK_MISSING}
 
 
 async def ended(
-    session: AsyncSession, order: CallOrder, given: Call | None, fact: facts.ConversationEnded
+    db: AsyncSession, order: CallOrder, given: Call | None, fact: facts.ConversationEnded
 ) -> None:
     """Close a conversation, or note the agent's last word before its dial has an answer."""
     call = required(given)
@@ -43,12 +43,12 @@ async def ended(
         return
     conversation.note_end(call, fact)
     if call.session.answered_at is not None:
-        await close_completed(session, order, call, fact)
+        await close_completed(db, order, call, fact)
     # Otherwise the dialler's answer is on its way and says more: it closes the attempt.
 
 
 async def abandoned(
-    session: AsyncSession, order: CallOrder, given: Call | None, fact: facts.AttemptAbandoned
+    db: AsyncSession, order: CallOrder, given: Call | None, fact: facts.AttemptAbandoned
 ) -> None:
     """Close an attempt that was given up before any INVITE."""
     call = required(given)
@@ -61,22 +61,22 @@ async def abandoned(
     call.session.detail = fact.detail or call.session.detail
     call.count(False)
     if fact.gate is not None:
-        conversation.close_unanswered(session, order, call, fact)
-        await _as_the_gate_says(session, order, call, fact.gate, fact)
+        conversation.close_unanswered(db, order, call, fact)
+        await _as_the_gate_says(db, order, call, fact.gate, fact)
         return
     policy = after_abandoned(
         reason, hopeless=fact.hopeless, uncounted_in_a_row=order.uncounted_in_a_row + 1
     )
     if policy is not Policy.BACK_OFF:
         call.leg.dial_error = DialError.PRECONDITION_FAILED
-    conversation.close_unanswered(session, order, call, fact)
+    conversation.close_unanswered(db, order, call, fact)
     # Nothing was refused on a trunk here: what cannot be helped ends the order.
     policy = Policy.END if policy is Policy.STOP_TRUNK else policy
-    await _go_on(session, order, call, policy, fact, cause=reason)
+    await _go_on(db, order, call, policy, fact, cause=reason)
 
 
 async def failed(
-    session: AsyncSession, order: CallOrder, given: Call | None, fact: facts.DialFailed
+    db: AsyncSession, order: CallOrder, given: Call | None, fact: facts.DialFailed
 ) -> None:
     """Close an attempt whose INVITE reached nobody."""
     call = required(given)
@@ -99,28 +99,26 @@ async def failed(
     if call.is_counted:
         order.calls_count += 1
         order.uncounted_in_a_row = 0
-    conversation.close_unanswered(session, order, call, fact)
+    conversation.close_unanswered(db, order, call, fact)
     cause = dial_errors.cause_of(fact.sip_status, fact.kind)
-    await _tell_trunk(session, call, meaning.policy, fact, cause)
+    await _tell_trunk(db, call, meaning.policy, fact, cause)
     if meaning.policy is Policy.DECLINED_FOR_GOOD:
         await entries.never_call(
-            session,
+            db,
             order.organization_id,
             order.to_phone_number,
             reason=meaning.detail,
             source=f"sip_{fact.sip_status}",
             now=fact.at,
         )
-    await _go_on(session, order, call, meaning.policy, fact, cause=cause)
+    await _go_on(db, order, call, meaning.policy, fact, cause=cause)
 
 
-async def close_completed(
-    session: AsyncSession, order: CallOrder, call: Call, fact: facts.Fact
-) -> None:
+async def close_completed(db: AsyncSession, order: CallOrder, call: Call, fact: facts.Fact) -> None:
     """Close an answered attempt; the order goes on unless a person was reached."""
-    await conversation.close_answered(session, order, call, fact)
-    await _charge(session, order, call, fact)
-    await _go_on(session, order, call, Policy.RETRY, fact, cause=Rule.RETRY_DELAY)
+    await conversation.close_answered(db, order, call, fact)
+    await _charge(db, order, call, fact)
+    await _go_on(db, order, call, Policy.RETRY, fact, cause=Rule.RETRY_DELAY)
 
 
 def required(given: Call | None) -> Call:
@@ -130,37 +128,35 @@ def required(given: Call | None) -> Call:
     return given
 
 
-async def _charge(session: AsyncSession, order: CallOrder, call: Call, fact: facts.Fact) -> None:
+async def _charge(db: AsyncSession, order: CallOrder, call: Call, fact: facts.Fact) -> None:
     if order.api_key_id is None or call.session.answered_at is None:
         return
     seconds = max(0.0, (fact.at - call.session.answered_at) / timedelta(seconds=1))
-    trunk = await session.get(Trunk, call.leg.trunk_id) if call.leg.trunk_id is not None else None
+    trunk = await db.get(Trunk, call.leg.trunk_id) if call.leg.trunk_id is not None else None
     price = trunk.price_per_minute if trunk is not None else 0.0
-    await entries.use(
-        session, order.api_key_id, fact.at, seconds=seconds, spend=seconds / 60 * price
-    )
+    await entries.use(db, order.api_key_id, fact.at, seconds=seconds, spend=seconds / 60 * price)
 
 
 async def _tell_trunk(
-    session: AsyncSession, call: Call, policy: Policy, fact: facts.DialFailed, cause: Cause
+    db: AsyncSession, call: Call, policy: Policy, fact: facts.DialFailed, cause: Cause
 ) -> None:
     if call.leg.trunk_id is None or (fact.sip_status is None and fact.kind in _OUR_OWN):
         return
     said = f"SIP {fact.sip_status} {fact.sip_reason}".strip() if fact.sip_status else fact.kind
     match policy:
         case Policy.BACK_OFF:
-            await pace.refused(session, call.leg.trunk_id, cause, fact.at)
+            await pace.refused(db, call.leg.trunk_id, cause, fact.at)
         case Policy.STOP_DESTINATION:
             prefix = country_prefix(call.leg.to_phone_number)
-            await pace.stop_destination(session, call.leg.trunk_id, prefix, said, fact.at)
+            await pace.stop_destination(db, call.leg.trunk_id, prefix, said, fact.at)
         case Policy.STOP_TRUNK if fact.kind is not DialFailureKind.BAD_REQUEST:
-            await pace.stop(session, call.leg.trunk_id, said, fact.at)
+            await pace.stop(db, call.leg.trunk_id, said, fact.at)
         case _ if fact.sip_status is not None or fact.kind is DialFailureKind.RING_TIMEOUT:
-            await pace.took_the_call(session, call.leg.trunk_id)
+            await pace.took_the_call(db, call.leg.trunk_id)
 
 
 async def _go_on(
-    session: AsyncSession,
+    db: AsyncSession,
     order: CallOrder,
     call: Call,
     policy: Policy,
@@ -170,12 +166,12 @@ async def _go_on(
 ) -> None:
     """Decide what the order does after an attempt, and what it waits for."""
     if order.cancel_requested_at is not None:
-        await steps.finish(session, order, call, OrderStatus.CANCELLED, fact)
+        await steps.finish(db, order, call, OrderStatus.CANCELLED, fact)
         return
     if not call.is_counted:
         order.uncounted_in_a_row += 1
     if _waits_on_the_trunk(call, policy, fact):
-        _wait_for_trunk(session, order, call, policy, fact, cause=cause)
+        _wait_for_trunk(db, order, call, policy, fact, cause=cause)
         return
     config, zones = config_of(order), tuple(order.zones)
     dialled = call.leg.dialing_at
@@ -192,13 +188,13 @@ async def _go_on(
     )
     match decision:
         case Finish(status, rule):
-            await steps.finish(session, order, call, status, fact, rule=rule)
+            await steps.finish(db, order, call, status, fact, rule=rule)
         case TryAgain():
-            _wait(session, order, call, decision, fact, cause=cause)
+            _wait(db, order, call, decision, fact, cause=cause)
 
 
 def _wait(
-    session: AsyncSession,
+    db: AsyncSession,
     order: CallOrder,
     call: Call,
     again: TryAgain,
@@ -216,7 +212,7 @@ def _wait(
     order.due_at = None if order.paused_at is not None else again.at
     order.waiting_rule = Rule.PAUSED if order.paused_at is not None else cause
     record(
-        session,
+        db,
         order,
         call,
         "held_back",
@@ -240,7 +236,7 @@ def _waits_on_the_trunk(call: Call, policy: Policy, fact: facts.Fact) -> bool:
 
 
 def _wait_for_trunk(
-    session: AsyncSession,
+    db: AsyncSession,
     order: CallOrder,
     call: Call,
     policy: Policy,
@@ -252,7 +248,7 @@ def _wait_for_trunk(
     rule = _STOPS.get(policy) or Cause(cause)
     parked = policy is Policy.STOP_DESTINATION or order.paused_at is not None
     steps.hold(
-        session,
+        db,
         order,
         call,
         until=None if parked else fact.at,
@@ -264,9 +260,9 @@ def _wait_for_trunk(
 
 
 async def _as_the_gate_says(
-    session: AsyncSession, order: CallOrder, call: Call, answer: Wait | Never, fact: facts.Fact
+    db: AsyncSession, order: CallOrder, call: Call, answer: Wait | Never, fact: facts.Fact
 ) -> None:
     if isinstance(answer, Never):
-        await steps.forbid(session, order, call, answer.rule, fact)
+        await steps.forbid(db, order, call, answer.rule, fact)
     else:
-        steps.hold(session, order, call, until=answer.until, rule=answer.rule, fact=fact)
+        steps.hold(db, order, call, until=answer.until, rule=answer.rule, fact=fact)

@@ -80,9 +80,9 @@ class Explanation(Struct, frozen=True, kw_only=True):
     decisions: list[Step]
 
 
-async def explain(session: AsyncSession, owner: Owner) -> Explanation:
+async def explain(db: AsyncSession, owner: Owner) -> Explanation:
     """Return why a call is where it is."""
-    rows = await session.scalars(
+    rows = await db.scalars(
         select(CallEventRow)
         .where(CallEventRow.call_id == owner.id, CallEventRow.type.in_(_DECISIONS))
         .order_by(CallEventRow.sequence)
@@ -94,19 +94,19 @@ async def explain(session: AsyncSession, owner: Owner) -> Explanation:
         timezones=zones,
         attempts_counted=owner.calls_count if isinstance(owner, CallOrder) else 1,
         deadline_at=owner.deadline_at if isinstance(owner, CallOrder) else None,
-        now=await _now(session, owner),
+        now=await _now(db, owner),
         decisions=[_step(zones, row) for row in rows],
     )
 
 
-async def _now(session: AsyncSession, owner: Owner) -> Now:
-    at = await read_clock(session)
+async def _now(db: AsyncSession, owner: Owner) -> Now:
+    at = await read_clock(db)
     if not isinstance(owner, CallOrder):
         return _told([], at, str(status_of(owner)), None, None, "the call came in")
     order = owner
     if order.status not in WAITING:
         return _told(order.zones, at, str(order.status), None, None, _WORDS[order.status])
-    keeper = Gatekeeper(session, at)
+    keeper = Gatekeeper(db, at)
     await keeper.prepare([order])
     match await keeper.ask(order):
         case Never(rule):
@@ -118,12 +118,12 @@ async def _now(session: AsyncSession, owner: Owner) -> Now:
                 order.zones, at, "wait", rule, until, f"the rule {rule} holds it back {when}"
             )
         case Go():
-            return await _at_the_trunk(session, order, at)
+            return await _at_the_trunk(db, order, at)
 
 
-async def _at_the_trunk(session: AsyncSession, order: CallOrder, at: datetime) -> Now:
+async def _at_the_trunk(db: AsyncSession, order: CallOrder, at: datetime) -> Now:
     if order.trunk_id is not None:
-        closed = (await pace.closed(session, [order.trunk_id], at)).get(order.trunk_id)
+        closed = (await pace.closed(db, [order.trunk_id], at)).get(order.trunk_id)
         if closed is not None:
             detail = "its trunk takes no calls now: GET /trunk says why"
             return _told(order.zones, at, "wait", closed.rule, closed.until, detail)

@@ -47,8 +47,8 @@ class Question(Struct, frozen=True):
 class Gatekeeper:
     """Asks about orders within one transaction, and reads what several of them need only once."""
 
-    def __init__(self, session: AsyncSession, now: datetime, houses: Houses | None = None):
-        self._session = session
+    def __init__(self, db: AsyncSession, now: datetime, houses: Houses | None = None):
+        self._db = db
         self._now = now
         self._houses = houses or Houses()
         self._numbers: dict[str, NumberFacts] = {}
@@ -61,18 +61,18 @@ class Gatekeeper:
         for owner in {order.organization_id for order in orders}:
             house = await self.house(owner)
             self._numbers[owner] = await facts.about_numbers(
-                self._session,
+                self._db,
                 owner,
                 [order.to_phone_number for order in orders if order.organization_id == owner],
                 consents=house.organization.consent_required,
             )
-        self._suspended = await suspension.suspended_of(self._session, self._numbers)
+        self._suspended = await suspension.suspended_of(self._db, self._numbers)
         keys = {order.api_key_id for order in orders if order.api_key_id is not None}
-        self._spent = await facts.spent_until(self._session, keys, self._now)
+        self._spent = await facts.spent_until(self._db, keys, self._now)
         wanted = {order.campaign_id for order in orders if order.campaign_id is not None}
         if wanted:
             # Who pauses or cancels a campaign waits for whom it would otherwise overtake.
-            rows = await self._session.execute(
+            rows = await self._db.execute(
                 select(Campaign.id, Campaign.status)
                 .where(Campaign.id.in_(wanted))
                 .order_by(Campaign.id)
@@ -82,7 +82,7 @@ class Gatekeeper:
 
     async def house(self, organization_id: str) -> House:
         """Return what the organization calls with."""
-        return await self._houses.get(self._session, organization_id, self._now)
+        return await self._houses.get(self._db, organization_id, self._now)
 
     def look_again(self, order: CallOrder) -> bool:
         """Have the house read again if it is older than the order; return whether it was.
@@ -107,10 +107,10 @@ class Gatekeeper:
         made = 0
         if cap is not None:
             began = day_began(recipient, self._now)
-            made = await facts.attempts_since(self._session, owner.id, number, began)
+            made = await facts.attempts_since(self._db, owner.id, number, began)
         live = 0
         if order.concurrency_key is not None:
-            live = await facts.live_calls(self._session, owner.id, order.concurrency_key)
+            live = await facts.live_calls(self._db, owner.id, order.concurrency_key)
             live -= order.status == "calling"  # at the last gate the order itself is live
         return Ledgers(
             do_not_call=number in numbers.do_not_call,

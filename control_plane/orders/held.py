@@ -11,16 +11,14 @@ from control_plane.db.engine import wake
 from control_plane.db.models.call_order import CallOrder
 
 
-async def release(
-    session: AsyncSession, *held: ColumnElement[bool], now: datetime, limit: int
-) -> int:
+async def release(db: AsyncSession, *held: ColumnElement[bool], now: datetime, limit: int) -> int:
     """Let the gate look again at up to `limit` orders of which `held` is true.
 
     Returns:
         How many there were; the caller commits.
     """
     some = select(CallOrder.id).where(*held).order_by(CallOrder.id).limit(limit)
-    released = await session.scalars(
+    released = await db.scalars(
         update(CallOrder)
         .where(*held, CallOrder.id.in_(some))
         .values(due_at=now)
@@ -29,5 +27,5 @@ async def release(
     )
     count = len(released.all())
     if count:
-        wake(session)
+        wake(db)
     return count

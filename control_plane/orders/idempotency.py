@@ -50,12 +50,12 @@ def request_key(
 
 
 async def known_answers(
-    session: AsyncSession, keys: Sequence[RequestKey]
+    db: AsyncSession, keys: Sequence[RequestKey]
 ) -> dict[tuple[str, str], IdempotentAnswer]:
     """Return the answers that were given under these keys, by organization and key."""
     found: dict[tuple[str, str], IdempotentAnswer] = {}
     for owner in {each.organization_id for each in keys}:
-        rows = await session.scalars(
+        rows = await db.scalars(
             select(IdempotentAnswer).where(
                 IdempotentAnswer.organization_id == owner,
                 IdempotentAnswer.key.in_([k.key for k in keys if k.organization_id == owner]),
@@ -92,6 +92,6 @@ def keep(key: RequestKey, answer: bytes, *, status: int, now: datetime) -> Idemp
     )
 
 
-async def forget_old(session: AsyncSession, now: datetime) -> None:
+async def forget_old(db: AsyncSession, now: datetime) -> None:
     """Delete the answers that nobody can ask for again."""
-    await session.execute(delete(IdempotentAnswer).where(IdempotentAnswer.created_at < now - KEPT))
+    await db.execute(delete(IdempotentAnswer).where(IdempotentAnswer.created_at < now - KEPT))

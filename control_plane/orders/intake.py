@@ -145,12 +145,12 @@ class Intake:
 
     async def _commit(self, batch: Sequence[_Waiting]) -> None:
         done: list[tuple[_Waiting, Answer | Refused]] = []
-        async with self._database.transaction() as session:
-            now = await read_clock(session)
-            placer = Placer(session, now)
+        async with self._database.transaction() as db:
+            now = await read_clock(db)
+            placer = Placer(db, now)
             await placer.prepare([each.wish for each in batch])
             keys = [each.key for each in batch if each.key is not None]
-            known = await idempotency.known_answers(session, keys) if keys else {}
+            known = await idempotency.known_answers(db, keys) if keys else {}
             placed: list[Placed] = []
             for each in batch:
                 try:
@@ -166,7 +166,7 @@ class Intake:
                 placed.append(order)
                 body = msgspec.json.encode(CallEnvelope(self._views.of_new(order)))
                 if each.key is not None:
-                    session.add(idempotency.keep(each.key, body, status=200, now=now))
+                    db.add(idempotency.keep(each.key, body, status=200, now=now))
                 done.append((each, Answer(body)))
             await placer.store(placed)
         for each, answer in done:

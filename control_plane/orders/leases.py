@@ -34,7 +34,7 @@ _ALONE = (
 
 
 async def hold(
-    session: AsyncSession, session_id: str, *, epoch: int | None
+    db: AsyncSession, session_id: str, *, epoch: int | None
 ) -> tuple[CallOrder | None, Call]:
     """Return the call and its order, locked until the transaction ends.
 
@@ -48,10 +48,10 @@ async def hold(
     # All by one statement, always the same, so that two holders cannot wait for each other.
     key = {"session_id": session_id}
     order: CallOrder | None = None
-    if (row := (await session.execute(_ORDERED, key)).one_or_none()) is not None:
-        talk, leg, attempt, order = row
-        call = Call(talk, leg, attempt)
-    elif (alone := (await session.execute(_ALONE, key)).one_or_none()) is not None:
+    if (row := (await db.execute(_ORDERED, key)).one_or_none()) is not None:
+        session, leg, attempt, order = row
+        call = Call(session, leg, attempt)
+    elif (alone := (await db.execute(_ALONE, key)).one_or_none()) is not None:
         call = Call(*alone)
     else:
         raise NotFound("there is no such session", field="id")
@@ -63,27 +63,25 @@ async def hold(
 
 
 async def hold_ordered(
-    session: AsyncSession, session_id: str, *, epoch: int | None
+    db: AsyncSession, session_id: str, *, epoch: int | None
 ) -> tuple[CallOrder, Call]:
     """Return the same of a call that was ordered; as `hold` otherwise."""
-    order, call = await hold(session, session_id, epoch=epoch)
+    order, call = await hold(db, session_id, epoch=epoch)
     if order is None:
         raise NotFound("there is no such attempt", field="id")
     return order, call
 
 
-async def lock_order(session: AsyncSession, order_id: str) -> CallOrder:
+async def lock_order(db: AsyncSession, order_id: str) -> CallOrder:
     """Return the order, locked until the transaction ends."""
     return (
-        await session.execute(select(CallOrder).where(CallOrder.id == order_id).with_for_update())
+        await db.execute(select(CallOrder).where(CallOrder.id == order_id).with_for_update())
     ).scalar_one()
 
 
-async def renew_dispatch(
-    session: AsyncSession, session_ids: Collection[str], *, now: datetime
-) -> None:
+async def renew_dispatch(db: AsyncSession, session_ids: Collection[str], *, now: datetime) -> None:
     """Keep the dispatch leases that a living scheduler holds."""
-    await session.execute(
+    await db.execute(
         update(Session)
         .where(Session.id.in_(session_ids), Session.dispatch_lease_until.is_not(None))
         .values(dispatch_lease_until=now + LEASE)

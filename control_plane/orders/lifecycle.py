@@ -28,7 +28,7 @@ from control_plane.trunks import pace
 
 
 async def apply(
-    session: AsyncSession, order: CallOrder | None, given: Call | None, fact: facts.AnyFact
+    db: AsyncSession, order: CallOrder | None, given: Call | None, fact: facts.AnyFact
 ) -> None:
     """Carry `fact` into the rows of `order` and of its call; the caller commits.
 
@@ -38,75 +38,75 @@ async def apply(
         IllegalTransition: the fact cannot follow what is already known.
     """
     if order is None:
-        await unordered.apply(session, endings.required(given), fact)
+        await unordered.apply(db, endings.required(given), fact)
         return
     was_live = order.status is OrderStatus.CALLING
-    with session.no_autoflush:  # each row is written once, when all is decided
-        await _RULES[type(fact)](session, order, given, fact)
+    with db.no_autoflush:  # each row is written once, when all is decided
+        await _RULES[type(fact)](db, order, given, fact)
     if was_live != (order.status is OrderStatus.CALLING):
         # One more slot is free, or one was taken and another order may fit beside it.
-        await slots.call_next(session, order, fact.at)
+        await slots.call_next(db, order, fact.at)
 
 
 async def _held_back(
-    session: AsyncSession, order: CallOrder, _call: Call | None, fact: facts.HeldBack
+    db: AsyncSession, order: CallOrder, _call: Call | None, fact: facts.HeldBack
 ) -> None:
-    steps.hold(session, order, None, until=fact.until, rule=fact.rule, fact=fact)
+    steps.hold(db, order, None, until=fact.until, rule=fact.rule, fact=fact)
 
 
 async def _forbidden(
-    session: AsyncSession, order: CallOrder, _call: Call | None, fact: facts.Forbidden
+    db: AsyncSession, order: CallOrder, _call: Call | None, fact: facts.Forbidden
 ) -> None:
-    await steps.forbid(session, order, None, fact.rule, fact)
+    await steps.forbid(db, order, None, fact.rule, fact)
 
 
 async def _paused(
-    session: AsyncSession, order: CallOrder, given: Call | None, fact: facts.Paused
+    db: AsyncSession, order: CallOrder, given: Call | None, fact: facts.Paused
 ) -> None:
     if orders.is_final(order.status):
         raise Conflict(f"the call is already {order.status}; nothing is left to pause")
     if order.paused_at is not None:
         return
     order.paused_at = fact.at
-    record(session, order, given, "paused", at=fact.at, stored_at=fact.at)
+    record(db, order, given, "paused", at=fact.at, stored_at=fact.at)
     if order.status in orders.WAITING:
-        steps.hold(session, order, None, until=None, rule=Rule.PAUSED, fact=fact)
+        steps.hold(db, order, None, until=None, rule=Rule.PAUSED, fact=fact)
 
 
 async def _resumed(
-    session: AsyncSession, order: CallOrder, given: Call | None, fact: facts.Resumed
+    db: AsyncSession, order: CallOrder, given: Call | None, fact: facts.Resumed
 ) -> None:
     if orders.is_final(order.status):
         raise Conflict(f"the call is already {order.status}; nothing is left to resume")
     if order.paused_at is None:
         return
     order.paused_at = None
-    record(session, order, given, "resumed", at=fact.at, stored_at=fact.at)
+    record(db, order, given, "resumed", at=fact.at, stored_at=fact.at)
     if order.status in orders.WAITING:
         order.due_at = fact.at  # the gate says what else it waits for
 
 
 async def _started(
-    session: AsyncSession, order: CallOrder, given: Call | None, fact: facts.AttemptStarted
+    db: AsyncSession, order: CallOrder, given: Call | None, fact: facts.AttemptStarted
 ) -> None:
     order.status = orders.move(order.status, OrderStatus.CALLING)
     order.due_at = order.not_before = order.waiting_rule = order.not_before_rule = None
-    announce(session, order, given, "call.initiating", at=fact.at, status=order.status)
+    announce(db, order, given, "call.initiating", at=fact.at, status=order.status)
 
 
 async def _dial_started(
-    session: AsyncSession, order: CallOrder, given: Call | None, fact: facts.DialStarted
+    db: AsyncSession, order: CallOrder, given: Call | None, fact: facts.DialStarted
 ) -> None:
     call = endings.required(given)
     call.session.status = attempts.move(call.session.status, AttemptStatus.RINGING)
     call.leg.dialing_at = fact.at
     if order.api_key_id is not None:
-        await entries.use(session, order.api_key_id, fact.at, calls=1)
-    announce(session, order, call, "call.ringing", at=fact.at, status=order.status)
+        await entries.use(db, order.api_key_id, fact.at, calls=1)
+    announce(db, order, call, "call.ringing", at=fact.at, status=order.status)
 
 
 async def _answered(
-    session: AsyncSession, order: CallOrder, given: Call | None, fact: facts.DialAnswered
+    db: AsyncSession, order: CallOrder, given: Call | None, fact: facts.DialAnswered
 ) -> None:
     call = endings.required(given)
     if not conversation.answer(call, fact):
@@ -114,22 +114,22 @@ async def _answered(
     order.calls_count += 1
     order.uncounted_in_a_row = 0
     if call.leg.trunk_id is not None:
-        await pace.took_the_call(session, call.leg.trunk_id)
-    announce(session, order, call, "call.in_progress", at=fact.at, status=order.status)
+        await pace.took_the_call(db, call.leg.trunk_id)
+    announce(db, order, call, "call.in_progress", at=fact.at, status=order.status)
     if call.session.agent_ended_at is not None:  # its last word overtook the dial's answer
-        await endings.close_completed(session, order, call, fact)
+        await endings.close_completed(db, order, call, fact)
 
 
 async def _cancelled(
-    session: AsyncSession, order: CallOrder, given: Call | None, fact: facts.CancelRequested
+    db: AsyncSession, order: CallOrder, given: Call | None, fact: facts.CancelRequested
 ) -> None:
     if orders.is_final(order.status):
         return
     if order.cancel_requested_at is None:
         order.cancel_requested_at = fact.at
-        record(session, order, given, "cancel_requested", at=fact.at, stored_at=fact.at)
+        record(db, order, given, "cancel_requested", at=fact.at, stored_at=fact.at)
     if order.status in orders.WAITING:
-        await steps.finish(session, order, None, OrderStatus.CANCELLED, fact)
+        await steps.finish(db, order, None, OrderStatus.CANCELLED, fact)
 
 
 _Rule = Callable[[AsyncSession, CallOrder, Call | None, Any], Awaitable[None]]

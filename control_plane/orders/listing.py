@@ -48,22 +48,22 @@ class Filter(Struct, frozen=True, kw_only=True):
 
 
 async def page_of_calls(
-    session: AsyncSession, organization_id: str, wanted: Filter, *, before: str | None, limit: int
+    db: AsyncSession, organization_id: str, wanted: Filter, *, before: str | None, limit: int
 ) -> Sequence[Owner]:
     """Return a page of orders and calls that came in, newest first, older than the id `before`."""
-    dialect = session.get_bind().dialect.name
+    dialect = db.get_bind().dialect.name
     found: list[Owner] = []
     if wanted.direction is not Direction.INBOUND:
         orders = select(CallOrder).where(*_of_orders(wanted, dialect))
-        found += await _page(session, orders, CallOrder, organization_id, before, limit)
+        found += await _page(db, orders, CallOrder, organization_id, before, limit)
     if wanted.direction is not Direction.OUTBOUND and wanted.campaign_id is None:
         sessions = select(Session).where(*_of_sessions(wanted, dialect))
-        found += await _page(session, sessions, Session, organization_id, before, limit)
+        found += await _page(db, sessions, Session, organization_id, before, limit)
     return sorted(found, key=lambda each: each.id, reverse=True)[:limit]
 
 
 async def _page(
-    session: AsyncSession,
+    db: AsyncSession,
     query: Select[Any],
     kind: type[CallOrder] | type[Session],
     organization_id: str,
@@ -73,7 +73,7 @@ async def _page(
     query = query.where(kind.organization_id == organization_id)
     if before is not None:
         query = query.where(kind.id < before)
-    return (await session.scalars(query.order_by(kind.id.desc()).limit(limit))).all()
+    return (await db.scalars(query.order_by(kind.id.desc()).limit(limit))).all()
 
 
 def _of_orders(wanted: Filter, dialect: str) -> list[ColumnElement[bool]]:

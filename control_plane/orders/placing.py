@@ -105,8 +105,8 @@ class _Speaker(Struct, frozen=True):
 class Placer:
     """Places orders within one transaction."""
 
-    def __init__(self, session: AsyncSession, now: datetime):
-        self._session = session
+    def __init__(self, db: AsyncSession, now: datetime):
+        self._db = db
         self._now = now
         self._houses: dict[str, House] = {}
         self._numbers: dict[str, NumberFacts] = {}
@@ -115,12 +115,12 @@ class Placer:
     async def prepare(self, wishes: Sequence[Wish]) -> None:
         """Read what all of `wishes` need, once."""
         for owner in {wish.organization_id for wish in wishes}:
-            house = self._houses[owner] = await load_house(self._session, owner)
+            house = self._houses[owner] = await load_house(self._db, owner)
             asked = {
                 written_of(w.request.phone_number) for w in wishes if w.organization_id == owner
             }
             self._numbers[owner] = await about_numbers(
-                self._session, owner, asked, consents=house.organization.consent_required
+                self._db, owner, asked, consents=house.organization.consent_required
             )
 
     async def build(self, wish: Wish) -> Placed:
@@ -193,13 +193,13 @@ class Placer:
         """Write orders, their own assistants and histories' first entries; the caller commits."""
         if not placed:
             return
-        connection = await self._session.connection()
+        connection = await self._db.connection()
         own = [each.inline for each in placed if each.inline is not None]
         await inline.store(connection, own, now=self._now)
         await connection.execute(insert(_ORDERS), [each.values for each in placed])
         events = [self._event(each.values) for each in placed]
         await connection.execute(insert(_EVENTS), events)
-        wake(self._session)
+        wake(self._db)
 
     def _event(self, values: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -248,17 +248,17 @@ class Placer:
         self, owner: str, assistant_id: str | None, version_id: str | None
     ) -> _Speaker:
         if assistant_id is None:
-            row = await assistants.get_default(self._session, owner)
+            row = await assistants.get_default(self._db, owner)
         elif version_id is not None:  # a campaign's assistant may be deleted meanwhile
             row = (
-                await self._session.execute(select(Assistant).where(Assistant.id == assistant_id))
+                await self._db.execute(select(Assistant).where(Assistant.id == assistant_id))
             ).scalar_one()
         else:
             row = await assistants.get_assistant(
-                self._session, owner, assistant_id, field="assistant_id"
+                self._db, owner, assistant_id, field="assistant_id"
             )
         chosen = version_id or row.version_id or ""
-        version = await versions.get(self._session, chosen)
+        version = await versions.get(self._db, chosen)
         return _Speaker(row.id, version.number, chosen, version)
 
     def _timing(

@@ -30,7 +30,7 @@ CLAIM = timedelta(seconds=30)
 
 
 async def claim_due(
-    session: AsyncSession, trunk_id: str | None, *, now: datetime, limit: int
+    db: AsyncSession, trunk_id: str | None, *, now: datetime, limit: int
 ) -> Sequence[CallOrder]:
     """Return orders of a lane that are due, which no other scheduler will get; oldest first."""
     due = (
@@ -44,7 +44,7 @@ async def claim_due(
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    claimed = await session.scalars(
+    claimed = await db.scalars(
         update(CallOrder)
         .where(CallOrder.id.in_(due))
         .values(due_at=now + CLAIM, epoch=CallOrder.epoch + 1)
@@ -54,18 +54,18 @@ async def claim_due(
     return sorted(claimed, key=lambda order: order.id)
 
 
-async def lanes(session: AsyncSession) -> list[LaneRow]:
+async def lanes(db: AsyncSession) -> list[LaneRow]:
     """Return each trunk's lane that is not empty.
 
     One probe of the index per trunk, however many orders wait.
     """
-    rows = (await session.execute(_LANES)).all()
+    rows = (await db.execute(_LANES)).all()
     found: list[LaneRow] = [
         (trunk_id, due, stopped, blocked)
         for trunk_id, due, stopped, blocked, _lost in rows
         if due is not None
     ]
-    lost = rows[0][-1] if rows else await session.scalar(_LOST)
+    lost = rows[0][-1] if rows else await db.scalar(_LOST)
     return [*found, (None, lost, None, None)] if lost is not None else found
 
 
@@ -92,9 +92,9 @@ _LANES = (
 )
 
 
-async def calls_on(session: AsyncSession, trunk_id: str) -> tuple[int, int, int]:
+async def calls_on(db: AsyncSession, trunk_id: str) -> tuple[int, int, int]:
     """Return how many calls of the trunk are open, and of these in preparation and ringing."""
-    rows = await session.execute(
+    rows = await db.execute(
         select(func.count(), func.count(Leg.dialing_at), func.count(Leg.answered_at)).where(
             Leg.trunk_id == trunk_id, Leg.closed_at.is_(None)
         )
@@ -103,11 +103,9 @@ async def calls_on(session: AsyncSession, trunk_id: str) -> tuple[int, int, int]
     return live, live - dialled, dialled - answered
 
 
-async def overdue_orders(
-    session: AsyncSession, *, now: datetime, limit: int
-) -> Sequence[CallOrder]:
+async def overdue_orders(db: AsyncSession, *, now: datetime, limit: int) -> Sequence[CallOrder]:
     """Return waiting orders past their deadline, locked; nobody else gets them meanwhile."""
-    rows = await session.scalars(
+    rows = await db.scalars(
         select(CallOrder)
         .where(
             CallOrder.deadline_at.is_not(None),
@@ -121,19 +119,19 @@ async def overdue_orders(
     return rows.all()
 
 
-async def get_call(session: AsyncSession, organization_id: str, call_id: str) -> Owner:
+async def get_call(db: AsyncSession, organization_id: str, call_id: str) -> Owner:
     """Return the order, or the session of a call that came in.
 
     Raises:
         NotFound: this organization has no such call.
     """
-    owner: Owner | None = await session.scalar(
+    owner: Owner | None = await db.scalar(
         select(CallOrder).where(
             CallOrder.id == call_id, CallOrder.organization_id == organization_id
         )
     )
     if owner is None:
-        owner = await session.scalar(
+        owner = await db.scalar(
             select(Session).where(
                 Session.id == call_id,
                 Session.organization_id == organization_id,
@@ -145,17 +143,17 @@ async def get_call(session: AsyncSession, organization_id: str, call_id: str) ->
     return owner
 
 
-async def owners_of(session: AsyncSession, call_ids: Collection[str]) -> dict[str, Owner]:
+async def owners_of(db: AsyncSession, call_ids: Collection[str]) -> dict[str, Owner]:
     """Return, by id, the orders and the sessions without an order."""
-    orders = await session.scalars(select(CallOrder).where(CallOrder.id.in_(call_ids)))
+    orders = await db.scalars(select(CallOrder).where(CallOrder.id.in_(call_ids)))
     found: dict[str, Owner] = {order.id: order for order in orders}
     if missing := set(call_ids) - found.keys():
-        rows = await session.scalars(select(Session).where(Session.id.in_(missing)))
+        rows = await db.scalars(select(Session).where(Session.id.in_(missing)))
         found |= {row.id: row for row in rows}
     return found
 
 
-async def calls_of(session: AsyncSession, owners: Collection[Owner]) -> dict[str, list[Call]]:
+async def calls_of(db: AsyncSession, owners: Collection[Owner]) -> dict[str, list[Call]]:
     """Return the calls of each owner, most recent first."""
     found: dict[str, list[Call]] = {owner.id: [] for owner in owners}
     orders = [owner.id for owner in owners if isinstance(owner, CallOrder)]
@@ -166,7 +164,7 @@ async def calls_of(session: AsyncSession, owners: Collection[Owner]) -> dict[str
     ):
         if some is None:
             continue
-        for call in await list_calls(session, select_calls().where(some)):
+        for call in await list_calls(db, select_calls().where(some)):
             found[call.order_id or call.id].append(call)
     for calls in found.values():
         calls.sort(key=lambda call: call.attempt.ordinal if call.attempt else 1, reverse=True)
@@ -174,10 +172,10 @@ async def calls_of(session: AsyncSession, owners: Collection[Owner]) -> dict[str
 
 
 async def transcripts_of(
-    session: AsyncSession, call_ids: Collection[str]
+    db: AsyncSession, call_ids: Collection[str]
 ) -> dict[str, list[CallEventRow]]:
     """Return the transcript items of each attempt, in the order they were said."""
-    rows = await session.scalars(
+    rows = await db.scalars(
         select(CallEventRow)
         .where(CallEventRow.call_id.in_(call_ids), CallEventRow.type == "item_said")
         .order_by(CallEventRow.call_id, CallEventRow.sequence)
@@ -189,10 +187,10 @@ async def transcripts_of(
 
 
 async def events_of(
-    session: AsyncSession, call_id: str, *, after: int, limit: int
+    db: AsyncSession, call_id: str, *, after: int, limit: int
 ) -> Sequence[CallEventRow]:
     """Return the call's history after the sequence `after`, oldest first."""
-    rows = await session.scalars(
+    rows = await db.scalars(
         select(CallEventRow)
         .where(CallEventRow.call_id == call_id, CallEventRow.sequence > after)
         .order_by(CallEventRow.sequence)
@@ -201,9 +199,9 @@ async def events_of(
     return rows.all()
 
 
-async def person_spoke(session: AsyncSession, session_id: str) -> bool:
+async def person_spoke(db: AsyncSession, session_id: str) -> bool:
     """Return whether the session's transcript has a word of the person's."""
-    rows = await session.scalars(
+    rows = await db.scalars(
         select(CallEventRow).where(
             CallEventRow.session_id == session_id, CallEventRow.type == "item_said"
         )
@@ -211,9 +209,9 @@ async def person_spoke(session: AsyncSession, session_id: str) -> bool:
     return any(row.data.get("role") == Role.USER for row in rows)
 
 
-async def count_attempts(session: AsyncSession, order_ids: Collection[str]) -> dict[str, int]:
+async def count_attempts(db: AsyncSession, order_ids: Collection[str]) -> dict[str, int]:
     """Return how many attempts each order has had, uncounted ones included; none: left out."""
-    rows = await session.execute(
+    rows = await db.execute(
         select(Attempt.order_id, func.count())
         .where(Attempt.order_id.in_(order_ids))
         .group_by(Attempt.order_id)
@@ -222,7 +220,7 @@ async def count_attempts(session: AsyncSession, order_ids: Collection[str]) -> d
 
 
 async def outcomes(
-    session: AsyncSession, order_id: str, *, besides: Call | None
+    db: AsyncSession, order_id: str, *, besides: Call | None
 ) -> Sequence[tuple[bool, DialError | None]]:
     """Return of each other attempt whether it was answered, and its dial error; newest first."""
     query = (
@@ -233,18 +231,18 @@ async def outcomes(
     )
     if besides is not None:
         query = query.where(Attempt.session_id != besides.id)
-    return [(answered, error) for answered, error in await session.execute(query)]
+    return [(answered, error) for answered, error in await db.execute(query)]
 
 
 _OPEN = Session.room_deleted_at.is_(None), Session.closed_at.is_(None)
 
 
-async def open_calls(session: AsyncSession) -> Sequence[Call]:
+async def open_calls(db: AsyncSession) -> Sequence[Call]:
     """Return every call that is not closed."""
-    return await list_calls(session, select_calls().where(*_OPEN))
+    return await list_calls(db, select_calls().where(*_OPEN))
 
 
-async def cancelled_calls(session: AsyncSession) -> Sequence[Call]:
+async def cancelled_calls(db: AsyncSession) -> Sequence[Call]:
     """Return every call that is not closed although it was cancelled."""
     cancelled = or_(
         CallOrder.cancel_requested_at.is_not(None), Session.cancel_requested_at.is_not(None)
@@ -254,28 +252,26 @@ async def cancelled_calls(session: AsyncSession) -> Sequence[Call]:
         .outerjoin(CallOrder, CallOrder.id == Attempt.order_id)
         .where(*_OPEN, cancelled)
     )
-    return await list_calls(session, query)
+    return await list_calls(db, query)
 
 
-async def rooms_to_delete(session: AsyncSession) -> Sequence[Session]:
+async def rooms_to_delete(db: AsyncSession) -> Sequence[Session]:
     """Return closed sessions whose room has not been deleted yet."""
-    rows = await session.scalars(
+    rows = await db.scalars(
         select(Session).where(Session.room_deleted_at.is_(None), Session.closed_at.is_not(None))
     )
     return rows.all()
 
 
-async def recordings_of(
-    session: AsyncSession, session_ids: Collection[str]
-) -> dict[str, Recording]:
+async def recordings_of(db: AsyncSession, session_ids: Collection[str]) -> dict[str, Recording]:
     """Return the recording of each session that was to be recorded."""
-    rows = await session.scalars(select(Recording).where(Recording.session_id.in_(session_ids)))
+    rows = await db.scalars(select(Recording).where(Recording.session_id.in_(session_ids)))
     return {row.session_id: row for row in rows}
 
 
-async def spooled_recordings(session: AsyncSession) -> Sequence[tuple[Session, Recording]]:
+async def spooled_recordings(db: AsyncSession) -> Sequence[tuple[Session, Recording]]:
     """Return ended sessions whose recording has not been put away yet."""
-    rows = await session.execute(
+    rows = await db.execute(
         select(Session, Recording)
         .join(Session, Session.id == Recording.session_id)
         .where(Recording.state == RecordingState.SPOOLING, Session.ended_at.is_not(None))

@@ -50,20 +50,20 @@ async def _tell(
     database: Database, organization_id: str, call_id: str, fact: Callable[[datetime], AnyFact]
 ) -> Owner:
     key = parse_id(call_id, what="call")
-    async with database.transaction() as session:
-        owner = await repository.get_call(session, organization_id, key)
+    async with database.transaction() as db:
+        owner = await repository.get_call(db, organization_id, key)
         order = call = None
         if isinstance(owner, CallOrder):
-            owner = order = await leases.lock_order(session, key)
+            owner = order = await leases.lock_order(db, key)
         else:
-            _, call = await leases.hold(session, key, epoch=None)
+            _, call = await leases.hold(db, key, epoch=None)
             owner = call.session
-        told = fact(await read_clock(session))
+        told = fact(await read_clock(db))
         if isinstance(told, CancelRequested):
             _refuse_ended(owner)
         elif order is None:
             raise Conflict("this call came in: nothing dials it, so there is nothing to hold back")
-        await lifecycle.apply(session, order, call, told)
+        await lifecycle.apply(db, order, call, told)
     return owner
 
 

@@ -24,28 +24,28 @@ PARKED = (
 """What is true of an order that waits for a slot and for nothing else."""
 
 
-async def lock_keys(session: AsyncSession, orders: Sequence[CallOrder]) -> None:
+async def lock_keys(db: AsyncSession, orders: Sequence[CallOrder]) -> None:
     """Keep other processes from filling the slots of these orders' keys until the commit.
 
     SQLite has one writer anyway.
     """
-    if session.get_bind().dialect.name != "postgresql":
+    if db.get_bind().dialect.name != "postgresql":
         return
     keys = {(o.organization_id, o.concurrency_key) for o in orders if o.concurrency_key is not None}
     for number in sorted(_number(owner, key or "") for owner, key in keys):
-        await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": number})
+        await db.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": number})
 
 
-async def call_next(session: AsyncSession, order: CallOrder, now: datetime) -> None:
+async def call_next(db: AsyncSession, order: CallOrder, now: datetime) -> None:
     """Let the oldest order that waits for a slot of `order`'s key be looked at.
 
     Each order is judged by its own maximum, so one with a small one does not stand in the way.
     """
     if order.concurrency_key is None:
         return
-    await lock_keys(session, [order])  # or one that is just being put to wait would miss this
-    live = await live_calls(session, order.organization_id, order.concurrency_key)
-    waiting = await session.scalar(
+    await lock_keys(db, [order])  # or one that is just being put to wait would miss this
+    live = await live_calls(db, order.organization_id, order.concurrency_key)
+    waiting = await db.scalar(
         select(CallOrder)
         .where(
             CallOrder.organization_id == order.organization_id,
@@ -59,16 +59,16 @@ async def call_next(session: AsyncSession, order: CallOrder, now: datetime) -> N
     )
     if waiting is not None:
         waiting.due_at = now
-        wake(session)
+        wake(db)
 
 
-async def first_of_each_key(session: AsyncSession, *, limit: int) -> list[CallOrder]:
+async def first_of_each_key(db: AsyncSession, *, limit: int) -> list[CallOrder]:
     """Return the oldest order that waits for a slot, of each key; a probe of the index each."""
     found: list[CallOrder] = []
     last = "", ""
     key = tuple_(CallOrder.organization_id, CallOrder.concurrency_key)
     while len(found) < limit:
-        order = await session.scalar(
+        order = await db.scalar(
             select(CallOrder)
             .where(key > last, *PARKED)
             .order_by(CallOrder.organization_id, CallOrder.concurrency_key, CallOrder.id)

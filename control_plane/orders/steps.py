@@ -51,7 +51,7 @@ def waiting_status(rule: Rule | Cause) -> OrderStatus:
 
 
 def hold(
-    session: AsyncSession,
+    db: AsyncSession,
     order: CallOrder,
     given: Call | None,
     *,
@@ -67,7 +67,7 @@ def hold(
     if told and given is None:
         return  # looked at again for nothing: no news
     record(
-        session,
+        db,
         order,
         given,
         "held_back",
@@ -81,7 +81,7 @@ def hold(
 
 
 async def finish(
-    session: AsyncSession,
+    db: AsyncSession,
     order: CallOrder,
     call: Call | None,
     status: OrderStatus,
@@ -90,7 +90,7 @@ async def finish(
     rule: Rule | None = None,
 ) -> None:
     """End the order, and tell by one event how."""
-    kind = await _kind_of_end(session, order, call, status)
+    kind = await _kind_of_end(db, order, call, status)
     if call is not None and call.leg.from_phone_number:
         # No attempt follows that it could bind.
         order.from_phone_number = call.leg.from_phone_number
@@ -98,7 +98,7 @@ async def finish(
     order.due_at = order.not_before = order.waiting_rule = order.not_before_rule = None
     order.deadline_at = None
     announce(
-        session,
+        db,
         order,
         call,
         kind,
@@ -111,7 +111,7 @@ async def finish(
 
 
 async def _kind_of_end(
-    session: AsyncSession, order: CallOrder, call: Call | None, status: OrderStatus
+    db: AsyncSession, order: CallOrder, call: Call | None, status: OrderStatus
 ) -> str:
     if status is not OrderStatus.COMPLETED:
         return kind_of_end(status, [])
@@ -119,18 +119,18 @@ async def _kind_of_end(
     if call is not None:
         last.append(Outcome(call.leg.answered_at is not None, call.leg.dial_error))
     if not any(each.answered for each in last):
-        with session.no_autoflush:  # what is being decided of `call` is not stored yet
-            earlier = await repository.outcomes(session, order.id, besides=call)
+        with db.no_autoflush:  # what is being decided of `call` is not stored yet
+            earlier = await repository.outcomes(db, order.id, besides=call)
         last += [Outcome(*each) for each in earlier]
     return kind_of_end(status, last)
 
 
 async def forbid(
-    session: AsyncSession, order: CallOrder, call: Call | None, rule: Rule, fact: facts.Fact
+    db: AsyncSession, order: CallOrder, call: Call | None, rule: Rule, fact: facts.Fact
 ) -> None:
     """End an order that the gate will never let through."""
     if rule is Rule.CANCELLED:
         status = OrderStatus.CANCELLED
     else:
         status = OrderStatus.COMPLETED if rule in _COMPLETES else OrderStatus.ERRORED
-    await finish(session, order, call, status, fact, rule=rule)
+    await finish(db, order, call, status, fact, rule=rule)

@@ -32,9 +32,9 @@ async def stream(
     with watch.watching(call_id) as bell:
         while True:
             heard = bell.count
-            async with database.reading() as session:
-                owner = await repository.get_call(session, organization_id, call_id)
-                rows = await repository.events_of(session, call_id, after=after, limit=_PAGE)
+            async with database.reading() as db:
+                owner = await repository.get_call(db, organization_id, call_id)
+                rows = await repository.events_of(db, call_id, after=after, limit=_PAGE)
             for row in rows:
                 after, last_sent = row.sequence, clock()
                 yield _frame(event_view(row))

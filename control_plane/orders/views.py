@@ -50,16 +50,16 @@ class CallViews:
         """Return an order that is just being stored."""
         return _of_order(placed.order, placed.version, [], cost_of_calls(()), placed.notices)
 
-    async def load(self, session: AsyncSession, owners: Sequence[Owner]) -> list[CallView]:
+    async def load(self, db: AsyncSession, owners: Sequence[Owner]) -> list[CallView]:
         """Return the calls with their attempts and transcripts, in the order given."""
         orders = [owner for owner in owners if isinstance(owner, CallOrder)]
-        calls = await repository.calls_of(session, owners)
-        transcripts = await repository.transcripts_of(session, calls.keys())
+        calls = await repository.calls_of(db, owners)
+        transcripts = await repository.transcripts_of(db, calls.keys())
         recordings = await repository.recordings_of(
-            session, [call.id for some in calls.values() for call in some]
+            db, [call.id for some in calls.values() for call in some]
         )
-        campaigns = await _campaigns(session, orders)
-        lanes = await _closed_lanes(session, orders)
+        campaigns = await _campaigns(db, orders)
+        lanes = await _closed_lanes(db, orders)
         found = []
         for owner in owners:
             mine = calls[owner.id]
@@ -67,7 +67,7 @@ class CallViews:
                 self._attempt(call, recordings.get(call.id), transcripts.get(call.id, []))
                 for call in mine
             ]
-            version = await versions.get(session, owner.assistant_version_id)
+            version = await versions.get(db, owner.assistant_version_id)
             cost = cost_of_calls([call.session for call in mine])
             if isinstance(owner, CallOrder):
                 found.append(
@@ -92,24 +92,26 @@ class CallViews:
     ) -> AttemptView:
         state = recording.state if recording is not None else RecordingState.ABSENT
         stored = state is RecordingState.STORED
-        talk, leg = call.session, call.leg
-        usage = usage_of(talk)
+        session, leg = call.session, call.leg
+        usage = usage_of(session)
         return AttemptView(
             id=call.id,
-            status=talk.status,
+            status=session.status,
             phone_number=leg.to_phone_number,
             from_phone_number=leg.from_phone_number,
-            created_at=talk.created_at,
-            started_at=talk.created_at if talk.direction is Direction.INBOUND else leg.dialing_at,
-            answered_at=talk.answered_at,
-            ended_at=talk.ended_at,
+            created_at=session.created_at,
+            started_at=session.created_at
+            if session.direction is Direction.INBOUND
+            else leg.dialing_at,
+            answered_at=session.answered_at,
+            ended_at=session.ended_at,
             dial_error=leg.dial_error,
             sip_status=leg.sip_status,
             sip_reason=leg.sip_reason,
-            result=talk.result,
-            ended_by=talk.ended_by,
-            end_reason=talk.end_reason,
-            detail=talk.detail,
+            result=session.result,
+            ended_by=session.ended_by,
+            end_reason=session.end_reason,
+            detail=session.detail,
             usage=usage.parts if usage is not None else None,
             cost=usage.cost if usage is not None else None,
             counted=call.is_counted,
@@ -161,7 +163,7 @@ def _of_order(
 
 
 def _of_session(
-    talk: Session,
+    session: Session,
     leg: Leg,
     version: Version,
     attempts: Sequence[AttemptView],
@@ -169,8 +171,8 @@ def _of_session(
 ) -> CallView:
     """Return a call that came in: one attempt, and nothing to wait for."""
     return CallView(
-        **_shared(talk, version, attempts, cost),
-        direction=talk.direction,
+        **_shared(session, version, attempts, cost),
+        direction=session.direction,
         to_phone_number=leg.to_phone_number,
         from_phone_number=leg.from_phone_number,
         call_retry_config=CallRetryConfig(),
@@ -229,27 +231,25 @@ def event_view(row: CallEventRow) -> EventView:
     )
 
 
-async def _campaigns(session: AsyncSession, orders: Sequence[CallOrder]) -> dict[str, CampaignName]:
+async def _campaigns(db: AsyncSession, orders: Sequence[CallOrder]) -> dict[str, CampaignName]:
     wanted = {order.campaign_id for order in orders if order.campaign_id is not None}
     if not wanted:
         return {}
-    rows = await session.execute(select(Campaign.id, Campaign.name).where(Campaign.id.in_(wanted)))
+    rows = await db.execute(select(Campaign.id, Campaign.name).where(Campaign.id.in_(wanted)))
     return {key: CampaignName(key, name) for key, name in rows}
 
 
-async def _closed_lanes(
-    session: AsyncSession, orders: Sequence[CallOrder]
-) -> dict[str, pace.Closed]:
+async def _closed_lanes(db: AsyncSession, orders: Sequence[CallOrder]) -> dict[str, pace.Closed]:
     """Return what keeps the trunks of due orders from being called."""
     now = None
     lanes: set[str] = set()
     for order in orders:
         if order.trunk_id is None or order.due_at is None or order.status not in WAITING:
             continue
-        now = now or await read_clock(session)
+        now = now or await read_clock(db)
         if order.due_at <= now:
             lanes.add(order.trunk_id)
-    return await pace.closed(session, lanes, now) if lanes and now is not None else {}
+    return await pace.closed(db, lanes, now) if lanes and now is not None else {}
 
 
 def _caller_number(order: CallOrder, attempts: Sequence[AttemptView]) -> str | None:

@@ -64,8 +64,8 @@ class CallWatch(SharedLook):
             .where(Session.id.in_(wanted))
             .group_by(CallEventRow.call_id)
         )
-        async with self._database.reading() as session:
-            found = [*await session.execute(query), *await session.execute(came_in)]
+        async with self._database.reading() as db:
+            found = [*await db.execute(query), *await db.execute(came_in)]
         for call_id, status, sequence in found:
             watched = self._calls.get(call_id)
             if watched is not None and watched.known != (status, sequence):

@@ -64,8 +64,8 @@ class OrganizationController(Controller):
     @get(operation_id="getOrganization", summary="Get the organization", opt={"scope": "calls"})
     async def get_own(self, principal: GivenPrincipal, database: GivenDatabase) -> OrganizationView:
         """Return the settings."""
-        async with database.reading() as session:
-            return await _view(session, principal.organization_id)
+        async with database.reading() as db:
+            return await _view(db, principal.organization_id)
 
     @patch(operation_id="updateOrganization", summary="Change the organization")
     async def change(
@@ -75,8 +75,8 @@ class OrganizationController(Controller):
         database: GivenDatabase,
     ) -> OrganizationView:
         """Change what is given; orders that wait are judged by it from now on."""
-        async with database.transaction() as session:
-            row = (await load_house(session, principal.organization_id)).organization
+        async with database.transaction() as db:
+            row = (await load_house(db, principal.organization_id)).organization
             if data.name is not UNSET:
                 row.name = data.name
             if data.default_timezone is not UNSET:
@@ -92,9 +92,9 @@ class OrganizationController(Controller):
             if data.attempts_per_day is not UNSET:
                 row.attempts_per_day = data.attempts_per_day
             with named_once():
-                await session.flush()
-            wake(session)
-            return await _view(session, principal.organization_id)
+                await db.flush()
+            wake(db)
+            return await _view(db, principal.organization_id)
 
 
 def _countries(given: list[str] | None) -> list[str] | None:
@@ -119,8 +119,8 @@ def _number_types(given: list[str]) -> list[str]:
     return sorted({word.lower() for word in given})
 
 
-async def _view(session: AsyncSession, organization_id: str) -> OrganizationView:
-    house = await load_house(session, organization_id)
+async def _view(db: AsyncSession, organization_id: str) -> OrganizationView:
+    house = await load_house(db, organization_id)
     row = house.organization
     return OrganizationView(
         id=row.id,

@@ -27,12 +27,12 @@ _AT_ONCE = 500
 _MOST_OWNERS = 100
 
 
-async def suspended_of(session: AsyncSession, organization_ids: Collection[str]) -> frozenset[str]:
+async def suspended_of(db: AsyncSession, organization_ids: Collection[str]) -> frozenset[str]:
     """Return which of these organizations are suspended, as of now and until the commit.
 
     Whoever suspends one waits for whom it would otherwise overtake.
     """
-    rows = await session.execute(
+    rows = await db.execute(
         select(Organization.id, Organization.suspended_at)
         .where(Organization.id.in_(sorted(organization_ids)))
         .order_by(Organization.id)
@@ -41,11 +41,9 @@ async def suspended_of(session: AsyncSession, organization_ids: Collection[str])
     return frozenset(key for key, since in rows if since is not None)
 
 
-async def all_suspended(session: AsyncSession) -> frozenset[str]:
+async def all_suspended(db: AsyncSession) -> frozenset[str]:
     """Return every organization that is suspended."""
-    rows = await session.scalars(
-        select(Organization.id).where(Organization.suspended_at.is_not(None))
-    )
+    rows = await db.scalars(select(Organization.id).where(Organization.suspended_at.is_not(None)))
     return frozenset(rows)
 
 
@@ -62,9 +60,9 @@ def check_active(owner: Organization) -> None:
         )
 
 
-async def resumed(session: AsyncSession) -> list[str]:
+async def resumed(db: AsyncSession) -> list[str]:
     """Return organizations that are not suspended and have orders which that still holds."""
-    rows = await session.scalars(
+    rows = await db.scalars(
         select(Organization.id)
         .where(
             Organization.suspended_at.is_(None),
@@ -75,8 +73,8 @@ async def resumed(session: AsyncSession) -> list[str]:
     return list(rows)
 
 
-async def release_some(session: AsyncSession, organization_id: str, *, now: datetime) -> int:
+async def release_some(db: AsyncSession, organization_id: str, *, now: datetime) -> int:
     """Let the gate look again at a few orders that a suspension held; say how many."""
     owned = CallOrder.organization_id == organization_id
     waiting = CallOrder.status.in_(WAITING)
-    return await held.release(session, owned, *_HELD, waiting, now=now, limit=_AT_ONCE)
+    return await held.release(db, owned, *_HELD, waiting, now=now, limit=_AT_ONCE)

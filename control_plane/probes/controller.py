@@ -51,9 +51,9 @@ class AssistantTestController(Controller):
         One that runs already is joined. 200 when it was done within `wait`, else 202.
         """
         key = parse_id(assistant_id, what="assistant")
-        async with database.transaction() as session:
-            row = await assistants.get_assistant(session, principal.organization_id, key)
-            made = await repository.test_of(session, row)
+        async with database.transaction() as db:
+            row = await assistants.get_assistant(db, principal.organization_id, key)
+            made = await repository.test_of(db, row)
         made, now = await wait_for(database, principal.organization_id, made.id, limit_s=wait)
         shown = test_view(made, now)
         done = shown.test.status is ProbeStatus.DONE
@@ -77,10 +77,10 @@ class AssistantTestController(Controller):
     ) -> AssistantTestEnvelope:
         """Return the test as it stands; tests are kept for a week."""
         key = parse_id(assistant_id, what="assistant")
-        async with database.reading() as session:
-            now = await read_clock(session)
+        async with database.reading() as db:
+            now = await read_clock(db)
             row = await repository.get(
-                session, principal.organization_id, parse_id(test_id, what="test")
+                db, principal.organization_id, parse_id(test_id, what="test")
             )
         if row.assistant_id != key:
             raise NotFound(f"this assistant has no test with the id {row.id}")

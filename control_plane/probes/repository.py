@@ -31,10 +31,10 @@ WORKER = "aftercall"
 _KEPT = timedelta(days=7)
 
 
-async def test_of(session: AsyncSession, assistant: Assistant) -> Probe:
+async def test_of(db: AsyncSession, assistant: Assistant) -> Probe:
     """Return a new test of the assistant as it is now, or the one that is running already."""
-    now = await read_clock(session)
-    running = await session.scalars(
+    now = await read_clock(db)
+    running = await db.scalars(
         select(Probe).where(
             Probe.organization_id == assistant.organization_id,
             Probe.assistant_id == assistant.id,
@@ -46,7 +46,7 @@ async def test_of(session: AsyncSession, assistant: Assistant) -> Probe:
         if status_of(row, now)[0] is ProbeStatus.RUNNING:
             return row
     return await _add(
-        session,
+        db,
         assistant.organization_id,
         JobKind.TEST,
         now=now,
@@ -55,19 +55,19 @@ async def test_of(session: AsyncSession, assistant: Assistant) -> Probe:
     )
 
 
-async def preview_of(session: AsyncSession, organization_id: str, wanted: dict[str, Any]) -> Probe:
+async def preview_of(db: AsyncSession, organization_id: str, wanted: dict[str, Any]) -> Probe:
     """Return a new job to speak a sentence; `wanted` is a voice, a language and a text."""
-    now = await read_clock(session)
-    return await _add(session, organization_id, JobKind.PREVIEW, now=now, preview=wanted)
+    now = await read_clock(db)
+    return await _add(db, organization_id, JobKind.PREVIEW, now=now, preview=wanted)
 
 
-async def get(session: AsyncSession, organization_id: str, probe_id: str) -> Probe:
+async def get(db: AsyncSession, organization_id: str, probe_id: str) -> Probe:
     """Return a job.
 
     Raises:
         NotFound: this organization has none with that id, or it was forgotten after a week.
     """
-    found: Probe | None = await session.scalar(
+    found: Probe | None = await db.scalar(
         select(Probe).where(Probe.id == probe_id, Probe.organization_id == organization_id)
     )
     if found is None:
@@ -86,26 +86,26 @@ def status_of(row: Probe, now: datetime) -> tuple[ProbeStatus, str | None]:
     )
 
 
-async def worker_is_there(session: AsyncSession) -> bool:
+async def worker_is_there(db: AsyncSession) -> bool:
     """Return whether an after-call worker has given a sign of life lately."""
-    return await alive(session, WORKER, now=await read_clock(session))
+    return await alive(db, WORKER, now=await read_clock(db))
 
 
-async def is_waiting(session: AsyncSession) -> bool:
+async def is_waiting(db: AsyncSession) -> bool:
     """Return whether there is a job that a worker may take."""
-    now = await read_clock(session)
-    return await session.scalar(select(Probe.id).where(_takeable(now)).limit(1)) is not None
+    now = await read_clock(db)
+    return await db.scalar(select(Probe.id).where(_takeable(now)).limit(1)) is not None
 
 
-async def take(session: AsyncSession) -> Probe | None:
+async def take(db: AsyncSession) -> Probe | None:
     """Return the oldest job that waits, for one worker and no other; null when there is none."""
-    now = await read_clock(session)
-    oldest = await session.scalar(
+    now = await read_clock(db)
+    oldest = await db.scalar(
         select(Probe.id).where(_takeable(now)).order_by(Probe.created_at).limit(1)
     )
     if oldest is None:
         return None
-    taken: Probe | None = await session.scalar(
+    taken: Probe | None = await db.scalar(
         update(Probe)
         .where(Probe.id == oldest, _takeable(now))
         .values(takes=Probe.takes + 1, lease_until=now + LEASE)
@@ -114,21 +114,21 @@ async def take(session: AsyncSession) -> Probe | None:
     return taken
 
 
-async def report(session: AsyncSession, probe_id: str, takes: int, told: JobReport) -> None:
+async def report(db: AsyncSession, probe_id: str, takes: int, told: JobReport) -> None:
     """Store what a worker tells, and keep the job its own.
 
     Raises:
         StaleEpoch: the job is done, or another worker has it.
     """
-    now = await read_clock(session)
-    row = await session.scalar(select(Probe).where(Probe.id == probe_id).with_for_update())
+    now = await read_clock(db)
+    row = await db.scalar(select(Probe).where(Probe.id == probe_id).with_for_update())
     if row is None or row.takes != takes or row.done_at is not None:
         raise StaleEpoch("this job is done, or another worker has it")
     row.results = msgspec.to_builtins(told.results)
     row.lease_until = now + LEASE
     if told.done:
         row.sound, row.done_at = told.sound, now
-    wake(session)
+    wake(db)
 
 
 def _takeable(now: datetime) -> ColumnElement[bool]:
@@ -139,9 +139,9 @@ def _takeable(now: datetime) -> ColumnElement[bool]:
 
 
 async def _add(
-    session: AsyncSession, organization_id: str, kind: JobKind, *, now: datetime, **more: Any
+    db: AsyncSession, organization_id: str, kind: JobKind, *, now: datetime, **more: Any
 ) -> Probe:
-    await session.execute(
+    await db.execute(
         delete(Probe).where(
             Probe.organization_id == organization_id, Probe.created_at < now - _KEPT
         )
@@ -155,6 +155,6 @@ async def _add(
         created_at=now,
         **more,
     )
-    session.add(row)
-    wake(session)
+    db.add(row)
+    wake(db)
     return row

@@ -26,10 +26,10 @@ async def wait_for(
     deadline = clock() + limit_s
     while True:
         heard = database.bell.count
-        async with database.reading() as session:
-            now = await read_clock(session)
-            row = await repository.get(session, organization_id, probe_id)
-            in_vain = row.takes == 0 and not await repository.worker_is_there(session)
+        async with database.reading() as db:
+            now = await read_clock(db)
+            row = await repository.get(db, organization_id, probe_id)
+            in_vain = row.takes == 0 and not await repository.worker_is_there(db)
         left = deadline - clock()
         if repository.status_of(row, now)[0] is ProbeStatus.DONE or left <= 0 or in_vain:
             return row, now

@@ -83,16 +83,16 @@ class ProviderController(Controller):
         await check_address(data.api_url, allowed)
         told: KeyCheck | UnsetType = UNSET
         if check:
-            async with database.reading() as session:
-                stored = await _find(session, principal, provider)
-                key = await _meant(session, vault, stored, data)
+            async with database.reading() as db:
+                stored = await _find(db, principal, provider)
+                key = await _meant(db, vault, stored, data)
             told = await ask(provider, ProviderAccess(key, data.api_url), allowed)
             _require_accepted(provider, told)
-        async with database.transaction() as session:
-            row = await _find(session, principal, provider)
-            await _require_meant(session, row, data)
+        async with database.transaction() as db:
+            row = await _find(db, principal, provider)
+            await _require_meant(db, row, data)
             secret = await seal(
-                session,
+                db,
                 vault,
                 principal.organization_id,
                 data.api_key,
@@ -106,9 +106,9 @@ class ProviderController(Controller):
                     name=provider,
                     secret_id=secret.id,
                 )
-                session.add(row)
+                db.add(row)
             row.api_url, row.updated_at = data.api_url, now
-            return await _view(session, row, told)
+            return await _view(db, row, told)
 
     @post(
         "/{name:str}/check",
@@ -125,38 +125,38 @@ class ProviderController(Controller):
         allowed: GivenAllowed,
     ) -> ProviderView:
         """Ask the provider now whether it accepts the stored key."""
-        async with database.reading() as session:
-            row = await _required(session, principal, name)
-            access = ProviderAccess(await unseal(session, vault, row.secret_id), row.api_url)
-            view = await _view(session, row)
+        async with database.reading() as db:
+            row = await _required(db, principal, name)
+            access = ProviderAccess(await unseal(db, vault, row.secret_id), row.api_url)
+            view = await _view(db, row)
         return msgspec.structs.replace(view, check=await ask(_known(name), access, allowed))
 
     @get(operation_id="listProviders", summary="List providers")
     async def list_all(self, principal: GivenPrincipal, database: GivenDatabase) -> ProviderList:
         """List the providers that have a key."""
-        async with database.reading() as session:
-            rows = await session.scalars(
+        async with database.reading() as db:
+            rows = await db.scalars(
                 select(ProviderKey)
                 .where(ProviderKey.organization_id == principal.organization_id)
                 .order_by(ProviderKey.name)
             )
-            return ProviderList([await _view(session, row) for row in rows.all()])
+            return ProviderList([await _view(db, row) for row in rows.all()])
 
     @get("/{name:str}", operation_id="getProvider", summary="Get a provider")
     async def get_one(
         self, name: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
     ) -> ProviderView:
         """Return the provider, its key masked."""
-        async with database.reading() as session:
-            return await _view(session, await _required(session, principal, name))
+        async with database.reading() as db:
+            return await _view(db, await _required(db, principal, name))
 
     @delete("/{name:str}", operation_id="deleteProvider", summary="Forget a provider's key")
     async def remove(
         self, name: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
     ) -> None:
         """Forget the key."""
-        async with database.transaction() as session:
-            await session.delete(await _required(session, principal, name))
+        async with database.transaction() as db:
+            await db.delete(await _required(db, principal, name))
 
 
 def _known(name: str) -> Provider:
@@ -168,10 +168,8 @@ def _known(name: str) -> Provider:
         ) from exc
 
 
-async def _find(
-    session: AsyncSession, principal: Principal, provider: Provider
-) -> ProviderKey | None:
-    found: ProviderKey | None = await session.scalar(
+async def _find(db: AsyncSession, principal: Principal, provider: Provider) -> ProviderKey | None:
+    found: ProviderKey | None = await db.scalar(
         select(ProviderKey).where(
             ProviderKey.organization_id == principal.organization_id, ProviderKey.name == provider
         )
@@ -179,30 +177,28 @@ async def _find(
     return found
 
 
-async def _required(session: AsyncSession, principal: Principal, name: str) -> ProviderKey:
-    row = await _find(session, principal, _known(name))
+async def _required(db: AsyncSession, principal: Principal, name: str) -> ProviderKey:
+    row = await _find(db, principal, _known(name))
     if row is None:
         raise NotFound(f"{name} has no key yet: PUT /provider/{name} sets it", field="name")
     return row
 
 
 async def _meant(
-    session: AsyncSession, vault: Vault, stored: ProviderKey | None, data: ProviderPut
+    db: AsyncSession, vault: Vault, stored: ProviderKey | None, data: ProviderPut
 ) -> str:
     """Return the key that is meant: the stored one when its masked form was sent back."""
-    await _require_meant(session, stored, data)
-    if stored is not None and data.api_key == await masked(session, stored.secret_id):
-        return await unseal(session, vault, stored.secret_id)
+    await _require_meant(db, stored, data)
+    if stored is not None and data.api_key == await masked(db, stored.secret_id):
+        return await unseal(db, vault, stored.secret_id)
     return data.api_key
 
 
-async def _require_meant(
-    session: AsyncSession, stored: ProviderKey | None, data: ProviderPut
-) -> None:
+async def _require_meant(db: AsyncSession, stored: ProviderKey | None, data: ProviderPut) -> None:
     """Refuse a mask that stands for no key, and one whose key would go to another address."""
     if not looks_masked(data.api_key):
         return
-    if stored is None or data.api_key != await masked(session, stored.secret_id):
+    if stored is None or data.api_key != await masked(db, stored.secret_id):
         raise BadInput(
             "api_key is a mask that stands for no stored key: give the key itself", field="api_key"
         )
@@ -227,11 +223,11 @@ def _require_accepted(provider: Provider, told: KeyCheck) -> None:
 
 
 async def _view(
-    session: AsyncSession, row: ProviderKey, check: KeyCheck | UnsetType = UNSET
+    db: AsyncSession, row: ProviderKey, check: KeyCheck | UnsetType = UNSET
 ) -> ProviderView:
     return ProviderView(
         name=row.name,
-        api_key=await masked(session, row.secret_id),
+        api_key=await masked(db, row.secret_id),
         api_url=row.api_url,
         updated_at=row.updated_at,
         check=check,

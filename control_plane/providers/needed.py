@@ -37,37 +37,35 @@ def providers_of(spec: AssistantSpec) -> set[Provider]:
 
 
 async def access_of(
-    session: AsyncSession, vault: Vault, organization_id: str, needed: set[Provider]
+    db: AsyncSession, vault: Vault, organization_id: str, needed: set[Provider]
 ) -> dict[Provider, ProviderAccess]:
     """Return the keys, in clear, of those providers that the organization has one for."""
     if not needed:
         return {}
-    rows = await session.scalars(
+    rows = await db.scalars(
         select(ProviderKey).where(
             ProviderKey.organization_id == organization_id, ProviderKey.name.in_(needed)
         )
     )
     return {
-        Provider(row.name): ProviderAccess(await unseal(session, vault, row.secret_id), row.api_url)
+        Provider(row.name): ProviderAccess(await unseal(db, vault, row.secret_id), row.api_url)
         for row in rows.all()
     }
 
 
-async def for_agent(
-    session: AsyncSession, organization_id: str, spec: AssistantSpec
-) -> AssistantSpec:
+async def for_agent(db: AsyncSession, organization_id: str, spec: AssistantSpec) -> AssistantSpec:
     """Return `spec` with the model that is in force now; null is the embedded dialogue."""
     model = spec.llm_model
     if model is None:
-        model = in_force(None, await keys_for_default(session, organization_id))
+        model = in_force(None, await keys_for_default(db, organization_id))
     acting = None if isinstance(model, EmbeddedModel) else model
     return msgspec.structs.replace(spec, llm_model=acting)
 
 
-async def keys_for_default(session: AsyncSession, organization_id: str) -> set[Provider]:
+async def keys_for_default(db: AsyncSession, organization_id: str) -> set[Provider]:
     """Return the providers with a key of which `in_force` asks."""
     needed = provider_of(DEFAULT_MODEL)
-    found = await session.scalar(
+    found = await db.scalar(
         select(ProviderKey.name).where(
             ProviderKey.organization_id == organization_id, ProviderKey.name == needed
         )
@@ -76,13 +74,13 @@ async def keys_for_default(session: AsyncSession, organization_id: str) -> set[P
 
 
 async def missing_keys(
-    session: AsyncSession, organization_id: str, spec: AssistantSpec
+    db: AsyncSession, organization_id: str, spec: AssistantSpec
 ) -> list[Provider]:
     """Return the providers that the assistant needs and the organization has no key for."""
     needed = providers_of(spec)
     if not needed:
         return []
-    there = await session.scalars(
+    there = await db.scalars(
         select(ProviderKey.name).where(
             ProviderKey.organization_id == organization_id, ProviderKey.name.in_(needed)
         )

@@ -163,8 +163,8 @@ async def _row(
     query = select(Recording).join(Session).where(Recording.session_id == key)
     if reader is not None:
         query = query.where(Session.organization_id == reader.organization_id)
-    async with database.reading() as session:
-        row = await session.scalar(query)
+    async with database.reading() as db:
+        row = await db.scalar(query)
     if row is None:
         raise NotFound("there is no recording of this attempt, or not yet", field="id")
     if row.deleted_at is not None and not gone_is_fine:

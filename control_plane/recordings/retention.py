@@ -30,9 +30,9 @@ def expires_at(spec: AssistantSpec, ended_at: datetime, *, days: int) -> datetim
     return ended_at + timedelta(days=kept) if kept else None
 
 
-async def due(session: AsyncSession, now: datetime, *, limit: int) -> Sequence[str]:
+async def due(db: AsyncSession, now: datetime, *, limit: int) -> Sequence[str]:
     """Return attempts whose recording has been kept for long enough, the oldest first."""
-    rows = await session.scalars(
+    rows = await db.scalars(
         select(Recording.session_id)
         .where(
             Recording.expires_at.is_not(None),
@@ -59,9 +59,9 @@ async def delete(
         StoreTrouble: the store is away or refuses; nothing has changed then but what is gone.
     """
     while True:
-        async with database.reading() as session:
-            row = await session.get(Recording, attempt_id)
-            ended_at = (await session.get_one(Session, attempt_id)).ended_at
+        async with database.reading() as db:
+            row = await db.get(Recording, attempt_id)
+            ended_at = (await db.get_one(Session, attempt_id)).ended_at
         if row is None or row.state is RecordingState.ABSENT:
             raise NotFound("there is no recording of this attempt", field="id")
         if row.state is RecordingState.DELETED:
@@ -77,16 +77,16 @@ async def delete(
 
 async def _note(database: Database, seen: Recording, *, why: str) -> bool:
     """Return whether the deletion is written down; not, if the files were moved meanwhile."""
-    async with database.transaction() as session:
-        order, call = await leases.hold(session, seen.session_id, epoch=None)
-        row = await session.get_one(Recording, seen.session_id)
+    async with database.transaction() as db:
+        order, call = await leases.hold(db, seen.session_id, epoch=None)
+        row = await db.get_one(Recording, seen.session_id)
         if row.state is not seen.state:
             return False
-        now = await read_clock(session)
+        now = await read_clock(db)
         row.state, row.deleted_at = RecordingState.DELETED, now
         row.expires_at = row.path = row.mix_path = None
         record(
-            session,
+            db,
             order or call.session,
             call,
             "recording_deleted",

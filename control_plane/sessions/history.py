@@ -14,7 +14,7 @@ from control_plane.sessions.calls import Call, Owner
 
 
 def record(
-    session: AsyncSession,
+    db: AsyncSession,
     owner: Owner,
     call: Call | None,
     kind: str,
@@ -26,7 +26,7 @@ def record(
     """Add a happening to the owner's history, wake who reads it, and return its sequence."""
     owner.event_count += 1
     owner.updated_at = max(owner.updated_at, stored_at)
-    session.add(
+    db.add(
         CallEventRow(
             id=new_id(),
             call_id=owner.id,
@@ -38,12 +38,12 @@ def record(
             data=facts,
         )
     )
-    wake(session)
+    wake(db)
     return owner.event_count
 
 
 def announce(
-    session: AsyncSession,
+    db: AsyncSession,
     owner: Owner,
     call: Call | None,
     kind: str,
@@ -52,8 +52,8 @@ def announce(
     **facts: Any,
 ) -> None:
     """Record a happening and leave it in the outbox, in the same transaction."""
-    sequence = record(session, owner, call, kind, at=at, stored_at=at, **facts)
-    session.add(
+    sequence = record(db, owner, call, kind, at=at, stored_at=at, **facts)
+    db.add(
         OutboxRow(
             id=new_id(),
             organization_id=owner.organization_id,

@@ -17,60 +17,60 @@ from control_plane.sessions.calls import Call, status_of
 from control_plane.sessions.history import announce, record
 
 
-async def apply(session: AsyncSession, call: Call, fact: facts.AnyFact) -> None:
+async def apply(db: AsyncSession, call: Call, fact: facts.AnyFact) -> None:
     """Carry `fact` into the rows of `call`; the caller commits.
 
     Raises:
         IllegalTransition: the fact cannot follow what is already known.
     """
-    with session.no_autoflush:  # each row is written once, when all is decided
-        await _RULES[type(fact)](session, call, fact)
+    with db.no_autoflush:  # each row is written once, when all is decided
+        await _RULES[type(fact)](db, call, fact)
 
 
-async def _arrived(session: AsyncSession, call: Call, fact: facts.CallArrived) -> None:
-    _tell(session, call, "call.ringing", fact)
+async def _arrived(db: AsyncSession, call: Call, fact: facts.CallArrived) -> None:
+    _tell(db, call, "call.ringing", fact)
 
 
-async def _answered(session: AsyncSession, call: Call, fact: facts.DialAnswered) -> None:
+async def _answered(db: AsyncSession, call: Call, fact: facts.DialAnswered) -> None:
     if not steps.answer(call, fact):
         return
-    _tell(session, call, "call.in_progress", fact)
+    _tell(db, call, "call.in_progress", fact)
     if call.session.agent_ended_at is not None:  # its last word overtook the answer
-        await steps.close_answered(session, call.session, call, fact)
-        _finish(session, call, fact)
+        await steps.close_answered(db, call.session, call, fact)
+        _finish(db, call, fact)
 
 
-async def _ended(session: AsyncSession, call: Call, fact: facts.ConversationEnded) -> None:
+async def _ended(db: AsyncSession, call: Call, fact: facts.ConversationEnded) -> None:
     if call.session.closed_at is not None:
         return
     steps.note_end(call, fact)
     if call.session.answered_at is not None:
-        await steps.close_answered(session, call.session, call, fact)
+        await steps.close_answered(db, call.session, call, fact)
     else:
-        steps.close_unanswered(session, call.session, call, fact)
-    _finish(session, call, fact)
+        steps.close_unanswered(db, call.session, call, fact)
+    _finish(db, call, fact)
 
 
-async def _cancelled(session: AsyncSession, call: Call, fact: facts.CancelRequested) -> None:
-    talk = call.session
-    if talk.closed_at is None and talk.cancel_requested_at is None:
-        talk.cancel_requested_at = fact.at
-        record(session, talk, call, "cancel_requested", at=fact.at, stored_at=fact.at)
+async def _cancelled(db: AsyncSession, call: Call, fact: facts.CancelRequested) -> None:
+    session = call.session
+    if session.closed_at is None and session.cancel_requested_at is None:
+        session.cancel_requested_at = fact.at
+        record(db, session, call, "cancel_requested", at=fact.at, stored_at=fact.at)
 
 
-def _tell(session: AsyncSession, call: Call, kind: str, fact: facts.Fact, **more: Any) -> None:
+def _tell(db: AsyncSession, call: Call, kind: str, fact: facts.Fact, **more: Any) -> None:
     status = status_of(call.session)
-    announce(session, call.session, call, kind, at=fact.at, status=status, **more)
+    announce(db, call.session, call, kind, at=fact.at, status=status, **more)
 
 
-def _finish(session: AsyncSession, call: Call, fact: facts.Fact) -> None:
+def _finish(db: AsyncSession, call: Call, fact: facts.Fact) -> None:
     """Tell by one event how it ended."""
     leg = call.leg
     kind = kind_of_end(
         status_of(call.session), [Outcome(leg.answered_at is not None, leg.dial_error)]
     )
     told = {"dial_error": leg.dial_error, "result": call.session.result, "rule": None}
-    _tell(session, call, kind, fact, **told)
+    _tell(db, call, kind, fact, **told)
 
 
 _RULES: dict[type[facts.Fact], Callable[[AsyncSession, Call, Any], Awaitable[None]]] = {

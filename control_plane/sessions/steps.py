@@ -16,43 +16,43 @@ from control_plane.sessions.history import record
 
 def answer(call: Call, fact: facts.DialAnswered) -> bool:
     """Note the answer; return whether it is news."""
-    talk, leg = call.session, call.leg
-    talk.dispatch_lease_until = None
+    session, leg = call.session, call.leg
+    session.dispatch_lease_until = None
     leg.sip_call_id = fact.sip_call_id or leg.sip_call_id
-    if talk.closed_at is not None or talk.answered_at is not None:
+    if session.closed_at is not None or session.answered_at is not None:
         return False
-    talk.status = attempts.move(talk.status, AttemptStatus.ONGOING)
-    talk.answered_at = leg.answered_at = fact.at
+    session.status = attempts.move(session.status, AttemptStatus.ONGOING)
+    session.answered_at = leg.answered_at = fact.at
     return True
 
 
 def note_end(call: Call, fact: facts.ConversationEnded) -> None:
     """Note the agent's last word."""
-    talk = call.session
-    talk.agent_ended_at = fact.at
-    talk.ended_by, talk.end_reason = fact.ended_by, fact.end_reason
-    talk.result, talk.detail = fact.result, fact.detail or None
+    session = call.session
+    session.agent_ended_at = fact.at
+    session.ended_by, session.end_reason = fact.ended_by, fact.end_reason
+    session.result, session.detail = fact.result, fact.detail or None
 
 
-async def close_answered(session: AsyncSession, owner: Owner, call: Call, fact: facts.Fact) -> None:
+async def close_answered(db: AsyncSession, owner: Owner, call: Call, fact: facts.Fact) -> None:
     """End a conversation that took place."""
-    talk = call.session
-    talk.status = attempts.move(talk.status, AttemptStatus.COMPLETED)
-    talk.result = talk.result or AttemptResult.UNKNOWN
-    if talk.end_reason == EndReason.NOT_ANSWERED:
-        await _correct_the_agent(session, call)
-    _close(session, owner, call, fact)
+    session = call.session
+    session.status = attempts.move(session.status, AttemptStatus.COMPLETED)
+    session.result = session.result or AttemptResult.UNKNOWN
+    if session.end_reason == EndReason.NOT_ANSWERED:
+        await _correct_the_agent(db, call)
+    _close(db, owner, call, fact)
 
 
-def close_unanswered(session: AsyncSession, owner: Owner, call: Call, fact: facts.Fact) -> None:
+def close_unanswered(db: AsyncSession, owner: Owner, call: Call, fact: facts.Fact) -> None:
     """End a call that nobody answered."""
     call.session.status = attempts.move(call.session.status, AttemptStatus.ERROR)
-    _close(session, owner, call, fact)
+    _close(db, owner, call, fact)
 
 
-async def _correct_the_agent(session: AsyncSession, call: Call) -> None:
+async def _correct_the_agent(db: AsyncSession, call: Call) -> None:
     """Say how an answered call ended whose agent saw no answer: the SIP service knows better."""
-    recording = await session.get(Recording, call.id)
+    recording = await db.get(Recording, call.id)
     if recording is not None:
         recording.state = RecordingState.ABSENT  # it starts with the answer
     if call.session.ended_by is EndedBy.USER:  # it was hung up before the agent could see it
@@ -62,24 +62,24 @@ async def _correct_the_agent(session: AsyncSession, call: Call) -> None:
         call.session.detail = "the answer came when the agent had just given up waiting for it"
 
 
-def _close(session: AsyncSession, owner: Owner, call: Call, fact: facts.Fact) -> None:
-    talk, leg = call.session, call.leg
-    talk.ended_at = talk.closed_at = leg.closed_at = fact.at
-    talk.dispatch_lease_until = talk.call_lease_until = None
+def _close(db: AsyncSession, owner: Owner, call: Call, fact: facts.Fact) -> None:
+    session, leg = call.session, call.leg
+    session.ended_at = session.closed_at = leg.closed_at = fact.at
+    session.dispatch_lease_until = session.call_lease_until = None
     record(
-        session,
+        db,
         owner,
         call,
         "attempt_closed",
         at=fact.at,
         stored_at=fact.at,
-        attempt_status=talk.status,
+        attempt_status=session.status,
         dial_error=leg.dial_error,
         sip_status=leg.sip_status,
         sip_reason=leg.sip_reason,
-        detail=talk.detail,
-        ended_by=talk.ended_by,
-        end_reason=talk.end_reason,
-        result=talk.result,
+        detail=session.detail,
+        ended_by=session.ended_by,
+        end_reason=session.end_reason,
+        result=session.result,
         counted=call.is_counted,
     )

@@ -74,25 +74,25 @@ class TrunkController(Controller):
             created_at=now,
             updated_at=now,
         )
-        async with database.transaction() as session:
-            await taken.lock(session)
+        async with database.transaction() as db:
+            await taken.lock(db)
             if data.password is not None:
-                secret = await seal(session, vault, owner, data.password, now=now)
+                secret = await seal(db, vault, owner, data.password, now=now)
                 row.secret_id = secret.id
-            await _check(session, row)
+            await _check(db, row)
             if data.is_default:
-                await repository.clear_default_trunk(session, owner, data.direction)
-                await repository.prefer_numbers_of(session, row)
-            session.add(row)
-            wake(session)
-            return await trunk_view(session, row)
+                await repository.clear_default_trunk(db, owner, data.direction)
+                await repository.prefer_numbers_of(db, row)
+            db.add(row)
+            wake(db)
+            return await trunk_view(db, row)
 
     @get(operation_id="listTrunks", summary="List trunks")
     async def list_all(self, principal: GivenPrincipal, database: GivenDatabase) -> TrunkList:
         """List every trunk, newest first."""
-        async with database.reading() as session:
-            rows = await repository.list_trunks(session, principal.organization_id)
-            return TrunkList([await trunk_view(session, row) for row in rows])
+        async with database.reading() as db:
+            rows = await repository.list_trunks(db, principal.organization_id)
+            return TrunkList([await trunk_view(db, row) for row in rows])
 
     @get("/{trunk_id:str}", operation_id="getTrunk", summary="Get a trunk")
     async def get_one(
@@ -100,9 +100,9 @@ class TrunkController(Controller):
     ) -> TrunkView:
         """Return one trunk, its password masked."""
         key = parse_id(trunk_id, what="trunk")
-        async with database.reading() as session:
-            row = await repository.get_trunk(session, principal.organization_id, key)
-            return await trunk_view(session, row)
+        async with database.reading() as db:
+            row = await repository.get_trunk(db, principal.organization_id, key)
+            return await trunk_view(db, row)
 
     @patch("/{trunk_id:str}", operation_id="updateTrunk", summary="Change a trunk")
     async def change(
@@ -115,13 +115,13 @@ class TrunkController(Controller):
     ) -> TrunkView:
         """Change what is given; the scheduler applies it again."""
         key, now = parse_id(trunk_id, what="trunk"), datetime.now(UTC)
-        async with database.transaction() as session:
-            await taken.lock(session)
-            row = await repository.get_trunk(session, principal.organization_id, key)
-            await _apply_patch(session, vault, row, data, now=now)
-            await _check(session, row)
-            wake(session)
-            return await trunk_view(session, row)
+        async with database.transaction() as db:
+            await taken.lock(db)
+            row = await repository.get_trunk(db, principal.organization_id, key)
+            await _apply_patch(db, vault, row, data, now=now)
+            await _check(db, row)
+            wake(db)
+            return await trunk_view(db, row)
 
     @post(
         "/{trunk_id:str}/resume",
@@ -134,10 +134,10 @@ class TrunkController(Controller):
     ) -> TrunkView:
         """Forget the trunk's faults and stops: its waiting orders go on."""
         key = parse_id(trunk_id, what="trunk")
-        async with database.transaction() as session:
-            row = await repository.get_trunk(session, principal.organization_id, key)
-            await pace.resume(session, row.id, await read_clock(session))
-            return await trunk_view(session, row)
+        async with database.transaction() as db:
+            row = await repository.get_trunk(db, principal.organization_id, key)
+            await pace.resume(db, row.id, await read_clock(db))
+            return await trunk_view(db, row)
 
     @delete("/{trunk_id:str}", operation_id="deleteTrunk", summary="Delete a trunk")
     async def remove(
@@ -145,20 +145,20 @@ class TrunkController(Controller):
     ) -> None:
         """Delete a trunk; the scheduler takes it from the SIP service."""
         key = parse_id(trunk_id, what="trunk")
-        async with database.transaction() as session:
-            row = await repository.get_trunk(session, principal.organization_id, key)
-            used = await session.scalar(
+        async with database.transaction() as db:
+            row = await repository.get_trunk(db, principal.organization_id, key)
+            used = await db.scalar(
                 select(Number.phone_number).where(Number.trunk_id == key).limit(1)
             )
             if used is not None:
                 raise Conflict("a number uses this trunk: give the number another one first")
             row.deleted_at = datetime.now(UTC)
             row.is_default, row.purpose = False, None
-            wake(session)
+            wake(db)
 
 
 async def _apply_patch(
-    session: AsyncSession, vault: Vault, row: Trunk, data: TrunkPatch, *, now: datetime
+    db: AsyncSession, vault: Vault, row: Trunk, data: TrunkPatch, *, now: datetime
 ) -> None:
     before = reach(row)
     for field in _PLAIN:
@@ -171,26 +171,26 @@ async def _apply_patch(
         row.secret_id = None
     elif data.password is not UNSET:
         secret = await seal(
-            session, vault, row.organization_id, data.password, now=now, replaces=row.secret_id
+            db, vault, row.organization_id, data.password, now=now, replaces=row.secret_id
         )
         row.secret_id = secret.id
     if reach(row) != before:
         row.purpose = None  # a start would set them back: whose they are, the trunk is
     if data.is_default is True:
-        await repository.clear_default_trunk(session, row.organization_id, row.direction)
-        await repository.prefer_numbers_of(session, row)
+        await repository.clear_default_trunk(db, row.organization_id, row.direction)
+        await repository.prefer_numbers_of(db, row)
         row.is_default = True
     elif data.is_default is False:
         row.is_default = False
     row.updated_at = now
     if row.direction == Direction.OUTBOUND:
-        await session.flush()
-        await pace.resume(session, row.id, now)  # what was refused may pass now
+        await db.flush()
+        await pace.resume(db, row.id, now)  # what was refused may pass now
 
 
-async def _check(session: AsyncSession, row: Trunk) -> None:
+async def _check(db: AsyncSession, row: Trunk) -> None:
     """Refuse what the SIP service would refuse, with a remedy (observed in LiveKit SIP)."""
-    others = await repository.list_trunks(session, row.organization_id)
+    others = await repository.list_trunks(db, row.organization_id)
     if any(each.name == row.name and each.id != row.id for each in others):
         raise Conflict(f"there is a trunk named {row.name!r} already: choose another", field="name")
     check_purpose(row, others)
@@ -211,7 +211,7 @@ async def _check(session: AsyncSession, row: Trunk) -> None:
             field="numbers",
         )
     _check_addresses(row.allowed_addresses)
-    await taken.check_trunk(session, row)
+    await taken.check_trunk(db, row)
 
 
 def _check_addresses(addresses: list[str]) -> None:

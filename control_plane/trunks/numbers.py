@@ -32,29 +32,29 @@ class NumberController(Controller):
         """Add a number."""
         number, now = e164(data.phone_number), datetime.now(UTC)
         owner = principal.organization_id
-        async with database.transaction() as session:
-            await taken.lock(session)
-            await taken.check_number(session, owner, number)
+        async with database.transaction() as db:
+            await taken.lock(db)
+            await taken.check_number(db, owner, number)
             if data.is_default:
-                await repository.clear_default_number(session, owner)
+                await repository.clear_default_number(db, owner)
             row = Number(
                 id=new_id(),
                 organization_id=owner,
                 phone_number=number,
-                trunk_id=await _trunk(session, owner, data.trunk_id),
-                assistant_id=await _assistant(session, owner, data.assistant_id),
+                trunk_id=await _trunk(db, owner, data.trunk_id),
+                assistant_id=await _assistant(db, owner, data.assistant_id),
                 is_default=data.is_default,
                 created_at=now,
                 updated_at=now,
             )
-            session.add(row)
+            db.add(row)
         return _view(row)
 
     @get(operation_id="listNumbers", summary="List numbers")
     async def list_all(self, principal: GivenPrincipal, database: GivenDatabase) -> NumberList:
         """List every number."""
-        async with database.reading() as session:
-            rows = await repository.list_numbers(session, principal.organization_id)
+        async with database.reading() as db:
+            rows = await repository.list_numbers(db, principal.organization_id)
         return NumberList([_view(row) for row in rows])
 
     @get("/{number_id:str}", operation_id="getNumber", summary="Get a number")
@@ -63,8 +63,8 @@ class NumberController(Controller):
     ) -> NumberView:
         """Return one number."""
         key = parse_id(number_id, what="number")
-        async with database.reading() as session:
-            return _view(await repository.get_number(session, principal.organization_id, key))
+        async with database.reading() as db:
+            return _view(await repository.get_number(db, principal.organization_id, key))
 
     @patch("/{number_id:str}", operation_id="updateNumber", summary="Change a number")
     async def change(
@@ -76,14 +76,14 @@ class NumberController(Controller):
     ) -> NumberView:
         """Change what is given."""
         key, owner = parse_id(number_id, what="number"), principal.organization_id
-        async with database.transaction() as session:
-            row = await repository.get_number(session, owner, key)
+        async with database.transaction() as db:
+            row = await repository.get_number(db, owner, key)
             if data.trunk_id is not UNSET:
-                row.trunk_id = await _trunk(session, owner, data.trunk_id)
+                row.trunk_id = await _trunk(db, owner, data.trunk_id)
             if data.assistant_id is not UNSET:
-                row.assistant_id = await _assistant(session, owner, data.assistant_id)
+                row.assistant_id = await _assistant(db, owner, data.assistant_id)
             if data.is_default is True:
-                await repository.clear_default_number(session, owner)
+                await repository.clear_default_number(db, owner)
             if data.is_default is not UNSET:
                 row.is_default = data.is_default
             row.updated_at = datetime.now(UTC)
@@ -95,23 +95,23 @@ class NumberController(Controller):
     ) -> None:
         """Remove a number."""
         key = parse_id(number_id, what="number")
-        async with database.transaction() as session:
-            row = await repository.get_number(session, principal.organization_id, key)
-            await session.delete(row)
+        async with database.transaction() as db:
+            row = await repository.get_number(db, principal.organization_id, key)
+            await db.delete(row)
 
 
-async def _trunk(session: AsyncSession, owner: str, trunk_id: str | None) -> str | None:
+async def _trunk(db: AsyncSession, owner: str, trunk_id: str | None) -> str | None:
     if trunk_id is None:
         return None
     key = parse_id(trunk_id, what="trunk", field="trunk_id")
-    return (await repository.get_trunk(session, owner, key)).id
+    return (await repository.get_trunk(db, owner, key)).id
 
 
-async def _assistant(session: AsyncSession, owner: str, assistant_id: str | None) -> str | None:
+async def _assistant(db: AsyncSession, owner: str, assistant_id: str | None) -> str | None:
     if assistant_id is None:
         return None
     key = parse_id(assistant_id, what="assistant", field="assistant_id")
-    return (await get_assistant(session, owner, key, field="assistant_id")).id
+    return (await get_assistant(db, owner, key, field="assistant_id")).id
 
 
 def _view(row: Number) -> NumberView:

@@ -47,46 +47,44 @@ class Closed(Struct, frozen=True):
     until: datetime | None
 
 
-async def lock(session: AsyncSession, trunk_id: str, *, wait: bool = True) -> TrunkPace | None:
+async def lock(db: AsyncSession, trunk_id: str, *, wait: bool = True) -> TrunkPace | None:
     """Return the trunk's pace, locked until the transaction ends.
 
     None when somebody else holds it and `wait` is false (PostgreSQL).
     """
     locking, key = _LOCKED if wait else _LOCKED_IF_FREE, {"trunk_id": trunk_id}
-    row = await session.scalar(locking, key)
-    if row is None and (wait or await session.scalar(_ROW, key) is None):
+    row = await db.scalar(locking, key)
+    if row is None and (wait or await db.scalar(_ROW, key) is None):
         try:
-            async with session.begin_nested():
-                session.add(
-                    TrunkPace(trunk_id=trunk_id, invites=[], recent="", failures_in_a_row=0)
-                )
+            async with db.begin_nested():
+                db.add(TrunkPace(trunk_id=trunk_id, invites=[], recent="", failures_in_a_row=0))
         except IntegrityError:
             log.debug("another process made the row", trunk_id=trunk_id)
-        row = await session.scalar(locking, key)
+        row = await db.scalar(locking, key)
     return row
 
 
 async def lock_with_trunk(
-    session: AsyncSession, trunk_id: str, *, wait: bool = True
+    db: AsyncSession, trunk_id: str, *, wait: bool = True
 ) -> tuple[TrunkPace, Trunk] | None:
     """Return the trunk's pace, locked until the transaction ends, and the trunk as it is now.
 
     None as for `lock`.
     """
     query = _WITH_TRUNK if wait else _WITH_TRUNK_IF_FREE
-    found = (await session.execute(query, {"trunk_id": trunk_id})).one_or_none()
+    found = (await db.execute(query, {"trunk_id": trunk_id})).one_or_none()
     if found is None:
-        row = await lock(session, trunk_id, wait=wait)
-        return (row, await session.get_one(Trunk, trunk_id)) if row is not None else None
+        row = await lock(db, trunk_id, wait=wait)
+        return (row, await db.get_one(Trunk, trunk_id)) if row is not None else None
     return found[0], found[1]
 
 
-async def time_to_invite(session: AsyncSession, leg: Leg, now: datetime) -> timedelta:
+async def time_to_invite(db: AsyncSession, leg: Leg, now: datetime) -> timedelta:
     """Return how long the leg's INVITE must wait; zero: it leaves now, and is remembered.
 
     The first time it is asked, an instant is reserved.
     """
-    found = await lock_with_trunk(session, leg.trunk_id or "")
+    found = await lock_with_trunk(db, leg.trunk_id or "")
     if found is None:
         raise TypeError(_ALWAYS_HAD)
     row, trunk = found
@@ -102,17 +100,17 @@ async def time_to_invite(session: AsyncSession, leg: Leg, now: datetime) -> time
     return wait * _MICROSECOND
 
 
-async def took_the_call(session: AsyncSession, trunk_id: str) -> None:
+async def took_the_call(db: AsyncSession, trunk_id: str) -> None:
     """Note that the trunk passed a call on, whatever became of it there."""
-    row = await _locked(session, trunk_id)
+    row = await _locked(db, trunk_id)
     row.recent = pace.remember(row.recent, took_the_call=True)
     row.failures_in_a_row = 0
     row.blocked_until = row.blocked_rule = None
 
 
-async def refused(session: AsyncSession, trunk_id: str, cause: Cause, now: datetime) -> datetime:
+async def refused(db: AsyncSession, trunk_id: str, cause: Cause, now: datetime) -> datetime:
     """Note that the trunk was in trouble; return until when it is left alone."""
-    row = await _locked(session, trunk_id)
+    row = await _locked(db, trunk_id)
     row.recent = pace.remember(row.recent, took_the_call=False)
     row.failures_in_a_row += 1
     pause = back_off(row.failures_in_a_row)
@@ -128,30 +126,26 @@ async def refused(session: AsyncSession, trunk_id: str, cause: Cause, now: datet
     return row.blocked_until
 
 
-async def stop(session: AsyncSession, trunk_id: str, reason: str, now: datetime) -> None:
+async def stop(db: AsyncSession, trunk_id: str, reason: str, now: datetime) -> None:
     """Place no further call on the trunk until its settings change or somebody resumes it."""
-    row = await _locked(session, trunk_id)
+    row = await _locked(db, trunk_id)
     row.stopped_at, row.stopped_reason = row.stopped_at or now, reason
     log.error("a trunk was stopped", trunk_id=trunk_id, reason=reason)
 
 
 async def stop_destination(
-    session: AsyncSession, trunk_id: str, prefix: str, reason: str, now: datetime
+    db: AsyncSession, trunk_id: str, prefix: str, reason: str, now: datetime
 ) -> None:
     """Place no further call to that country on the trunk until somebody resumes it."""
-    if await session.get(DestinationStop, (trunk_id, prefix)) is None:
-        session.add(
-            DestinationStop(trunk_id=trunk_id, prefix=prefix, reason=reason, created_at=now)
-        )
-        await session.flush()
+    if await db.get(DestinationStop, (trunk_id, prefix)) is None:
+        db.add(DestinationStop(trunk_id=trunk_id, prefix=prefix, reason=reason, created_at=now))
+        await db.flush()
     log.error("a destination was stopped on a trunk", trunk_id=trunk_id, prefix=prefix)
 
 
-async def closed(
-    session: AsyncSession, trunk_ids: Collection[str], now: datetime
-) -> dict[str, Closed]:
+async def closed(db: AsyncSession, trunk_ids: Collection[str], now: datetime) -> dict[str, Closed]:
     """Return those of the trunks that take no calls now, and why."""
-    rows = await session.scalars(select(TrunkPace).where(TrunkPace.trunk_id.in_(trunk_ids)))
+    rows = await db.scalars(select(TrunkPace).where(TrunkPace.trunk_id.in_(trunk_ids)))
     found = {}
     for row in rows:
         if row.stopped_at is not None:
@@ -162,21 +156,19 @@ async def closed(
     return found
 
 
-async def stopped_destinations(session: AsyncSession, trunk_id: str) -> dict[str, str]:
+async def stopped_destinations(db: AsyncSession, trunk_id: str) -> dict[str, str]:
     """Return the countries that the trunk may not be asked to call, and why."""
-    rows = await session.scalars(
-        select(DestinationStop).where(DestinationStop.trunk_id == trunk_id)
-    )
+    rows = await db.scalars(select(DestinationStop).where(DestinationStop.trunk_id == trunk_id))
     return {row.prefix: row.reason for row in rows}
 
 
-async def resume(session: AsyncSession, trunk_id: str, now: datetime) -> None:
+async def resume(db: AsyncSession, trunk_id: str, now: datetime) -> None:
     """Forget every fault and stop of the trunk, and let its orders go on."""
-    row = await _locked(session, trunk_id)
+    row = await _locked(db, trunk_id)
     row.recent, row.failures_in_a_row = "", 0
     row.blocked_until = row.blocked_rule = row.stopped_at = row.stopped_reason = None
-    await session.execute(delete(DestinationStop).where(DestinationStop.trunk_id == trunk_id))
-    await session.execute(
+    await db.execute(delete(DestinationStop).where(DestinationStop.trunk_id == trunk_id))
+    await db.execute(
         update(CallOrder)
         .where(
             CallOrder.trunk_id == trunk_id,
@@ -186,11 +178,11 @@ async def resume(session: AsyncSession, trunk_id: str, now: datetime) -> None:
         .values(due_at=now)
         .execution_options(synchronize_session=False)
     )
-    wake(session)
+    wake(db)
 
 
-async def _locked(session: AsyncSession, trunk_id: str) -> TrunkPace:
-    row = await lock(session, trunk_id)
+async def _locked(db: AsyncSession, trunk_id: str) -> TrunkPace:
+    row = await lock(db, trunk_id)
     if row is None:
         raise TypeError(_ALWAYS_HAD)
     return row

@@ -14,13 +14,13 @@ from control_plane.domain.brief import Direction
 from control_plane.domain.errors import NotFound
 
 
-async def get_trunk(session: AsyncSession, organization_id: str, trunk_id: str) -> Trunk:
+async def get_trunk(db: AsyncSession, organization_id: str, trunk_id: str) -> Trunk:
     """Return the trunk.
 
     Raises:
         NotFound: this organization has none with that id.
     """
-    row = await session.scalar(
+    row = await db.scalar(
         select(Trunk).where(
             Trunk.id == trunk_id,
             Trunk.organization_id == organization_id,
@@ -33,7 +33,7 @@ async def get_trunk(session: AsyncSession, organization_id: str, trunk_id: str) 
 
 
 async def list_trunks(
-    session: AsyncSession, organization_id: str | None = None, *, with_deleted: bool = False
+    db: AsyncSession, organization_id: str | None = None, *, with_deleted: bool = False
 ) -> Sequence[Trunk]:
     """Return trunks, newest first; of every organization when none is named."""
     query = select(Trunk).order_by(Trunk.id.desc())
@@ -41,32 +41,32 @@ async def list_trunks(
         query = query.where(Trunk.organization_id == organization_id)
     if not with_deleted:
         query = query.where(Trunk.deleted_at.is_(None))
-    return (await session.scalars(query)).all()
+    return (await db.scalars(query)).all()
 
 
-async def inbound_trunks(session: AsyncSession, sip_trunk_ids: Collection[str]) -> Sequence[Trunk]:
+async def inbound_trunks(db: AsyncSession, sip_trunk_ids: Collection[str]) -> Sequence[Trunk]:
     """Return the inbound trunks that the SIP service knows by these ids; no deleted ones."""
     query = select(Trunk).where(
         Trunk.sip_trunk_id.in_(sip_trunk_ids),
         Trunk.direction == Direction.INBOUND,
         Trunk.deleted_at.is_(None),
     )
-    return (await session.scalars(query)).all()
+    return (await db.scalars(query)).all()
 
 
-async def clear_default_trunk(session: AsyncSession, organization_id: str, direction: str) -> None:
+async def clear_default_trunk(db: AsyncSession, organization_id: str, direction: str) -> None:
     """Leave the organization without a default trunk of that direction."""
-    await session.execute(
+    await db.execute(
         update(Trunk)
         .where(Trunk.organization_id == organization_id, Trunk.direction == direction)
         .values(is_default=False)
     )
 
 
-async def prefer_numbers_of(session: AsyncSession, trunk: Trunk) -> None:
+async def prefer_numbers_of(db: AsyncSession, trunk: Trunk) -> None:
     """Stop calling from a default number that takes another trunk than the new default one."""
     if trunk.direction == Direction.OUTBOUND:
-        await session.execute(
+        await db.execute(
             update(Number)
             .where(
                 Number.organization_id == trunk.organization_id,
@@ -77,17 +77,17 @@ async def prefer_numbers_of(session: AsyncSession, trunk: Trunk) -> None:
         )
 
 
-async def clear_default_number(session: AsyncSession, organization_id: str) -> None:
+async def clear_default_number(db: AsyncSession, organization_id: str) -> None:
     """Leave the organization without a default number."""
-    await session.execute(
+    await db.execute(
         update(Number).where(Number.organization_id == organization_id).values(is_default=False)
     )
 
 
-async def list_numbers(session: AsyncSession, organization_id: str) -> Sequence[Number]:
+async def list_numbers(db: AsyncSession, organization_id: str) -> Sequence[Number]:
     """Return the organization's numbers."""
     return (
-        await session.scalars(
+        await db.scalars(
             select(Number)
             .where(Number.organization_id == organization_id)
             .order_by(Number.phone_number)
@@ -95,13 +95,13 @@ async def list_numbers(session: AsyncSession, organization_id: str) -> Sequence[
     ).all()
 
 
-async def get_number(session: AsyncSession, organization_id: str, number_id: str) -> Number:
+async def get_number(db: AsyncSession, organization_id: str, number_id: str) -> Number:
     """Return the number.
 
     Raises:
         NotFound: this organization has none with that id.
     """
-    row = await session.scalar(
+    row = await db.scalar(
         select(Number).where(Number.id == number_id, Number.organization_id == organization_id)
     )
     if row is None:

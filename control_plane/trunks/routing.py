@@ -104,15 +104,15 @@ class Houses:
     def __init__(self) -> None:
         self._kept: dict[str, tuple[datetime, House]] = {}
 
-    async def get(self, session: AsyncSession, organization_id: str, now: datetime) -> House:
+    async def get(self, db: AsyncSession, organization_id: str, now: datetime) -> House:
         """Return what the organization calls with, as it was at most a second ago."""
         kept = self._kept.get(organization_id)
         if kept is None or not timedelta(0) <= now - kept[0] < _FRESH:
             if len(self._kept) > _MOST:
                 self._kept.clear()
-            kept = now, await load_house(session, organization_id)
+            kept = now, await load_house(db, organization_id)
             for row in (kept[1].organization, *kept[1].trunks, *kept[1].numbers):
-                session.expunge(row)  # it outlives the transaction, whose rollback empties rows
+                db.expunge(row)  # it outlives the transaction, whose rollback empties rows
             self._kept[organization_id] = kept
         return kept[1]
 
@@ -125,16 +125,16 @@ class Houses:
         return True
 
 
-async def load_house(session: AsyncSession, organization_id: str) -> House:
+async def load_house(db: AsyncSession, organization_id: str) -> House:
     """Return what the organization calls with, as the rows are now."""
     owner = (
-        await session.execute(select(Organization).where(Organization.id == organization_id))
+        await db.execute(select(Organization).where(Organization.id == organization_id))
     ).scalar_one()
-    trunks = await list_trunks(session, organization_id)
+    trunks = await list_trunks(db, organization_id)
     return House(
         organization=owner,
         trunks=tuple(trunk for trunk in trunks if trunk.direction == Direction.OUTBOUND),
-        numbers=tuple(await list_numbers(session, organization_id)),
+        numbers=tuple(await list_numbers(db, organization_id)),
     )
 
 

@@ -17,23 +17,23 @@ from control_plane.trunks.repository import list_trunks
 _ONE_AT_A_TIME = 7_236_116
 
 
-async def lock(session: AsyncSession) -> None:
+async def lock(db: AsyncSession) -> None:
     """Let nobody else take numbers until the commit, so that none is taken twice.
 
     SQLite has one writer anyway.
     """
-    if session.get_bind().dialect.name == "postgresql":
-        await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ONE_AT_A_TIME})
+    if db.get_bind().dialect.name == "postgresql":
+        await db.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ONE_AT_A_TIME})
 
 
-async def check_trunk(session: AsyncSession, row: Trunk) -> None:
+async def check_trunk(db: AsyncSession, row: Trunk) -> None:
     """Find out whether calls to an inbound trunk's numbers go to it alone; `lock` comes first.
 
     Raises:
         Conflict: another inbound trunk takes one of them, or it is another organization's.
     """
     wanted = set(row.numbers)
-    for other in await list_trunks(session):
+    for other in await list_trunks(db):
         if other.direction != Direction.INBOUND or other.id == row.id:
             continue
         shared = wanted.intersection(other.numbers)
@@ -47,7 +47,7 @@ async def check_trunk(session: AsyncSession, row: Trunk) -> None:
             )
         remedy = "leave it out" if shared else "name the numbers that this trunk takes"
         raise _of_others(f"an inbound trunk that takes {what}", remedy, field="numbers")
-    owned = await session.scalars(
+    owned = await db.scalars(
         select(Number.phone_number)
         .where(
             Number.phone_number.in_(sorted(wanted)),
@@ -61,23 +61,23 @@ async def check_trunk(session: AsyncSession, row: Trunk) -> None:
         raise _of_others(f"the number {number}", "leave it out", field="numbers")
 
 
-async def check_number(session: AsyncSession, organization_id: str, number: str) -> None:
+async def check_number(db: AsyncSession, organization_id: str, number: str) -> None:
     """Find out whether a number may become the organization's; `lock` comes first.
 
     Raises:
         Conflict: it was added before, or another organization's inbound trunk takes its calls.
     """
-    if await session.scalar(select(Number.id).where(Number.phone_number == number)) is not None:
+    if await db.scalar(select(Number.id).where(Number.phone_number == number)) is not None:
         raise Conflict(f"{number} was added before", field="phone_number")
-    if await is_of_others(session, organization_id, number):
+    if await is_of_others(db, organization_id, number):
         raise _of_others(
             f"an inbound trunk that takes {number}", "use another", field="phone_number"
         )
 
 
-async def is_of_others(session: AsyncSession, organization_id: str, number: str) -> bool:
+async def is_of_others(db: AsyncSession, organization_id: str, number: str) -> bool:
     """Return whether another organization's inbound trunk names the number."""
-    theirs = await session.scalars(
+    theirs = await db.scalars(
         select(Trunk).where(
             Trunk.organization_id != organization_id,
             Trunk.direction == Direction.INBOUND,

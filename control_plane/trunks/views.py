@@ -11,11 +11,11 @@ from control_plane.sealed import masked
 from control_plane.trunks.schemas import DestinationStopView, TrunkView
 
 
-async def trunk_view(session: AsyncSession, row: Trunk) -> TrunkView:
+async def trunk_view(db: AsyncSession, row: Trunk) -> TrunkView:
     """Return the trunk, its password masked, with how it takes calls now."""
-    state = await session.get(TrunkPace, row.id, populate_existing=True)
-    live, _preparing, _ringing = await calls_on(session, row.id)
-    stops = await session.scalars(
+    state = await db.get(TrunkPace, row.id, populate_existing=True)
+    live, _preparing, _ringing = await calls_on(db, row.id)
+    stops = await db.scalars(
         select(DestinationStop)
         .where(DestinationStop.trunk_id == row.id)
         .order_by(DestinationStop.prefix)
@@ -28,7 +28,7 @@ async def trunk_view(session: AsyncSession, row: Trunk) -> TrunkView:
         address=row.address,
         transport=row.transport,
         username=row.username,
-        password=await masked(session, row.secret_id),
+        password=await masked(db, row.secret_id),
         numbers=row.numbers,
         allowed_addresses=row.allowed_addresses,
         is_default=row.is_default,

@@ -77,8 +77,8 @@ class VoiceController(Controller):
                 field="provider",
             )
         wanted = {Provider(each) for each in VOICE_PROVIDERS if provider in (None, each)}
-        async with database.reading() as session:
-            keys = await access_of(session, vault, principal.organization_id, wanted)
+        async with database.reading() as db:
+            keys = await access_of(db, vault, principal.organization_id, wanted)
         found = [EMBEDDED] if provider in (None, "offline") else []
         for each in sorted(wanted):
             if each in keys:
@@ -106,15 +106,15 @@ class VoiceController(Controller):
             raise Conflict("the embedded voice speaks English only: name a voice", field="voice")
         owner = principal.organization_id
         wanted = Preview(text=data.text, voice=data.voice, language=data.language)
-        async with database.transaction() as session:
+        async with database.transaction() as db:
             if data.voice is not None:
                 needed = {Provider(data.voice.provider)}
-                if not await access_of(session, vault, owner, needed):
+                if not await access_of(db, vault, owner, needed):
                     raise _no_key(data.voice.provider, field="voice.provider")
-            made = await repository.preview_of(session, owner, msgspec.to_builtins(wanted))
+            made = await repository.preview_of(db, owner, msgspec.to_builtins(wanted))
         row, now = await wait_for(database, owner, made.id, limit_s=PREVIEW_LIMIT_S)
-        async with database.transaction() as session:
-            await session.execute(delete(Probe).where(Probe.id == row.id))
+        async with database.transaction() as db:
+            await db.execute(delete(Probe).where(Probe.id == row.id))
         if row.sound is None:
             status, error = repository.status_of(row, now)
             results = msgspec.convert(row.results, list[ProbeResult])

@@ -74,10 +74,10 @@ class WebhookController(Controller):
         """Create an endpoint; this answer alone shows its whole secret."""
         _check(data.url, data.event_types, allowed)
         now, owner, clear = datetime.now(UTC), principal.organization_id, new_secret()
-        async with database.transaction() as session:
-            if await repository.count_endpoints(session, owner) >= MOST_ENDPOINTS:
+        async with database.transaction() as db:
+            if await repository.count_endpoints(db, owner) >= MOST_ENDPOINTS:
                 raise Conflict(f"there are {MOST_ENDPOINTS} webhooks already: delete one first")
-            secret = await seal(session, vault, owner, clear, now=now)
+            secret = await seal(db, vault, owner, clear, now=now)
             row = WebhookEndpoint(
                 id=new_id(),
                 organization_id=owner,
@@ -88,23 +88,23 @@ class WebhookController(Controller):
                 created_at=now,
                 updated_at=now,
             )
-            session.add(row)
+            db.add(row)
         return endpoint_view(row, clear)
 
     @get(operation_id="listWebhooks", summary="List webhooks")
     async def list_all(self, principal: GivenPrincipal, database: GivenDatabase) -> EndpointList:
         """List every endpoint, newest first."""
-        async with database.reading() as session:
-            rows = await repository.list_endpoints(session, principal.organization_id)
-            return EndpointList([await _shown(session, row) for row in rows])
+        async with database.reading() as db:
+            rows = await repository.list_endpoints(db, principal.organization_id)
+            return EndpointList([await _shown(db, row) for row in rows])
 
     @get("/{webhook_id:str}", operation_id="getWebhook", summary="Get a webhook")
     async def get_one(
         self, webhook_id: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
     ) -> EndpointView:
         """Return one endpoint, its secret masked."""
-        async with database.reading() as session:
-            return await _shown(session, await _endpoint(session, principal, webhook_id))
+        async with database.reading() as db:
+            return await _shown(db, await _endpoint(db, principal, webhook_id))
 
     @patch("/{webhook_id:str}", operation_id="updateWebhook", summary="Change a webhook")
     async def change(
@@ -116,8 +116,8 @@ class WebhookController(Controller):
         allowed: GivenAllowed,
     ) -> EndpointView:
         """Change what is given; what waits goes to the new URL."""
-        async with database.transaction() as session:
-            row = await _endpoint(session, principal, webhook_id)
+        async with database.transaction() as db:
+            row = await _endpoint(db, principal, webhook_id)
             for field in ("url", "description", "event_types"):
                 given = getattr(data, field)
                 if given is not UNSET:
@@ -125,18 +125,18 @@ class WebhookController(Controller):
             _check(row.url, row.event_types, allowed)
             row.updated_at = datetime.now(UTC)
             if data.url is not UNSET:
-                await repository.move_waiting(session, row)
-            return await _shown(session, row)
+                await repository.move_waiting(db, row)
+            return await _shown(db, row)
 
     @delete("/{webhook_id:str}", operation_id="deleteWebhook", summary="Delete a webhook")
     async def remove(
         self, webhook_id: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
     ) -> None:
         """Delete an endpoint; what waits for it is cancelled."""
-        async with database.transaction() as session:
-            row = await _endpoint(session, principal, webhook_id)
+        async with database.transaction() as db:
+            row = await _endpoint(db, principal, webhook_id)
             row.deleted_at = datetime.now(UTC)
-            await queue.cancel_waiting(session, row.id, now=row.deleted_at)
+            await queue.cancel_waiting(db, row.id, now=row.deleted_at)
 
     @post(
         "/{webhook_id:str}/rotate",
@@ -153,10 +153,10 @@ class WebhookController(Controller):
         grace_secs: Grace = _DAY,
     ) -> EndpointView:
         """Make a new secret, shown whole in this answer alone; both sign while the grace lasts."""
-        async with database.transaction() as session:
-            row = await _endpoint(session, principal, webhook_id)
+        async with database.transaction() as db:
+            row = await _endpoint(db, principal, webhook_id)
             grace, now = timedelta(seconds=grace_secs), datetime.now(UTC)
-            clear = await rotate(session, vault, row, grace=grace, now=now)
+            clear = await rotate(db, vault, row, grace=grace, now=now)
         return endpoint_view(row, clear)
 
     @post(
@@ -169,11 +169,11 @@ class WebhookController(Controller):
         self, webhook_id: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
     ) -> EndpointView:
         """Send events again to an endpoint that was disabled; `replay` sends what it missed."""
-        async with database.transaction() as session:
-            row = await _endpoint(session, principal, webhook_id)
+        async with database.transaction() as db:
+            row = await _endpoint(db, principal, webhook_id)
             row.disabled_at = row.disabled_reason = None
             row.updated_at = datetime.now(UTC)
-            return await _shown(session, row)
+            return await _shown(db, row)
 
     @post(
         "/{webhook_id:str}/test",
@@ -186,13 +186,13 @@ class WebhookController(Controller):
     ) -> DeliveryView:
         """Send a `webhook.test` message as events are; `GET /delivery/{id}` tells how it went."""
         now, key = datetime.now(UTC), new_id()
-        async with database.transaction() as session:
-            row = await _endpoint(session, principal, webhook_id)
+        async with database.transaction() as db:
+            row = await _endpoint(db, principal, webhook_id)
             refuse_disabled(row)
             made = new_delivery(row, key, TEST_EVENT, test_payload(key, at=now), now=now)
-            await session.execute(insert(Delivery), [made])
-            wake(session)
-            return delivery_view(await session.get_one(Delivery, made["id"]))
+            await db.execute(insert(Delivery), [made])
+            wake(db)
+            return delivery_view(await db.get_one(Delivery, made["id"]))
 
     @get(
         "/secret",
@@ -203,10 +203,10 @@ class WebhookController(Controller):
         self, principal: GivenPrincipal, database: GivenDatabase, vault: GivenVault
     ) -> SigningSecret:
         """Return the secret that signs what goes to the `webhook_url` of assistants."""
-        async with database.transaction() as session:
+        async with database.transaction() as db:
             now = datetime.now(UTC)
-            row = await default_signer(session, vault, principal.organization_id, now=now)
-            clear = await unseal(session, vault, row.secret_id)
+            row = await default_signer(db, vault, principal.organization_id, now=now)
+            clear = await unseal(db, vault, row.secret_id)
         return SigningSecret(secret=clear, previous_secret_until=row.previous_until)
 
     @post(
@@ -223,10 +223,10 @@ class WebhookController(Controller):
         grace_secs: Grace = _DAY,
     ) -> SigningSecret:
         """Make a new default secret; both sign while the grace lasts."""
-        async with database.transaction() as session:
+        async with database.transaction() as db:
             grace, now = timedelta(seconds=grace_secs), datetime.now(UTC)
-            row = await default_signer(session, vault, principal.organization_id, now=now)
-            clear = await rotate(session, vault, row, grace=grace, now=now)
+            row = await default_signer(db, vault, principal.organization_id, now=now)
+            clear = await rotate(db, vault, row, grace=grace, now=now)
         return SigningSecret(secret=clear, previous_secret_until=row.previous_until)
 
     @get(
@@ -260,8 +260,8 @@ class WebhookController(Controller):
                 media_type=EVENT_STREAM,
                 headers={"Cache-Control": "no-store"},
             )
-        async with database.reading() as session:
-            found = await page(session, owner, key, types=wanted, limit=limit)
+        async with database.reading() as db:
+            found = await page(db, owner, key, types=wanted, limit=limit)
         return Response(EventFeed(events=found, next_after=found[-1].id if found else None))
 
 
@@ -271,15 +271,13 @@ def refuse_disabled(row: WebhookEndpoint) -> None:
         raise Conflict(f"the webhook is disabled: POST /webhook/{row.id}/enable first")
 
 
-async def _endpoint(
-    session: AsyncSession, principal: Principal, webhook_id: str
-) -> WebhookEndpoint:
+async def _endpoint(db: AsyncSession, principal: Principal, webhook_id: str) -> WebhookEndpoint:
     key = parse_id(webhook_id, what="webhook")
-    return await repository.get_endpoint(session, principal.organization_id, key)
+    return await repository.get_endpoint(db, principal.organization_id, key)
 
 
-async def _shown(session: AsyncSession, row: WebhookEndpoint) -> EndpointView:
-    return endpoint_view(row, await masked(session, row.secret_id) or "")
+async def _shown(db: AsyncSession, row: WebhookEndpoint) -> EndpointView:
+    return endpoint_view(row, await masked(db, row.secret_id) or "")
 
 
 def _check(url: str, types: list[str], allowed: Allowed) -> None:

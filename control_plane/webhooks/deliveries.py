@@ -65,8 +65,8 @@ class DeliveryController(Controller):
     ) -> DeliveryPage:
         """Return the deliveries to one endpoint, newest first."""
         key = parse_id(webhook_id, what="webhook")
-        async with database.reading() as session:
-            await repository.get_endpoint(session, principal.organization_id, key)
+        async with database.reading() as db:
+            await repository.get_endpoint(db, principal.organization_id, key)
         return await _page(database, principal, key, status, call_id, cursor, limit)
 
     @get("/delivery/{delivery_id:str}", operation_id="getDelivery", summary="Get a delivery")
@@ -75,9 +75,9 @@ class DeliveryController(Controller):
     ) -> DeliveryDetail:
         """Return a delivery with what it sends and how each try went."""
         key = parse_id(delivery_id, what="delivery")
-        async with database.reading() as session:
-            row = await repository.get_delivery(session, principal.organization_id, key)
-            tries = await repository.tries_of(session, key)
+        async with database.reading() as db:
+            row = await repository.get_delivery(db, principal.organization_id, key)
+            tries = await repository.tries_of(db, key)
         return DeliveryDetail(
             delivery=delivery_view(row),
             payload=row.payload,
@@ -95,12 +95,12 @@ class DeliveryController(Controller):
     ) -> DeliveryView:
         """Send the same message, with the same id, as if for the first time."""
         key, owner = parse_id(delivery_id, what="delivery"), principal.organization_id
-        async with database.transaction() as session:
-            row = await repository.get_delivery(session, owner, key)
-            url = await _present_url(session, owner, row)
-            await queue.replay(session, Delivery.id == key, url=url, now=datetime.now(UTC))
-            wake(session)
-            await session.refresh(row)
+        async with database.transaction() as db:
+            row = await repository.get_delivery(db, owner, key)
+            url = await _present_url(db, owner, row)
+            await queue.replay(db, Delivery.id == key, url=url, now=datetime.now(UTC))
+            wake(db)
+            await db.refresh(row)
             return delivery_view(row)
 
     @post(
@@ -120,25 +120,25 @@ class DeliveryController(Controller):
         if since.tzinfo is None:
             raise BadInput("since needs a time zone: 2026-01-31T12:00:00Z", field="since")
         key, now = parse_id(webhook_id, what="webhook"), datetime.now(UTC)
-        async with database.transaction() as session:
-            row = await repository.get_endpoint(session, principal.organization_id, key)
+        async with database.transaction() as db:
+            row = await repository.get_endpoint(db, principal.organization_id, key)
             refuse_disabled(row)
             failed = and_(
                 Delivery.endpoint_id == key,
                 Delivery.state.in_(repository.FAILED),
                 Delivery.created_at >= since,
             )
-            count = await queue.replay(session, failed, url=row.url, now=now)
-            wake(session)
+            count = await queue.replay(db, failed, url=row.url, now=now)
+            wake(db)
         return Replayed(count)
 
 
-async def _present_url(session: AsyncSession, owner: str, row: Delivery) -> str | None:
+async def _present_url(db: AsyncSession, owner: str, row: Delivery) -> str | None:
     """Return where a replay goes: where its endpoint is now."""
     if row.endpoint_id is None:
         return None
     try:
-        endpoint = await repository.get_endpoint(session, owner, row.endpoint_id)
+        endpoint = await repository.get_endpoint(db, owner, row.endpoint_id)
     except NotFound as exc:
         raise Conflict("the webhook was deleted: its messages go nowhere now") from exc
     refuse_disabled(endpoint)
@@ -162,8 +162,8 @@ async def _page(
         before=parse_id(cursor, what="delivery", field="cursor") if cursor else None,
         limit=limit + 1,
     )
-    async with database.reading() as session:
-        rows = (await session.scalars(query)).all()
+    async with database.reading() as db:
+        rows = (await db.scalars(query)).all()
     views = [delivery_view(row) for row in rows[:limit]]
     return DeliveryPage(views, views[-1].id if len(rows) > limit else None)
 

@@ -35,11 +35,11 @@ class Framed(msgspec.Struct, frozen=True):
 
 
 async def page(
-    session: AsyncSession, owner: str, after: str | None, *, types: list[str], limit: int
+    db: AsyncSession, owner: str, after: str | None, *, types: list[str], limit: int
 ) -> list[OutgoingEvent]:
     """Return events after one of them, oldest first."""
-    rows = await repository.events_after(session, owner, after, types=types, limit=limit)
-    return await _bodies(session, rows)
+    rows = await repository.events_after(db, owner, after, types=types, limit=limit)
+    return await _bodies(db, rows)
 
 
 class Subscription:
@@ -110,14 +110,14 @@ class Feed(SharedLook):
 
     async def _hand_out(self, owner: str, state: _Owner) -> bool:
         """Hand out a page; whether more lies behind it."""
-        async with self._database.reading() as session:
+        async with self._database.reading() as db:
             if not state.begun:  # all before belongs to what each stream reads for itself
-                state.after = await _begin_now(session, owner, state.seen)
+                state.after = await _begin_now(db, owner, state.seen)
                 state.begun = True
                 for subscription in state.subscriptions:
                     subscription.behind = True
-            rows = await repository.events_after(session, owner, state.after, types=[], limit=PAGE)
-            events = await _bodies(session, [row for row in rows if row.id not in state.seen])
+            rows = await repository.events_after(db, owner, state.after, types=[], limit=PAGE)
+            events = await _bodies(db, [row for row in rows if row.id not in state.seen])
         for event in events:
             state.seen[event.id] = None
             framed = Framed(event.id, event.type, _frame(event))
@@ -143,19 +143,19 @@ async def stream(
     last_sent, seen = clock(), OrderedDict[str, None]()
     with feed.subscribed(owner) as subscription:
         if after is None:
-            async with database.reading() as session:
-                after = await _begin_now(session, owner, seen)
+            async with database.reading() as db:
+                after = await _begin_now(db, owner, seen)
         subscription.behind = True
         while True:
             if subscription.behind:
                 subscription.clear()
                 more = True
                 while more:
-                    async with database.reading() as session:
+                    async with database.reading() as db:
                         rows = await repository.events_after(
-                            session, owner, after, types=types, limit=PAGE
+                            db, owner, after, types=types, limit=PAGE
                         )
-                        events = await _bodies(session, [r for r in rows if r.id not in seen])
+                        events = await _bodies(db, [r for r in rows if r.id not in seen])
                     for event in events:
                         seen[event.id], last_sent = None, clock()
                         yield _frame(event)
@@ -193,12 +193,12 @@ def _trim(seen: OrderedDict[str, None]) -> None:
         seen.popitem(last=False)
 
 
-async def _begin_now(session: AsyncSession, owner: str, seen: OrderedDict[str, None]) -> str | None:
-    newest = await repository.newest_event(session, owner)
+async def _begin_now(db: AsyncSession, owner: str, seen: OrderedDict[str, None]) -> str | None:
+    newest = await repository.newest_event(db, owner)
     if newest is None:
         return None
     after = _a_little_before(newest)
-    for row in await repository.events_after(session, owner, after, types=[], limit=_SEEN):
+    for row in await repository.events_after(db, owner, after, types=[], limit=_SEEN):
         seen[row.id] = None
     return after
 
@@ -210,8 +210,8 @@ def _a_little_before(event_id: str) -> str:
     return str(UUID(int=max(0, key.int - overlap)))
 
 
-async def _bodies(session: AsyncSession, rows: Sequence[OutboxRow]) -> list[OutgoingEvent]:
-    metadata = await metadata_of(session, rows) if rows else {}
+async def _bodies(db: AsyncSession, rows: Sequence[OutboxRow]) -> list[OutgoingEvent]:
+    metadata = await metadata_of(db, rows) if rows else {}
     return [msgspec.convert(event_body(row, metadata[row.id]), OutgoingEvent) for row in rows]
 
 

@@ -35,13 +35,13 @@ def due_at(view: CallView, *, now: datetime) -> datetime:
     return max([now, *waits])
 
 
-async def release(views: CallViews, session: AsyncSession, owner: Owner, now: datetime) -> None:
+async def release(views: CallViews, db: AsyncSession, owner: Owner, now: datetime) -> None:
     """Let the message about `owner` go if it waits, now that a recording of it was dealt with.
 
     The caller holds it, as does who makes the message (`outbox`): so the message sees what
     became of the recording, or is seen here.
     """
-    held = await session.scalar(
+    held = await db.scalar(
         select(Delivery)
         .where(
             Delivery.call_id == owner.id,
@@ -53,7 +53,7 @@ async def release(views: CallViews, session: AsyncSession, owner: Owner, now: da
     )
     if held is None:
         return
-    await session.flush()
-    [view] = await views.load(session, [owner])
+    await db.flush()
+    [view] = await views.load(db, [owner])
     held.payload, held.next_at = call_payload(view), due_at(view, now=now)
-    wake(session)
+    wake(db)

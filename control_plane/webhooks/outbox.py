@@ -31,30 +31,30 @@ _ONE_RELAY = 7_236_115
 _FINAL = frozenset(status.value for status in OrderStatus if is_final(status))
 
 
-async def is_waiting(session: AsyncSession) -> bool:
+async def is_waiting(db: AsyncSession) -> bool:
     """Return whether an event waits to be relayed."""
-    return await session.scalar(select(_waiting().exists())) is True
+    return await db.scalar(select(_waiting().exists())) is True
 
 
 async def relay(
-    session: AsyncSession, vault: Vault, views: CallViews, *, now: datetime, limit: int
+    db: AsyncSession, vault: Vault, views: CallViews, *, now: datetime, limit: int
 ) -> int:
     """Turn the oldest events into deliveries that are due, and return how many events.
 
     Only one relay works at a time, or an event could get ahead of an earlier one of its call.
     """
-    if session.get_bind().dialect.name == "postgresql":
+    if db.get_bind().dialect.name == "postgresql":
         lock = text("SELECT pg_try_advisory_xact_lock(:key)").bindparams(key=_ONE_RELAY)
-        if await session.scalar(lock) is not True:
+        if await db.scalar(lock) is not True:
             return 0
-    rows = (await session.scalars(_waiting().order_by(OutboxRow.id).limit(limit))).all()
+    rows = (await db.scalars(_waiting().order_by(OutboxRow.id).limit(limit))).all()
     if not rows:
         return 0
-    made = await _to_endpoints(session, rows, now=now)
-    made += await _to_assistants(session, vault, views, rows, now=now)
+    made = await _to_endpoints(db, rows, now=now)
+    made += await _to_assistants(db, vault, views, rows, now=now)
     if made:
-        await session.execute(insert(Delivery), made)
-    await session.execute(
+        await db.execute(insert(Delivery), made)
+    await db.execute(
         update(OutboxRow)
         .where(OutboxRow.id.in_([row.id for row in rows]))
         .values(done_at=now)
@@ -84,17 +84,15 @@ def new_delivery(
     }
 
 
-async def metadata_of(
-    session: AsyncSession, rows: Collection[OutboxRow]
-) -> dict[str, dict[str, str]]:
+async def metadata_of(db: AsyncSession, rows: Collection[OutboxRow]) -> dict[str, dict[str, str]]:
     """Return, by the event's id, the metadata of the call or the campaign it tells of."""
     owners = await repository.owners_of(
-        session, {row.call_id for row in rows if row.call_id is not None}
+        db, {row.call_id for row in rows if row.call_id is not None}
     )
     of_campaign: dict[str, dict[str, str]] = {}
     campaign_ids = {row.data["campaign_id"] for row in rows if row.call_id is None}
     if campaign_ids:
-        campaigns = await session.execute(
+        campaigns = await db.execute(
             select(Campaign.id, Campaign.campaign_metadata).where(Campaign.id.in_(campaign_ids))
         )
         of_campaign = {campaign.id: campaign.campaign_metadata for campaign in campaigns}
@@ -111,10 +109,10 @@ def _waiting() -> Any:
 
 
 async def _to_endpoints(
-    session: AsyncSession, rows: Sequence[OutboxRow], *, now: datetime
+    db: AsyncSession, rows: Sequence[OutboxRow], *, now: datetime
 ) -> list[dict[str, Any]]:
     endpoints = (
-        await session.scalars(
+        await db.scalars(
             select(WebhookEndpoint).where(
                 WebhookEndpoint.organization_id.in_({row.organization_id for row in rows}),
                 WebhookEndpoint.disabled_at.is_(None),
@@ -125,7 +123,7 @@ async def _to_endpoints(
     pairs = [(row, endpoint) for row in rows for endpoint in endpoints if _is_for(row, endpoint)]
     if not pairs:
         return []
-    metadata = await metadata_of(session, [row for row, _ in pairs])
+    metadata = await metadata_of(db, [row for row, _ in pairs])
     payloads = {row.id: event_payload(row, metadata[row.id]) for row, _ in pairs}
     return [
         new_delivery(endpoint, row.id, row.type, payloads[row.id], now=now)
@@ -141,7 +139,7 @@ def _is_for(row: OutboxRow, endpoint: WebhookEndpoint) -> bool:
 
 
 async def _to_assistants(
-    session: AsyncSession,
+    db: AsyncSession,
     vault: Vault,
     views: CallViews,
     rows: Sequence[OutboxRow],
@@ -156,20 +154,20 @@ async def _to_assistants(
     }
     if not ended:
         return []
-    owners = await repository.owners_of(session, ended.keys())
-    urls = await _receiving(session, owners.values())
+    owners = await repository.owners_of(db, ended.keys())
+    urls = await _receiving(db, owners.values())
     told = set(
-        await session.scalars(
+        await db.scalars(
             select(Delivery.call_id).where(
                 Delivery.call_id.in_(urls), Delivery.endpoint_id.is_(None)
             )
         )
     )
     wanted = [each for key, each in owners.items() if key in urls and key not in told]
-    await _hold(session, [each.id for each in wanted])
+    await _hold(db, [each.id for each in wanted])
     made = []
-    for owner, view in zip(wanted, await views.load(session, wanted), strict=True):
-        await default_signer(session, vault, owner.organization_id, now=now)
+    for owner, view in zip(wanted, await views.load(db, wanted), strict=True):
+        await default_signer(db, vault, owner.organization_id, now=now)
         row, url = ended[owner.id], urls[owner.id]
         made.append(
             {
@@ -192,20 +190,20 @@ async def _to_assistants(
     return made
 
 
-async def _hold(session: AsyncSession, call_ids: Collection[str]) -> None:
+async def _hold(db: AsyncSession, call_ids: Collection[str]) -> None:
     """Keep everybody from changing these calls' recordings until the messages are stored."""
     for kind in (CallOrder, Session):
         if call_ids:
-            await session.execute(
+            await db.execute(
                 select(kind.id).where(kind.id.in_(call_ids)).order_by(kind.id).with_for_update()
             )
 
 
-async def _receiving(session: AsyncSession, owners: Iterable[Owner]) -> dict[str, str]:
+async def _receiving(db: AsyncSession, owners: Iterable[Owner]) -> dict[str, str]:
     """Return the URL of each call whose assistant has one."""
     found = {}
     for owner in owners:
-        version = await versions.get(session, owner.assistant_version_id)
+        version = await versions.get(db, owner.assistant_version_id)
         if version.spec.webhook_url:
             found[owner.id] = version.spec.webhook_url
     return found

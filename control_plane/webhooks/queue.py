@@ -58,17 +58,17 @@ class Tried(Struct, frozen=True, kw_only=True):
     body: str | None = None
 
 
-async def is_due(session: AsyncSession, *, now: datetime) -> bool:
+async def is_due(db: AsyncSession, *, now: datetime) -> bool:
     """Return whether a delivery is due, whether or not it may be claimed now."""
-    return await session.scalar(select(exists().where(Delivery.next_at <= now))) is True
+    return await db.scalar(select(exists().where(Delivery.next_at <= now))) is True
 
 
-async def next_due(session: AsyncSession, *, now: datetime) -> datetime | None:
+async def next_due(db: AsyncSession, *, now: datetime) -> datetime | None:
     """Return the earliest instant after `now` at which a delivery is due."""
-    return await session.scalar(select(func.min(Delivery.next_at)).where(Delivery.next_at > now))
+    return await db.scalar(select(func.min(Delivery.next_at)).where(Delivery.next_at > now))
 
 
-async def claim_due(session: AsyncSession, *, now: datetime, shares: Shares) -> list[Claimed]:
+async def claim_due(db: AsyncSession, *, now: datetime, shares: Shares) -> list[Claimed]:
     """Return due deliveries that no other deliverer will get, the longest due first.
 
     Args:
@@ -76,12 +76,12 @@ async def claim_due(session: AsyncSession, *, now: datetime, shares: Shares) -> 
     """
     found: list[Claimed] = []
     while shares.free > 0:
-        rows = await _look(session, now=now, skipped=[each.id for each in found], shares=shares)
+        rows = await _look(db, now=now, skipped=[each.id for each in found], shares=shares)
         found += [row for row in rows if shares.take(row.organization_id, row.receiver)]
         if len(rows) < _PAGE:
             break
     if found:
-        await session.execute(
+        await db.execute(
             update(Delivery)
             .where(Delivery.id.in_([each.id for each in found]))
             .values(claim=Delivery.claim + 1, next_at=now + CLAIM)
@@ -91,7 +91,7 @@ async def claim_due(session: AsyncSession, *, now: datetime, shares: Shares) -> 
 
 
 async def _look(
-    session: AsyncSession, *, now: datetime, skipped: Collection[str], shares: Shares
+    db: AsyncSession, *, now: datetime, skipped: Collection[str], shares: Shares
 ) -> list[Claimed]:
     query = (
         select(
@@ -122,7 +122,7 @@ async def _look(
         query = query.where(Delivery.receiver.not_like(f"{owner} %"))
     if skipped:
         query = query.where(Delivery.id.not_in(skipped))
-    rows = await session.execute(query)
+    rows = await db.execute(query)
     return [
         Claimed(
             id=row.id,
@@ -156,11 +156,11 @@ def _overtakes() -> ColumnElement[bool]:
     )
 
 
-async def store(session: AsyncSession, tried: Sequence[Tried]) -> list[Tried]:
+async def store(db: AsyncSession, tried: Sequence[Tried]) -> list[Tried]:
     """Write what came of tries, and return those whose claim had lapsed: they change nothing."""
     held = {
         row.id: row.claim
-        for row in await session.execute(
+        for row in await db.execute(
             select(Delivery.id, Delivery.claim)
             .where(
                 Delivery.id.in_([each.claimed.id for each in tried]), Delivery.next_at.is_not(None)
@@ -170,10 +170,10 @@ async def store(session: AsyncSession, tried: Sequence[Tried]) -> list[Tried]:
     }
     good = [each for each in tried if held.get(each.claimed.id) == each.claimed.claim]
     if good:
-        await session.execute(insert(DeliveryTry), [_try_values(each) for each in good])
+        await db.execute(insert(DeliveryTry), [_try_values(each) for each in good])
         table: Any = Delivery.__table__
         names = ("state", "tries", "failures", "next_at", "done_at")
-        connection = await session.connection()
+        connection = await db.connection()
         await connection.execute(
             update(table)
             .where(table.c.id == bindparam("b_id"))
@@ -182,7 +182,7 @@ async def store(session: AsyncSession, tried: Sequence[Tried]) -> list[Tried]:
         )
     for each in good:
         if isinstance(each.verdict, Gone) and each.claimed.endpoint_id is not None:
-            await disable(session, each.claimed.endpoint_id, GONE, now=_end(each))
+            await disable(db, each.claimed.endpoint_id, GONE, now=_end(each))
     return [each for each in tried if each not in good]
 
 
@@ -222,19 +222,19 @@ def _end(tried: Tried) -> datetime:
     return tried.at + timedelta(milliseconds=tried.duration_ms)
 
 
-async def disable(session: AsyncSession, endpoint_id: str, reason: str, *, now: datetime) -> None:
+async def disable(db: AsyncSession, endpoint_id: str, reason: str, *, now: datetime) -> None:
     """Send nothing more to an endpoint until it is enabled; what waits is cancelled."""
-    await session.execute(
+    await db.execute(
         update(WebhookEndpoint)
         .where(WebhookEndpoint.id == endpoint_id, WebhookEndpoint.disabled_at.is_(None))
         .values(disabled_at=now, disabled_reason=reason, updated_at=now)
     )
-    await cancel_waiting(session, endpoint_id, now=now)
+    await cancel_waiting(db, endpoint_id, now=now)
 
 
-async def cancel_waiting(session: AsyncSession, endpoint_id: str, *, now: datetime) -> None:
+async def cancel_waiting(db: AsyncSession, endpoint_id: str, *, now: datetime) -> None:
     """Cancel what waits for an endpoint; it can be replayed."""
-    await session.execute(
+    await db.execute(
         update(Delivery)
         .where(Delivery.endpoint_id == endpoint_id, Delivery.next_at.is_not(None))
         .values(state=DeliveryState.CANCELLED, next_at=None, done_at=now)
@@ -243,7 +243,7 @@ async def cancel_waiting(session: AsyncSession, endpoint_id: str, *, now: dateti
 
 
 async def replay(
-    session: AsyncSession, condition: ColumnElement[bool], *, url: str | None, now: datetime
+    db: AsyncSession, condition: ColumnElement[bool], *, url: str | None, now: datetime
 ) -> int:
     """Start the deliveries that meet `condition` anew, each with the id it had; say how many.
 
@@ -251,7 +251,7 @@ async def replay(
         url: where to, when the endpoint's has changed since.
     """
     values: dict[str, Any] = {"url": url} if url is not None else {}
-    ids = await session.scalars(
+    ids = await db.scalars(
         update(Delivery)
         .where(condition)
         .values(

@@ -49,8 +49,8 @@ class Recorder:
     async def _store(self, batch: list[Tried]) -> None:
         while True:
             try:
-                async with self._database.transaction() as session:
-                    lapsed = await queue.store(session, batch)
+                async with self._database.transaction() as db:
+                    lapsed = await queue.store(db, batch)
             except (SQLAlchemyError, OSError) as exc:
                 # What is not written is sent again: by this process later, or by another.
                 log.warning("tries of webhooks were not written, trying again", error=exc)

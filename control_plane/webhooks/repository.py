@@ -16,32 +16,32 @@ FAILED = (DeliveryState.EXHAUSTED, DeliveryState.CANCELLED)
 """States that a replay since an instant takes up again."""
 
 
-async def get_endpoint(session: AsyncSession, owner: str, endpoint_id: str) -> WebhookEndpoint:
+async def get_endpoint(db: AsyncSession, owner: str, endpoint_id: str) -> WebhookEndpoint:
     """Return the endpoint.
 
     Raises:
         NotFound: this organization has none with that id.
     """
-    row = await session.scalar(_endpoints(owner).where(WebhookEndpoint.id == endpoint_id))
+    row = await db.scalar(_endpoints(owner).where(WebhookEndpoint.id == endpoint_id))
     if row is None:
         raise NotFound(f"there is no webhook with the id {endpoint_id}", field="id")
     return row
 
 
-async def list_endpoints(session: AsyncSession, owner: str) -> Sequence[WebhookEndpoint]:
+async def list_endpoints(db: AsyncSession, owner: str) -> Sequence[WebhookEndpoint]:
     """Return the organization's endpoints, newest first."""
-    return (await session.scalars(_endpoints(owner).order_by(WebhookEndpoint.id.desc()))).all()
+    return (await db.scalars(_endpoints(owner).order_by(WebhookEndpoint.id.desc()))).all()
 
 
-async def count_endpoints(session: AsyncSession, owner: str) -> int:
+async def count_endpoints(db: AsyncSession, owner: str) -> int:
     """Return how many endpoints the organization has."""
     counted = select(func.count()).select_from(_endpoints(owner).subquery())
-    return (await session.execute(counted)).scalar_one()
+    return (await db.execute(counted)).scalar_one()
 
 
-async def move_waiting(session: AsyncSession, endpoint: WebhookEndpoint) -> None:
+async def move_waiting(db: AsyncSession, endpoint: WebhookEndpoint) -> None:
     """Send what waits for the endpoint to its present URL."""
-    await session.execute(
+    await db.execute(
         update(Delivery)
         .where(Delivery.endpoint_id == endpoint.id, Delivery.next_at.is_not(None))
         .values(url=endpoint.url)
@@ -49,13 +49,13 @@ async def move_waiting(session: AsyncSession, endpoint: WebhookEndpoint) -> None
     )
 
 
-async def get_delivery(session: AsyncSession, owner: str, delivery_id: str) -> Delivery:
+async def get_delivery(db: AsyncSession, owner: str, delivery_id: str) -> Delivery:
     """Return the delivery.
 
     Raises:
         NotFound: this organization has none with that id.
     """
-    row = await session.scalar(
+    row = await db.scalar(
         select(Delivery).where(Delivery.id == delivery_id, Delivery.organization_id == owner)
     )
     if row is None:
@@ -63,9 +63,9 @@ async def get_delivery(session: AsyncSession, owner: str, delivery_id: str) -> D
     return row
 
 
-async def tries_of(session: AsyncSession, delivery_id: str) -> Sequence[DeliveryTry]:
+async def tries_of(db: AsyncSession, delivery_id: str) -> Sequence[DeliveryTry]:
     """Return the tries, oldest first."""
-    rows = await session.scalars(
+    rows = await db.scalars(
         select(DeliveryTry)
         .where(DeliveryTry.delivery_id == delivery_id)
         .order_by(DeliveryTry.number)
@@ -96,7 +96,7 @@ def page_of_deliveries(
 
 
 async def events_after(
-    session: AsyncSession, owner: str, after: str | None, *, types: Sequence[str], limit: int
+    db: AsyncSession, owner: str, after: str | None, *, types: Sequence[str], limit: int
 ) -> Sequence[OutboxRow]:
     """Return the organization's events of some types after one of them, oldest first."""
     query = select(OutboxRow).where(OutboxRow.organization_id == owner)
@@ -105,14 +105,12 @@ async def events_after(
         query = query.where(or_(OutboxRow.type.in_(types), *groups))
     if after is not None:
         query = query.where(OutboxRow.id > after)
-    return (await session.scalars(query.order_by(OutboxRow.id).limit(limit))).all()
+    return (await db.scalars(query.order_by(OutboxRow.id).limit(limit))).all()
 
 
-async def newest_event(session: AsyncSession, owner: str) -> str | None:
+async def newest_event(db: AsyncSession, owner: str) -> str | None:
     """Return the id of the organization's newest event."""
-    return await session.scalar(
-        select(func.max(OutboxRow.id)).where(OutboxRow.organization_id == owner)
-    )
+    return await db.scalar(select(func.max(OutboxRow.id)).where(OutboxRow.organization_id == owner))
 
 
 def _endpoints(owner: str) -> Select[WebhookEndpoint]:

@@ -16,7 +16,7 @@ from control_plane.db.models.webhook import Delivery, DeliveryTry
 from control_plane.domain.ids import first_id_at
 
 
-async def forget_before(session: AsyncSession, cutoff: datetime, *, limit: int) -> int:
+async def forget_before(db: AsyncSession, cutoff: datetime, *, limit: int) -> int:
     """Delete at most `limit` deliveries and events each that were over before `cutoff`.
 
     Returns how many of both; a delivery that is still to be tried stays, however old.
@@ -28,19 +28,19 @@ async def forget_before(session: AsyncSession, cutoff: datetime, *, limit: int) 
         .order_by(Delivery.id)
         .limit(limit)
     )
-    deliveries = list(await session.scalars(done))
-    await _delete(session, delete(DeliveryTry).where(DeliveryTry.delivery_id.in_(deliveries)))
-    await _delete(session, delete(Delivery).where(Delivery.id.in_(deliveries)))
+    deliveries = list(await db.scalars(done))
+    await _delete(db, delete(DeliveryTry).where(DeliveryTry.delivery_id.in_(deliveries)))
+    await _delete(db, delete(Delivery).where(Delivery.id.in_(deliveries)))
     relayed = (
         select(OutboxRow.id)
         .where(OutboxRow.id < oldest, OutboxRow.done_at.is_not(None))
         .order_by(OutboxRow.id)
         .limit(limit)
     )
-    events = list(await session.scalars(relayed))
-    await _delete(session, delete(OutboxRow).where(OutboxRow.id.in_(events)))
+    events = list(await db.scalars(relayed))
+    await _delete(db, delete(OutboxRow).where(OutboxRow.id.in_(events)))
     return len(deliveries) + len(events)
 
 
-async def _delete(session: AsyncSession, statement: Any) -> None:
-    await session.execute(statement.execution_options(synchronize_session=False))
+async def _delete(db: AsyncSession, statement: Any) -> None:
+    await db.execute(statement.execution_options(synchronize_session=False))

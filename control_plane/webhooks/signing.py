@@ -51,38 +51,38 @@ def secret_ids(row: Signer, *, now: datetime) -> list[str]:
 
 
 async def default_signer(
-    session: AsyncSession, vault: Vault, organization_id: str, *, now: datetime
+    db: AsyncSession, vault: Vault, organization_id: str, *, now: datetime
 ) -> WebhookSigner:
     """Return the organization's default signer, made when there is none yet."""
-    row = await session.get(WebhookSigner, organization_id)
+    row = await db.get(WebhookSigner, organization_id)
     if row is not None:
         return row
     try:
-        async with session.begin_nested():
-            secret = await seal(session, vault, organization_id, new_secret(), now=now)
+        async with db.begin_nested():
+            secret = await seal(db, vault, organization_id, new_secret(), now=now)
             row = WebhookSigner(
                 organization_id=organization_id,
                 secret_id=secret.id,
                 created_at=now,
                 updated_at=now,
             )
-            session.add(row)
+            db.add(row)
     except IntegrityError:  # another process was quicker
-        return await session.get_one(WebhookSigner, organization_id)
+        return await db.get_one(WebhookSigner, organization_id)
     return row
 
 
 async def rotate(
-    session: AsyncSession, vault: Vault, row: Signer, *, grace: timedelta, now: datetime
+    db: AsyncSession, vault: Vault, row: Signer, *, grace: timedelta, now: datetime
 ) -> str:
     """Give `row` a new secret and return it; the one before it signs as well for `grace`."""
     clear = new_secret()
-    secret = await seal(session, vault, row.organization_id, clear, now=now)
+    secret = await seal(db, vault, row.organization_id, clear, now=now)
     older, row.previous_secret_id = row.previous_secret_id, row.secret_id
     row.secret_id, row.previous_until, row.updated_at = secret.id, now + grace, now
     if older is not None:
-        await session.flush()
-        await session.delete(await session.get_one(Secret, older))
+        await db.flush()
+        await db.delete(await db.get_one(Secret, older))
     return clear
 
 
@@ -94,33 +94,31 @@ class Keyring:
         self._known: dict[str, tuple[str, Webhook]] = {}
 
     async def of_endpoints(
-        self, session: AsyncSession, ids: set[str], *, now: datetime
+        self, db: AsyncSession, ids: set[str], *, now: datetime
     ) -> dict[str, tuple[Webhook, ...]]:
         """Return who signs for each endpoint, by id; nobody where the secret cannot be read."""
         if not ids:
             return {}
         query = select(WebhookEndpoint).where(WebhookEndpoint.id.in_(ids))
-        rows = (await session.scalars(query)).all()
-        return await self._of(session, {row.id: secret_ids(row, now=now) for row in rows})
+        rows = (await db.scalars(query)).all()
+        return await self._of(db, {row.id: secret_ids(row, now=now) for row in rows})
 
     async def of_organizations(
-        self, session: AsyncSession, ids: set[str], *, now: datetime
+        self, db: AsyncSession, ids: set[str], *, now: datetime
     ) -> dict[str, tuple[Webhook, ...]]:
         """Return the default signers of organizations, by id, as `of_endpoints` does."""
         if not ids:
             return {}
         query = select(WebhookSigner).where(WebhookSigner.organization_id.in_(ids))
-        rows = (await session.scalars(query)).all()
+        rows = (await db.scalars(query)).all()
         wanted = {row.organization_id: secret_ids(row, now=now) for row in rows}
-        return await self._of(session, wanted)
+        return await self._of(db, wanted)
 
     async def _of(
-        self, session: AsyncSession, wanted: dict[str, list[str]]
+        self, db: AsyncSession, wanted: dict[str, list[str]]
     ) -> dict[str, tuple[Webhook, ...]]:
         every = {secret_id for ids in wanted.values() for secret_id in ids}
-        rows = await session.execute(
-            select(Secret.id, Secret.ciphertext).where(Secret.id.in_(every))
-        )
+        rows = await db.execute(select(Secret.id, Secret.ciphertext).where(Secret.id.in_(every)))
         signers = {secret_id: self._signer(secret_id, sealed) for secret_id, sealed in rows}
         found = {key: [signers[each] for each in ids] for key, ids in wanted.items()}
         return {key: tuple(filter(None, each)) for key, each in found.items()}
