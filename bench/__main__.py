@@ -12,7 +12,17 @@ from rich.table import Table
 
 from bench.rows import LATEST, PAGE, ROOT, Row, store
 
-BENCHES = ("calls", "gateway", "orders", "dispatch", "webhooks", "turns", "tools", "capacity")
+BENCHES = (
+    "calls",
+    "gateway",
+    "orders",
+    "dispatch",
+    "webhooks",
+    "turns",
+    "tools",
+    "capacity",
+    "migration",
+)
 
 
 def main() -> None:
