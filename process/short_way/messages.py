@@ -10,6 +10,7 @@ CLOCK_MONOTONIC, which the processes of one machine share.
 | HELLO | 1, version, rate (2) | offerer, in answer | it is; sound has this rate |
 | SOUND | 2, instant (8) of the first sample, samples | both | taker: play it then; offerer: it was said then |
 | CLEAR | 3 | taker | play nothing of what you still hold |
+| ROOM | 5, 0 or 1 | offerer | others need the sound (1): send and hear through the room until 0 |
 | BYE | 4 | both | the call is over; without it, an end means: go on through the room |
 """  # noqa: E501
 
@@ -41,6 +42,7 @@ class Kind(IntEnum):
     SOUND = 2
     CLEAR = 3
     BYE = 4
+    ROOM = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +69,18 @@ class Clear:
 
 
 @dataclass(frozen=True, slots=True)
+class Room:
+    """Whether the room carries the sound, because others need it."""
+
+    carries: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Bye:
     """The call is over."""
 
 
-Message = Hello | Sound | Clear | Bye
+Message = Hello | Sound | Clear | Room | Bye
 
 
 def encode(message: Message) -> bytes:
@@ -81,6 +90,8 @@ def encode(message: Message) -> bytes:
     if isinstance(message, Hello):
         head = _HELLO.pack(Kind.HELLO, message.version, message.rate)
         return head + message.token.encode("ascii") + message.identity.encode()
+    if isinstance(message, Room):
+        return bytes([Kind.ROOM, message.carries])
     return bytes([Kind.CLEAR if isinstance(message, Clear) else Kind.BYE])
 
 
@@ -95,6 +106,8 @@ def decode(packet: bytes) -> Message:
         return _hello(packet)
     if kind in (Kind.CLEAR, Kind.BYE) and len(packet) == 1:
         return Clear() if kind == Kind.CLEAR else Bye()
+    if kind == Kind.ROOM and len(packet) == 2 and packet[1] < 2:
+        return Room(bool(packet[1]))
     raise Malformed(f"no message begins with {kind}")
 
 

@@ -15,6 +15,7 @@ from baresip.errors import BaresipError
 
 from process.logs import configure, get_logger
 from process.settings import SettingsError, load
+from process.short_way.offers import Folder, NoFolder
 from process.steady import hold_steady
 from process.wear import share_memory, tidy_at_rest
 from sip.front import Front, PortBusy
@@ -27,6 +28,7 @@ from sip.gateway.inbound import InboundCall
 from sip.gateway.ledger import Ledger, report_lost
 from sip.gateway.listener import Listener
 from sip.gateway.media import MediaEngine
+from sip.gateway.presence import Presence
 from sip.gateway.rooms import Server
 from sip.gateway.service import CallService
 from sip.gateway.settings import Settings
@@ -54,7 +56,10 @@ class Gateway:
         self._endpoint = Endpoint(settings, self._incoming)
         self._media = MediaEngine()
         server = Server(settings.livekit_url, settings.livekit_api_key, settings.livekit_api_secret)
-        self._parts = Parts(server, self._endpoint, self._media, self._calls)
+        self._presence = Presence(server)
+        self._parts = Parts(
+            server, self._endpoint, self._media, self._calls, self._presence, _offers(settings)
+        )
         self._admission = Admission(
             self._store,
             (settings.sip_host, settings.ua_port),
@@ -107,6 +112,7 @@ class Gateway:
         await self._calls.end_all(_FAREWELL_S)
         await self._front.stop()
         self._media.stop()
+        await self._presence.close()
         await self._endpoint.stop()
 
     async def _listen(self) -> None:
@@ -137,6 +143,19 @@ class Gateway:
             return
         leg = InboundCall(self._parts, admitted, phone, self._settings.answer_timeout)
         self._calls.start(leg, leg.run())
+
+
+def _offers(settings: Settings) -> Folder | None:
+    """Where agents of this machine are offered the short way; None when it is not to be had."""
+    if not settings.short_way:
+        return None
+    folder = Folder(Path(settings.data))
+    try:
+        folder.prepare()
+    except NoFolder as error:
+        log.warning("the short way cannot be offered: sound passes through rooms", why=error)
+        return None
+    return folder
 
 
 def _probe(host: str, port: int, setting: str) -> None:

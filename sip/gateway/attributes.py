@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from livekit.protocol import sip as proto
 
+from process.short_way.offers import ATTRIBUTE
 from sip.front import NONCE_HEADER
 from sip.message import Message, canonical
 
@@ -24,6 +25,6 @@ def header_attributes(message: Message, mapping: Mapping[str, str], include: int
             found[f"sip.h.{long_name}"] = value
     for name, attribute in mapping.items():
         value_of = message.header(name)
-        if value_of is not None:
+        if value_of is not None and attribute != ATTRIBUTE:  # whose sound passes where is ours
             found[attribute] = value_of
     return found

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import array
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +11,10 @@ from baresip.audio import CallAudio
 from baresip.errors import AudioNotActive, AudioRestarted
 from livekit import rtc
 
+from sip.gateway.jitter import JitterBuffer
+from sip.gateway.rtp_port import RtpPort
+from sip.gateway.said import is_faint
+from sip.gateway.short_way import ShortWay
 from sip.gateway.tones import DIAL_TONE, mixed
 
 CHUNK = 160  # bytes in 10 ms of 16-bit 8 kHz sound
@@ -20,14 +24,20 @@ _QUIET_S = 0.06  # after this long without RTP the room gets silence instead of 
 _FULL = 5 * FRAME  # 100 ms waiting for the phone: drop rather than delay
 _CUSHION = CHUNK  # what the next piece may be late by, beside the phase of the phone's own clock
 _WINDOW, _LONG_WINDOW = 200, 1_000  # pieces (2 s, 10 s) over which a lasting excess is judged
-_FAINT = 0x180  # of 32,768; a piece below it is dropped unheard
+_HELD = 3 * CHUNK  # of the agent's sound; the phone takes two at a time
 
 
 class Bridge:
     """The two directions of one call. Its methods are safe from any thread."""
 
-    def __init__(self, source: rtc.AudioSource, capture: Callable[[bytes], None]):
+    def __init__(
+        self,
+        source: rtc.AudioSource,
+        capture: Callable[[bytes], None],
+        clock: Callable[[], float] = time.monotonic,
+    ):
         self.source = source
+        self._clock = clock
         self._capture = capture
         self._lock = threading.Lock()
         self._phone: CallAudio | None = None
@@ -38,6 +48,10 @@ class Bridge:
         self._room_tone: int | None = None
         self._phone_tone: int | None = None
         self._held = False
+        self._way: ShortWay | None = None
+        self._port: RtpPort | None = None
+        self._jitter: JitterBuffer | None = None
+        self._wrote_at = 0.0  # what the room says, or a tone
         self._last_push = 0.0
         self._last_rtp: float | None = None
         self._least_fill = _FULL
@@ -56,6 +70,16 @@ class Bridge:
         """The phone has gone."""
         with self._lock:
             self._phone = None
+        if self._way is not None:
+            self._way.close()
+
+    def offer(self, way: ShortWay) -> None:
+        """Let sound pass by this way as well, once somebody has taken it."""
+        self._way = way
+
+    def listen_at(self, port: RtpPort) -> None:
+        """Take the phone's sound for the short way from here, when it can be had."""
+        self._port = port
 
     def room_tone(self, on: bool) -> None:
         """Let the room hear a dial tone."""
@@ -111,6 +135,19 @@ class Bridge:
         if pcm:
             self._last_rtp = now
             self._last_push = now
+        way = self._way
+        if way is not None:
+            way.serve(now)
+            self._tell(way, pcm, now)
+        if way is None or not way.replaces_room or self._room_tone is not None:
+            self._to_room(pcm, now)
+        if self._phone_tone is not None:
+            self._tick_phone_tone()
+        if way is not None and way.waiting:
+            self._from_agent(way, now)
+
+    def _to_room(self, pcm: bytes, now: float) -> None:
+        if pcm:
             pcm = self._rest + pcm
             whole = len(pcm) - len(pcm) % CHUNK
             for at in range(0, whole, CHUNK):
@@ -118,8 +155,23 @@ class Bridge:
             self._rest = pcm[whole:]
         elif now - self._last_push >= _QUIET_S:
             self._capture(self._filler())
-        if self._phone_tone is not None:
-            self._tick_phone_tone()
+
+    def _tell(self, way: ShortWay, pcm: bytes, now: float) -> None:
+        """Send the phone's sound to the agent, by its packets or else as baresip has it."""
+        ear = self._port.ear if self._port is not None else None
+        packets = ear.packets() if ear is not None else ()
+        if not way.carries or self._phone is None:
+            for _ in packets:  # passed on to baresip
+                pass
+            self._jitter = None
+            return
+        if self._jitter is None:
+            self._jitter = JitterBuffer(now)
+        if ear is None and pcm:
+            self._jitter.put_samples(pcm, now)
+        for packet in packets:
+            self._jitter.put(packet, now)
+        way.send(self._jitter.take(now))
 
     def _read(self) -> bytes:
         phone = self._phone
@@ -150,7 +202,7 @@ class Bridge:
     def heard(self, handle: int, pcm: bytes) -> None:
         """One decoded piece of 10 ms of a track."""
         with self._lock:
-            if self._phone is None or self._phone_tone is not None or self._held:
+            if not self._hears_others:
                 return
             if len(self._waiting) == 1 and handle in self._waiting:
                 self._write(pcm)
@@ -184,6 +236,7 @@ class Bridge:
         phone = self._phone
         if phone is None:
             return
+        self._wrote_at = self._clock()
         try:
             fill = phone.info().tx_buffered
             if fill == 0:
@@ -192,9 +245,36 @@ class Bridge:
                 self.dropped_frames += 1
                 self._least_fill, self._written = _FULL, 0
                 return
-            phone.write(pcm)
+            phone.write(self._with_agent(pcm))
         except (AudioNotActive, AudioRestarted):
             return
+
+    def _with_agent(self, pcm: bytes) -> bytes:
+        """What the room says with what the agent says meanwhile."""
+        way = self._way
+        if way is None or not way.waiting or not self._hears_others:
+            return pcm
+        pieces = [way.take(self._wrote_at) or SILENCE for _ in range(len(pcm) // CHUNK)]
+        return mixed([pcm, b"".join(pieces)])
+
+    def _from_agent(self, way: ShortWay, now: float) -> None:
+        """Put what the agent says before the phone, unless it is mixed into what the room says."""
+        with self._lock:
+            phone = self._phone
+            if phone is None or not self._hears_others:
+                way.skip(now)
+            elif now - self._wrote_at >= _QUIET_S:
+                try:
+                    fill = phone.info().tx_buffered
+                    while fill < _HELD and (piece := way.take(now)) is not None:
+                        phone.write(piece)
+                        fill += CHUNK
+                except (AudioNotActive, AudioRestarted):
+                    return
+
+    @property
+    def _hears_others(self) -> bool:
+        return self._phone is not None and self._phone_tone is None and not self._held
 
     def _is_too_much(self, fill: int, pcm: bytes) -> bool:
         """True for a piece that may go: one more than the cushion lay unused all along."""
@@ -203,14 +283,9 @@ class Bridge:
         if self._written < _WINDOW:
             return False
         if self._least_fill > _CUSHION:
-            if _is_faint(pcm):
+            if is_faint(pcm):
                 return True
             if self._written < _LONG_WINDOW:
                 return False  # a pause in what is said will come
         least, self._least_fill, self._written = self._least_fill, _FULL, 0
         return least >= 2 * FRAME
-
-
-def _is_faint(pcm: bytes) -> bool:
-    samples = array.array("h", pcm)
-    return max(samples) < _FAINT and min(samples) > -_FAINT

@@ -16,13 +16,16 @@ from livekit.protocol import sip as proto
 from livekit.rtc import DisconnectReason
 
 from process.logs import get_logger
+from process.short_way.offers import Folder
 from sip.gateway.dtmf import DigitSender, code_and_digit
 from sip.gateway.endpoint import Endpoint, hang_up
 from sip.gateway.errors import TwirpError
 from sip.gateway.ledger import Entry, Ledger
 from sip.gateway.media import MediaEngine
+from sip.gateway.presence import Presence
 from sip.gateway.rooms import Hears, Member, RoomSide, Server
 from sip.gateway.sources import Gate
+from sip.gateway.ways import Ways, offered, with_token
 
 log = get_logger("sip.gateway.calls")
 
@@ -60,6 +63,8 @@ class Parts:
     endpoint: Endpoint
     media: MediaEngine
     calls: Calls
+    presence: Presence
+    short_way: Folder | None = None  # where sound is offered to agents of this machine
 
 
 @dataclass(slots=True)
@@ -129,7 +134,8 @@ class Leg:
 
     def __init__(self, parts: Parts, member: Member, call_id: str, media_timeout: float):
         self.parts = parts
-        self.member = member
+        offer = offered(parts.short_way)
+        self.member = member = with_token(member, offer)
         self.call_id = call_id
         self.log = log.bind(call=call_id, room=member.room)
         self.ended: asyncio.Future[End] = asyncio.get_running_loop().create_future()
@@ -138,8 +144,16 @@ class Leg:
         self.room = RoomSide(
             parts.server,
             member,
-            Hears(self._room_gone, self._track, self._track_ended, self._digits_for_phone),
+            Hears(
+                self._room_gone,
+                self._track,
+                lambda sid: self.ways.track_ended(sid),
+                lambda: self.ways.look_around(),
+                self._digits_for_phone,
+            ),
         )
+        self.ways = Ways(parts.media, self.bridge, self._others, self._way_taken)
+        self.ways.offer(offer)
         self.transferring = False
         self.active = False
         self._media_timeout = media_timeout
@@ -190,6 +204,7 @@ class Leg:
             self.room.show(final)
             await self.room.settled()
         self.parts.media.close(self.bridge)
+        await self.ways.close()
         await self.room.leave(end.reason, at_once=self.parts.calls.closing)
         if phone is not None and phone.call_id:
             self.parts.endpoint.trace.forget(phone.call_id)
@@ -201,7 +216,7 @@ class Leg:
         self.bridge.connect(phone.audio, time.monotonic())
         if phone.call_id:
             guard = self.parts.endpoint.guard
-            self._gate = guard(phone.call_id, self.bridge.sound_at, self.log)
+            self._gate = guard(phone.call_id, self.bridge.sound_at, self.log, self.ways.port.at)
         self._digits = DigitSender(phone)
         self._watch = asyncio.create_task(self._watch_rtp())
 
@@ -237,12 +252,18 @@ class Leg:
         error = TwirpError("canceled", "twirp error unknown: sip request timed out")
         self.end(End("the participant left the room", reason, error=error))
 
-    def _track(self, sid: str, track: rtc.Track) -> None:
-        self.parts.media.hear(self.bridge, sid, track)
+    def _track(self, sid: str, track: rtc.Track, owner: str) -> None:
+        self.ways.track(sid, track, owner)
         self.heard_someone()
 
-    def _track_ended(self, sid: str) -> None:
-        self.parts.media.unhear(self.bridge, sid)
+    async def _others(self, agent: str) -> bool | None:
+        return await self.parts.presence.others(self.member.room, {agent, self.member.identity})
+
+    def _way_taken(self, agent: str) -> None:
+        self.log.info("sound takes the short way", agent=agent)
+        if self._gate is not None:
+            self._gate.renew()
+        self.heard_someone()
 
     def _digits_for_phone(self, digits: str) -> None:
         if self._digits is not None:

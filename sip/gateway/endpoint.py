@@ -18,6 +18,8 @@ from structlog.stdlib import BoundLogger
 from process.logs import get_logger
 from sip.front import NONCE_HEADER
 from sip.gateway.codecs import AGENTS, DEFAULT, Codecs
+from sip.gateway.rtp_socket import RtpSocket
+from sip.gateway.sdp import Place
 from sip.gateway.settings import Settings
 from sip.gateway.sources import FarEnds, Gate
 from sip.gateway.trace import SipTrace
@@ -127,12 +129,16 @@ class Endpoint:
             listener(event)
 
     def guard(
-        self, call_id: str, sound_at: Callable[[], float | None], call_log: BoundLogger
+        self,
+        call_id: str,
+        sound_at: Callable[[], float | None],
+        call_log: BoundLogger,
+        at: Callable[[Place], RtpSocket] = RtpSocket.at,
     ) -> Gate | None:
         """Take a call's RTP from its far end alone, until closed; None when anybody's is wanted."""
         if self._settings.rtp_source == "any":
             return None
-        gate = Gate(self.trace, call_id, sound_at, self._far_ends, call_log)
+        gate = Gate(self.trace, call_id, sound_at, self._far_ends, call_log, at)
         gate.start()
         return gate
 

@@ -10,6 +10,7 @@ from livekit import api, rtc
 from livekit.rtc import DisconnectReason
 
 from process.logs import get_logger
+from process.short_way.offers import ATTRIBUTE
 from sip import leaving
 from sip.gateway.errors import TwirpError
 
@@ -45,8 +46,9 @@ class Hears:
     """What a call wants to know of its room."""
 
     gone: Callable[[DisconnectReason.ValueType], None]
-    track: Callable[[str, rtc.Track], None]
+    track: Callable[[str, rtc.Track, str], None]  # its id, itself, the identity of whose it is
     track_ended: Callable[[str], None]
+    others: Callable[[], None]  # somebody came or left
     digits: Callable[[str], None]
 
 
@@ -64,6 +66,8 @@ class RoomSide:
         self._publishing = asyncio.Lock()
         self._gone = asyncio.Event()
         self._room.on("disconnected", self._on_disconnected)
+        self._room.on("participant_connected", self._on_others)
+        self._room.on("participant_disconnected", self._on_others)
         self._room.on("track_subscribed", self._on_track)
         self._room.on("track_unsubscribed", self._on_track_ended)
         self._room.on("sip_dtmf_received", self._on_digits)
@@ -135,8 +139,8 @@ class RoomSide:
             raise TwirpError("unavailable", f"the track was not published: {error}") from error
 
     def show(self, attributes: dict[str, str]) -> None:
-        """Change attributes of the participant, soon and in order."""
-        self._changes.put_nowait(attributes)
+        """Change attributes of the participant, soon and in order; never the short way's token."""
+        self._changes.put_nowait({k: v for k, v in attributes.items() if k != ATTRIBUTE})
 
     async def settled(self) -> None:
         """Wait until every change made so far is at the server, for a bounded time.
@@ -195,11 +199,17 @@ class RoomSide:
         if not self._left:
             self._hears.gone(reason)
 
+    def _on_others(self, _: rtc.RemoteParticipant) -> None:
+        self._hears.others()
+
     def _on_track(
-        self, track: rtc.Track, publication: rtc.RemoteTrackPublication, _: rtc.RemoteParticipant
+        self,
+        track: rtc.Track,
+        publication: rtc.RemoteTrackPublication,
+        owner: rtc.RemoteParticipant,
     ) -> None:
         if track.kind == rtc.TrackKind.KIND_AUDIO:
-            self._hears.track(publication.sid, track)
+            self._hears.track(publication.sid, track, owner.identity)
 
     def _on_track_ended(
         self, _: rtc.Track, publication: rtc.RemoteTrackPublication, __: rtc.RemoteParticipant

@@ -50,13 +50,18 @@ class RtpSocket:
         self._fd = fd
         self._inode = inode
 
-    @classmethod
-    def at(cls, place: Place) -> RtpSocket:
-        """The socket of this process that is bound to a place; raises SocketGone when none is."""
+    @staticmethod
+    def at(place: Place) -> RtpSocket:
+        """The socket of this process that is bound to a place; raises SocketGone when none is.
+
+        One that is bound to the port at every address comes before one that is bound to this one.
+        """
+        places = ((_ANY, place.port), (place.host, place.port))
         try:
-            for found in psutil.Process().net_connections("udp"):
-                if found.laddr == (place.host, place.port) or found.laddr == (_ANY, place.port):
-                    return cls(found.fd, os.fstat(found.fd).st_ino)
+            opened = {found.laddr: found.fd for found in psutil.Process().net_connections("udp")}
+            for each in places:
+                if each in opened:
+                    return RtpSocket(opened[each], os.fstat(opened[each]).st_ino)
         except (OSError, psutil.Error) as error:
             raise SocketGone(str(error)) from error
         raise SocketGone(f"UDP port {place.port} is not open here")
@@ -68,6 +73,16 @@ class RtpSocket:
     def all_but(self, place: Place) -> None:
         """Refuse from now on what comes from this place."""
         self._attach(program(place, wanted=False))
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """Let another socket be bound to the same port meanwhile."""
+        with self._opened() as opened:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                yield
+            finally:
+                opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
 
     def refused(self) -> int:
         """How many packets were refused so far."""

@@ -24,6 +24,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         name="OFFHOOK_RTP_SOURCE", default="strict"
     )
     data: str = msgspec.field(name="OFFHOOK_DATA", default="./data")
+    short_way: bool = msgspec.field(name="OFFHOOK_SHORT_WAY", default=True)
     max_calls: int = msgspec.field(name="OFFHOOK_SIP_MAX_CALLS", default=60)
     answer_timeout: float = msgspec.field(name="OFFHOOK_SIP_ANSWER_TIMEOUT", default=45.0)
     silent_reject: bool = msgspec.field(name="OFFHOOK_SIP_SILENT_REJECT", default=False)

@@ -128,7 +128,9 @@ class Gate:
         sound_at: Callable[[], float | None],
         far_ends: FarEnds,
         log: BoundLogger,
+        at: Callable[[Place], RtpSocket] = RtpSocket.at,
     ):
+        self._at = at
         self._trace = trace
         self._call_id = call_id
         self._sound_at = sound_at
@@ -149,6 +151,11 @@ class Gate:
     def start(self) -> None:
         """Begin to look, and look again whenever a message changes where sound passes."""
         self._trace.on_ends(self._call_id, self._again)
+        self._again()
+
+    def renew(self) -> None:
+        """Look for the port's socket anew: another one stands before it by now."""
+        self._ends = None
         self._again()
 
     def close(self) -> None:
@@ -183,7 +190,7 @@ class Gate:
     def _begin(self, now: float, ours: Place, theirs: Place) -> None:
         """The first SDP, or one with new addresses."""
         self._ends = (ours, theirs)
-        self._socket = RtpSocket.at(ours)
+        self._socket = self._at(ours)
         self._dropped = self._socket.refused()
         self._judge = Judge(now, opened=theirs.host in self._far_ends)
         _apply(self._socket, self._judge.mode, theirs)

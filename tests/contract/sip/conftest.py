@@ -43,6 +43,7 @@ class Target:
     key: str
     secret: str
     embedded: bool
+    data: Path | None = None  # the embedded gateway's data folder
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -168,7 +169,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
         plan = gateway_plan(url, folder, OFFHOOK_LOG_LEVEL="DEBUG")
         gateway = plan.start(folder / "gateway.log")
         try:
-            yield Target(url, plan.api, plan.sip, KEY, SECRET, embedded=True)
+            yield Target(url, plan.api, plan.sip, KEY, SECRET, embedded=True, data=folder)
         finally:
             end(gateway)
     finally:

@@ -71,13 +71,22 @@ class Watcher:
         self._source = source
         self._tasks.append(asyncio.create_task(self._play(source, hertz)))
 
+    async def publish_silence(self, rate: int = RATE) -> None:
+        """Publish a track that nothing is put into."""
+        source = rtc.AudioSource(rate, 1, queue_size_ms=200)
+        track = rtc.LocalAudioTrack.create_audio_track("agent", source)
+        published = await self.room.local_participant.publish_track(track)
+        self.track_sid = published.sid
+        self._source = source
+
     async def _play(self, source: rtc.AudioSource, hertz: float) -> None:
-        size, at = RATE // 50, 0
+        rate = source.sample_rate
+        size, at = rate // 50, 0
         while True:
-            step = 2 * math.pi * hertz / RATE
+            step = 2 * math.pi * hertz / rate
             wave = array.array("h", (int(9000 * math.sin(step * (at + i))) for i in range(size)))
             at += size
-            await source.capture_frame(rtc.AudioFrame(wave.tobytes(), RATE, 1, size))
+            await source.capture_frame(rtc.AudioFrame(wave.tobytes(), rate, 1, size))
 
     async def until(self, test: Callable[[], bool], limit: float = LIMIT) -> None:
         """Wait until something holds that notes can change."""
