@@ -24,6 +24,7 @@ from agent.prompt import Texts
 from agent.recording import StereoRecorder
 from agent.reporter import Reporter
 from agent.session import Engines, build_parts, build_session
+from agent.short_way import ShortWay, Told
 from agent.sounds import Sounds
 from agent.telemetry import conversation
 from agent.usage import Usage
@@ -34,8 +35,11 @@ from control_plane.domain.events import (
     EndedBy,
     EndReason,
     RecordingFinished,
+    SoundRouted,
+    SoundWay,
 )
 from process.logs import get_logger, of_call
+from process.short_way.offers import Folder
 from sip import leaving
 from speech.providers.access import ProviderKeyMissing
 
@@ -47,8 +51,14 @@ END_ROOM_LIMIT_S = leaving.BARE_LIMIT_S + leaving.LEAVE_LIMIT_S + 1.0
 JOIN_LIMIT_S = 10.0
 
 
-async def run_call(context: JobContext, engines: Engines, internal_url: str) -> None:
-    """Hold the conversation that `context` was dispatched for; the room is gone afterwards."""
+async def run_call(
+    context: JobContext, engines: Engines, internal_url: str, offers: Folder | None = None
+) -> None:
+    """Hold the conversation that `context` was dispatched for; the room is gone afterwards.
+
+    Args:
+        offers: where SIP gateways of this machine offer the short way; null: it is not taken.
+    """
     of_call(room=context.job.room.name)
     try:
         brief = await get_brief(context, internal_url)
@@ -70,7 +80,7 @@ async def run_call(context: JobContext, engines: Engines, internal_url: str) -> 
     usage = Usage()
     try:
         with conversation(brief.session_id):
-            await _hold(context, brief, engines, reporter, recorder, usage)
+            await _hold(context, brief, engines, reporter, recorder, usage, offers)
     except (ProviderKeyMissing, NotPrepared) as exc:
         log.warning("a provider failed before the call", why=exc)
         verdict = Verdict(EndedBy.SYSTEM, EndReason.PROVIDER_FAILED, str(exc))
@@ -94,6 +104,7 @@ async def _hold(
     reporter: Reporter,
     recorder: StereoRecorder,
     usage: Usage,
+    offers: Folder | None,
 ) -> None:
     """Get ready, say so, wait for the answer, converse."""
     parts = build_parts(brief, engines)
@@ -107,22 +118,18 @@ async def _hold(
     session.input.audio = line_in
     session.output.audio, session.output.transcription = line_out, line_out.wording
     sounds = Sounds(spec, line_out)
-    joining = asyncio.ensure_future(_join(context, brief, line_in, line_out))
+    told = _routed(reporter)
+    short_way = ShortWay(offers, brief.participant_identity, line_in, line_out.outlet, told)
+    joining = asyncio.ensure_future(_join(context, brief, line_in, line_out, short_way))
     try:
-        first, *_ = await asyncio.gather(
-            prepare(brief, texts, parts.llm, parts.tts), joining, sounds.load()
-        )
+        preparing = prepare(brief, texts, parts.llm, parts.tts)
+        first, *_ = await asyncio.gather(preparing, joining, sounds.load())
     finally:
         # Not broken off when something else fails: the SDK would panic, and every call with it.
         await asyncio.wait([joining], timeout=JOIN_LIMIT_S)
+    aside = parts.voice_aside
     call = Call(
-        brief,
-        texts,
-        context.room,
-        session,
-        reporter=reporter,
-        line=line_out,
-        voice_aside=parts.voice_aside,
+        brief, texts, context.room, session, reporter=reporter, line=line_out, voice_aside=aside
     )
     persona = Persona(
         brief,
@@ -133,12 +140,13 @@ async def _hold(
         on_end_call=call.end_politely,
     )
     try:
-        # Without the room, to which it would send every change of state and every word: the
-        # gateway throws them away, and with several calls at once they delay the sound.
+        # Without the room, to which it would send every word and change of state: the gateway
+        # throws them away, and with several calls at once they delay the sound.
         await session.start(agent=persona, record=False)
         reporter.report(AgentReady)
         call.rescue.prepare()
         if await call.wait_answered():
+            short_way.answered()
             if spec.recording_enabled:
                 recorder.start()
             sounds.begin(session)
@@ -149,6 +157,7 @@ async def _hold(
     finally:
         # The room goes first: it hangs up the person's side, which waits for nothing of ours.
         await _end_room(context)
+        short_way.close()
         line_in.close()
         await line_out.aclose()
         await _finish_recording(recorder, reporter)
@@ -158,10 +167,21 @@ async def _hold(
         usage.report(reporter)  # ears tell their last seconds when they are closed
 
 
-async def _join(context: JobContext, brief: CallBrief, line_in: LineIn, line_out: LineOut) -> None:
+def _routed(reporter: Reporter) -> Told:
+    def tell(way: SoundWay, why: str) -> None:
+        log.info("sound takes its way", way=way.value, why=why)
+        reporter.report(SoundRouted, way=way, reason=why)
+
+    return tell
+
+
+async def _join(
+    context: JobContext, brief: CallBrief, line_in: LineIn, line_out: LineOut, short_way: ShortWay
+) -> None:
     await context.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY)
     leaving.follow(context.room, brief.participant_identity)
     _listen(context.room, brief.participant_identity, line_in)
+    short_way.follow(context.room)
     await line_out.publish(context.room)
 
 

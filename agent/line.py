@@ -1,7 +1,7 @@
-"""What the agent says into the telephone line.
+"""What the agent says into the telephone line, through the room or by the short way.
 
 It takes the place of LiveKit's room output so that the recording knows exactly what was sent, and
-so that an interruption takes back what WebRTC has not played yet.
+so that an interruption takes back what has not been played yet.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _Piece = tuple[Segment, rtc.AudioFrame | None]  # None: the segment's end
 
 
 class LineOut(io.AudioOutput):
-    """The agent's speech, mono int16 at `SAID_RATE`, sent to a room track in real time.
+    """The agent's speech, mono int16 at `SAID_RATE`, sent in real time.
 
-    The track never pauses: between two segments it carries silence. A track that pauses makes the
+    A room's track never pauses: between two segments it carries silence. One that pauses makes the
     far end's jitter buffer start over at every sentence, late first and then squeezed to catch up.
     Sounds that play beside the speech are mixed in here: whoever hears the track hears them.
 
@@ -49,7 +49,8 @@ class LineOut(io.AudioOutput):
         )
         self._on_said = on_said
         self._on_cut = on_cut
-        self._outlet = Outlet()
+        self.outlet = Outlet()
+        self.outlet.on_change = self._refill
         self.wording = Wording()  # is told the words; tells how many of them were heard
         self._waiting: deque[_Piece] = deque()
         self._sent: deque[tuple[Segment, rtc.AudioFrame, float]] = deque()  # and when it plays
@@ -69,7 +70,7 @@ class LineOut(io.AudioOutput):
 
     async def publish(self, room: rtc.Room) -> None:
         """Publish the agent's track in `room`; silence until something is said."""
-        await self._outlet.publish(room)
+        await self.outlet.publish(room)
         self.start()
 
     def start(self) -> None:
@@ -207,7 +208,7 @@ class LineOut(io.AudioOutput):
         if self._pump is not None:
             self._pump.cancel()
             await asyncio.gather(self._pump, return_exceptions=True)
-        await self._outlet.aclose()
+        await self.outlet.aclose()
 
     async def _play(self) -> None:
         """Hand over speech or silence; the outlet waits while it is full: real time."""
@@ -236,8 +237,12 @@ class LineOut(io.AudioOutput):
         if self._outdated and self._speech_until <= now:
             self._take_back(now)
         self._outdated = False
+        if self.outlet.is_silent_by_itself and not self._mixer.audible:
+            await self._wanted.wait()
+            self._wanted.clear()
+            return
         piece_ms = FRAME_MS if self._mixer.audible else _SILENCE_MS
-        full_s = self._outlet.full_for(now, piece_ms)
+        full_s = self.outlet.full_for(now, piece_ms)
         if full_s > 0.0:
             with suppress(TimeoutError):
                 async with asyncio.timeout(full_s):
@@ -247,7 +252,7 @@ class LineOut(io.AudioOutput):
             samples = self._mixer.next(SAID_RATE * FRAME_MS // 1000)
             await self._hand_over(samples, now)
         else:
-            await self._outlet.play(_SILENCE, now)
+            await self.outlet.play(_SILENCE, now)
 
     async def _say(self, segment: Segment, frame: rtc.AudioFrame) -> None:
         now = time.time()
@@ -272,7 +277,7 @@ class LineOut(io.AudioOutput):
         frame = frame_of(samples)
         self._handed = frame.samples_per_channel + (self._handed if starts_at > now else 0)
         self._sound_until = starts_at + frame.duration
-        await self._outlet.play(frame, now)
+        await self.outlet.play(frame, now)
 
     def _refill(self) -> None:
         self._outdated = True
@@ -285,13 +290,15 @@ class LineOut(io.AudioOutput):
             for _, frame, at in self._sent
             if at + frame.duration > now
         )
+        fades_by_itself = self.outlet.fades_by_itself
         self._take_back(now)
-        self._fading = fade_out(coming[: SAID_RATE * FADE_MS // 1000 * 2])
+        if not fades_by_itself:
+            self._fading = fade_out(coming[: SAID_RATE * FADE_MS // 1000 * 2])
         self._wanted.set()
 
     def _take_back(self, now: float) -> None:
         """Drop what WebRTC has not played; the sounds go on where they were heard last."""
-        self._outlet.clear(now)
+        self.outlet.clear(now)
         if self._sound_until > now:
             heard = self._handed - (self._sound_until - now) * SAID_RATE
             heard = min(self._handed, _TAKEN * round(heard / _TAKEN))

@@ -147,12 +147,17 @@ class StereoRecorder:
         self._started_at = self._clock()
         self._task = asyncio.create_task(self._run(), name="recording")
 
-    def heard(self, samples: bytes) -> None:
-        """Take the caller's samples (int16 mono, `HEARD_RATE`) that have just arrived."""
+    def heard(self, samples: bytes, until: float | None = None) -> None:
+        """Take the caller's samples (int16 mono, `HEARD_RATE`), of which the last came at `until`.
+
+        Args:
+            until: seconds since the epoch; null: now.
+        """
         if self._started_at is None:
             return
         arrived = np.frombuffer(samples, dtype=np.int16)
-        self._caller.place(arrived, self._position(self._clock()) - len(arrived))
+        end = self._position(self._clock() if until is None else until)
+        self._caller.place(arrived, end - len(arrived))
 
     def said(self, samples: bytes, at: float) -> None:
         """Take the agent's samples (int16 mono, `SAID_RATE`) that play from `at` on."""

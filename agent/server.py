@@ -21,6 +21,7 @@ from agent.stand_in import DISMISS, Role
 from control_plane.domain.brief import AGENT_NAME
 from process.addresses import Allowed
 from process.logs import get_logger
+from process.short_way.offers import Folder
 from process.steady import hold_steady
 from speech.prewarm import load_offline
 from speech.warm_clients import warm_clients
@@ -155,9 +156,11 @@ def build_server(
         load_threshold=0.999,
     )
 
+    offers = Folder(Path(settings.data)) if settings.short_way else None
+
     async def take_job(context: JobContext) -> None:
         taken()
-        await run_call(context, engines, settings.internal_url)
+        await run_call(context, engines, settings.internal_url, offers)
 
     server.rtc_session(functools.partial(take_job), agent_name=AGENT_NAME)
     return server

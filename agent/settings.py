@@ -17,6 +17,8 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     livekit_api_key: str = msgspec.field(name="LIVEKIT_API_KEY")
     livekit_api_secret: str = msgspec.field(name="LIVEKIT_API_SECRET")
     internal_url: str = msgspec.field(name="OFFHOOK_INTERNAL_URL", default="http://127.0.0.1:7901")
+    data: str = msgspec.field(name="OFFHOOK_DATA", default="./data")
+    short_way: bool = msgspec.field(name="OFFHOOK_SHORT_WAY", default=True)
     worker_host: str = msgspec.field(name="OFFHOOK_WORKER_HOST", default="127.0.0.1")
     worker_port: int = msgspec.field(name="OFFHOOK_WORKER_PORT", default=7891)
     max_sessions: Annotated[int, Meta(ge=1)] = msgspec.field(

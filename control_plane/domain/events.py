@@ -52,6 +52,13 @@ class Role(StrEnum):
     TOOL = "tool"
 
 
+class SoundWay(StrEnum):
+    """Which way a call's sound takes between the phone's gateway and the agent."""
+
+    ROOM = "room"
+    SHORT = "short"
+
+
 class _Event(Struct, frozen=True, kw_only=True, tag_field="type", forbid_unknown_fields=True):
     seq: int  # 1, 2, 3 … per session; a repeated number is the same event
     at: float  # seconds since the epoch, UTC, by the agent's clock
@@ -69,6 +76,13 @@ class CallAnswered(_Event, frozen=True, kw_only=True, tag="call_answered"):
     """The person's side became active."""
 
     sip_call_id: str = ""
+
+
+class SoundRouted(_Event, frozen=True, kw_only=True, tag="sound_routed"):
+    """The call's sound takes this way from now on; `reason` says why when it took another."""
+
+    way: SoundWay
+    reason: str = ""
 
 
 class ItemSaid(_Event, frozen=True, kw_only=True, tag="item_said"):
@@ -128,6 +142,7 @@ CallEvent = (
     AgentReady
     | AgentAlive
     | CallAnswered
+    | SoundRouted
     | ItemSaid
     | KeyPressed
     | RecordingFinished

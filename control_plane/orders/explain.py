@@ -29,6 +29,7 @@ _DECISIONS = (
     "cancel_requested",
     "call.initiating",
     "call.ringing",
+    "sound_routed",
     "attempt_closed",
     *KINDS,
 )
@@ -158,10 +159,17 @@ def _step(zones: Sequence[str], row: CallEventRow) -> Step:
         recipient_time=_local(zones, row.at),
         decision=row.type,
         rule=row.data.get("rule"),
-        reason=row.data.get("reason") or row.data.get("end_reason") or row.data.get("dial_error"),
+        reason=_reason(row),
         next_eligible_at=datetime.fromisoformat(until) if until is not None else None,
         attempt_id=row.session_id,
     )
+
+
+def _reason(row: CallEventRow) -> str | None:
+    if row.type == "sound_routed":
+        why = row.data.get("reason")
+        return f"{row.data.get('way')}: {why}" if why else row.data.get("way")
+    return row.data.get("reason") or row.data.get("end_reason") or row.data.get("dial_error")
 
 
 def _local(zones: Sequence[str], instant: datetime) -> str | None:
