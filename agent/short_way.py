@@ -81,6 +81,7 @@ class ShortWay:
         self._told = told
         self._carrier: Carrier | None = None
         self._refused: set[str] = set()  # tokens
+        self._is_answered = False
         self._giving_up: asyncio.TimerHandle | None = None
 
     def follow(self, room: rtc.Room) -> None:
@@ -93,7 +94,8 @@ class ShortWay:
 
     def answered(self) -> None:
         """Say that the call went through the room from its start, if it did."""
-        if not self.rate:
+        self._is_answered = True
+        if self._carrier is None and not self.rate:
             self._told(SoundWay.ROOM, "")
 
     def say(self, samples: bytes, at: float) -> None:
@@ -172,6 +174,8 @@ class ShortWay:
             for side in (self._hears, self._says):
                 side.use_room()
             self._told(SoundWay.ROOM, "the short way broke")
+        elif self._is_answered:
+            self._told(SoundWay.ROOM, "")
 
     def _send(self, message: Message) -> None:
         if self._carrier is None:

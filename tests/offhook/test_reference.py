@@ -80,6 +80,7 @@ def test_every_setting_is_there_with_its_default() -> None:
             assert name in told, name
             if "PORT" not in name and not field.required and field.default:
                 shown = str(field.default).removesuffix(".0")
+                shown = shown.lower() if field.default is True else shown
                 assert f"`{shown}`" in told[name], name
     for setting, default, _ in ports.table():
         for name in setting.split(", "):
