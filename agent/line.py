@@ -150,6 +150,7 @@ class LineOut(io.AudioOutput):
         super().flush()
         if self._open is not None:
             self._waiting.append((self._open, None))
+            self._wanted.set()
             self._open.is_whole = not self._open.has_failed
             self._open = None
 

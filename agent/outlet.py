@@ -95,7 +95,9 @@ class Outlet:
         self._plays_until = starts_at + frame.duration
         if not self._by_room and self._way is not None:
             self._way.say(self._resampler.of(bytes(frame.data)), starts_at)
-            await self._unless_cleared(self.full_for(now, FRAME_MS))
+            if (full_s := self.full_for(now, FRAME_MS)) > 0:
+                await self._unless_cleared(full_s)
+                self._is_filling = True
             return
         if self._room_from > now:
             await self._unless_cleared(self._room_from - now)

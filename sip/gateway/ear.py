@@ -59,6 +59,8 @@ class Ear(RtpSocket):
         self._onward.close()
 
     def _open(self, place: Place, baresip: RtpSocket) -> None:
+        if not baresip.is_everywhere():
+            raise SocketGone("nothing could be passed on to a socket at this one address")
         alias = next(each for each in _ALIASES if each != place.host)
         self._onward.bind((alias, 0))
         self._onward.connect((alias, place.port))

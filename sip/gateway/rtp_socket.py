@@ -74,6 +74,11 @@ class RtpSocket:
         """Refuse from now on what comes from this place."""
         self._attach(program(place, wanted=False))
 
+    def is_everywhere(self) -> bool:
+        """Whether it is bound to its port at every address."""
+        with self._opened() as opened:
+            return bool(opened.getsockname()[0] == _ANY)
+
     @contextmanager
     def shared(self) -> Iterator[None]:
         """Let another socket be bound to the same port meanwhile."""

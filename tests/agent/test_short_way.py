@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from livekit import rtc
+from livekit.agents.voice.io import PlaybackFinishedEvent
 
 from agent.frames import SAID_RATE, frame_of
 from agent.line import LineOut
@@ -65,8 +66,15 @@ class Mouth:
         self.way = FakeWay()
         self.cuts: list[float] = []
         self.line = LineOut(lambda _data, _at: None, self.cuts.append)
+        self.interrupted: list[bool] = []
+        self.finished = asyncio.Event()
+        self.line.on("playback_finished", self._on_finished)
         self.line.start()
         self.line.outlet.take_short_way(self.way)
+
+    def _on_finished(self, event: PlaybackFinishedEvent) -> None:
+        self.interrupted.append(event.interrupted)
+        self.finished.set()
 
     async def speak(self, seconds: float) -> None:
         samples = int(seconds * SAID_RATE)
@@ -131,6 +139,17 @@ async def test_nothing_is_handed_over_for_silence(mouth: Mouth) -> None:
     mouth.line.flush()
     await asyncio.sleep(0.5)
     assert mouth.way.seconds == pytest.approx(0.1)
+
+
+async def test_a_segment_ends_though_its_end_is_told_late(mouth: Mouth) -> None:
+    """As when a voice says that it has finished after its last sound was handed over."""
+    await mouth.speak(0.1)
+    await mouth.way.until(lambda: mouth.way.seconds >= 0.099)
+    await asyncio.sleep(0.15)
+    mouth.line.flush()
+    async with asyncio.timeout(1.0):
+        await mouth.finished.wait()
+    assert mouth.interrupted == [False]
 
 
 async def test_an_interruption_is_one_message_and_what_follows_is_heard_at_once(
