@@ -38,11 +38,13 @@ class FakeWay:
 
     def __init__(self) -> None:
         self.said: list[tuple[float, int]] = []  # when it plays, bytes
+        self.handed_at: list[float] = []
         self.clears = 0
         self.changed = asyncio.Event()
 
     def say(self, samples: bytes, at: float) -> None:
         self.said.append((at, len(samples)))
+        self.handed_at.append(time.time())
         self.changed.set()
 
     def clear(self) -> None:
@@ -130,6 +132,9 @@ async def test_speech_is_handed_over_so_far_ahead_and_topped_up_seldom(mouth: Mo
     assert held <= REFILL_MS / 1000, "not before"
     await mouth.way.until(lambda: mouth.way.seconds >= 0.999)
     assert time.time() - began < 1.0
+    handed_at = np.array(mouth.way.handed_at)
+    bursts = 1 + int(np.count_nonzero(np.diff(handed_at) > 0.01))
+    assert bursts <= 12, "a wake-up for each would be 50"
     starts = [at for at, _ in mouth.way.said]
     assert np.allclose(np.diff(starts), 0.02, atol=1e-3), "one after the other"
 
