@@ -261,7 +261,7 @@ class Leg:
 
     def _way_taken(self, agent: str) -> None:
         self.log.info("sound takes the short way", agent=agent)
-        if self._gate is not None:
+        if self._gate is not None and not self.ended.done():
             self._gate.renew()
         self.heard_someone()
 

@@ -25,7 +25,7 @@ from sip.gateway.short_way import ShortWay
 
 log = get_logger("sip.gateway.ways")
 _LOOK_S = 0.3  # livekit-server tells participants of one who only listens seconds later
-_LINGER_S = 0.6  # what is still on its way through the room when it is no longer needed
+LINGER_S = 0.6  # what is still on its way through the room when it is no longer needed
 
 
 class Ways:
@@ -35,6 +35,7 @@ class Ways:
         others: whether anybody else than this participant and the phone is in the room; None when
             that cannot be said.
         taken: told who has taken the short way.
+        linger_s: for so long (s) the room is heard after it is no longer needed.
     """
 
     def __init__(
@@ -43,7 +44,10 @@ class Ways:
         bridge: Bridge,
         others: Callable[[str], Awaitable[bool | None]],
         taken: Callable[[str], None],
+        *,
+        linger_s: float = LINGER_S,
     ):
+        self._linger_s = linger_s
         self._media = media
         self._bridge = bridge
         self._others = others
@@ -54,6 +58,7 @@ class Ways:
         self._by_room = True  # the agent's sound comes through the room, too
         self._looking: asyncio.Task[None] | None = None
         self._someone_moved = asyncio.Event()
+        self._is_over = False
         self.port = RtpPort()
         bridge.listen_at(self.port)
 
@@ -83,13 +88,16 @@ class Ways:
         self._someone_moved.set()
 
     async def close(self) -> None:
-        """The call is over."""
+        """The call is over; who has just taken the short way finds nobody."""
+        self._is_over = True
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
         self.port.close()
 
     def _begin(self, agent: str) -> None:
+        if self._is_over:
+            return
         self._agent = agent
         self._looking = asyncio.create_task(self._look(agent), name="others in the room")
         self.port.wants_ear = True
@@ -107,7 +115,7 @@ class Ways:
                 lingers = True
                 self._through_room(agent)
             elif others is False and self._by_room:
-                await asyncio.sleep(_LINGER_S if lingers else 0.0)
+                await asyncio.sleep(self._linger_s if lingers else 0.0)
                 self._past_room(agent)
             self._someone_moved.clear()
             with suppress(TimeoutError):
