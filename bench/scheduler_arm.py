@@ -19,10 +19,10 @@ from cryptography.fernet import Fernet
 
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
+from control_plane.keys.tokens import TokenSigner
 from control_plane.orders.views import CallViews
 from control_plane.recordings.links import RecordingLinks
 from control_plane.recordings.spool import RecordingFiles
-from control_plane.tokens import TokenSigner
 from control_plane.webhooks.post import LIMITS
 from process import logs
 from process.addresses import Allowed

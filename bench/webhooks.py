@@ -29,11 +29,11 @@ from control_plane.db.engine import Database, wake
 from control_plane.db.migrate import migrate
 from control_plane.db.models.history import OutboxRow
 from control_plane.db.models.webhook import Delivery, WebhookEndpoint
+from control_plane.db.sealed import seal
 from control_plane.domain.delivery import DeliveryState
 from control_plane.domain.ids import new_id
 from control_plane.orders.views import CallViews
 from control_plane.recordings.links import RecordingLinks
-from control_plane.sealed import seal
 from control_plane.webhooks.post import LIMITS
 from control_plane.webhooks.signing import new_secret
 from process.addresses import Allowed

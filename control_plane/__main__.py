@@ -9,8 +9,8 @@ import uvloop
 
 from control_plane.app import create_internal_app, create_public_app, open_resources
 from control_plane.db.migrate import SchemaTooNew
+from control_plane.http.server import beating, serve
 from control_plane.recordings.settings import RecordingSettings
-from control_plane.server import beating, serve
 from control_plane.settings import ApiSettings, Settings, StorageSettings
 from process import logs
 from process.addresses import HttpSettings

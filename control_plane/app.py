@@ -21,27 +21,31 @@ from control_plane import first_start
 from control_plane.assistants.controller import AssistantController
 from control_plane.audit.controller import AuditController
 from control_plane.audit.trail import AuditTrail
-from control_plane.auth import authenticated, provide_principal
 from control_plane.campaigns.controller import CampaignController
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.db.migrate import migrate
 from control_plane.domain.prices import Prices
-from control_plane.health import Probes
-from control_plane.health_controller import HealthController
+from control_plane.health.controller import HealthController
+from control_plane.health.probes import Probes
+from control_plane.http.auth import authenticated, provide_principal
+from control_plane.http.openapi import describe
+from control_plane.http.problems import HANDLERS
+from control_plane.http.requests import StrictRequest, known_query
+from control_plane.http.streams import OpenStreams
 from control_plane.internal.arrivals import Arrivals
 from control_plane.internal.controller import InternalController
 from control_plane.internal.jobs import JobController
 from control_plane.internal.workers import WorkerController
-from control_plane.join_tokens import JoinTokens
 from control_plane.keys.controller import KeyController
+from control_plane.keys.join_tokens import JoinTokens
 from control_plane.keys.ring import KeyRing
+from control_plane.keys.tokens import TokenSigner
 from control_plane.ledgers.controller import ConsentController, DoNotCallController
 from control_plane.livekit_hooks import LiveKitHookController
 from control_plane.metrics import MetricsController
-from control_plane.openapi import describe
+from control_plane.numbers.controller import NumberController
 from control_plane.orders.controller import OrderController
-from control_plane.orders.counters import CallCounters
 from control_plane.orders.intake import Intake
 from control_plane.orders.views import CallViews
 from control_plane.orders.watch import CallWatch
@@ -49,18 +53,14 @@ from control_plane.organizations.controller import OrganizationController
 from control_plane.organizations.registry import RegistryController
 from control_plane.price_file import read_prices
 from control_plane.probes.controller import AssistantTestController
-from control_plane.problems import HANDLERS
 from control_plane.providers.controller import ProviderController
 from control_plane.recordings.controller import RecordingController
 from control_plane.recordings.links import RecordingLinks
 from control_plane.recordings.spool import RecordingFiles
 from control_plane.recordings.store import RecordingStore
-from control_plane.requests import StrictRequest, known_query
+from control_plane.sessions.counters import CallCounters
 from control_plane.settings import Settings
-from control_plane.streams import OpenStreams
-from control_plane.tokens import TokenSigner
 from control_plane.trunks.controller import TrunkController
-from control_plane.trunks.numbers import NumberController
 from control_plane.voices.controller import VoiceController
 from control_plane.webhooks.controller import WebhookController
 from control_plane.webhooks.deliveries import DeliveryController

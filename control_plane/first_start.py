@@ -9,17 +9,17 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.assistants import specs, versions
-from control_plane.auth import OPERATOR, SCOPES, make_key
 from control_plane.db.crypto import Vault, write_private
 from control_plane.db.engine import Database, wake
 from control_plane.db.models.assistant import Assistant
 from control_plane.db.models.organization import Organization
 from control_plane.db.models.trunk import Number, Purpose, Trunk
+from control_plane.db.sealed import seal
 from control_plane.domain.assistant import AssistantSpec, FaqItem, FirstSentenceMode
 from control_plane.domain.brief import Direction
 from control_plane.domain.ids import new_id
 from control_plane.keys import operators
-from control_plane.sealed import seal
+from control_plane.keys.making import OPERATOR, SCOPES, make_key
 from control_plane.settings import ApiSettings
 from control_plane.trunks import pace
 from process.logs import get_logger

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Controller, Request, post
+from litestar.di import NamedDependency
+from livekit import api
 
-from control_plane.auth import bearer
 from control_plane.db.engine import wake
 from control_plane.domain.errors import BadInput, NotAuthenticated
-from control_plane.given import GivenDatabase, GivenHooks
+from control_plane.http.auth import bearer
+from control_plane.http.given import GivenDatabase
 from process.logs import get_logger
 
+GivenHooks = NamedDependency[api.WebhookReceiver]
 _TELLING = frozenset({"participant_left", "room_finished", "participant_connection_aborted"})
 log = get_logger(__name__)
 

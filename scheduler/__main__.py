@@ -15,13 +15,13 @@ from msgspec import Struct
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.db.migrate import SchemaTooNew, migrate
+from control_plane.keys.tokens import TokenSigner
 from control_plane.orders.views import CallViews
 from control_plane.recordings.links import RecordingLinks
 from control_plane.recordings.settings import RecordingSettings
 from control_plane.recordings.spool import RecordingFiles
 from control_plane.recordings.store import RecordingStore
 from control_plane.settings import ApiSettings, StorageSettings
-from control_plane.tokens import TokenSigner
 from control_plane.webhooks.post import LIMITS
 from process import crash_points, logs
 from process.addresses import Allowed, HttpSettings

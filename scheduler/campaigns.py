@@ -12,7 +12,7 @@ from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
 from control_plane.db.models.campaign import Campaign
 from control_plane.domain.campaign import CampaignStatus, fails_too_often, is_failure
-from control_plane.organizations import suspension
+from control_plane.ledgers import suspended
 from process.logs import get_logger
 
 log = get_logger(__name__)
@@ -56,7 +56,7 @@ class Feeder:
         async with self._database.reading() as db:
             if not await repository.has_rows_to_place(db, campaign):
                 return False
-            if await suspension.suspended_of(db, [campaign.organization_id]):
+            if await suspended.suspended_of(db, [campaign.organization_id]):
                 return False
         async with self._database.transaction() as db:
             row = await _lock(db, campaign.id, CampaignStatus.RUNNING)

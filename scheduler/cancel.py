@@ -10,7 +10,8 @@ from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.errors import StaleEpoch
 from control_plane.domain.events import AttemptResult, EndedBy, EndReason
 from control_plane.domain.facts import ConversationEnded
-from control_plane.orders import leases, lifecycle, repository
+from control_plane.orders import lifecycle, repository
+from control_plane.sessions import leases
 from control_plane.sessions.calls import Call
 from process import crash_points
 from process.logs import get_logger

@@ -37,11 +37,13 @@ from control_plane.domain.pace import most_preparing
 from control_plane.domain.providers import Provider
 from control_plane.domain.recording import RecordingState
 from control_plane.domain.waiting import Cause
-from control_plane.orders import leases, lifecycle, repository, slots
+from control_plane.orders import lifecycle, repository, slots
 from control_plane.orders.gatekeeper import Gatekeeper
 from control_plane.providers.needed import missing_keys
+from control_plane.sessions import leases
 from control_plane.sessions.calls import Call
 from control_plane.trunks import pace
+from control_plane.trunks.repository import calls_on
 from control_plane.trunks.routing import Houses, Route, country_prefix, no_way
 from process import crash_points
 
@@ -153,7 +155,7 @@ async def _free(db: AsyncSession, trunk_id: str, now: datetime) -> int:
         return _AT_ONCE  # its orders find another way
     if row.stopped_at is not None or (row.blocked_until is not None and row.blocked_until > now):
         return 0
-    live, preparing, dialling = await repository.calls_on(db, trunk_id)
+    live, preparing, dialling = await calls_on(db, trunk_id)
     if row.failures_in_a_row > 0:  # one call is to show that the trunk is well again
         return 1 if preparing + dialling == 0 else 0
     free = min(

@@ -25,8 +25,9 @@ from control_plane.domain.facts import (
 )
 from control_plane.domain.gate import Go
 from control_plane.domain.waiting import Cause
-from control_plane.orders import leases, lifecycle
+from control_plane.orders import lifecycle
 from control_plane.orders.gatekeeper import Gatekeeper
+from control_plane.sessions import leases
 from control_plane.sessions.calls import Call
 from control_plane.trunks import pace
 from control_plane.trunks.routing import Houses

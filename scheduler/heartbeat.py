@@ -9,7 +9,7 @@ from sqlalchemy import delete
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
 from control_plane.db.models.history import Heartbeat
-from control_plane.orders import leases
+from control_plane.sessions import leases
 from scheduler.dispatch import Dispatcher
 
 KIND = "scheduler"

@@ -13,9 +13,9 @@ from control_plane.db.engine import Database
 from control_plane.db.models.session import Session
 from control_plane.domain.brief import AGENT_NAME, DispatchMetadata
 from control_plane.domain.waiting import Cause
-from control_plane.orders.leases import LEASE
+from control_plane.keys.tokens import Scope, TokenSigner
 from control_plane.sessions.calls import Call
-from control_plane.tokens import Scope, TokenSigner
+from control_plane.sessions.leases import LEASE
 from process import crash_points
 from scheduler.rooms import Rooms, RoomTrouble
 

@@ -34,7 +34,8 @@ from control_plane.domain.reconcile import (
     Verdict,
     judge,
 )
-from control_plane.orders import leases, lifecycle, repository
+from control_plane.orders import lifecycle, repository
+from control_plane.sessions import leases
 from control_plane.sessions.calls import Call
 from process import crash_points
 from process.logs import get_logger

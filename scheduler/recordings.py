@@ -19,10 +19,11 @@ from control_plane.db.models.recording import Recording
 from control_plane.db.models.session import Session
 from control_plane.domain.events import EndReason
 from control_plane.domain.recording import RecordingKind, RecordingState
-from control_plane.orders import leases, repository
+from control_plane.orders import repository
 from control_plane.recordings import retention
 from control_plane.recordings.spool import Kept, RecordingFiles
 from control_plane.recordings.store import StoreTrouble
+from control_plane.sessions import leases
 from control_plane.sessions.calls import Owner
 from control_plane.sessions.history import record
 from process.logs import get_logger

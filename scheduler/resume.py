@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
+from control_plane.ledgers import suspended
 from control_plane.organizations import suspension
 
 
@@ -23,7 +24,7 @@ class Resumer:
 
     async def _release_some(self, organization_id: str) -> int:
         async with self._database.transaction() as db:
-            if await suspension.suspended_of(db, [organization_id]):
+            if await suspended.suspended_of(db, [organization_id]):
                 return 0
             now = await read_clock(db)
             return await suspension.release_some(db, organization_id, now=now)

@@ -11,9 +11,9 @@ from msgspec import Struct
 
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
+from control_plane.keys.tokens import TokenSigner
 from control_plane.orders.views import CallViews
 from control_plane.recordings.spool import RecordingFiles
-from control_plane.tokens import TokenSigner
 from control_plane.webhooks import held
 from process.logs import get_logger
 from process.safe_http import Outbound

@@ -14,7 +14,7 @@ from control_plane.db.engine import Database, wake
 from control_plane.db.models.organization import Secret
 from control_plane.db.models.trunk import Trunk
 from control_plane.domain.brief import AGENT_NAME, Direction, DispatchMetadata
-from control_plane.organizations import suspension
+from control_plane.ledgers import suspended
 from control_plane.trunks.repository import list_trunks, wanted_hash
 from process.logs import get_logger
 from sip.ports import AgentRule, InboundTrunk, OutboundTrunk, SipTrouble, Trunks
@@ -75,11 +75,11 @@ class TrunkKeeper:
     async def _wanted(self) -> list[_Wanted]:
         found = []
         async with self._database.reading() as db:
-            suspended = await suspension.all_suspended(db)
+            stopped = await suspended.all_suspended(db)
             for trunk in await list_trunks(db, with_deleted=True):
                 # Outbound ones stay: calls that are live may need theirs.
                 inbound = trunk.direction == Direction.INBOUND
-                closed = inbound and trunk.organization_id in suspended
+                closed = inbound and trunk.organization_id in stopped
                 if trunk.sip_trunk_id is None and (
                     trunk.deleted_at is not None or (closed and trunk.apply_error == _SUSPENDED)
                 ):

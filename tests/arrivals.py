@@ -14,7 +14,7 @@ from control_plane.db.engine import Database
 from control_plane.db.models.trunk import Trunk
 from control_plane.domain.brief import Direction
 from control_plane.internal.arrivals import Arrivals
-from control_plane.join_tokens import JoinTokens
+from control_plane.keys.join_tokens import JoinTokens
 from sip.ports import Caller, CallRoom, SipTrouble
 
 KEY, SECRET = "key", "s" * 32

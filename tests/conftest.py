@@ -18,7 +18,7 @@ from cryptography.fernet import Fernet
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.db.migrate import migrate
-from control_plane.tokens import TokenSigner
+from control_plane.keys.tokens import TokenSigner
 from tests import holding
 from tests.holding import Held
 from tests.postgres import server

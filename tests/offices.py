@@ -14,10 +14,10 @@ from litestar import Litestar
 from sqlalchemy import select
 
 from control_plane.app import Resources, create_public_app, open_resources
-from control_plane.auth import SCOPES, make_key
 from control_plane.db.models.trunk import Trunk
 from control_plane.domain.brief import Direction
 from control_plane.domain.ids import new_id
+from control_plane.keys.making import SCOPES, make_key
 from control_plane.settings import ApiSettings, Settings, StorageSettings
 from sip.settings import LiveKitSettings
 from tests.apps import application

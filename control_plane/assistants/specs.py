@@ -15,6 +15,7 @@ from control_plane.assistants import secrets
 from control_plane.assistants.secrets import Place, Reference
 from control_plane.db.crypto import Vault
 from control_plane.db.models.organization import Secret
+from control_plane.db.sealed import Sealer, keep, looks_masked, mask, unseal
 from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.brief import Direction
 from control_plane.domain.errors import BadInput
@@ -22,7 +23,6 @@ from control_plane.domain.ids import new_id
 from control_plane.domain.number_type import needs_leave
 from control_plane.domain.phone import read
 from control_plane.domain.placeholders import names
-from control_plane.sealed import Sealer, keep, looks_masked, mask, unseal
 from control_plane.trunks.repository import list_numbers, list_trunks
 from control_plane.trunks.routing import House, load_house
 

@@ -12,11 +12,11 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from control_plane.auth import STATE
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
 from control_plane.db.models.ledger import AuditEntry
 from control_plane.domain.ids import new_id
+from control_plane.http.auth import STATE
 from process.logs import get_logger
 
 _READS = {"GET", "HEAD", "OPTIONS"}

@@ -35,9 +35,9 @@ from control_plane.db.models.campaign import Campaign, CampaignRow
 from control_plane.domain.calling_times import CallRetryConfig
 from control_plane.domain.errors import BadInput
 from control_plane.domain.ids import parse_id
-from control_plane.given import GivenDatabase, GivenPrincipal
-from control_plane.requests import decode
-from control_plane.uploads import CSV_LIMIT, chunks, described, is_csv, whole
+from control_plane.http.given import GivenDatabase, GivenPrincipal
+from control_plane.http.requests import decode
+from control_plane.http.uploads import CSV_LIMIT, chunks, described, is_csv, whole
 
 Cursor = Annotated[str | None, QueryParameter(description="next_cursor of the page before")]
 Limit = Annotated[int, QueryParameter(ge=1, le=200, description="How many at most")]

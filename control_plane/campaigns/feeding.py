@@ -15,9 +15,9 @@ from control_plane.domain.call_order import OrderStatus, is_final
 from control_plane.domain.errors import Refused
 from control_plane.domain.facts import CancelRequested
 from control_plane.domain.gate import Rule
+from control_plane.ledgers import suspended
 from control_plane.orders import held, lifecycle
 from control_plane.orders.placing import Placer
-from control_plane.organizations import suspension
 from control_plane.trunks.routing import load_house
 
 ROWS = 500
@@ -34,7 +34,7 @@ async def feed(db: AsyncSession, campaign: Campaign, *, now: datetime) -> bool:
     campaign that could call nobody is paused.
     """
     rows = await repository.rows_after(db, campaign.id, campaign.fed_line, limit=ROWS)
-    if not rows or await suspension.suspended_of(db, [campaign.organization_id]):
+    if not rows or await suspended.suspended_of(db, [campaign.organization_id]):
         return False
     house = await load_house(db, campaign.organization_id)
     pool = wishes.usable_pool(campaign, house)

@@ -24,9 +24,9 @@ from control_plane.domain.errors import BadInput, Conflict, MissingVariable, Ref
 from control_plane.domain.ids import new_id, parse_id
 from control_plane.domain.phone import e164
 from control_plane.domain.variables import require_values
+from control_plane.http.requests import explain
+from control_plane.http.uploads import BrokenFile, Row, table
 from control_plane.ledgers.schemas import MOST_ERRORS, LineError
-from control_plane.requests import explain
-from control_plane.uploads import BrokenFile, Row, table
 
 _CHUNK = 1_000
 """Rows in one transaction: long enough to be cheap, short enough to let others write."""

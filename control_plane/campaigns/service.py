@@ -20,7 +20,7 @@ from control_plane.domain.campaign import CampaignStatus, move
 from control_plane.domain.errors import BadInput, Conflict
 from control_plane.domain.ids import new_id, parse_id
 from control_plane.domain.phone import e164
-from control_plane.keys.ring import Principal
+from control_plane.http.auth import Principal
 from control_plane.trunks.routing import load_house
 
 _PLAIN = ("name", "max_concurrent_calls", "max_failure_rate", "failure_sample")

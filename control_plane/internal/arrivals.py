@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from control_plane.domain.errors import Busy, Conflict, NotFound
-from control_plane.join_tokens import Join, JoinTokens
+from control_plane.keys.join_tokens import Join, JoinTokens
 from process.logs import get_logger
 from sip.ports import Caller, CallRooms, SipTrouble
 

@@ -11,10 +11,10 @@ from control_plane.db.crypto import Vault
 from control_plane.db.models.call_order import CallOrder
 from control_plane.domain.brief import CallBrief
 from control_plane.domain.errors import StaleEpoch, TokenUsed
-from control_plane.orders import leases
+from control_plane.keys.tokens import Claims, Scope, TokenSigner
 from control_plane.providers.needed import access_of, for_agent, providers_of
+from control_plane.sessions import leases
 from control_plane.sessions.calls import Call
-from control_plane.tokens import Claims, Scope, TokenSigner
 
 _SLACK = timedelta(hours=1)
 

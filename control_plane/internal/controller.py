@@ -10,26 +10,22 @@ from litestar import Controller, Request, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Struct
 
-from control_plane.auth import bearer
 from control_plane.db.models.recording import Recording
 from control_plane.db.models.session import Session
 from control_plane.domain.brief import CallBrief
 from control_plane.domain.errors import BadInput, Conflict, NotAllowed, NotFound, StaleEpoch
 from control_plane.domain.events import EventBatch, EventReceipt
 from control_plane.domain.recording import RecordingKind, RecordingState
-from control_plane.given import (
-    GivenArrivals,
-    GivenCounters,
-    GivenDatabase,
-    GivenPrices,
-    GivenRecordings,
-    GivenSigner,
-    GivenVault,
-)
+from control_plane.http.auth import bearer
+from control_plane.http.given import GivenDatabase, GivenPrices, GivenVault
 from control_plane.internal import briefs, inbound, reports
-from control_plane.orders import traces
+from control_plane.internal.given import GivenArrivals
+from control_plane.keys.given import GivenSigner
+from control_plane.keys.tokens import Claims, Scope, TokenSigner
+from control_plane.recordings.given import GivenRecordings
 from control_plane.recordings.spool import PAGE_LIMIT
-from control_plane.tokens import Claims, Scope, TokenSigner
+from control_plane.sessions import traces
+from control_plane.sessions.given import GivenCounters
 
 
 class SpoolSize(Struct, frozen=True):

@@ -24,10 +24,9 @@ from control_plane.domain.ids import new_id
 from control_plane.domain.leg import LegKind
 from control_plane.domain.recording import RecordingState
 from control_plane.internal.arrivals import Arrival
-from control_plane.join_tokens import Join
-from control_plane.orders import leases
-from control_plane.organizations import suspension
-from control_plane.sessions import lifecycle
+from control_plane.keys.join_tokens import Join
+from control_plane.ledgers import suspended
+from control_plane.sessions import leases, lifecycle
 from control_plane.sessions.calls import Call
 from control_plane.trunks import taken
 from control_plane.trunks.repository import inbound_trunks
@@ -84,7 +83,7 @@ async def _whose(db: AsyncSession, callers: Sequence[Caller]) -> tuple[str, Call
 async def _stored(
     db: AsyncSession, organization_id: str, join: Join, caller: Caller, *, now: datetime
 ) -> Call:
-    if await suspension.suspended_of(db, [organization_id]):
+    if await suspended.suspended_of(db, [organization_id]):
         raise Conflict("the organization is suspended: it takes no calls")
     assistant = await _answering(db, organization_id, caller.called_number)
     session = Session(

@@ -14,7 +14,6 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.assistants import specs, versions
-from control_plane.auth import bearer
 from control_plane.db.base import read_clock
 from control_plane.db.crypto import Vault
 from control_plane.db.heartbeats import beat
@@ -22,10 +21,12 @@ from control_plane.db.models.probe import Probe
 from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.errors import NotAllowed, NotAuthenticated
 from control_plane.domain.probe import Job, JobReport, Preview, TakenJob
-from control_plane.given import GivenDatabase, GivenSigner, GivenVault
+from control_plane.http.auth import bearer
+from control_plane.http.given import GivenDatabase, GivenVault
+from control_plane.keys.given import GivenSigner
+from control_plane.keys.tokens import Scope, TokenSigner
 from control_plane.probes import repository
 from control_plane.providers.needed import access_of, for_agent, providers_of
-from control_plane.tokens import Scope, TokenSigner
 
 SWEEP_S = 1.0
 REPORT_LIMIT = 8 * 1024 * 1024

@@ -17,10 +17,11 @@ from control_plane.domain.errors import Conflict
 from control_plane.domain.facts import ConversationEnded, DialAnswered
 from control_plane.domain.prices import DEFAULTS, Prices
 from control_plane.domain.usage import Used, since
-from control_plane.orders import leases, lifecycle
-from control_plane.orders.used import Usage, usage_of
+from control_plane.orders import lifecycle
+from control_plane.sessions import leases
 from control_plane.sessions.calls import Call
 from control_plane.sessions.history import record
+from control_plane.sessions.usage import Usage, usage_of
 
 
 class Stored(Struct, frozen=True):

@@ -8,10 +8,10 @@ from litestar import Controller, Request, post
 from litestar.params import JSONBody
 from msgspec import Struct
 
-from control_plane.auth import bearer
 from control_plane.domain.errors import NotAuthenticated
-from control_plane.given import GivenCounters
+from control_plane.http.auth import bearer
 from control_plane.internal.jobs import GivenWorkerCheck
+from control_plane.sessions.given import GivenCounters
 from process.wear import Worn
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from sqlalchemy import Text, or_, select, type_coerce
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from control_plane.auth import OPERATOR
 from control_plane.db.models.organization import ApiKey, Organization
+from control_plane.keys.making import OPERATOR
 from process.logs import get_logger
 
 log = get_logger(__name__)

@@ -19,6 +19,7 @@ from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
 from control_plane.db.models.organization import ApiKey
 from control_plane.domain.errors import NotAuthenticated, TooMany
+from control_plane.http.auth import Principal
 from process.logs import get_logger
 
 _FRESH_SECS = 1.0
@@ -30,14 +31,6 @@ _BURST_SECS = 1.0
 _WRONG_PER_MINUTE = 30
 log = get_logger(__name__)
 _WRONG = "the API key is not valid; the first one is in data/credentials.toml"
-
-
-class Principal(Struct, frozen=True):
-    """Who is asking."""
-
-    organization_id: str
-    key_id: str
-    scopes: frozenset[str]
 
 
 class _Known(Struct):

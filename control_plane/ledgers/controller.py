@@ -12,7 +12,9 @@ from control_plane.db.models.ledger import Consent, DoNotCall
 from control_plane.domain.errors import NotFound
 from control_plane.domain.ids import parse_id
 from control_plane.domain.phone import e164
-from control_plane.given import GivenDatabase, GivenPrincipal
+from control_plane.http.given import GivenDatabase, GivenPrincipal
+from control_plane.http.requests import decode
+from control_plane.http.uploads import CSV_LIMIT, chunks, described, is_csv, whole
 from control_plane.ledgers import lists
 from control_plane.ledgers.schemas import (
     Added,
@@ -25,8 +27,6 @@ from control_plane.ledgers.schemas import (
     Revoked,
 )
 from control_plane.ledgers.taking import Ledger
-from control_plane.requests import decode
-from control_plane.uploads import CSV_LIMIT, chunks, described, is_csv, whole
 
 Number = Annotated[str | None, QueryParameter(description="Only this number, in E.164")]
 Cursor = Annotated[str | None, QueryParameter(description="next_cursor of the page before")]

@@ -14,6 +14,7 @@ from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
 from control_plane.domain.errors import BadInput, Conflict, Refused
 from control_plane.domain.phone import e164
+from control_plane.http.uploads import BrokenFile, Row, table
 from control_plane.ledgers import lists
 from control_plane.ledgers.schemas import (
     MOST_ERRORS,
@@ -23,7 +24,6 @@ from control_plane.ledgers.schemas import (
     DoNotCallAdd,
     LineError,
 )
-from control_plane.uploads import BrokenFile, Row, table
 
 _CHUNK = 500
 """Lines in one transaction: long enough to be cheap, short enough to let others write."""

@@ -13,12 +13,12 @@ from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.errors import Refused
+from control_plane.http.requests import decode_numbers, explain
 from control_plane.orders import idempotency
 from control_plane.orders.idempotency import RequestKey
 from control_plane.orders.intake import Answer
 from control_plane.orders.placing import Placed, Placer, Wish, made_ready
 from control_plane.orders.schemas import PlaceCall
-from control_plane.requests import decode_numbers, explain
 
 MOST_ROWS = 10_000
 _ROW = msgspec.json.Decoder(PlaceCall)

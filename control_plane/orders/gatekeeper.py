@@ -24,9 +24,8 @@ from control_plane.domain.gate import (
     gate,
 )
 from control_plane.domain.zones import recipient
-from control_plane.ledgers import facts
+from control_plane.ledgers import facts, suspended
 from control_plane.ledgers.facts import NumberFacts
-from control_plane.organizations import suspension
 from control_plane.trunks.routing import House, Houses
 
 _HELD = {CampaignStatus.PAUSED, CampaignStatus.CANCELLED}
@@ -66,7 +65,7 @@ class Gatekeeper:
                 [order.to_phone_number for order in orders if order.organization_id == owner],
                 consents=house.organization.consent_required,
             )
-        self._suspended = await suspension.suspended_of(self._db, self._numbers)
+        self._suspended = await suspended.suspended_of(self._db, self._numbers)
         keys = {order.api_key_id for order in orders if order.api_key_id is not None}
         self._spent = await facts.spent_until(self._db, keys, self._now)
         wanted = {order.campaign_id for order in orders if order.campaign_id is not None}

@@ -30,6 +30,7 @@ from control_plane.domain.phone import e164
 from control_plane.domain.variables import require_values
 from control_plane.domain.zones import plausible_zones, recipient, resolve
 from control_plane.ledgers.facts import NumberFacts, about_numbers
+from control_plane.ledgers.suspended import check_active
 from control_plane.orders import steps
 from control_plane.orders.asked import (
     caller_number,
@@ -40,7 +41,6 @@ from control_plane.orders.asked import (
 )
 from control_plane.orders.remedies import remedy
 from control_plane.orders.schemas import PlaceCall
-from control_plane.organizations.suspension import check_active
 from control_plane.trunks.routing import House, load_house, no_way
 
 _ORDERS = Base.metadata.tables[CallOrder.__tablename__]

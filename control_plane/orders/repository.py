@@ -92,17 +92,6 @@ _LANES = (
 )
 
 
-async def calls_on(db: AsyncSession, trunk_id: str) -> tuple[int, int, int]:
-    """Return how many calls of the trunk are open, and of these in preparation and ringing."""
-    rows = await db.execute(
-        select(func.count(), func.count(Leg.dialing_at), func.count(Leg.answered_at)).where(
-            Leg.trunk_id == trunk_id, Leg.closed_at.is_(None)
-        )
-    )
-    live, dialled, answered = rows.one()
-    return live, live - dialled, dialled - answered
-
-
 async def overdue_orders(db: AsyncSession, *, now: datetime, limit: int) -> Sequence[CallOrder]:
     """Return waiting orders past their deadline, locked; nobody else gets them meanwhile."""
     rows = await db.scalars(

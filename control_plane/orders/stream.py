@@ -9,12 +9,12 @@ import msgspec
 
 from control_plane.db.engine import Database
 from control_plane.domain.call_order import is_final
+from control_plane.http.streams import IDLE, KEEPALIVE, KEEPALIVE_S, SWEEP_S
 from control_plane.orders import repository
 from control_plane.orders.schemas import EventView
 from control_plane.orders.views import event_view
 from control_plane.orders.watch import CallWatch
 from control_plane.sessions.calls import status_of
-from control_plane.streams import IDLE, KEEPALIVE, KEEPALIVE_S, SWEEP_S
 
 _PAGE = 200
 

@@ -34,9 +34,9 @@ from control_plane.orders.schemas import (
     EventView,
     TranscriptItem,
 )
-from control_plane.orders.used import cost_of_calls, usage_of
 from control_plane.recordings.links import RecordingLinks
 from control_plane.sessions.calls import Call, Owner, status_of
+from control_plane.sessions.usage import cost_of_calls, usage_of
 from control_plane.trunks import pace
 
 

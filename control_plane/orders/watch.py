@@ -13,7 +13,7 @@ from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.history import CallEventRow
 from control_plane.db.models.session import Session
 from control_plane.db.wake import Bell
-from control_plane.streams import SharedLook
+from control_plane.http.streams import SharedLook
 
 _AT_ONCE = 500
 

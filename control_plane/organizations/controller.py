@@ -15,7 +15,7 @@ from control_plane.db.engine import wake
 from control_plane.domain.calling_times import check_zone
 from control_plane.domain.errors import BadInput
 from control_plane.domain.number_type import ASKED_FOR
-from control_plane.given import GivenDatabase, GivenPrincipal
+from control_plane.http.given import GivenDatabase, GivenPrincipal
 from control_plane.organizations.naming import named_once
 from control_plane.trunks.routing import load_house
 

@@ -10,13 +10,13 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from control_plane.auth import OPERATOR, SCOPES, make_key
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database, wake
 from control_plane.db.models.organization import Organization
 from control_plane.domain.errors import NotFound
 from control_plane.domain.ids import new_id, parse_id
-from control_plane.given import GivenDatabase
+from control_plane.http.given import GivenDatabase
+from control_plane.keys.making import OPERATOR, SCOPES, make_key
 from control_plane.keys.schemas import Usage, key_view
 from control_plane.organizations.naming import named_once
 from control_plane.organizations.schemas import (

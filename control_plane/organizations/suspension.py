@@ -1,11 +1,7 @@
-"""Suspended organizations: no new call either way; live ones end as they are.
-
-The gate asks about orders; here is who is suspended, and what a resumption lets go.
-"""
+"""What goes on once an organization is resumed: the orders that its suspension held."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import exists, literal_column, select
@@ -14,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.organization import Organization
 from control_plane.domain.call_order import WAITING
-from control_plane.domain.errors import Conflict
 from control_plane.domain.gate import Rule
 from control_plane.orders import held
 
@@ -25,39 +20,6 @@ _HELD = (
 )
 _AT_ONCE = 500
 _MOST_OWNERS = 100
-
-
-async def suspended_of(db: AsyncSession, organization_ids: Collection[str]) -> frozenset[str]:
-    """Return which of these organizations are suspended, as of now and until the commit.
-
-    Whoever suspends one waits for whom it would otherwise overtake.
-    """
-    rows = await db.execute(
-        select(Organization.id, Organization.suspended_at)
-        .where(Organization.id.in_(sorted(organization_ids)))
-        .order_by(Organization.id)
-        .with_for_update(read=True)
-    )
-    return frozenset(key for key, since in rows if since is not None)
-
-
-async def all_suspended(db: AsyncSession) -> frozenset[str]:
-    """Return every organization that is suspended."""
-    rows = await db.scalars(select(Organization.id).where(Organization.suspended_at.is_not(None)))
-    return frozenset(rows)
-
-
-def check_active(owner: Organization) -> None:
-    """Find out whether the organization may place orders.
-
-    Raises:
-        Conflict: it is suspended.
-    """
-    if owner.suspended_at is not None:
-        raise Conflict(
-            "the organization is suspended and places no calls until whoever runs this "
-            f"installation resumes it: `offhook org resume {owner.id}`"
-        )
 
 
 async def resumed(db: AsyncSession) -> list[str]:

@@ -18,15 +18,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.crypto import Vault
 from control_plane.db.models.organization import ProviderKey
+from control_plane.db.sealed import looks_masked, masked, seal, unseal
 from control_plane.domain.brief import ProviderAccess
 from control_plane.domain.errors import BadInput, Conflict, NotFound
 from control_plane.domain.ids import new_id
 from control_plane.domain.providers import Provider
-from control_plane.given import GivenDatabase, GivenPrincipal, GivenVault
-from control_plane.keys.ring import Principal
+from control_plane.http.auth import Principal
+from control_plane.http.given import GivenDatabase, GivenPrincipal, GivenVault
 from control_plane.providers.address import check_address, same_place
 from control_plane.providers.asking import KeyCheck, Verdict, ask
-from control_plane.sealed import looks_masked, masked, seal, unseal
 from process.addresses import Allowed
 
 GivenAllowed = NamedDependency[Allowed]

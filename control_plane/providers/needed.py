@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.crypto import Vault
 from control_plane.db.models.organization import ProviderKey
+from control_plane.db.sealed import unseal
 from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.brief import ProviderAccess
 from control_plane.domain.providers import (
@@ -18,7 +19,6 @@ from control_plane.domain.providers import (
     in_force,
     provider_of,
 )
-from control_plane.sealed import unseal
 
 
 def providers_of(spec: AssistantSpec) -> set[Provider]:

@@ -16,19 +16,19 @@ from litestar.response import Stream
 from sqlalchemy import select
 
 from control_plane.audit.trail import AuditTrail
-from control_plane.auth import STATE, authenticated, provide_principal
 from control_plane.db.engine import Database
 from control_plane.db.models.recording import Recording
 from control_plane.db.models.session import Session
 from control_plane.domain.errors import Busy, Gone, NotFound
 from control_plane.domain.ids import parse_id
 from control_plane.domain.recording import RecordingKind, RecordingState
-from control_plane.given import GivenDatabase, GivenPrincipal, GivenRecordings
-from control_plane.keys.ring import Principal
+from control_plane.http.auth import STATE, Principal, authenticated, provide_principal
+from control_plane.http.given import GivenDatabase, GivenPrincipal
+from control_plane.http.requests import known_query
 from control_plane.recordings import retention
+from control_plane.recordings.given import GivenRecordings
 from control_plane.recordings.links import RecordingLinks
 from control_plane.recordings.store import RecordingStore, StoreTrouble
-from control_plane.requests import known_query
 
 AUDIO = "audio/ogg"
 STORE_REST_S = 30

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from control_plane.domain.errors import NotAllowed
 from control_plane.domain.recording import RecordingKind
-from control_plane.tokens import TokenSigner
+from control_plane.keys.tokens import TokenSigner
 
 _AGAIN = "read the call again: its recording_url is a fresh one"
 

@@ -15,8 +15,8 @@ from control_plane.db.models.session import Session
 from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.errors import Conflict, NotFound
 from control_plane.domain.recording import RecordingKind, RecordingState
-from control_plane.orders import leases
 from control_plane.recordings.spool import RecordingFiles
+from control_plane.sessions import leases
 from control_plane.sessions.history import record
 
 

@@ -15,13 +15,13 @@ from control_plane.db.base import read_clock
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import wake
 from control_plane.db.models.trunk import Number, Purpose, Trunk
+from control_plane.db.sealed import seal
 from control_plane.domain.brief import Direction
 from control_plane.domain.errors import BadInput, Conflict
 from control_plane.domain.ids import new_id, parse_id
 from control_plane.domain.phone import e164
 from control_plane.domain.sip_address import check_trunk_address
-from control_plane.given import GivenDatabase, GivenPrincipal, GivenVault
-from control_plane.sealed import seal
+from control_plane.http.given import GivenDatabase, GivenPrincipal, GivenVault
 from control_plane.trunks import pace, repository, taken
 from control_plane.trunks.purposes import check_purpose, reach
 from control_plane.trunks.schemas import TrunkCreate, TrunkList, TrunkPatch, TrunkView

@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Collection, Sequence
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control_plane.db.models.session import Leg
 from control_plane.db.models.trunk import Number, Trunk
 from control_plane.domain.brief import Direction
 from control_plane.domain.errors import NotFound
@@ -126,3 +127,14 @@ def wanted_hash(trunk: Trunk, *, secret_version: str, rule_metadata: str) -> str
         rule_metadata if trunk.direction == Direction.INBOUND else "",
     )
     return hashlib.sha256(msgspec.json.encode(told)).hexdigest()
+
+
+async def calls_on(db: AsyncSession, trunk_id: str) -> tuple[int, int, int]:
+    """Return how many calls of the trunk are open, and of these in preparation and ringing."""
+    rows = await db.execute(
+        select(func.count(), func.count(Leg.dialing_at), func.count(Leg.answered_at)).where(
+            Leg.trunk_id == trunk_id, Leg.closed_at.is_(None)
+        )
+    )
+    live, dialled, answered = rows.one()
+    return live, live - dialled, dialled - answered

@@ -6,8 +6,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.models.trunk import DestinationStop, Trunk, TrunkPace
-from control_plane.orders.repository import calls_on
-from control_plane.sealed import masked
+from control_plane.db.sealed import masked
+from control_plane.trunks.repository import calls_on
 from control_plane.trunks.schemas import DestinationStopView, TrunkView
 
 

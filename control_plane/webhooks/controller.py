@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.engine import wake
 from control_plane.db.models.webhook import Delivery, WebhookEndpoint
+from control_plane.db.sealed import masked, seal, unseal
 from control_plane.domain.credentials import SIGNED, check_url_keeps_none
 from control_plane.domain.delivery import (
     EVENT_GROUPS,
@@ -25,11 +26,11 @@ from control_plane.domain.delivery import (
 )
 from control_plane.domain.errors import BadInput, Conflict
 from control_plane.domain.ids import new_id, parse_id
-from control_plane.given import GivenDatabase, GivenFeed, GivenPrincipal, GivenStreams, GivenVault
-from control_plane.keys.ring import Principal
-from control_plane.sealed import masked, seal, unseal
+from control_plane.http.auth import Principal
+from control_plane.http.given import GivenDatabase, GivenPrincipal, GivenStreams, GivenVault
 from control_plane.webhooks import queue, repository
 from control_plane.webhooks.feed import page, stream
+from control_plane.webhooks.given import GivenFeed
 from control_plane.webhooks.outbox import new_delivery
 from control_plane.webhooks.payloads import test_payload
 from control_plane.webhooks.schemas import (

@@ -15,8 +15,8 @@ from control_plane.db.models.webhook import Delivery
 from control_plane.domain.delivery import DeliveryState
 from control_plane.domain.errors import BadInput, Conflict, NotFound
 from control_plane.domain.ids import parse_id
-from control_plane.given import GivenDatabase, GivenPrincipal
-from control_plane.keys.ring import Principal
+from control_plane.http.auth import Principal
+from control_plane.http.given import GivenDatabase, GivenPrincipal
 from control_plane.webhooks import queue, repository
 from control_plane.webhooks.controller import refuse_disabled
 from control_plane.webhooks.schemas import DeliveryDetail, DeliveryPage, DeliveryView, Replayed

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.engine import Database
 from control_plane.db.models.history import OutboxRow
-from control_plane.streams import IDLE, KEEPALIVE, KEEPALIVE_S, SWEEP_S, SharedLook
+from control_plane.http.streams import IDLE, KEEPALIVE, KEEPALIVE_S, SWEEP_S, SharedLook
 from control_plane.webhooks import repository
 from control_plane.webhooks.outbox import metadata_of
 from control_plane.webhooks.payloads import event_body

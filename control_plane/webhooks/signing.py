@@ -15,7 +15,7 @@ from standardwebhooks.webhooks import Webhook
 from control_plane.db.crypto import KeyLost, Vault
 from control_plane.db.models.organization import Secret
 from control_plane.db.models.webhook import WebhookEndpoint, WebhookSigner
-from control_plane.sealed import seal
+from control_plane.db.sealed import seal
 from process.logs import get_logger
 
 _PREFIX = "whsec_"

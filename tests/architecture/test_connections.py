@@ -52,7 +52,7 @@ PLACES = {
     # Offhook's own parts, whose addresses the operator sets.
     "agent/internal_api.py": {"httpx.AsyncClient"},
     "agent/aftercall/job_api.py": {"httpx.AsyncClient"},
-    "control_plane/health.py": {"httpx.AsyncClient"},
+    "control_plane/health/probes.py": {"httpx.AsyncClient"},
     "offhook/api_client.py": {"httpx.Client"},
     "offhook/doctor.py": {"httpx.get"},
     "offhook/supervisor.py": {"httpx.AsyncClient", "httpx.AsyncHTTPTransport"},

@@ -24,8 +24,9 @@ from control_plane.domain.campaign import CampaignStatus
 from control_plane.domain.dial_errors import DialFailureKind
 from control_plane.domain.events import AttemptResult, EndedBy
 from control_plane.domain.facts import ConversationEnded, DialAnswered, DialFailed, DialStarted
-from control_plane.orders import leases, lifecycle
+from control_plane.orders import lifecycle
 from control_plane.orders.gatekeeper import Gatekeeper
+from control_plane.sessions import leases
 from control_plane.webhooks import outbox
 from scheduler.campaigns import Feeder
 from scheduler.claim import claim

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from control_plane.domain.errors import BadInput
-from control_plane.uploads import BrokenFile, Row, table
+from control_plane.http.uploads import BrokenFile, Row, table
 
 pytestmark = pytest.mark.unit
 

@@ -11,7 +11,7 @@ import pytest
 
 from control_plane.app import Resources, create_public_app
 from control_plane.domain.ids import new_id
-from control_plane.openapi import describe
+from control_plane.http.openapi import describe
 
 pytestmark = pytest.mark.db
 

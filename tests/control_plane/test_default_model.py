@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from control_plane.app import Resources
-from control_plane.tokens import Scope
+from control_plane.keys.tokens import Scope
 from process.worker_key import worker_key
 from scheduler.claim import claim
 from tests.factories import NUMBER

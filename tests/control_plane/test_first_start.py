@@ -14,13 +14,13 @@ import pytest
 from sqlalchemy import select
 
 from control_plane.app import create_public_app, open_resources
-from control_plane.auth import make_key
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.db.models.organization import ApiKey, Organization
 from control_plane.db.models.trunk import Purpose, Trunk
 from control_plane.domain.ids import new_id
 from control_plane.first_start import prepare, write_credentials
+from control_plane.keys.making import make_key
 from control_plane.settings import ApiSettings, Settings
 from control_plane.trunks import pace
 

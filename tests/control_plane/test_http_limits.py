@@ -12,8 +12,8 @@ import pytest
 import uvicorn
 from litestar import Litestar
 
-from control_plane.http_limits import LimitedProtocol, Limits
-from control_plane.server import listener_config
+from control_plane.http.limits import LimitedProtocol, Limits
+from control_plane.http.server import listener_config
 from tests.served import served
 
 pytestmark = pytest.mark.db

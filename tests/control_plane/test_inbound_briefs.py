@@ -15,7 +15,7 @@ from control_plane.db.models.organization import Organization
 from control_plane.db.models.session import Session
 from control_plane.db.models.trunk import Trunk
 from control_plane.domain.brief import Direction
-from control_plane.tokens import Scope
+from control_plane.keys.tokens import Scope
 from scheduler.claim import claim
 from tests import arrivals, call_rows
 from tests.arrivals import FakeCallRooms, caller, job_token

@@ -12,8 +12,9 @@ from control_plane.app import Resources
 from control_plane.domain.facts import DialStarted
 from control_plane.domain.ids import new_id
 from control_plane.domain.recording import RecordingKind
-from control_plane.orders import leases, lifecycle
-from control_plane.tokens import Scope
+from control_plane.keys.tokens import Scope
+from control_plane.orders import lifecycle
+from control_plane.sessions import leases
 from scheduler.claim import claim
 from tests import arrivals
 from tests.arrivals import FakeCallRooms, job_token

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from control_plane.auth import make_key
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
 from control_plane.domain.errors import TooMany
+from control_plane.keys.making import make_key
 from control_plane.keys.ring import KeyRing
 from tests import factories
 

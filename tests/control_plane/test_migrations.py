@@ -23,6 +23,7 @@ from control_plane.db.models.webhook import Delivery
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.ids import new_id
 from control_plane.orders import repository
+from control_plane.trunks.repository import calls_on
 from scheduler.claim import claim
 from tests import call_rows, factories
 
@@ -372,5 +373,5 @@ async def test_calls_become_sessions_with_legs(bare_url: str, tmp_path: Path) ->
         assert len(shown[out].call_attempts) == 3
         [recording] = await session.scalars(select(Recording))
         assert (recording.session_id, recording.path) == (human["id"], "a.ogg")
-        assert await repository.calls_on(session, "t") == (1, 0, 1)
+        assert await calls_on(session, "t") == (1, 0, 1)
     await database.close()

@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from control_plane.openapi import describe
+from control_plane.http.openapi import describe
 from tests.contract.seeds.facts import VALUES
 from tests.served import Served, served
 

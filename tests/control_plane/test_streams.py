@@ -14,9 +14,9 @@ from sqlalchemy import event
 
 from control_plane.app import Resources, create_public_app
 from control_plane.domain.errors import TooMany
-from control_plane.keys.ring import Principal
+from control_plane.http.auth import Principal
+from control_plane.http.streams import CHECK_S, IDLE, OpenStreams
 from control_plane.orders.stream import stream as follow_order
-from control_plane.streams import CHECK_S, IDLE, OpenStreams
 from control_plane.webhooks.feed import stream as follow_all
 from tests.control_plane.test_call_api import place
 

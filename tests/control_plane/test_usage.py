@@ -13,9 +13,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from control_plane.app import Resources, open_resources
 from control_plane.domain.dial_errors import DialFailureKind
 from control_plane.domain.facts import DialFailed, DialStarted, Fact
-from control_plane.orders import leases, lifecycle
+from control_plane.keys.tokens import Scope
+from control_plane.orders import lifecycle
+from control_plane.sessions import leases
 from control_plane.settings import ApiSettings, Settings
-from control_plane.tokens import Scope
 from process.settings import SettingsError
 from scheduler.claim import claim
 from tests.call_rows import CallRow

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from control_plane.domain.errors import Busy, Refused
-from control_plane.problems import status_of
+from control_plane.http.problems import status_of
 
 pytestmark = pytest.mark.unit
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from control_plane.health import PartHealth, Readiness
+from control_plane.health.probes import PartHealth, Readiness
 from offhook.doctor import answers_options, readiness, recordings
 from offhook.installation import Installation
 from tests.free_ports import block

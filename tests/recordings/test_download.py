@@ -11,11 +11,11 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import httpx
 import pytest
 
-from control_plane.auth import make_key
 from control_plane.db.models.organization import Organization
 from control_plane.db.models.recording import Recording
 from control_plane.domain.ids import new_id
 from control_plane.domain.recording import RecordingKind
+from control_plane.keys.making import make_key
 from control_plane.recordings.links import RecordingLinks
 from control_plane.recordings.settings import RecordingSettings
 from control_plane.recordings.store import PIECE, RecordingStore

@@ -9,8 +9,8 @@ import pytest
 
 from control_plane.domain.errors import NotAllowed
 from control_plane.domain.recording import RecordingKind
+from control_plane.keys.tokens import Scope, TokenSigner
 from control_plane.recordings.links import RecordingLinks
-from control_plane.tokens import Scope, TokenSigner
 
 pytestmark = pytest.mark.unit
 

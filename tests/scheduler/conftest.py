@@ -11,8 +11,8 @@ import pytest
 
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
+from control_plane.keys.tokens import TokenSigner
 from control_plane.recordings.spool import RecordingFiles
-from control_plane.tokens import TokenSigner
 from scheduler.dispatch import Dispatcher
 from scheduler.prepare import Preparer
 from scheduler.trunks import TrunkKeeper

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from control_plane.db.models.history import Heartbeat
 from control_plane.domain.call_order import OrderStatus
-from control_plane.tokens import TokenSigner
+from control_plane.keys.tokens import TokenSigner
 from process.addresses import Allowed
 from process.safe_http import Limits, Outbound
 from scheduler.service import World, run

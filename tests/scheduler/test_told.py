@@ -21,7 +21,7 @@ from control_plane.domain.ids import new_id
 from control_plane.domain.recording import RecordingState
 from control_plane.internal import inbound
 from control_plane.internal.arrivals import Arrival
-from control_plane.join_tokens import Join
+from control_plane.keys.join_tokens import Join
 from control_plane.orders import repository
 from control_plane.orders.schemas import CallView
 from control_plane.orders.service import cancel

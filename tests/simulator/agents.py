@@ -11,7 +11,7 @@ from control_plane.domain import events
 from control_plane.domain.errors import StaleEpoch
 from control_plane.domain.events import AttemptResult, CallEvent, EndedBy, EndReason, EventBatch
 from control_plane.internal.reports import store
-from control_plane.orders.leases import HEARTBEAT_SECS
+from control_plane.sessions.leases import HEARTBEAT_SECS
 from tests.simulator.plan import AgentPlan
 from tests.simulator.storage import OWNER, Injected
 from tests.simulator.world import Killed, Process, World

@@ -16,15 +16,8 @@ from control_plane.domain import calling_times, dial_errors, facts, wall_clock
 from control_plane.domain.dial_errors import DialError, Meaning, Policy
 from control_plane.domain.gate import Decision, Go
 from control_plane.ledgers import facts as ledger_facts
-from control_plane.orders import (
-    gatekeeper,
-    leases,
-    lifecycle,
-    repository,
-    slots,
-    steps,
-)
-from control_plane.sessions import history
+from control_plane.orders import gatekeeper, lifecycle, repository, slots, steps
+from control_plane.sessions import history, leases
 from control_plane.trunks import pace
 from scheduler import claim, dispatch, expire, tidy
 from sip.ports import DialRequest

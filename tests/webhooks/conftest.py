@@ -18,8 +18,8 @@ from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.webhook import Delivery, DeliveryTry, WebhookEndpoint
+from control_plane.db.sealed import seal
 from control_plane.domain.ids import new_id
-from control_plane.sealed import seal
 from control_plane.sessions.history import announce
 from control_plane.webhooks.signing import new_secret
 from process.addresses import Allowed

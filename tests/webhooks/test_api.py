@@ -15,12 +15,12 @@ import pytest
 from litestar import Litestar
 
 from control_plane.app import Resources, create_public_app, open_resources
-from control_plane.auth import make_key
 from control_plane.db.models.call_order import CallOrder
 from control_plane.domain.ids import new_id
+from control_plane.http.streams import IDLE
+from control_plane.keys.making import make_key
 from control_plane.sessions.history import announce
 from control_plane.settings import ApiSettings, Settings, StorageSettings
-from control_plane.streams import IDLE
 from control_plane.webhooks import feed
 from process.addresses import HttpSettings
 from process.safe_http import Limits, Outbound

@@ -15,8 +15,8 @@ from standardwebhooks.webhooks import WebhookVerificationError
 from control_plane.assistants.schemas import InlineAssistant
 from control_plane.db.models.history import OutboxRow
 from control_plane.db.models.webhook import Delivery, WebhookEndpoint, WebhookSigner
+from control_plane.db.sealed import unseal
 from control_plane.domain.delivery import WAITS, DeliveryState
-from control_plane.sealed import unseal
 from control_plane.webhooks import queue
 from control_plane.webhooks.signing import new_secret, rotate
 from tests import factories

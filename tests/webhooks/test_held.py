@@ -14,9 +14,9 @@ import pytest
 from control_plane.assistants.schemas import InlineAssistant
 from control_plane.db.models.recording import Recording
 from control_plane.domain.recording import RecordingKind, RecordingState
-from control_plane.orders import leases
 from control_plane.recordings.links import RecordingLinks
 from control_plane.recordings.spool import RecordingFiles
+from control_plane.sessions import leases
 from control_plane.webhooks import held
 from scheduler.claim import claim
 from scheduler.recordings import RecordingMover

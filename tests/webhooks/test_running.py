@@ -12,8 +12,8 @@ from sqlalchemy import update
 from control_plane.db.base import read_clock
 from control_plane.db.engine import wake
 from control_plane.db.models.webhook import Delivery
+from control_plane.keys.tokens import TokenSigner
 from control_plane.recordings.spool import RecordingFiles
-from control_plane.tokens import TokenSigner
 from scheduler.service import World, run
 from scheduler.settings import SchedulerSettings
 from tests import factories

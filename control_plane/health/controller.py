@@ -5,8 +5,8 @@ from __future__ import annotations
 from litestar import Controller, Response, get
 from msgspec import Struct
 
-from control_plane.given import GivenProbes
-from control_plane.health import Readiness
+from control_plane.health.given import GivenProbes
+from control_plane.health.probes import Readiness
 
 
 class Liveness(Struct, frozen=True):

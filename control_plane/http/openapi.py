@@ -23,7 +23,7 @@ from litestar.openapi.spec import (
 from litestar.openapi.spec.enums import OpenAPIType
 from litestar.typing import FieldDefinition
 
-from control_plane.problems import PROBLEM_JSON
+from control_plane.http.problems import PROBLEM_JSON
 
 _OPEN = "/health"
 _METHODS = ("get", "post", "put", "patch", "delete")

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from control_plane.db.engine import Database
 from control_plane.domain.errors import TooMany
-from control_plane.keys.ring import KeyRing, Principal
+from control_plane.http.auth import Principal, Ring
 from process.logs import get_logger
 
 log = get_logger(__name__)
@@ -34,7 +34,7 @@ class OpenStreams:
 
     def __init__(
         self,
-        ring: KeyRing,
+        ring: Ring,
         *,
         most: int = MOST_PER_KEY,
         clock: Callable[[], float] = time.monotonic,

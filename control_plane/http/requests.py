@@ -10,8 +10,8 @@ from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from control_plane.choices import choices
 from control_plane.domain.errors import BadInput, Refused, UnknownField
+from control_plane.http.choices import choices
 
 T = TypeVar("T")
 _EXACT = 2**53

@@ -1,48 +1,37 @@
-"""API keys: made, hashed, and the guard that asks for one."""
+"""Who is asking: the API key of a request, and the guard that asks for one."""
 
 from __future__ import annotations
 
-import hashlib
-import secrets
-from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
+from msgspec import Struct
 
-from control_plane.db.models.organization import ApiKey
 from control_plane.domain.errors import NotAllowed, NotAuthenticated
-from control_plane.domain.ids import new_id
-from control_plane.keys.ring import KeyRing, Principal
 
-SCOPES = ("calls", "admin")
-"""`calls`: place and read calls; `admin`: also assistants, trunks, providers, keys."""
-
-OPERATOR = "operator"
-"""Beside them, for whoever runs the installation: its organizations."""
-
-_MARK = "ok"
 STATE = "principal"
 
 
-def make_key(
-    organization_id: str, *, name: str, scopes: list[str], now: datetime
-) -> tuple[ApiKey, str]:
-    """Return a new key's row and the key itself, which nobody can read again later."""
-    prefix = f"{_MARK}_{secrets.token_hex(5)}"
-    whole = f"{prefix}_{secrets.token_urlsafe(32)}"
-    row = ApiKey(
-        id=new_id(),
-        organization_id=organization_id,
-        name=name,
-        prefix=prefix,
-        # A fast hash is enough: the secret part has 256 random bits.
-        sha256=hashlib.sha256(whole.encode()).hexdigest(),
-        scopes=scopes,
-        created_at=now,
-    )
-    return row, whole
+class Principal(Struct, frozen=True):
+    """Who is asking."""
+
+    organization_id: str
+    key_id: str
+    scopes: frozenset[str]
+
+
+class Ring(Protocol):
+    """Who knows the keys."""
+
+    async def check(self, key: str, *, client: str) -> Principal:
+        """Return who holds `key`, or raise what says why nobody does."""
+        ...
+
+    async def stands(self, principal: Principal) -> bool:
+        """Whether the key is still there, not revoked, with all the scopes that it had."""
+        ...
 
 
 def bearer(header: str | None) -> str:
@@ -61,7 +50,7 @@ async def authenticated(
     connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
 ) -> None:
     """Guard: a valid key, with the scope that the route's `opt["scope"]` names (calls)."""
-    ring: KeyRing = connection.app.state.ring
+    ring: Ring = connection.app.state.ring
     client = connection.client.host if connection.client is not None else ""
     principal = await ring.check(bearer(connection.headers.get("authorization")), client=client)
     needed = handler.opt.get("scope", "calls")

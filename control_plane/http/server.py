@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
 from control_plane.db.heartbeats import API, INTERVAL_SECS, beat
-from control_plane.http_limits import LimitedProtocol
+from control_plane.http.limits import LimitedProtocol
 from process.logs import get_logger
 
 log = get_logger(__name__)

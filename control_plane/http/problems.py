@@ -12,7 +12,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from control_plane.domain import errors
-from control_plane.requests import explain
+from control_plane.http.requests import explain
 from process.logs import get_logger
 
 PROBLEM_JSON = "application/problem+json"

@@ -1,0 +1,9 @@
+"""What handlers are given of this slice: the files of recordings."""
+
+from __future__ import annotations
+
+from litestar.di import NamedDependency
+
+from control_plane.recordings.spool import RecordingFiles
+
+GivenRecordings = NamedDependency[RecordingFiles]
