@@ -12,6 +12,7 @@ from msgspec import Struct
 from control_plane.audit.trail import entries
 from control_plane.domain.ids import parse_id
 from control_plane.http.given import GivenDatabase, GivenPrincipal
+from control_plane.http.pages import Limit
 
 
 class AuditView(Struct, frozen=True, kw_only=True):
@@ -46,7 +47,7 @@ class AuditController(Controller):
         principal: GivenPrincipal,
         database: GivenDatabase,
         cursor: Annotated[str | None, QueryParameter(description="next_cursor before")] = None,
-        limit: Annotated[int, QueryParameter(ge=1, le=200, description="How many at most")] = 50,
+        limit: Limit = 50,
     ) -> AuditPage:
         """Return every change of the organization's settings; nobody can alter the list."""
         before = parse_id(cursor, what="entry", field="cursor") if cursor is not None else None

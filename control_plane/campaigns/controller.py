@@ -36,11 +36,10 @@ from control_plane.domain.calling_times import CallRetryConfig
 from control_plane.domain.errors import BadInput
 from control_plane.domain.ids import parse_id
 from control_plane.http.given import GivenDatabase, GivenPrincipal
+from control_plane.http.pages import Cursor, Limit
 from control_plane.http.requests import decode
 from control_plane.http.uploads import CSV_LIMIT, chunks, described, is_csv, whole
 
-Cursor = Annotated[str | None, QueryParameter(description="next_cursor of the page before")]
-Limit = Annotated[int, QueryParameter(ge=1, le=200, description="How many at most")]
 _COLUMNS = (
     "phone_number, one column for each prompt variable, and metadata.NAME for metadata; the first "
     "line names them"

@@ -13,6 +13,7 @@ from control_plane.domain.errors import NotFound
 from control_plane.domain.ids import parse_id
 from control_plane.domain.phone import e164
 from control_plane.http.given import GivenDatabase, GivenPrincipal
+from control_plane.http.pages import Cursor, Limit
 from control_plane.http.requests import decode
 from control_plane.http.uploads import CSV_LIMIT, chunks, described, is_csv, whole
 from control_plane.ledgers import lists
@@ -29,8 +30,6 @@ from control_plane.ledgers.schemas import (
 from control_plane.ledgers.taking import Ledger
 
 Number = Annotated[str | None, QueryParameter(description="Only this number, in E.164")]
-Cursor = Annotated[str | None, QueryParameter(description="next_cursor of the page before")]
-Limit = Annotated[int, QueryParameter(ge=1, le=200, description="How many at most")]
 
 
 class DoNotCallController(Controller):

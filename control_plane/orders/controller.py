@@ -16,6 +16,7 @@ from control_plane.domain.errors import BadInput
 from control_plane.domain.ids import parse_id
 from control_plane.domain.phone import e164
 from control_plane.http.given import GivenDatabase, GivenPrincipal, GivenStreams, GivenVault
+from control_plane.http.pages import Cursor, Limit
 from control_plane.orders import repository, service
 from control_plane.orders.batch import MOST_ROWS, BatchAnswer, PlaceCalls, place_all
 from control_plane.orders.explain import Explanation, explain
@@ -31,7 +32,6 @@ from control_plane.sessions.calls import Owner
 
 EVENT_STREAM = "text/event-stream"
 BATCH_BODY_LIMIT = 32 * 1024 * 1024
-Limit = Annotated[int, QueryParameter(ge=1, le=200, description="How many at most")]
 IdempotencyKey = Annotated[
     str | None,
     HeaderParameter(name=HEADER, description="Sent again, the same request changes nothing"),
@@ -39,7 +39,6 @@ IdempotencyKey = Annotated[
 Metadata = Annotated[
     list[str] | None, QueryParameter(description="name:value that the metadata holds; all of them")
 ]
-Cursor = Annotated[str | None, QueryParameter(description="next_cursor of the page before")]
 
 
 class OrderController(Controller):

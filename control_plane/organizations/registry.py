@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
 
 from litestar import Controller, get, post
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,6 +15,7 @@ from control_plane.db.models.organization import Organization
 from control_plane.domain.errors import NotFound
 from control_plane.domain.ids import new_id, parse_id
 from control_plane.http.given import GivenDatabase
+from control_plane.http.pages import Cursor, Limit
 from control_plane.keys.making import OPERATOR, SCOPES, make_key
 from control_plane.keys.schemas import Usage, key_view
 from control_plane.organizations.naming import named_once
@@ -26,9 +26,6 @@ from control_plane.organizations.schemas import (
     OrganizationPage,
     entry,
 )
-
-Cursor = Annotated[str | None, QueryParameter(description="next_cursor of the page before")]
-Limit = Annotated[int, QueryParameter(ge=1, le=200, description="How many at most")]
 
 
 class RegistryController(Controller):

@@ -28,6 +28,7 @@ from control_plane.domain.errors import BadInput, Conflict
 from control_plane.domain.ids import new_id, parse_id
 from control_plane.http.auth import Principal
 from control_plane.http.given import GivenDatabase, GivenPrincipal, GivenStreams, GivenVault
+from control_plane.http.pages import Limit
 from control_plane.webhooks import queue, repository
 from control_plane.webhooks.feed import page, stream
 from control_plane.webhooks.given import GivenFeed
@@ -246,7 +247,7 @@ class WebhookController(Controller):
         feed: GivenFeed,
         after: Annotated[str | None, QueryParameter(description="Only after this one")] = None,
         types: Annotated[list[str] | None, QueryParameter(description="Only of these")] = None,
-        limit: Annotated[int, QueryParameter(ge=1, le=200, description="How many at most")] = 50,
+        limit: Limit = 50,
     ) -> Response[EventFeed] | Stream:
         """Return events that were, or every one as it happens."""
         wanted = types or []

@@ -17,13 +17,12 @@ from control_plane.domain.errors import BadInput, Conflict, NotFound
 from control_plane.domain.ids import parse_id
 from control_plane.http.auth import Principal
 from control_plane.http.given import GivenDatabase, GivenPrincipal
+from control_plane.http.pages import Cursor, Limit
 from control_plane.webhooks import queue, repository
 from control_plane.webhooks.controller import refuse_disabled
 from control_plane.webhooks.schemas import DeliveryDetail, DeliveryPage, DeliveryView, Replayed
 from control_plane.webhooks.views import delivery_view, try_view
 
-Limit = Annotated[int, QueryParameter(ge=1, le=200, description="How many at most")]
-Cursor = Annotated[str | None, QueryParameter(description="next_cursor of the page before")]
 States = Annotated[list[str] | None, QueryParameter(description="Any of these")]
 Call = Annotated[str | None, QueryParameter(description="The id of a call")]
 
