@@ -17,21 +17,21 @@ from livekit.agents import (
     tts,
 )
 
+from agent.audio_output import AudioOutput
+from agent.call_agent import CallAgent
 from agent.closing import Closing
 from agent.continuation import Continuation
+from agent.dtmf import KeyCollector
 from agent.ending import Ending, Verdict, report_end
+from agent.failure_recovery import Rescue
 from agent.failures import describe
 from agent.false_alarms import FalseAlarms
-from agent.keys import KeyCollector
 from agent.limits import SilenceWatch, hold_max_duration
-from agent.line import LineOut
-from agent.persona import Persona
 from agent.prompt import Texts
 from agent.reporter import Reporter
-from agent.rescue import Rescue
-from agent.sayings import sayings
 from agent.speaker import Speaker
 from agent.spoken import Spoken
+from agent.stock_phrases import sayings
 from agent.transcript import Transcriber
 from agent.turn_taking import TurnJudge
 from control_plane.domain.brief import LOST_ATTRIBUTE, CallBrief
@@ -64,7 +64,7 @@ class Call:
         session: AgentSession[None],
         *,
         reporter: Reporter,
-        line: LineOut,
+        line: AudioOutput,
         voice_aside: tts.TTS[Any] | None,
     ) -> None:
         self._brief = brief
@@ -123,7 +123,7 @@ class Call:
             self.ending.end(EndedBy.SYSTEM, EndReason.NOT_ANSWERED)
         return self._answered.is_set() and not self.ending.done
 
-    async def converse(self, persona: Persona) -> Verdict:
+    async def converse(self, persona: CallAgent) -> Verdict:
         """Hold the conversation; returns how it ended. Call it once answered."""
         answered_at = time.monotonic()
         person = self._room.remote_participants.get(self._brief.participant_identity)
@@ -174,7 +174,7 @@ class Call:
         """Hang up, once the person has finished too."""
         self._closing.begin()
 
-    async def _greet(self, persona: Persona) -> None:
+    async def _greet(self, persona: CallAgent) -> None:
         """Say the first sentence after its delay; a person who speaks first gets it as reply."""
         opening = persona.first
 

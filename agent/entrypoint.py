@@ -11,15 +11,15 @@ import msgspec
 from livekit import api, rtc
 from livekit.agents import AutoSubscribe, JobContext
 
+from agent.audio_input import AudioInput
+from agent.audio_output import AudioOutput
 from agent.briefing import NobodyThere, get_brief
 from agent.call import Call
+from agent.call_agent import CallAgent
 from agent.ending import Verdict, report_end
 from agent.first_sentence import NotPrepared, prepare
 from agent.internal_api import InternalApi, Refused, Unreachable
-from agent.line import LineOut
-from agent.line_in import LineIn
 from agent.opening import Opening
-from agent.persona import Persona
 from agent.prompt import Texts
 from agent.recording import StereoRecorder
 from agent.reporter import Reporter
@@ -113,8 +113,8 @@ async def _hold(
     spec = brief.assistant
     session = build_session(parts, engines, spec.turn_taking, spec.language)
     usage.listen_to_session(session)
-    line_in = LineIn(recorder.heard)
-    line_out = LineOut(recorder.said, recorder.cut)
+    line_in = AudioInput(recorder.heard)
+    line_out = AudioOutput(recorder.said, recorder.cut)
     session.input.audio = line_in
     session.output.audio, session.output.transcription = line_out, line_out.wording
     sounds = Sounds(spec, line_out)
@@ -131,7 +131,7 @@ async def _hold(
     call = Call(
         brief, texts, context.room, session, reporter=reporter, line=line_out, voice_aside=aside
     )
-    persona = Persona(
+    persona = CallAgent(
         brief,
         texts,
         first=Opening(first, spec.language),
@@ -176,7 +176,11 @@ def _routed(reporter: Reporter) -> Told:
 
 
 async def _join(
-    context: JobContext, brief: CallBrief, line_in: LineIn, line_out: LineOut, short_way: ShortWay
+    context: JobContext,
+    brief: CallBrief,
+    line_in: AudioInput,
+    line_out: AudioOutput,
+    short_way: ShortWay,
 ) -> None:
     await context.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY)
     leaving.follow(context.room, brief.participant_identity)
@@ -185,7 +189,7 @@ async def _join(
     await line_out.publish(context.room)
 
 
-def _listen(room: rtc.Room, identity: str, line_in: LineIn) -> None:
+def _listen(room: rtc.Room, identity: str, line_in: AudioInput) -> None:
     """Connect the line to the person's audio track, now or once it is there."""
 
     def on_track(track: rtc.Track, _: object, person: rtc.RemoteParticipant) -> None:

@@ -19,7 +19,7 @@ from livekit.agents import (
 
 from process.addresses import AddressRefused
 from process.logs import get_logger
-from speech.careful import EmptyAnswer
+from speech.validated import EmptyAnswer
 
 log = get_logger(__name__)
 

@@ -15,8 +15,8 @@ from livekit.agents import (
 from livekit.agents.voice import SpeechHandle
 
 from agent.ending import Ending
-from agent.sayings import sayings
 from agent.speaker import Speaker
+from agent.stock_phrases import sayings
 from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.events import EndedBy, EndReason
 

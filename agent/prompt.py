@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from datetime import datetime
 
-from agent.circumstances import built_in, local
+from agent.builtin_variables import built_in, local
 from control_plane.domain.assistant import FaqItem, Language
 from control_plane.domain.brief import CallBrief
 from control_plane.domain.placeholders import fill

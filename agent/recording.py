@@ -18,9 +18,9 @@ import numpy as np
 from livekit import rtc
 from msgspec import Struct
 
+from agent.audio_input import HEARD_RATE
 from agent.frames import SAID_RATE
 from agent.internal_api import Refused, SessionApi, Unreachable
-from agent.line_in import HEARD_RATE
 from agent.mixing import Samples, mixed
 from agent.ogg import PAGE_S, RATE, BackgroundEncoder, Channel
 from control_plane.domain.recording import RecordingKind

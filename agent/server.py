@@ -20,9 +20,9 @@ from agent.settings import AgentSettings
 from agent.stand_in import DISMISS, Role
 from control_plane.domain.brief import AGENT_NAME
 from process.addresses import Allowed
+from process.gc_tuning import tune_gc
 from process.logs import get_logger
 from process.short_way.offers import Folder
-from process.steady import hold_steady
 from speech.prewarm import load_offline
 from speech.warm_clients import warm_clients
 
@@ -113,7 +113,7 @@ async def serve(settings: AgentSettings, engines: Engines, role: Role) -> int | 
         The process id of the stand-in, when this worker is worn and is to begin anew.
     """
     await warm_clients()
-    hold_steady()
+    tune_gc()
     return await Worker(settings, engines, role).run()
 
 

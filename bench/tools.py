@@ -20,9 +20,9 @@ from livekit.agents import Agent, AgentSession, function_tool, llm
 from livekit.agents.utils import http_context
 from livekit.plugins import openai
 
+from agent.call_agent import CallAgent
 from agent.continuation import Continuation
 from agent.opening import Opening
-from agent.persona import Persona
 from agent.prompt import Texts
 from agent.session import Engines, Parts, build_session, load_vad
 from bench import wire
@@ -128,7 +128,7 @@ async def ours(url: str) -> AsyncIterator[AgentSession[Any]]:
     session = build_session(
         parts, Engines(offline, load_vad()), call.assistant.turn_taking, call.assistant.language
     )
-    persona = Persona(
+    call_agent = CallAgent(
         call,
         Texts(call, datetime.now(UTC)),
         first=Opening(None, call.assistant.language),
@@ -136,8 +136,8 @@ async def ours(url: str) -> AsyncIterator[AgentSession[Any]]:
         is_speaking=lambda: False,
         on_end_call=lambda: None,
     )
-    await session.start(agent=persona, record=False)
-    await persona.update_tools([*persona.tools, look_up])
+    await session.start(agent=call_agent, record=False)
+    await call_agent.update_tools([*call_agent.tools, look_up])
     yield session
     await session.aclose()
     await parts.aclose()

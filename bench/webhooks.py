@@ -121,12 +121,12 @@ class _Stage:
         self.watched: list[tuple[str, str]] = []
         self._pipe = pipe
         self._outbound = Outbound(Allowed.parse("127.0.0.0/8"), LIMITS)
-        self._timetable = Timetable(database.bell, tasks)
+        self._timetable = Timetable(database.changes, tasks)
         self._deliverer = Deliverer(
             database,
             vault,
             self._outbound,
-            on_room=database.bell.ring,
+            on_room=database.changes.notify,
             relay=Relay(database, vault, CallViews(RecordingLinks(b"k" * 32, "http://api"))),
         )
 

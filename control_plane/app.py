@@ -22,6 +22,7 @@ from control_plane.assistants.controller import AssistantController
 from control_plane.audit.controller import AuditController
 from control_plane.audit.trail import AuditTrail
 from control_plane.campaigns.controller import CampaignController
+from control_plane.compliance.controller import ConsentController, DoNotCallController
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.db.migrate import migrate
@@ -41,7 +42,6 @@ from control_plane.keys.controller import KeyController
 from control_plane.keys.join_tokens import JoinTokens
 from control_plane.keys.ring import KeyRing
 from control_plane.keys.tokens import TokenSigner
-from control_plane.ledgers.controller import ConsentController, DoNotCallController
 from control_plane.livekit_hooks import LiveKitHookController
 from control_plane.metrics import MetricsController
 from control_plane.numbers.controller import NumberController

@@ -11,7 +11,7 @@ from livekit import api
 from control_plane.db.engine import wake
 from control_plane.domain.errors import BadInput, NotAuthenticated
 from control_plane.http.auth import bearer
-from control_plane.http.given import GivenDatabase
+from control_plane.http.dependencies import GivenDatabase
 from process.logs import get_logger
 
 GivenHooks = NamedDependency[api.WebhookReceiver]

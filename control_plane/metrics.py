@@ -9,8 +9,8 @@ from sqlalchemy import func, select
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.session import Session
 from control_plane.domain.call_order import OrderStatus
-from control_plane.http.given import GivenDatabase
-from control_plane.sessions.given import GivenCounters
+from control_plane.http.dependencies import GivenDatabase
+from control_plane.sessions.dependencies import GivenCounters
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -95,7 +95,7 @@ def tidy() -> None:
     """Give back what ended calls left; for idle moments, as it may take some 50 ms.
 
     What a call made refers to itself in circles, with native memory behind it, and waits for a
-    full garbage collection, which is made rare (`hold_steady`). The C library keeps what is freed.
+    full garbage collection, which is made rare (`tune_gc`). The C library keeps what is freed.
     """
     gc.collect()
     _libc.malloc_trim(0)

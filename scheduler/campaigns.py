@@ -8,11 +8,11 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.campaigns import feeding, repository, service
+from control_plane.compliance import suspended
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
 from control_plane.db.models.campaign import Campaign
 from control_plane.domain.campaign import CampaignStatus, fails_too_often, is_failure
-from control_plane.ledgers import suspended
 from process.logs import get_logger
 
 log = get_logger(__name__)

@@ -9,7 +9,7 @@ from control_plane.db.engine import Database
 from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.errors import StaleEpoch
 from control_plane.domain.events import AttemptResult, EndedBy, EndReason
-from control_plane.domain.facts import ConversationEnded
+from control_plane.domain.transitions import ConversationEnded
 from control_plane.orders import lifecycle, repository
 from control_plane.sessions import leases
 from control_plane.sessions.calls import Call

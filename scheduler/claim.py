@@ -23,19 +23,19 @@ from control_plane.db.models.session import Leg, Session
 from control_plane.domain.attempt import AttemptStatus, participant_identity, room_name
 from control_plane.domain.brief import Direction
 from control_plane.domain.dial_errors import DialFailureKind
-from control_plane.domain.facts import (
-    AttemptAbandoned,
-    AttemptStarted,
-    DialFailed,
-    Forbidden,
-    HeldBack,
-)
 from control_plane.domain.gate import Decision, Go, Never, Rule, Wait
 from control_plane.domain.ids import new_id
 from control_plane.domain.leg import LegKind
 from control_plane.domain.pace import most_preparing
 from control_plane.domain.providers import Provider
 from control_plane.domain.recording import RecordingState
+from control_plane.domain.transitions import (
+    AttemptAbandoned,
+    AttemptStarted,
+    DialFailed,
+    Forbidden,
+    HeldBack,
+)
 from control_plane.domain.waiting import Cause
 from control_plane.orders import lifecycle, repository, slots
 from control_plane.orders.gatekeeper import Gatekeeper
@@ -44,7 +44,7 @@ from control_plane.sessions import leases
 from control_plane.sessions.calls import Call
 from control_plane.trunks import pace
 from control_plane.trunks.repository import calls_on
-from control_plane.trunks.routing import Houses, Route, country_prefix, no_way
+from control_plane.trunks.routing import DialPlans, Route, country_prefix, no_way
 from process import crash_points
 
 _AT_ONCE = 20
@@ -79,7 +79,7 @@ async def claim(
     database: Database,
     *,
     limit: int,
-    houses: Houses | None = None,
+    dial_plans: DialPlans | None = None,
     seen: Look | None = None,
 ) -> list[Call]:
     """Return fresh calls for at most `limit` due orders; nobody else has them.
@@ -97,7 +97,7 @@ async def claim(
     for lane in sorted(lanes, key=lambda each: each.due_at):
         room = min(share, limit - len(started), _AT_ONCE)
         if room > 0:
-            started += await _claim_lane(database, lane.trunk_id, room, houses or Houses())
+            started += await _claim_lane(database, lane.trunk_id, room, dial_plans or DialPlans())
     return started
 
 
@@ -124,7 +124,7 @@ def _next(rows: Sequence[repository.LaneRow], now: datetime) -> datetime | None:
 
 
 async def _claim_lane(
-    database: Database, trunk_id: str | None, room: int, houses: Houses
+    database: Database, trunk_id: str | None, room: int, dial_plans: DialPlans
 ) -> list[Call]:
     async with database.transaction() as db:
         now = await read_clock(db)
@@ -136,7 +136,7 @@ async def _claim_lane(
         if not orders:
             return []
         await slots.lock_keys(db, orders)
-        keeper = Gatekeeper(db, now, houses)
+        keeper = Gatekeeper(db, now, dial_plans)
         await keeper.prepare(orders)
         batch = _Batch(db, keeper, now)
         await batch.start(orders)
@@ -225,8 +225,8 @@ class _Batch:
     async def _judge(self, order: CallOrder) -> tuple[Forbidden | HeldBack | None, Route | None]:
         """Return what keeps the order from going, and the way that it would take."""
         fact = _fact(await self._keeper.ask(order), self._now)
-        house = await self._keeper.house(order.organization_id)
-        return fact, house.route(order.from_phone_number, to=order.to_phone_number)
+        dial_plan = await self._keeper.dial_plan(order.organization_id)
+        return fact, dial_plan.route(order.from_phone_number, to=order.to_phone_number)
 
     async def _is_stopped_there(self, way: Route, order: CallOrder) -> bool:
         stopped = self._stops.get(way.trunk.id)

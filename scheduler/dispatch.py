@@ -16,21 +16,21 @@ from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.trunk import Trunk
 from control_plane.domain.dial_errors import DialFailureKind as Kind
 from control_plane.domain.errors import StaleEpoch
-from control_plane.domain.facts import (
+from control_plane.domain.gate import Go
+from control_plane.domain.transitions import (
     AnyFact,
     AttemptAbandoned,
     DialAnswered,
     DialFailed,
     DialStarted,
 )
-from control_plane.domain.gate import Go
 from control_plane.domain.waiting import Cause
 from control_plane.orders import lifecycle
 from control_plane.orders.gatekeeper import Gatekeeper
 from control_plane.sessions import leases
 from control_plane.sessions.calls import Call
 from control_plane.trunks import pace
-from control_plane.trunks.routing import Houses
+from control_plane.trunks.routing import DialPlans
 from process import crash_points
 from process.logs import get_logger
 from scheduler.claim import claim, look
@@ -74,7 +74,7 @@ class Dispatcher:
         self._ringing_timeout_s = ringing_timeout_s
         self._max_dispatching = max_dispatching
         self._clock = clock
-        self._houses = Houses()
+        self._dial_plans = DialPlans()
         self._running: dict[str, asyncio.Task[None]] = {}
         self.next_due_in: timedelta | None = None
         """How long after the last pass time alone may bring an order; None: never."""
@@ -90,7 +90,7 @@ class Dispatcher:
             free = self._max_dispatching - len(self._running)
             seen = await look(self._database)
             self.next_due_in = seen.wait
-            calls = await claim(self._database, limit=free, houses=self._houses, seen=seen)
+            calls = await claim(self._database, limit=free, dial_plans=self._dial_plans, seen=seen)
             for call in calls:
                 task = self._tasks.create_task(self._guarded(call), name=call.session.room_name)
                 self._running[call.id] = task
@@ -100,7 +100,7 @@ class Dispatcher:
 
     def _release(self, attempt_id: str, _task: asyncio.Task[None]) -> None:
         del self._running[attempt_id]
-        self._database.bell.ring()  # there is room for another
+        self._database.changes.notify()  # there is room for another
 
     async def finish(self, limit_s: float) -> None:
         """Let dials that are under way end; what outlasts `limit_s` the reconciler takes over."""
@@ -159,8 +159,10 @@ class Dispatcher:
         It may be a second old: the last gate looks again.
         """
         async with self._database.reading() as db:
-            house = await self._houses.get(db, call.session.organization_id, await read_clock(db))
-        for trunk in house.trunks:
+            dial_plan = await self._dial_plans.get(
+                db, call.session.organization_id, await read_clock(db)
+            )
+        for trunk in dial_plan.trunks:
             if trunk.id == call.leg.trunk_id and trunk.sip_trunk_id is not None:
                 return trunk.sip_trunk_id
         for applied_now in (False, True):
@@ -222,7 +224,7 @@ class Dispatcher:
         sip_trunk_id: str,
         dial_before: float,
     ) -> DialRequest | None:
-        keeper = Gatekeeper(db, now, self._houses)
+        keeper = Gatekeeper(db, now, self._dial_plans)
         with db.no_autoflush:  # the gate asks nothing of what was just changed
             await keeper.prepare([order])
             decision = await keeper.ask(order)

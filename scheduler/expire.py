@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
-from control_plane.domain.facts import Forbidden
 from control_plane.domain.gate import Rule
+from control_plane.domain.transitions import Forbidden
 from control_plane.orders import lifecycle, repository, slots
 
 _AT_ONCE = 100

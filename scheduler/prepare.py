@@ -21,7 +21,7 @@ from scheduler.rooms import Rooms, RoomTrouble
 
 _SWEEP_S = 1.0
 _REST_S = 0.02
-"""Between two looks: the bell rings for many things that are no agent's readiness."""
+"""Between two looks: many changes are no agent's readiness."""
 
 
 class NotReady(Exception):
@@ -85,23 +85,23 @@ class Preparer:
         self._waiting.add(attempt_id)
         try:
             while True:
-                heard = self._database.bell.count
+                heard = self._database.changes.count
                 state = await self._state(attempt_id, heard)
                 if state is _State.GAVE_UP:
                     raise NotReady(Cause.AGENT_GAVE_UP)
                 if state is _State.READY:
                     return
                 await asyncio.sleep(_REST_S)
-                await self._database.bell.wait(since=heard, timeout_s=_SWEEP_S)
+                await self._database.changes.wait(since=heard, timeout_s=_SWEEP_S)
         finally:
             self._waiting.discard(attempt_id)
             self._states.pop(attempt_id, None)
 
     async def _state(self, attempt_id: str, heard: int) -> _State:
-        """Return how far an agent is; the first who asks after a ring looks for all who wait."""
+        """Return how far an agent is; the first who asks after a change looks for all who wait."""
         async with self._looking:
             if self._looked_at < heard or attempt_id not in self._states:
-                self._looked_at = self._database.bell.count
+                self._looked_at = self._database.changes.count
                 async with self._database.reading() as db:
                     rows = await db.execute(
                         select(

@@ -169,7 +169,7 @@ class RecordingMover:
                 "putting a recording away broke", attempt_id=attempt_id, error=task.exception()
             )
         if self._more:
-            self._database.bell.ring()
+            self._database.changes.notify()
 
     async def _give_up(self, lost: Sequence[Session]) -> None:
         """Say of recordings of which nothing came that there are none."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from control_plane.compliance import suspended
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
-from control_plane.ledgers import suspended
 from control_plane.organizations import suspension
 
 

@@ -22,17 +22,17 @@ from scheduler.cancel import Canceller
 from scheduler.deliver import Deliverer
 from scheduler.dispatch import Dispatcher
 from scheduler.expire import Expirer
-from scheduler.forget import Forgetter, RecordingForgetter
 from scheduler.heartbeat import beat
 from scheduler.prepare import Preparer
-from scheduler.reap import Reconciler
+from scheduler.reconciler import Reconciler
 from scheduler.recordings import RecordingMover
 from scheduler.relay import Relay
 from scheduler.resume import Resumer
+from scheduler.retention import Forgetter, RecordingForgetter
+from scheduler.room_cleanup import Tidier
 from scheduler.rooms import Rooms
 from scheduler.settings import SchedulerSettings
 from scheduler.sip_watch import SipWatch
-from scheduler.tidy import Tidier
 from scheduler.timetable import Timetable
 from scheduler.trunks import TrunkKeeper
 from sip.ports import Dialer, Presence, Trunks
@@ -90,12 +90,12 @@ async def run(world: World, settings: SchedulerSettings, stopped: asyncio.Event)
             ringing_timeout_s=settings.ringing_timeout_s,
             max_dispatching=settings.max_dispatching,
         )
-        timetable = Timetable(database.bell, tasks)
+        timetable = Timetable(database.changes, tasks)
 
         async def dispatch() -> None:
             await dispatcher.dispatch_due()
             if dispatcher.next_due_in is not None:
-                timetable.after(dispatcher.next_due_in, "next due order", database.bell.ring)
+                timetable.after(dispatcher.next_due_in, "next due order", database.changes.notify)
 
         async def check_trunks() -> None:
             await keeper.apply(check_all=True)
@@ -107,7 +107,7 @@ async def run(world: World, settings: SchedulerSettings, stopped: asyncio.Event)
         _keep_order(world, settings, timetable)
         relay = Relay(database, world.vault, world.views)
         deliverer = Deliverer(
-            database, world.vault, world.outbound, on_room=database.bell.ring, relay=relay
+            database, world.vault, world.outbound, on_room=database.changes.notify, relay=relay
         )
         tell_receivers(database, timetable, deliverer)
         mover = _put_recordings_away(world, settings, timetable)
@@ -170,6 +170,6 @@ def tell_receivers(database: Database, timetable: Timetable, deliverer: Delivere
             pass
         due, now = await deliverer.next_due()
         if due is not None:
-            timetable.after(due - now, "next delivery", database.bell.ring)
+            timetable.after(due - now, "next delivery", database.changes.notify)
 
     timetable.on_change("webhooks", tell, sweep_s=SWEEP_S, rest_s=0.02)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from process.logs import get_logger
-from scheduler.reap import Reconciler
+from scheduler.reconciler import Reconciler
 from sip.ports import Presence
 
 REFUSALS = 2

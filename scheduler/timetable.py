@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
-from control_plane.db.wake import Bell
+from control_plane.db.wake import ChangeNotifier
 from process.logs import get_logger
 
 Job = Callable[[], Awaitable[None]]
@@ -18,10 +18,10 @@ log = get_logger(__name__)
 
 
 class Timetable:
-    """Runs jobs at intervals and when the bell rings, and rings it at an instant that may move."""
+    """Runs jobs at intervals and at every change, and tells of one at an instant that may move."""
 
-    def __init__(self, bell: Bell, tasks: asyncio.TaskGroup):
-        self._bell = bell
+    def __init__(self, changes: ChangeNotifier, tasks: asyncio.TaskGroup):
+        self._bell = changes
         self._tasks = tasks
         self._listeners: list[asyncio.Task[None]] = []
         self._timers: dict[str, asyncio.TimerHandle] = {}

@@ -9,12 +9,12 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control_plane.compliance import suspended
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database, wake
 from control_plane.db.models.organization import Secret
 from control_plane.db.models.trunk import Trunk
 from control_plane.domain.brief import AGENT_NAME, Direction, DispatchMetadata
-from control_plane.ledgers import suspended
 from control_plane.trunks.repository import list_trunks, wanted_hash
 from process.logs import get_logger
 from sip.ports import AgentRule, InboundTrunk, OutboundTrunk, SipTrouble, Trunks

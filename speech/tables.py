@@ -31,7 +31,6 @@ from control_plane.domain.providers import (
 )
 from process.addresses import Allowed
 from speech import limits
-from speech.careful import CarefulLLM
 from speech.fallbacks import SeveralEars, SeveralModels, SeveralVoices
 from speech.offline.llm import OfflineLLM
 from speech.offline.stt import OfflineSTT
@@ -39,6 +38,7 @@ from speech.offline.tts import OfflineTTS
 from speech.prewarm import OfflineEngines
 from speech.providers import openai
 from speech.providers.access import Providers
+from speech.validated import ValidatedLLM
 
 _MODELS: dict[type[TextModel], Callable[[Any, Providers, Allowed], llm.LLM[Any]]] = {
     DedicatedModel: openai.dedicated,
@@ -83,7 +83,7 @@ def make_llm(
         )
         return realtime
     made: list[llm.LLM[Any]] = [
-        CarefulLLM(_MODELS[type(each)](each, providers, allowed), provider_name(each))
+        ValidatedLLM(_MODELS[type(each)](each, providers, allowed), provider_name(each))
         for each in (model, *fallbacks)
     ]
     if len(made) == 1:
@@ -137,7 +137,7 @@ def make_stt(
 
     Args:
         fallbacks: step in, in this order, when it fails.
-        listening: lets ears stream that do not by themselves (speech/guessing.py).
+        listening: lets ears stream that do not by themselves (speech/speculative_stt.py).
         allowed: as for models.
 
     Raises:

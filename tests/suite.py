@@ -65,7 +65,7 @@ class Done(Struct, frozen=True):
 
 Lane = Sequence[Part]
 
-DATABASE = ("tests/campaigns", "tests/control_plane", "tests/ledgers")
+DATABASE = ("tests/campaigns", "tests/control_plane", "tests/compliance")
 CONTRACT = "tests/contract/sip"
 ROW_CALLS = tuple(
     f"tests/system/test_{name}.py"

@@ -11,7 +11,7 @@ from livekit.agents import APIError
 
 from agent.aftercall import asking
 from agent.aftercall.remedies import Subject, remedy
-from agent.sayings import sayings
+from agent.stock_phrases import sayings
 from control_plane.domain.assistant import Language
 from control_plane.domain.declared import Secret, spots
 from control_plane.domain.probe import Job, JobKind, Part, ProbeResult

@@ -21,7 +21,7 @@ from control_plane.db.models.assistant import Assistant
 from control_plane.db.models.trunk import Number
 from control_plane.domain.errors import BadInput, Conflict
 from control_plane.domain.ids import new_id, parse_id
-from control_plane.http.given import GivenDatabase, GivenPrincipal, GivenVault
+from control_plane.http.dependencies import GivenDatabase, GivenPrincipal, GivenVault
 
 
 class AssistantController(Controller):

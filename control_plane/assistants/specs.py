@@ -24,7 +24,7 @@ from control_plane.domain.number_type import needs_leave
 from control_plane.domain.phone import read
 from control_plane.domain.placeholders import names
 from control_plane.trunks.repository import list_numbers, list_trunks
-from control_plane.trunks.routing import House, load_house
+from control_plane.trunks.routing import DialPlan, load_dial_plan
 
 _AT_ONCE = 400
 """Values of one statement; SQLite's oldest limit is 999."""
@@ -53,7 +53,7 @@ async def store(
     if previous is None or previous.from_phone_number != spec.from_phone_number:
         await _check_number(db, organization_id, spec)
     if previous is None or previous.transfer_phone_number != spec.transfer_phone_number:
-        check_transfer(spec, await load_house(db, organization_id))
+        check_transfer(spec, await load_dial_plan(db, organization_id))
     before = _Before(previous)
     _rows = await _load(db, before.values)
     values: dict[str, str] = {}
@@ -165,7 +165,7 @@ async def _check_number(db: AsyncSession, organization_id: str, spec: AssistantS
     )
 
 
-def check_transfer(spec: AssistantSpec, house: House, *, within: str = "") -> None:
+def check_transfer(spec: AssistantSpec, dial_plan: DialPlan, *, within: str = "") -> None:
     """Refuse the number of transfers where its type may not be called.
 
     Raises:
@@ -175,7 +175,7 @@ def check_transfer(spec: AssistantSpec, house: House, *, within: str = "") -> No
     if number is None:
         return
     kind = read(number).type
-    if kind not in house.number_types:
+    if kind not in dial_plan.number_types:
         raise BadInput(
             f"transfer_phone_number may not be called: {needs_leave(kind)}",
             field=f"{within}transfer_phone_number",

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from control_plane.audit.trail import entries
 from control_plane.domain.ids import parse_id
-from control_plane.http.given import GivenDatabase, GivenPrincipal
+from control_plane.http.dependencies import GivenDatabase, GivenPrincipal
 from control_plane.http.pages import Limit
 
 

@@ -35,7 +35,7 @@ from control_plane.db.models.campaign import Campaign, CampaignRow
 from control_plane.domain.calling_times import CallRetryConfig
 from control_plane.domain.errors import BadInput
 from control_plane.domain.ids import parse_id
-from control_plane.http.given import GivenDatabase, GivenPrincipal
+from control_plane.http.dependencies import GivenDatabase, GivenPrincipal
 from control_plane.http.pages import Cursor, Limit
 from control_plane.http.requests import decode
 from control_plane.http.uploads import CSV_LIMIT, chunks, described, is_csv, whole

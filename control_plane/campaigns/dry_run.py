@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.campaigns import repository, wishes
 from control_plane.campaigns.schemas import Barred, DryRun, Held
+from control_plane.compliance.facts import attempts_since, spent_until
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
 from control_plane.db.models.attempt import Attempt
@@ -21,10 +22,9 @@ from control_plane.db.models.session import Leg
 from control_plane.domain.errors import NotCallable, Refused
 from control_plane.domain.gate import Decision, Go, Ledgers, Never, Wait, day_began, gate
 from control_plane.domain.leg import LegKind
-from control_plane.ledgers.facts import attempts_since, spent_until
 from control_plane.orders.gatekeeper import recipient_of, view
 from control_plane.orders.placing import Placed, Placer
-from control_plane.trunks.routing import House, load_house
+from control_plane.trunks.routing import DialPlan, load_dial_plan
 
 _CHUNK = 300
 _BREATH = 25
@@ -75,19 +75,19 @@ class _Judge:
         self._campaign = campaign
         self._key = api_key_id
         self._now = now
-        self._house: House
+        self._dial_plan: DialPlan
         self._often: set[str] = set()
         self._spent_until: datetime | None = None
         self.pool: list[str] = []
 
     async def prepare(self, numbers: Sequence[str]) -> None:
         """Read what is needed for rows to these numbers."""
-        self._house = await load_house(self._db, self._campaign.organization_id)
-        usable = wishes.usable_pool(self._campaign, self._house)
+        self._dial_plan = await load_dial_plan(self._db, self._campaign.organization_id)
+        usable = wishes.usable_pool(self._campaign, self._dial_plan)
         self.pool = self._campaign.from_phone_numbers if usable is None else usable
         spent = await spent_until(self._db, [self._key], self._now)
         self._spent_until = spent.get(self._key)
-        cap = self._house.organization.attempts_per_day
+        cap = self._dial_plan.organization.attempts_per_day
         if cap is not None:
             self._often = set(
                 await self._db.scalars(
@@ -108,7 +108,7 @@ class _Judge:
     async def ask(self, placed: Placed) -> Decision:
         """Return the gate's answer for an order that may be placed."""
         order: CallOrder = placed.order
-        recipient, owner = recipient_of(order), self._house.organization
+        recipient, owner = recipient_of(order), self._dial_plan.organization
         made = 0
         if order.to_phone_number in self._often:
             began = day_began(recipient, self._now)

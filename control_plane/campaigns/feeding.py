@@ -9,16 +9,16 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.campaigns import repository, service, wishes
+from control_plane.compliance import suspended
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.campaign import Campaign
 from control_plane.domain.call_order import OrderStatus, is_final
 from control_plane.domain.errors import Refused
-from control_plane.domain.facts import CancelRequested
 from control_plane.domain.gate import Rule
-from control_plane.ledgers import suspended
+from control_plane.domain.transitions import CancelRequested
 from control_plane.orders import held, lifecycle
 from control_plane.orders.placing import Placer
-from control_plane.trunks.routing import load_house
+from control_plane.trunks.routing import load_dial_plan
 
 ROWS = 500
 ORDERS = 100
@@ -36,9 +36,9 @@ async def feed(db: AsyncSession, campaign: Campaign, *, now: datetime) -> bool:
     rows = await repository.rows_after(db, campaign.id, campaign.fed_line, limit=ROWS)
     if not rows or await suspended.suspended_of(db, [campaign.organization_id]):
         return False
-    house = await load_house(db, campaign.organization_id)
-    pool = wishes.usable_pool(campaign, house)
-    if not house.trunks or pool is None:
+    dial_plan = await load_dial_plan(db, campaign.organization_id)
+    pool = wishes.usable_pool(campaign, dial_plan)
+    if not dial_plan.trunks or pool is None:
         gone = "outbound trunk" if pool is not None else "number of from_phone_numbers"
         service.pause(db, campaign, f"the organization has no {gone} any more", now=now)
         return True

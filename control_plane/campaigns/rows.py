@@ -16,6 +16,7 @@ from control_plane.assistants import versions
 from control_plane.assistants.repository import get_assistant
 from control_plane.campaigns import repository
 from control_plane.campaigns.schemas import MOST_ROWS, RowGiven, RowsAdded, RowsRead
+from control_plane.compliance.schemas import MOST_ERRORS, LineError
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
 from control_plane.db.models.campaign import Campaign, CampaignRow
@@ -26,7 +27,6 @@ from control_plane.domain.phone import e164
 from control_plane.domain.variables import require_values
 from control_plane.http.requests import explain
 from control_plane.http.uploads import BrokenFile, Row, table
-from control_plane.ledgers.schemas import MOST_ERRORS, LineError
 
 _CHUNK = 1_000
 """Rows in one transaction: long enough to be cheap, short enough to let others write."""

@@ -8,10 +8,10 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from control_plane.compliance.schemas import LineError
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.calling_times import CallRetryConfig
 from control_plane.domain.campaign import CampaignStatus
-from control_plane.ledgers.schemas import LineError
 from control_plane.orders.schemas import Key, Value
 
 MOST_ROWS = 1_000_000

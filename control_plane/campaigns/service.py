@@ -21,7 +21,7 @@ from control_plane.domain.errors import BadInput, Conflict
 from control_plane.domain.ids import new_id, parse_id
 from control_plane.domain.phone import e164
 from control_plane.http.auth import Principal
-from control_plane.trunks.routing import load_house
+from control_plane.trunks.routing import load_dial_plan
 
 _PLAIN = ("name", "max_concurrent_calls", "max_failure_rate", "failure_sample")
 _ALWAYS = {"name"}
@@ -106,8 +106,8 @@ async def launch(db: AsyncSession, row: Campaign, key_id: str, *, now: datetime)
         raise Conflict(f"the campaign is {row.status}{remedy}", field="status")
     if row.row_count == 0:
         raise Conflict("the campaign has no rows: POST /campaign/{id}/rows adds them")
-    house = await load_house(db, row.organization_id)
-    if not house.trunks:
+    dial_plan = await load_dial_plan(db, row.organization_id)
+    if not dial_plan.trunks:
         raise Conflict("the organization has no outbound trunk to call with: POST /trunk adds one")
     await _pool(db, row.organization_id, row.from_phone_numbers)
     assistant = await get_assistant(db, row.organization_id, row.assistant_id, field="assistant_id")
@@ -240,12 +240,12 @@ async def _assistant(db: AsyncSession, owner: str, assistant_id: str) -> str:
 
 
 async def _pool(db: AsyncSession, owner: str, given: list[str]) -> list[str]:
-    house = await load_house(db, owner)
+    dial_plan = await load_dial_plan(db, owner)
     found: list[str] = []
     for index, text in enumerate(given):
         field = f"from_phone_numbers[{index}]"
         number = e164(text, field=field)
-        if not house.owns(number):
+        if not dial_plan.owns(number):
             raise BadInput(
                 f"{number} is not a number of this organization: POST /number adds it", field=field
             )

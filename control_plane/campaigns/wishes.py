@@ -11,7 +11,7 @@ from control_plane.domain.calling_times import CallRetryConfig
 from control_plane.domain.campaign import choose_caller
 from control_plane.orders.placing import Wish
 from control_plane.orders.schemas import Concurrency, PlaceCall
-from control_plane.trunks.routing import House
+from control_plane.trunks.routing import DialPlan
 
 
 def concurrency_key(campaign_id: str) -> str:
@@ -19,9 +19,9 @@ def concurrency_key(campaign_id: str) -> str:
     return f"campaign:{campaign_id}"
 
 
-def usable_pool(campaign: Campaign, house: House) -> list[str] | None:
+def usable_pool(campaign: Campaign, dial_plan: DialPlan) -> list[str] | None:
     """Return the caller numbers that are the organization's still; None: not one of a pool is."""
-    pool = [number for number in campaign.from_phone_numbers if house.owns(number)]
+    pool = [number for number in campaign.from_phone_numbers if dial_plan.owns(number)]
     return None if campaign.from_phone_numbers and not pool else pool
 
 

@@ -18,7 +18,7 @@ from control_plane.db.base import CLOCK
 from control_plane.db.sqlite_connection import connect
 from control_plane.db.wake import (
     CHANNEL,
-    Bell,
+    ChangeNotifier,
     SocketWaker,
     Waker,
     listen_on_postgresql,
@@ -33,7 +33,7 @@ _TURN_LIMIT_S = 5.0
 
 
 class Database:
-    """Sessions on one database, and the bell that rings when any process changed it.
+    """Sessions on one database, and what tells of changes that any process made.
 
     `clock`, `engine` and `waker` stand for the database's own time, connections and wake-ups.
     """
@@ -50,7 +50,7 @@ class Database:
     ):
         self.url = url
         self.engine = engine or _create(url, pool_size=pool_size)
-        self.bell = Bell()
+        self.changes = ChangeNotifier()
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self._wake_folder = wake_folder
         self._info = {CLOCK: clock} if clock is not None else {}
@@ -107,15 +107,17 @@ class Database:
             yield db
 
     @contextlib.asynccontextmanager
-    async def listening(self) -> AsyncIterator[Bell]:
-        """Yield the bell, ringing for as long as the context is open."""
+    async def listening(self) -> AsyncIterator[ChangeNotifier]:
+        """Yield what tells of changes, for as long as the context is open."""
         if self.is_sqlite:
-            listener = listen_on_socket(self._wake_folder, self.bell)
+            listener = listen_on_socket(self._wake_folder, self.changes)
         else:
             plain = make_url(self.url).set(drivername="postgresql")
-            listener = listen_on_postgresql(plain.render_as_string(hide_password=False), self.bell)
+            listener = listen_on_postgresql(
+                plain.render_as_string(hide_password=False), self.changes
+            )
         async with listener:
-            yield self.bell
+            yield self.changes
 
     async def close(self) -> None:
         """Close every connection."""

@@ -23,31 +23,31 @@ CHANNEL = "offhook_wake"
 log = get_logger(__name__)
 
 
-class Bell:
-    """Rings for every task of this process that waits for something to change."""
+class ChangeNotifier:
+    """Tells every task of this process that waits for something to change."""
 
     def __init__(self) -> None:
         self._count = 0
-        self._rung = asyncio.Event()
+        self._changed = asyncio.Event()
 
     @property
     def count(self) -> int:
-        """How often it rang; read it before looking, so that no ring between is missed."""
+        """How many there were; read it before looking, so that none between is missed."""
         return self._count
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Wake every waiter."""
         self._count += 1
-        self._rung.set()
-        self._rung = asyncio.Event()
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     async def wait(self, *, since: int, timeout_s: float) -> bool:
-        """Return True once it rang after `since`, False when `timeout_s` passed without."""
+        """Return True once it changed after `since`, False when `timeout_s` passed without."""
         if self._count != since:
             return True
         try:
             async with asyncio.timeout(timeout_s):
-                await self._rung.wait()
+                await self._changed.wait()
         except TimeoutError:
             return False
         return True
@@ -112,15 +112,15 @@ def _bind(folder: Path) -> tuple[socket.socket, Path]:
 
 
 @contextlib.asynccontextmanager
-async def listen_on_socket(folder: Path, bell: Bell) -> AsyncIterator[None]:
-    """Ring `bell` for every wake-up sent to `folder` while the context is open."""
+async def listen_on_socket(folder: Path, changes: ChangeNotifier) -> AsyncIterator[None]:
+    """Notify `changes` of every wake-up sent to `folder` while the context is open."""
     receiver, path = _bind(folder)
 
     def drain() -> None:
         with contextlib.suppress(BlockingIOError):
             while receiver.recv(64):
                 pass
-        bell.ring()
+        changes.notify()
 
     loop = asyncio.get_running_loop()
     loop.add_reader(receiver, drain)
@@ -137,13 +137,13 @@ def _remove(path: Path) -> None:
 
 
 @contextlib.asynccontextmanager
-async def listen_on_postgresql(dsn: str, bell: Bell) -> AsyncIterator[None]:
-    """Ring `bell` for every NOTIFY while the context is open; a lost connection is made again.
+async def listen_on_postgresql(dsn: str, changes: ChangeNotifier) -> AsyncIterator[None]:
+    """Notify `changes` of every NOTIFY while the context is open; a lost connection is made again.
 
     It is entered when the first connection listens, or failed to: no wake-up of later is missed.
     """
     tried = asyncio.Event()
-    task = asyncio.create_task(_keep_listening(dsn, bell, tried))
+    task = asyncio.create_task(_keep_listening(dsn, changes, tried))
     try:
         await tried.wait()
         yield
@@ -153,15 +153,15 @@ async def listen_on_postgresql(dsn: str, bell: Bell) -> AsyncIterator[None]:
             await asyncio.wait([task], timeout=1.0)
 
 
-async def _keep_listening(dsn: str, bell: Bell, tried: asyncio.Event) -> None:
-    def rung(_connection: Any, _pid: int, _channel: str, _payload: object) -> None:
-        bell.ring()
+async def _keep_listening(dsn: str, changes: ChangeNotifier, tried: asyncio.Event) -> None:
+    def changed(_connection: Any, _pid: int, _channel: str, _payload: object) -> None:
+        changes.notify()
 
     while True:
         try:
-            async with _listener(dsn, rung) as lost:
+            async with _listener(dsn, changed) as lost:
                 if tried.is_set():
-                    bell.ring()  # what was told while nobody listened is looked for now
+                    changes.notify()  # what was told while nobody listened is looked for now
                 tried.set()
                 await lost.wait()
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
@@ -171,13 +171,13 @@ async def _keep_listening(dsn: str, bell: Bell, tried: asyncio.Event) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _listener(dsn: str, rung: Callable[..., None]) -> AsyncIterator[asyncio.Event]:
-    """Yield what is set when the connection is lost that calls `rung` for every NOTIFY."""
+async def _listener(dsn: str, changed: Callable[..., None]) -> AsyncIterator[asyncio.Event]:
+    """Yield what is set when the connection is lost that calls `changed` for every NOTIFY."""
     lost = asyncio.Event()
     connection = await asyncpg.connect(dsn, timeout=5)
     try:
         connection.add_termination_listener(lambda _connection: lost.set())
-        await connection.add_listener(CHANNEL, rung)
+        await connection.add_listener(CHANNEL, changed)
         yield lost
     finally:
         await connection.close(timeout=2)

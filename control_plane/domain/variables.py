@@ -22,8 +22,8 @@ BUILT_INS = frozenset(
         "agent_phone_number",
     ]
 )
-"""Variables that have a value without anybody giving one (`agent.circumstances`); an order's own
-value of that name wins."""
+"""Variables that have a value without anybody giving one (`agent.builtin_variables`); an order's
+own value of that name wins."""
 
 
 def require_values(spec: AssistantSpec, values: Mapping[str, str]) -> None:

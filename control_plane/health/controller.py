@@ -5,7 +5,7 @@ from __future__ import annotations
 from litestar import Controller, Response, get
 from msgspec import Struct
 
-from control_plane.health.given import GivenProbes
+from control_plane.health.dependencies import GivenProbes
 from control_plane.health.probes import Readiness
 
 

@@ -125,11 +125,11 @@ class SharedLook(ABC):
             self._task = None
 
     async def _run(self) -> None:
-        bell = self._database.bell
+        changes = self._database.changes
         while True:
-            heard = bell.count
+            heard = changes.count
             try:
                 await self._look()
             except SQLAlchemyError as exc:  # the next look reads the same again
                 log.warning("events could not be read", error=type(exc).__name__)
-            await bell.wait(since=heard, timeout_s=SWEEP_S)
+            await changes.wait(since=heard, timeout_s=SWEEP_S)

@@ -17,15 +17,15 @@ from control_plane.domain.errors import BadInput, Conflict, NotAllowed, NotFound
 from control_plane.domain.events import EventBatch, EventReceipt
 from control_plane.domain.recording import RecordingKind, RecordingState
 from control_plane.http.auth import bearer
-from control_plane.http.given import GivenDatabase, GivenPrices, GivenVault
+from control_plane.http.dependencies import GivenDatabase, GivenPrices, GivenVault
 from control_plane.internal import briefs, inbound, reports
-from control_plane.internal.given import GivenArrivals
-from control_plane.keys.given import GivenSigner
+from control_plane.internal.dependencies import GivenArrivals
+from control_plane.keys.dependencies import GivenSigner
 from control_plane.keys.tokens import Claims, Scope, TokenSigner
-from control_plane.recordings.given import GivenRecordings
+from control_plane.recordings.dependencies import GivenRecordings
 from control_plane.recordings.spool import PAGE_LIMIT
 from control_plane.sessions import traces
-from control_plane.sessions.given import GivenCounters
+from control_plane.sessions.dependencies import GivenCounters
 
 
 class SpoolSize(Struct, frozen=True):

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.assistants import repository as assistants
 from control_plane.assistants import versions
+from control_plane.compliance import suspended
 from control_plane.db.engine import Database
 from control_plane.db.models.assistant import Assistant
 from control_plane.db.models.recording import Recording
@@ -19,13 +20,12 @@ from control_plane.db.models.trunk import Number
 from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.brief import Direction
 from control_plane.domain.errors import Conflict, NotFound, StaleEpoch, TokenUsed
-from control_plane.domain.facts import CallArrived
 from control_plane.domain.ids import new_id
 from control_plane.domain.leg import LegKind
 from control_plane.domain.recording import RecordingState
+from control_plane.domain.transitions import CallArrived
 from control_plane.internal.arrivals import Arrival
 from control_plane.keys.join_tokens import Join
-from control_plane.ledgers import suspended
 from control_plane.sessions import leases, lifecycle
 from control_plane.sessions.calls import Call
 from control_plane.trunks import taken

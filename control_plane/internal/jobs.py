@@ -22,8 +22,8 @@ from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.errors import NotAllowed, NotAuthenticated
 from control_plane.domain.probe import Job, JobReport, Preview, TakenJob
 from control_plane.http.auth import bearer
-from control_plane.http.given import GivenDatabase, GivenVault
-from control_plane.keys.given import GivenSigner
+from control_plane.http.dependencies import GivenDatabase, GivenVault
+from control_plane.keys.dependencies import GivenSigner
 from control_plane.keys.tokens import Scope, TokenSigner
 from control_plane.probes import repository
 from control_plane.providers.needed import access_of, for_agent, providers_of
@@ -60,7 +60,7 @@ class JobController(Controller):
         clock = asyncio.get_running_loop().time
         deadline = clock() + wait
         while True:
-            heard = database.bell.count
+            heard = database.changes.count
             async with database.reading() as db:
                 waiting = await repository.is_waiting(db)
             if waiting:
@@ -72,7 +72,7 @@ class JobController(Controller):
             left = deadline - clock()
             if left <= 0:
                 return TakenJob(None)
-            await database.bell.wait(since=heard, timeout_s=min(left, SWEEP_S))
+            await database.changes.wait(since=heard, timeout_s=min(left, SWEEP_S))
 
     @post(
         "/{job_id:str}/report",

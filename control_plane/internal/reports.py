@@ -14,8 +14,8 @@ from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.recording import Recording
 from control_plane.domain import events
 from control_plane.domain.errors import Conflict
-from control_plane.domain.facts import ConversationEnded, DialAnswered
 from control_plane.domain.prices import DEFAULTS, Prices
+from control_plane.domain.transitions import ConversationEnded, DialAnswered
 from control_plane.domain.usage import Used, since
 from control_plane.orders import lifecycle
 from control_plane.sessions import leases

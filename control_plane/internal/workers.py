@@ -11,7 +11,7 @@ from msgspec import Struct
 from control_plane.domain.errors import NotAuthenticated
 from control_plane.http.auth import bearer
 from control_plane.internal.jobs import GivenWorkerCheck
-from control_plane.sessions.given import GivenCounters
+from control_plane.sessions.dependencies import GivenCounters
 from process.wear import Worn
 
 

@@ -10,14 +10,15 @@ from msgspec import UNSET
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control_plane.compliance.facts import day_of
 from control_plane.db.base import read_clock
 from control_plane.db.models.ledger import KeyUsage
 from control_plane.db.models.organization import ApiKey
 from control_plane.domain.errors import Conflict, NotAllowed, NotFound
 from control_plane.domain.ids import parse_id
 from control_plane.http.auth import Principal
-from control_plane.http.given import GivenDatabase, GivenPrincipal
-from control_plane.keys.given import GivenRing
+from control_plane.http.dependencies import GivenDatabase, GivenPrincipal
+from control_plane.keys.dependencies import GivenRing
 from control_plane.keys.making import OPERATOR, make_key
 from control_plane.keys.ring import find_key
 from control_plane.keys.schemas import (
@@ -29,7 +30,6 @@ from control_plane.keys.schemas import (
     Usage,
     key_view,
 )
-from control_plane.ledgers.facts import day_of
 
 
 class KeyController(Controller):

@@ -13,7 +13,7 @@ from control_plane.assistants.repository import get_assistant
 from control_plane.db.models.trunk import Number
 from control_plane.domain.ids import new_id, parse_id
 from control_plane.domain.phone import e164
-from control_plane.http.given import GivenDatabase, GivenPrincipal
+from control_plane.http.dependencies import GivenDatabase, GivenPrincipal
 from control_plane.trunks import repository, taken
 from control_plane.trunks.schemas import NumberCreate, NumberList, NumberPatch, NumberView
 

@@ -11,7 +11,7 @@ from control_plane.domain.calling_times import CallRetryConfig, check
 from control_plane.domain.errors import BadInput, Conflict
 from control_plane.domain.phone import e164, is_fictitious
 from control_plane.orders.schemas import PlaceCall
-from control_plane.trunks.routing import House
+from control_plane.trunks.routing import DialPlan
 
 
 def times_of(request: PlaceCall, version: Version) -> CallRetryConfig:
@@ -22,19 +22,21 @@ def times_of(request: PlaceCall, version: Version) -> CallRetryConfig:
     return version.spec.call_retry_config or CallRetryConfig()
 
 
-def caller_number(request: PlaceCall, version: Version, house: House, *, to: str) -> str | None:
+def caller_number(
+    request: PlaceCall, version: Version, dial_plan: DialPlan, *, to: str
+) -> str | None:
     """Return the caller number asked for, None for the default at the time of the call.
 
     An assistant's is for the numbers that carriers reach.
     """
-    if not house.trunks:
+    if not dial_plan.trunks:
         raise Conflict("the organization has no outbound trunk to call with: POST /trunk adds one")
     usual = None if is_fictitious(to) else version.spec.from_phone_number
     wanted = request.from_phone_number or usual
     if wanted is None:
         return None
     number = e164(wanted, field="from_phone_number")
-    if not house.owns(number):
+    if not dial_plan.owns(number):
         raise BadInput(
             f"{number} is not a number of this organization: POST /number adds it",
             field="from_phone_number",

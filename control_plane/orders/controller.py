@@ -15,12 +15,12 @@ from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.errors import BadInput
 from control_plane.domain.ids import parse_id
 from control_plane.domain.phone import e164
-from control_plane.http.given import GivenDatabase, GivenPrincipal, GivenStreams, GivenVault
+from control_plane.http.dependencies import GivenDatabase, GivenPrincipal, GivenStreams, GivenVault
 from control_plane.http.pages import Cursor, Limit
 from control_plane.orders import repository, service
 from control_plane.orders.batch import MOST_ROWS, BatchAnswer, PlaceCalls, place_all
+from control_plane.orders.dependencies import GivenIntake, GivenViews, GivenWatch
 from control_plane.orders.explain import Explanation, explain
-from control_plane.orders.given import GivenIntake, GivenViews, GivenWatch
 from control_plane.orders.idempotency import HEADER, REPLAYED, request_key
 from control_plane.orders.intake import Answer
 from control_plane.orders.listing import Filter, page_of_calls

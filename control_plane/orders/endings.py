@@ -6,10 +6,11 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control_plane.compliance import entries
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.trunk import Trunk
 from control_plane.domain import call_order as orders
-from control_plane.domain import dial_errors, facts
+from control_plane.domain import dial_errors, transitions
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.calling_times import open_at
 from control_plane.domain.dial_errors import DialError, DialFailureKind, Policy
@@ -17,7 +18,6 @@ from control_plane.domain.events import AttemptResult, EndedBy, EndReason
 from control_plane.domain.gate import Never, Rule, Wait
 from control_plane.domain.retry import Finish, TryAgain, after_abandoned, after_attempt
 from control_plane.domain.waiting import Cause
-from control_plane.ledgers import entries
 from control_plane.orders import steps
 from control_plane.orders.gatekeeper import config_of
 from control_plane.sessions import steps as conversation
@@ -35,7 +35,7 @@ _OUR_OWN = {DialFailureKind.SERVICE_UNAVAILABLE, DialFailureKind.TRUNK_MISSING}
 
 
 async def ended(
-    db: AsyncSession, order: CallOrder, given: Call | None, fact: facts.ConversationEnded
+    db: AsyncSession, order: CallOrder, given: Call | None, fact: transitions.ConversationEnded
 ) -> None:
     """Close a conversation, or note the agent's last word before its dial has an answer."""
     call = required(given)
@@ -48,7 +48,7 @@ async def ended(
 
 
 async def abandoned(
-    db: AsyncSession, order: CallOrder, given: Call | None, fact: facts.AttemptAbandoned
+    db: AsyncSession, order: CallOrder, given: Call | None, fact: transitions.AttemptAbandoned
 ) -> None:
     """Close an attempt that was given up before any INVITE."""
     call = required(given)
@@ -76,7 +76,7 @@ async def abandoned(
 
 
 async def failed(
-    db: AsyncSession, order: CallOrder, given: Call | None, fact: facts.DialFailed
+    db: AsyncSession, order: CallOrder, given: Call | None, fact: transitions.DialFailed
 ) -> None:
     """Close an attempt whose INVITE reached nobody."""
     call = required(given)
@@ -114,7 +114,9 @@ async def failed(
     await _go_on(db, order, call, meaning.policy, fact, cause=cause)
 
 
-async def close_completed(db: AsyncSession, order: CallOrder, call: Call, fact: facts.Fact) -> None:
+async def close_completed(
+    db: AsyncSession, order: CallOrder, call: Call, fact: transitions.Fact
+) -> None:
     """Close an answered attempt; the order goes on unless a person was reached."""
     await conversation.close_answered(db, order, call, fact)
     await _charge(db, order, call, fact)
@@ -128,7 +130,7 @@ def required(given: Call | None) -> Call:
     return given
 
 
-async def _charge(db: AsyncSession, order: CallOrder, call: Call, fact: facts.Fact) -> None:
+async def _charge(db: AsyncSession, order: CallOrder, call: Call, fact: transitions.Fact) -> None:
     if order.api_key_id is None or call.session.answered_at is None:
         return
     seconds = max(0.0, (fact.at - call.session.answered_at) / timedelta(seconds=1))
@@ -138,7 +140,7 @@ async def _charge(db: AsyncSession, order: CallOrder, call: Call, fact: facts.Fa
 
 
 async def _tell_trunk(
-    db: AsyncSession, call: Call, policy: Policy, fact: facts.DialFailed, cause: Cause
+    db: AsyncSession, call: Call, policy: Policy, fact: transitions.DialFailed, cause: Cause
 ) -> None:
     if call.leg.trunk_id is None or (fact.sip_status is None and fact.kind in _OUR_OWN):
         return
@@ -160,7 +162,7 @@ async def _go_on(
     order: CallOrder,
     call: Call,
     policy: Policy,
-    fact: facts.Fact,
+    fact: transitions.Fact,
     *,
     cause: str,
 ) -> None:
@@ -198,7 +200,7 @@ def _wait(
     order: CallOrder,
     call: Call,
     again: TryAgain,
-    fact: facts.Fact,
+    fact: transitions.Fact,
     *,
     cause: str,
 ) -> None:
@@ -226,9 +228,9 @@ def _wait(
     )
 
 
-def _waits_on_the_trunk(call: Call, policy: Policy, fact: facts.Fact) -> bool:
+def _waits_on_the_trunk(call: Call, policy: Policy, fact: transitions.Fact) -> bool:
     """Return whether the trunk, not the order, decides when it goes on."""
-    if call.leg.trunk_id is None or not isinstance(fact, facts.DialFailed):
+    if call.leg.trunk_id is None or not isinstance(fact, transitions.DialFailed):
         return False
     if fact.sip_status is None and fact.kind in _OUR_OWN | {DialFailureKind.BAD_REQUEST}:
         return False
@@ -240,7 +242,7 @@ def _wait_for_trunk(
     order: CallOrder,
     call: Call,
     policy: Policy,
-    fact: facts.Fact,
+    fact: transitions.Fact,
     *,
     cause: str,
 ) -> None:
@@ -260,7 +262,7 @@ def _wait_for_trunk(
 
 
 async def _as_the_gate_says(
-    db: AsyncSession, order: CallOrder, call: Call, answer: Wait | Never, fact: facts.Fact
+    db: AsyncSession, order: CallOrder, call: Call, answer: Wait | Never, fact: transitions.Fact
 ) -> None:
     if isinstance(answer, Never):
         await steps.forbid(db, order, call, answer.rule, fact)

@@ -10,6 +10,8 @@ from msgspec import Struct
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control_plane.compliance import facts, suspended
+from control_plane.compliance.facts import NumberFacts
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.campaign import Campaign
 from control_plane.domain.calling_times import CallRetryConfig
@@ -24,9 +26,7 @@ from control_plane.domain.gate import (
     gate,
 )
 from control_plane.domain.zones import recipient
-from control_plane.ledgers import facts, suspended
-from control_plane.ledgers.facts import NumberFacts
-from control_plane.trunks.routing import House, Houses
+from control_plane.trunks.routing import DialPlan, DialPlans
 
 _HELD = {CampaignStatus.PAUSED, CampaignStatus.CANCELLED}
 
@@ -46,10 +46,10 @@ class Question(Struct, frozen=True):
 class Gatekeeper:
     """Asks about orders within one transaction, and reads what several of them need only once."""
 
-    def __init__(self, db: AsyncSession, now: datetime, houses: Houses | None = None):
+    def __init__(self, db: AsyncSession, now: datetime, dial_plans: DialPlans | None = None):
         self._db = db
         self._now = now
-        self._houses = houses or Houses()
+        self._dial_plans = dial_plans or DialPlans()
         self._numbers: dict[str, NumberFacts] = {}
         self._campaigns: dict[str, bool] = {}
         self._suspended: frozenset[str] = frozenset()
@@ -58,12 +58,12 @@ class Gatekeeper:
     async def prepare(self, orders: Sequence[CallOrder]) -> None:
         """Read what is needed for all of `orders`."""
         for owner in {order.organization_id for order in orders}:
-            house = await self.house(owner)
+            dial_plan = await self.dial_plan(owner)
             self._numbers[owner] = await facts.about_numbers(
                 self._db,
                 owner,
                 [order.to_phone_number for order in orders if order.organization_id == owner],
-                consents=house.organization.consent_required,
+                consents=dial_plan.organization.consent_required,
             )
         self._suspended = await suspended.suspended_of(self._db, self._numbers)
         keys = {order.api_key_id for order in orders if order.api_key_id is not None}
@@ -79,16 +79,16 @@ class Gatekeeper:
             )
             self._campaigns = {key: status in _HELD for key, status in rows}
 
-    async def house(self, organization_id: str) -> House:
+    async def dial_plan(self, organization_id: str) -> DialPlan:
         """Return what the organization calls with."""
-        return await self._houses.get(self._db, organization_id, self._now)
+        return await self._dial_plans.get(self._db, organization_id, self._now)
 
     def look_again(self, order: CallOrder) -> bool:
-        """Have the house read again if it is older than the order; return whether it was.
+        """Have the dial_plan read again if it is older than the order; return whether it was.
 
         What was added a moment before the order, such as its number, is not in an older one.
         """
-        return self._houses.drop(order.organization_id, read_before=order.created_at)
+        return self._dial_plans.drop(order.organization_id, read_before=order.created_at)
 
     async def question(self, order: CallOrder) -> Question:
         """Return all that the gate looks at for `order`, which `prepare` has seen."""
@@ -100,9 +100,9 @@ class Gatekeeper:
         return (await self.question(order)).ask(self._now)
 
     async def _ledgers(self, order: CallOrder, recipient: Recipient) -> Ledgers:
-        house = await self.house(order.organization_id)
+        dial_plan = await self.dial_plan(order.organization_id)
         numbers, number = self._numbers[order.organization_id], order.to_phone_number
-        owner, cap = house.organization, house.organization.attempts_per_day
+        owner, cap = dial_plan.organization, dial_plan.organization.attempts_per_day
         made = 0
         if cap is not None:
             began = day_began(recipient, self._now)
@@ -115,8 +115,8 @@ class Gatekeeper:
             do_not_call=number in numbers.do_not_call,
             consent_required=owner.consent_required,
             consent_given=number in numbers.consented,
-            allowed_countries=house.countries,
-            allowed_types=house.number_types,
+            allowed_countries=dial_plan.countries,
+            allowed_types=dial_plan.number_types,
             attempt_cap=cap,
             attempts_today=made,
             spend_cap_reached_until=self._spent.get(order.api_key_id or ""),

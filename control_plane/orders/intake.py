@@ -16,10 +16,10 @@ from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.domain.errors import Busy, Conflict, Refused
 from control_plane.orders import idempotency
+from control_plane.orders.batch_queue import BatchQueue
 from control_plane.orders.idempotency import RequestKey
 from control_plane.orders.placing import Placed, Placer, Wish, made_ready
 from control_plane.orders.schemas import CallEnvelope
-from control_plane.orders.together import Together
 from control_plane.orders.views import CallViews
 from process.logs import get_logger
 
@@ -53,7 +53,7 @@ class Intake:
         self._database = database
         self._vault = vault
         self._views = views
-        self._queue: Together[_Waiting] = Together(
+        self._queue: BatchQueue[_Waiting] = BatchQueue(
             most=_TOGETHER,
             most_waiting=_MOST_WAITING,
             patience_s=_PATIENCE_S if database.is_sqlite else 0.0,

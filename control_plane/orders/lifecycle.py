@@ -10,15 +10,15 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control_plane.compliance import entries
 from control_plane.db.models.call_order import CallOrder
 from control_plane.domain import attempt as attempts
 from control_plane.domain import call_order as orders
-from control_plane.domain import facts
+from control_plane.domain import transitions
 from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.errors import Conflict
 from control_plane.domain.gate import Rule
-from control_plane.ledgers import entries
 from control_plane.orders import endings, slots, steps
 from control_plane.sessions import lifecycle as unordered
 from control_plane.sessions import steps as conversation
@@ -28,7 +28,7 @@ from control_plane.trunks import pace
 
 
 async def apply(
-    db: AsyncSession, order: CallOrder | None, given: Call | None, fact: facts.AnyFact
+    db: AsyncSession, order: CallOrder | None, given: Call | None, fact: transitions.AnyFact
 ) -> None:
     """Carry `fact` into the rows of `order` and of its call; the caller commits.
 
@@ -49,19 +49,19 @@ async def apply(
 
 
 async def _held_back(
-    db: AsyncSession, order: CallOrder, _call: Call | None, fact: facts.HeldBack
+    db: AsyncSession, order: CallOrder, _call: Call | None, fact: transitions.HeldBack
 ) -> None:
     steps.hold(db, order, None, until=fact.until, rule=fact.rule, fact=fact)
 
 
 async def _forbidden(
-    db: AsyncSession, order: CallOrder, _call: Call | None, fact: facts.Forbidden
+    db: AsyncSession, order: CallOrder, _call: Call | None, fact: transitions.Forbidden
 ) -> None:
     await steps.forbid(db, order, None, fact.rule, fact)
 
 
 async def _paused(
-    db: AsyncSession, order: CallOrder, given: Call | None, fact: facts.Paused
+    db: AsyncSession, order: CallOrder, given: Call | None, fact: transitions.Paused
 ) -> None:
     if orders.is_final(order.status):
         raise Conflict(f"the call is already {order.status}; nothing is left to pause")
@@ -74,7 +74,7 @@ async def _paused(
 
 
 async def _resumed(
-    db: AsyncSession, order: CallOrder, given: Call | None, fact: facts.Resumed
+    db: AsyncSession, order: CallOrder, given: Call | None, fact: transitions.Resumed
 ) -> None:
     if orders.is_final(order.status):
         raise Conflict(f"the call is already {order.status}; nothing is left to resume")
@@ -87,7 +87,7 @@ async def _resumed(
 
 
 async def _started(
-    db: AsyncSession, order: CallOrder, given: Call | None, fact: facts.AttemptStarted
+    db: AsyncSession, order: CallOrder, given: Call | None, fact: transitions.AttemptStarted
 ) -> None:
     order.status = orders.move(order.status, OrderStatus.CALLING)
     order.due_at = order.not_before = order.waiting_rule = order.not_before_rule = None
@@ -95,7 +95,7 @@ async def _started(
 
 
 async def _dial_started(
-    db: AsyncSession, order: CallOrder, given: Call | None, fact: facts.DialStarted
+    db: AsyncSession, order: CallOrder, given: Call | None, fact: transitions.DialStarted
 ) -> None:
     call = endings.required(given)
     call.session.status = attempts.move(call.session.status, AttemptStatus.RINGING)
@@ -106,7 +106,7 @@ async def _dial_started(
 
 
 async def _answered(
-    db: AsyncSession, order: CallOrder, given: Call | None, fact: facts.DialAnswered
+    db: AsyncSession, order: CallOrder, given: Call | None, fact: transitions.DialAnswered
 ) -> None:
     call = endings.required(given)
     if not conversation.answer(call, fact):
@@ -121,7 +121,7 @@ async def _answered(
 
 
 async def _cancelled(
-    db: AsyncSession, order: CallOrder, given: Call | None, fact: facts.CancelRequested
+    db: AsyncSession, order: CallOrder, given: Call | None, fact: transitions.CancelRequested
 ) -> None:
     if orders.is_final(order.status):
         return
@@ -133,16 +133,16 @@ async def _cancelled(
 
 
 _Rule = Callable[[AsyncSession, CallOrder, Call | None, Any], Awaitable[None]]
-_RULES: dict[type[facts.Fact], _Rule] = {
-    facts.HeldBack: _held_back,
-    facts.Forbidden: _forbidden,
-    facts.Paused: _paused,
-    facts.Resumed: _resumed,
-    facts.AttemptStarted: _started,
-    facts.DialStarted: _dial_started,
-    facts.AttemptAbandoned: endings.abandoned,
-    facts.DialFailed: endings.failed,
-    facts.DialAnswered: _answered,
-    facts.ConversationEnded: endings.ended,
-    facts.CancelRequested: _cancelled,
+_RULES: dict[type[transitions.Fact], _Rule] = {
+    transitions.HeldBack: _held_back,
+    transitions.Forbidden: _forbidden,
+    transitions.Paused: _paused,
+    transitions.Resumed: _resumed,
+    transitions.AttemptStarted: _started,
+    transitions.DialStarted: _dial_started,
+    transitions.AttemptAbandoned: endings.abandoned,
+    transitions.DialFailed: endings.failed,
+    transitions.DialAnswered: _answered,
+    transitions.ConversationEnded: endings.ended,
+    transitions.CancelRequested: _cancelled,
 }

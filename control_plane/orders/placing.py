@@ -16,6 +16,8 @@ from control_plane.assistants import inline, specs, versions
 from control_plane.assistants import repository as assistants
 from control_plane.assistants.inline import Inline
 from control_plane.assistants.versions import Version
+from control_plane.compliance.facts import NumberFacts, about_numbers
+from control_plane.compliance.suspended import check_active
 from control_plane.db.base import Base
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import wake
@@ -29,8 +31,6 @@ from control_plane.domain.ids import new_id, parse_id
 from control_plane.domain.phone import e164
 from control_plane.domain.variables import require_values
 from control_plane.domain.zones import plausible_zones, recipient, resolve
-from control_plane.ledgers.facts import NumberFacts, about_numbers
-from control_plane.ledgers.suspended import check_active
 from control_plane.orders import steps
 from control_plane.orders.asked import (
     caller_number,
@@ -41,7 +41,7 @@ from control_plane.orders.asked import (
 )
 from control_plane.orders.remedies import remedy
 from control_plane.orders.schemas import PlaceCall
-from control_plane.trunks.routing import House, load_house, no_way
+from control_plane.trunks.routing import DialPlan, load_dial_plan, no_way
 
 _ORDERS = Base.metadata.tables[CallOrder.__tablename__]
 _EVENTS = Base.metadata.tables[CallEventRow.__tablename__]
@@ -108,19 +108,19 @@ class Placer:
     def __init__(self, db: AsyncSession, now: datetime):
         self._db = db
         self._now = now
-        self._houses: dict[str, House] = {}
+        self._dial_plans: dict[str, DialPlan] = {}
         self._numbers: dict[str, NumberFacts] = {}
         self._speakers: dict[tuple[str, str | None], _Speaker] = {}
 
     async def prepare(self, wishes: Sequence[Wish]) -> None:
         """Read what all of `wishes` need, once."""
         for owner in {wish.organization_id for wish in wishes}:
-            house = self._houses[owner] = await load_house(self._db, owner)
+            dial_plan = self._dial_plans[owner] = await load_dial_plan(self._db, owner)
             asked = {
                 written_of(w.request.phone_number) for w in wishes if w.organization_id == owner
             }
             self._numbers[owner] = await about_numbers(
-                self._db, owner, asked, consents=house.organization.consent_required
+                self._db, owner, asked, consents=dial_plan.organization.consent_required
             )
 
     async def build(self, wish: Wish) -> Placed:
@@ -131,9 +131,9 @@ class Placer:
             NotFound: there is no such assistant.
             Conflict: the organization has nothing to call with, or is suspended.
         """
-        request, house = wish.request, self._houses[wish.organization_id]
+        request, dial_plan = wish.request, self._dial_plans[wish.organization_id]
         if wish.campaign_id is None:  # a campaign's rows wait until they may be placed
-            check_active(house.organization)
+            check_active(dial_plan.organization)
         number = e164(request.phone_number)
         later = instant_of(request.scheduled_at)
         if request.force_now and later is not None:
@@ -149,15 +149,15 @@ class Placer:
         zones = resolve(
             number,
             explicit=config.timezone,
-            default=house.organization.default_timezone,
+            default=dial_plan.organization.default_timezone,
             config=config,
             now=max(self._now, later or self._now),
         )
-        shown = caller_number(request, speaker.version, house, to=number)
-        route = house.route(shown, to=number)
+        shown = caller_number(request, speaker.version, dial_plan, to=number)
+        route = dial_plan.route(shown, to=number)
         if route is None and shown is None:
             raise Conflict(f"{number} cannot be called: {no_way(number)}", field="phone_number")
-        timing = self._timing(number, later, bool(request.force_now), config, zones, house)
+        timing = self._timing(number, later, bool(request.force_now), config, zones, dial_plan)
         concurrency = request.concurrency
         values = {
             "id": new_id(),
@@ -234,14 +234,14 @@ class Placer:
         return found
 
     def _own_speaker(self, made: Inline) -> _Speaker:
-        spec, house = made.version.spec, self._houses[made.organization_id]
+        spec, dial_plan = made.version.spec, self._dial_plans[made.organization_id]
         number = spec.from_phone_number
-        if number is not None and not house.owns(number):
+        if number is not None and not dial_plan.owns(number):
             raise BadInput(
                 f"{number} is not a number of this organization: POST /number adds it",
                 field=f"{inline.WITHIN}from_phone_number",
             )
-        specs.check_transfer(spec, house, within=inline.WITHIN)
+        specs.check_transfer(spec, dial_plan, within=inline.WITHIN)
         return _Speaker(None, 0, made.version_id, made.version)
 
     async def _known_speaker(
@@ -268,22 +268,22 @@ class Placer:
         force_now: bool,
         config: CallRetryConfig,
         zones: tuple[str, ...],
-        house: House,
+        dial_plan: DialPlan,
     ) -> dict[str, Any]:
         """Return status, due time and deadline.
 
         Raises:
             NotCallable: a rule forbids the call for ever.
         """
-        facts, owner = self._numbers[house.organization.id], house.organization
+        facts, owner = self._numbers[dial_plan.organization.id], dial_plan.organization
         view = GateView(scheduled_at=later, force_now=force_now, config=config)
         called = recipient(number, zones)
         ledgers = Ledgers(
             do_not_call=number in facts.do_not_call,
             consent_required=owner.consent_required,
             consent_given=number in facts.consented,
-            allowed_countries=house.countries,
-            allowed_types=house.number_types,
+            allowed_countries=dial_plan.countries,
+            allowed_types=dial_plan.number_types,
         )
         decision = gate(view, self._now, called, ledgers)
         if isinstance(decision, Never):

@@ -10,8 +10,8 @@ from control_plane.db.engine import Database
 from control_plane.db.models.call_order import CallOrder
 from control_plane.domain.call_order import OrderStatus, is_final
 from control_plane.domain.errors import Conflict
-from control_plane.domain.facts import AnyFact, CancelRequested, Paused, Resumed
 from control_plane.domain.ids import parse_id
+from control_plane.domain.transitions import AnyFact, CancelRequested, Paused, Resumed
 from control_plane.orders import lifecycle, repository
 from control_plane.sessions import leases
 from control_plane.sessions.calls import Owner, status_of

@@ -9,11 +9,11 @@ from datetime import datetime
 from sqlalchemy import literal_column, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control_plane.compliance.facts import live_calls
 from control_plane.db.engine import wake
 from control_plane.db.models.call_order import CallOrder
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.gate import Rule
-from control_plane.ledgers.facts import live_calls
 
 PARKED = (
     # As literals, or PostgreSQL's plan for any value could not use their index.

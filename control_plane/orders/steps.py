@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.models.call_order import CallOrder
 from control_plane.domain import call_order as orders
-from control_plane.domain import facts
+from control_plane.domain import transitions
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.endings import Outcome, kind_of_end
 from control_plane.domain.gate import Decision, Go, Never, Rule, Wait
@@ -57,7 +57,7 @@ def hold(
     *,
     until: datetime | None,
     rule: Rule | Cause,
-    fact: facts.Fact,
+    fact: transitions.Fact,
     **more: Any,
 ) -> None:
     """Let the order wait until an instant, or until something changes."""
@@ -85,7 +85,7 @@ async def finish(
     order: CallOrder,
     call: Call | None,
     status: OrderStatus,
-    fact: facts.Fact,
+    fact: transitions.Fact,
     *,
     rule: Rule | None = None,
 ) -> None:
@@ -126,7 +126,7 @@ async def _kind_of_end(
 
 
 async def forbid(
-    db: AsyncSession, order: CallOrder, call: Call | None, rule: Rule, fact: facts.Fact
+    db: AsyncSession, order: CallOrder, call: Call | None, rule: Rule, fact: transitions.Fact
 ) -> None:
     """End an order that the gate will never let through."""
     if rule is Rule.CANCELLED:

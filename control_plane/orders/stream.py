@@ -29,9 +29,9 @@ async def stream(
     """
     clock = asyncio.get_running_loop().time
     last_sent = clock()
-    with watch.watching(call_id) as bell:
+    with watch.watching(call_id) as changes:
         while True:
-            heard = bell.count
+            heard = changes.count
             async with database.reading() as db:
                 owner = await repository.get_call(db, organization_id, call_id)
                 rows = await repository.events_of(db, call_id, after=after, limit=_PAGE)
@@ -42,7 +42,7 @@ async def stream(
                 continue
             if is_final(status_of(owner)):
                 return
-            while not await bell.wait(since=heard, timeout_s=SWEEP_S):
+            while not await changes.wait(since=heard, timeout_s=SWEEP_S):
                 late = clock() - last_sent > KEEPALIVE_S
                 last_sent = clock() if late else last_sent
                 yield KEEPALIVE if late else IDLE

@@ -12,14 +12,14 @@ from control_plane.db.engine import Database
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.history import CallEventRow
 from control_plane.db.models.session import Session
-from control_plane.db.wake import Bell
+from control_plane.db.wake import ChangeNotifier
 from control_plane.http.streams import SharedLook
 
 _AT_ONCE = 500
 
 
 class _Watched(Struct):
-    bell: Bell
+    changes: ChangeNotifier
     followers: int = 0
     known: tuple[str, int] | None = None
 
@@ -32,13 +32,13 @@ class CallWatch(SharedLook):
         self._calls: dict[str, _Watched] = {}
 
     @contextlib.contextmanager
-    def watching(self, call_id: str) -> Iterator[Bell]:
-        """Yield a bell of this call while the context is open."""
-        watched = self._calls.setdefault(call_id, _Watched(Bell()))
+    def watching(self, call_id: str) -> Iterator[ChangeNotifier]:
+        """Yield a changes of this call while the context is open."""
+        watched = self._calls.setdefault(call_id, _Watched(ChangeNotifier()))
         watched.followers += 1
         self._join()
         try:
-            yield watched.bell
+            yield watched.changes
         finally:
             self._leave()
             watched.followers -= 1
@@ -70,4 +70,4 @@ class CallWatch(SharedLook):
             watched = self._calls.get(call_id)
             if watched is not None and watched.known != (status, sequence):
                 watched.known = (status, sequence)
-                watched.bell.ring()
+                watched.changes.notify()

@@ -15,9 +15,9 @@ from control_plane.db.engine import wake
 from control_plane.domain.calling_times import check_zone
 from control_plane.domain.errors import BadInput
 from control_plane.domain.number_type import ASKED_FOR
-from control_plane.http.given import GivenDatabase, GivenPrincipal
+from control_plane.http.dependencies import GivenDatabase, GivenPrincipal
 from control_plane.organizations.naming import named_once
-from control_plane.trunks.routing import load_house
+from control_plane.trunks.routing import load_dial_plan
 
 Countries = Annotated[list[str], Meta(max_length=300)]
 NumberTypes = Annotated[list[str], Meta(max_length=20)]
@@ -76,7 +76,7 @@ class OrganizationController(Controller):
     ) -> OrganizationView:
         """Change what is given; orders that wait are judged by it from now on."""
         async with database.transaction() as db:
-            row = (await load_house(db, principal.organization_id)).organization
+            row = (await load_dial_plan(db, principal.organization_id)).organization
             if data.name is not UNSET:
                 row.name = data.name
             if data.default_timezone is not UNSET:
@@ -120,14 +120,14 @@ def _number_types(given: list[str]) -> list[str]:
 
 
 async def _view(db: AsyncSession, organization_id: str) -> OrganizationView:
-    house = await load_house(db, organization_id)
-    row = house.organization
+    dial_plan = await load_dial_plan(db, organization_id)
+    row = dial_plan.organization
     return OrganizationView(
         id=row.id,
         name=row.name,
         default_timezone=row.default_timezone,
         allowed_countries=row.allowed_countries,
-        callable_countries=sorted(house.countries),
+        callable_countries=sorted(dial_plan.countries),
         allowed_number_types=row.allowed_number_types,
         consent_required=row.consent_required,
         attempts_per_day=row.attempts_per_day,

@@ -14,7 +14,7 @@ from control_plane.db.engine import Database, wake
 from control_plane.db.models.organization import Organization
 from control_plane.domain.errors import NotFound
 from control_plane.domain.ids import new_id, parse_id
-from control_plane.http.given import GivenDatabase
+from control_plane.http.dependencies import GivenDatabase
 from control_plane.http.pages import Cursor, Limit
 from control_plane.keys.making import OPERATOR, SCOPES, make_key
 from control_plane.keys.schemas import Usage, key_view

@@ -13,7 +13,7 @@ from control_plane.db.base import read_clock
 from control_plane.domain.errors import NotFound
 from control_plane.domain.ids import parse_id
 from control_plane.domain.probe import ProbeStatus
-from control_plane.http.given import GivenDatabase, GivenPrincipal
+from control_plane.http.dependencies import GivenDatabase, GivenPrincipal
 from control_plane.probes import repository
 from control_plane.probes.schemas import AssistantTestEnvelope, test_view
 from control_plane.probes.waiting import wait_for

@@ -25,7 +25,7 @@ async def wait_for(
     clock = asyncio.get_running_loop().time
     deadline = clock() + limit_s
     while True:
-        heard = database.bell.count
+        heard = database.changes.count
         async with database.reading() as db:
             now = await read_clock(db)
             row = await repository.get(db, organization_id, probe_id)
@@ -33,4 +33,4 @@ async def wait_for(
         left = deadline - clock()
         if repository.status_of(row, now)[0] is ProbeStatus.DONE or left <= 0 or in_vain:
             return row, now
-        await database.bell.wait(since=heard, timeout_s=min(left, _SWEEP_S))
+        await database.changes.wait(since=heard, timeout_s=min(left, _SWEEP_S))

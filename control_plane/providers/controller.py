@@ -24,7 +24,7 @@ from control_plane.domain.errors import BadInput, Conflict, NotFound
 from control_plane.domain.ids import new_id
 from control_plane.domain.providers import Provider
 from control_plane.http.auth import Principal
-from control_plane.http.given import GivenDatabase, GivenPrincipal, GivenVault
+from control_plane.http.dependencies import GivenDatabase, GivenPrincipal, GivenVault
 from control_plane.providers.address import check_address, same_place
 from control_plane.providers.asking import KeyCheck, Verdict, ask
 from process.addresses import Allowed

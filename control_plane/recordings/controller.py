@@ -23,10 +23,10 @@ from control_plane.domain.errors import Busy, Gone, NotFound
 from control_plane.domain.ids import parse_id
 from control_plane.domain.recording import RecordingKind, RecordingState
 from control_plane.http.auth import STATE, Principal, authenticated, provide_principal
-from control_plane.http.given import GivenDatabase, GivenPrincipal
+from control_plane.http.dependencies import GivenDatabase, GivenPrincipal
 from control_plane.http.requests import known_query
 from control_plane.recordings import retention
-from control_plane.recordings.given import GivenRecordings
+from control_plane.recordings.dependencies import GivenRecordings
 from control_plane.recordings.links import RecordingLinks
 from control_plane.recordings.store import RecordingStore, StoreTrouble
 

@@ -10,14 +10,14 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from control_plane.domain import facts
+from control_plane.domain import transitions
 from control_plane.domain.endings import Outcome, kind_of_end
 from control_plane.sessions import steps
 from control_plane.sessions.calls import Call, status_of
 from control_plane.sessions.history import announce, record
 
 
-async def apply(db: AsyncSession, call: Call, fact: facts.AnyFact) -> None:
+async def apply(db: AsyncSession, call: Call, fact: transitions.AnyFact) -> None:
     """Carry `fact` into the rows of `call`; the caller commits.
 
     Raises:
@@ -27,11 +27,11 @@ async def apply(db: AsyncSession, call: Call, fact: facts.AnyFact) -> None:
         await _RULES[type(fact)](db, call, fact)
 
 
-async def _arrived(db: AsyncSession, call: Call, fact: facts.CallArrived) -> None:
+async def _arrived(db: AsyncSession, call: Call, fact: transitions.CallArrived) -> None:
     _tell(db, call, "call.ringing", fact)
 
 
-async def _answered(db: AsyncSession, call: Call, fact: facts.DialAnswered) -> None:
+async def _answered(db: AsyncSession, call: Call, fact: transitions.DialAnswered) -> None:
     if not steps.answer(call, fact):
         return
     _tell(db, call, "call.in_progress", fact)
@@ -40,7 +40,7 @@ async def _answered(db: AsyncSession, call: Call, fact: facts.DialAnswered) -> N
         _finish(db, call, fact)
 
 
-async def _ended(db: AsyncSession, call: Call, fact: facts.ConversationEnded) -> None:
+async def _ended(db: AsyncSession, call: Call, fact: transitions.ConversationEnded) -> None:
     if call.session.closed_at is not None:
         return
     steps.note_end(call, fact)
@@ -51,19 +51,19 @@ async def _ended(db: AsyncSession, call: Call, fact: facts.ConversationEnded) ->
     _finish(db, call, fact)
 
 
-async def _cancelled(db: AsyncSession, call: Call, fact: facts.CancelRequested) -> None:
+async def _cancelled(db: AsyncSession, call: Call, fact: transitions.CancelRequested) -> None:
     session = call.session
     if session.closed_at is None and session.cancel_requested_at is None:
         session.cancel_requested_at = fact.at
         record(db, session, call, "cancel_requested", at=fact.at, stored_at=fact.at)
 
 
-def _tell(db: AsyncSession, call: Call, kind: str, fact: facts.Fact, **more: Any) -> None:
+def _tell(db: AsyncSession, call: Call, kind: str, fact: transitions.Fact, **more: Any) -> None:
     status = status_of(call.session)
     announce(db, call.session, call, kind, at=fact.at, status=status, **more)
 
 
-def _finish(db: AsyncSession, call: Call, fact: facts.Fact) -> None:
+def _finish(db: AsyncSession, call: Call, fact: transitions.Fact) -> None:
     """Tell by one event how it ended."""
     leg = call.leg
     kind = kind_of_end(
@@ -73,9 +73,9 @@ def _finish(db: AsyncSession, call: Call, fact: facts.Fact) -> None:
     _tell(db, call, kind, fact, **told)
 
 
-_RULES: dict[type[facts.Fact], Callable[[AsyncSession, Call, Any], Awaitable[None]]] = {
-    facts.CallArrived: _arrived,
-    facts.DialAnswered: _answered,
-    facts.ConversationEnded: _ended,
-    facts.CancelRequested: _cancelled,
+_RULES: dict[type[transitions.Fact], Callable[[AsyncSession, Call, Any], Awaitable[None]]] = {
+    transitions.CallArrived: _arrived,
+    transitions.DialAnswered: _answered,
+    transitions.ConversationEnded: _ended,
+    transitions.CancelRequested: _cancelled,
 }

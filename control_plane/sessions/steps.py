@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.models.recording import Recording
 from control_plane.domain import attempt as attempts
-from control_plane.domain import facts
+from control_plane.domain import transitions
 from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.events import AttemptResult, EndedBy, EndReason
 from control_plane.domain.recording import RecordingState
@@ -14,7 +14,7 @@ from control_plane.sessions.calls import Call, Owner
 from control_plane.sessions.history import record
 
 
-def answer(call: Call, fact: facts.DialAnswered) -> bool:
+def answer(call: Call, fact: transitions.DialAnswered) -> bool:
     """Note the answer; return whether it is news."""
     session, leg = call.session, call.leg
     session.dispatch_lease_until = None
@@ -26,7 +26,7 @@ def answer(call: Call, fact: facts.DialAnswered) -> bool:
     return True
 
 
-def note_end(call: Call, fact: facts.ConversationEnded) -> None:
+def note_end(call: Call, fact: transitions.ConversationEnded) -> None:
     """Note the agent's last word."""
     session = call.session
     session.agent_ended_at = fact.at
@@ -34,7 +34,9 @@ def note_end(call: Call, fact: facts.ConversationEnded) -> None:
     session.result, session.detail = fact.result, fact.detail or None
 
 
-async def close_answered(db: AsyncSession, owner: Owner, call: Call, fact: facts.Fact) -> None:
+async def close_answered(
+    db: AsyncSession, owner: Owner, call: Call, fact: transitions.Fact
+) -> None:
     """End a conversation that took place."""
     session = call.session
     session.status = attempts.move(session.status, AttemptStatus.COMPLETED)
@@ -44,7 +46,7 @@ async def close_answered(db: AsyncSession, owner: Owner, call: Call, fact: facts
     _close(db, owner, call, fact)
 
 
-def close_unanswered(db: AsyncSession, owner: Owner, call: Call, fact: facts.Fact) -> None:
+def close_unanswered(db: AsyncSession, owner: Owner, call: Call, fact: transitions.Fact) -> None:
     """End a call that nobody answered."""
     call.session.status = attempts.move(call.session.status, AttemptStatus.ERROR)
     _close(db, owner, call, fact)
@@ -62,7 +64,7 @@ async def _correct_the_agent(db: AsyncSession, call: Call) -> None:
         call.session.detail = "the answer came when the agent had just given up waiting for it"
 
 
-def _close(db: AsyncSession, owner: Owner, call: Call, fact: facts.Fact) -> None:
+def _close(db: AsyncSession, owner: Owner, call: Call, fact: transitions.Fact) -> None:
     session, leg = call.session, call.leg
     session.ended_at = session.closed_at = leg.closed_at = fact.at
     session.dispatch_lease_until = session.call_lease_until = None

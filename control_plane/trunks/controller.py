@@ -21,7 +21,7 @@ from control_plane.domain.errors import BadInput, Conflict
 from control_plane.domain.ids import new_id, parse_id
 from control_plane.domain.phone import e164
 from control_plane.domain.sip_address import check_trunk_address
-from control_plane.http.given import GivenDatabase, GivenPrincipal, GivenVault
+from control_plane.http.dependencies import GivenDatabase, GivenPrincipal, GivenVault
 from control_plane.trunks import pace, repository, taken
 from control_plane.trunks.purposes import check_purpose, reach
 from control_plane.trunks.schemas import TrunkCreate, TrunkList, TrunkPatch, TrunkView

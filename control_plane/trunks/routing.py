@@ -29,7 +29,7 @@ class Route(Struct, frozen=True):
     from_phone_number: str
 
 
-class House(Struct, frozen=True, dict=True):
+class DialPlan(Struct, frozen=True, dict=True):
     """What an organization calls with: its settings, outbound trunks and numbers."""
 
     organization: Organization
@@ -98,19 +98,19 @@ def no_way(to: str) -> str:
     )
 
 
-class Houses:
-    """Houses read lately: a change of settings, trunks or numbers is seen within a second."""
+class DialPlans:
+    """DialPlans read lately: a change of settings, trunks or numbers is seen within a second."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, tuple[datetime, House]] = {}
+        self._kept: dict[str, tuple[datetime, DialPlan]] = {}
 
-    async def get(self, db: AsyncSession, organization_id: str, now: datetime) -> House:
+    async def get(self, db: AsyncSession, organization_id: str, now: datetime) -> DialPlan:
         """Return what the organization calls with, as it was at most a second ago."""
         kept = self._kept.get(organization_id)
         if kept is None or not timedelta(0) <= now - kept[0] < _FRESH:
             if len(self._kept) > _MOST:
                 self._kept.clear()
-            kept = now, await load_house(db, organization_id)
+            kept = now, await load_dial_plan(db, organization_id)
             for row in (kept[1].organization, *kept[1].trunks, *kept[1].numbers):
                 db.expunge(row)  # it outlives the transaction, whose rollback empties rows
             self._kept[organization_id] = kept
@@ -125,13 +125,13 @@ class Houses:
         return True
 
 
-async def load_house(db: AsyncSession, organization_id: str) -> House:
+async def load_dial_plan(db: AsyncSession, organization_id: str) -> DialPlan:
     """Return what the organization calls with, as the rows are now."""
     owner = (
         await db.execute(select(Organization).where(Organization.id == organization_id))
     ).scalar_one()
     trunks = await list_trunks(db, organization_id)
-    return House(
+    return DialPlan(
         organization=owner,
         trunks=tuple(trunk for trunk in trunks if trunk.direction == Direction.OUTBOUND),
         numbers=tuple(await list_numbers(db, organization_id)),

@@ -16,7 +16,7 @@ from control_plane.domain.assistant import Language
 from control_plane.domain.errors import BadInput, Conflict
 from control_plane.domain.probe import NOT_TAKEN, Preview, ProbeResult, ProbeStatus
 from control_plane.domain.providers import VOICE_PROVIDERS, Provider, Voice
-from control_plane.http.given import GivenDatabase, GivenPrincipal, GivenVault
+from control_plane.http.dependencies import GivenDatabase, GivenPrincipal, GivenVault
 from control_plane.probes import repository
 from control_plane.probes.waiting import wait_for
 from control_plane.providers.needed import access_of

@@ -27,11 +27,11 @@ from control_plane.domain.delivery import (
 from control_plane.domain.errors import BadInput, Conflict
 from control_plane.domain.ids import new_id, parse_id
 from control_plane.http.auth import Principal
-from control_plane.http.given import GivenDatabase, GivenPrincipal, GivenStreams, GivenVault
+from control_plane.http.dependencies import GivenDatabase, GivenPrincipal, GivenStreams, GivenVault
 from control_plane.http.pages import Limit
 from control_plane.webhooks import queue, repository
+from control_plane.webhooks.dependencies import GivenFeed
 from control_plane.webhooks.feed import page, stream
-from control_plane.webhooks.given import GivenFeed
 from control_plane.webhooks.outbox import new_delivery
 from control_plane.webhooks.payloads import test_payload
 from control_plane.webhooks.schemas import (

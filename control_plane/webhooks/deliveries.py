@@ -16,7 +16,7 @@ from control_plane.domain.delivery import DeliveryState
 from control_plane.domain.errors import BadInput, Conflict, NotFound
 from control_plane.domain.ids import parse_id
 from control_plane.http.auth import Principal
-from control_plane.http.given import GivenDatabase, GivenPrincipal
+from control_plane.http.dependencies import GivenDatabase, GivenPrincipal
 from control_plane.http.pages import Cursor, Limit
 from control_plane.webhooks import queue, repository
 from control_plane.webhooks.controller import refuse_disabled

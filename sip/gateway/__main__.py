@@ -13,10 +13,10 @@ from typing import NoReturn
 from baresip.call import Call
 from baresip.errors import BaresipError
 
+from process.gc_tuning import tune_gc
 from process.logs import configure, get_logger
 from process.settings import SettingsError, load
 from process.short_way.offers import Folder, NoFolder
-from process.steady import hold_steady
 from process.wear import share_memory, tidy_at_rest
 from sip.front import Front, PortBusy
 from sip.gateway.admission import Admission
@@ -94,7 +94,7 @@ class Gateway:
             raise StartError(f"OFFHOOK_SIP_PORT: {error}") from error
         except BaresipError as error:
             raise StartError(f"the SIP stack did not start: {error}") from error
-        hold_steady()
+        tune_gc()
         self._tidying = asyncio.create_task(
             tidy_at_rest(lambda: bool(self._calls.active), lambda: self._calls.taken)
         )

@@ -1,6 +1,6 @@
 """The embedded ears as a LiveKit STT.
 
-With a VAD it streams (speech/guessing.py); without one it is a batch recogniser.
+With a VAD it streams (speech/speculative_stt.py); without one it is a batch recogniser.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from livekit.agents import stt as lk_stt
 from livekit.agents import vad as lk_vad
 from livekit.agents.utils import AudioBuffer
 
-from speech.guessing import GuessingStream
 from speech.offline.ears import SAMPLE_RATE, Ears, Samples
+from speech.speculative_stt import SpeculativeStream
 
 LANGUAGE = LanguageCode("en")
 
@@ -82,7 +82,7 @@ class OfflineSTT(lk_stt.STT[str]):
         """Return a stream that says what was heard as soon as the VAD ends a turn."""
         if self._vad is None:
             return super().stream(language=language, conn_options=conn_options)
-        return GuessingStream(
+        return SpeculativeStream(
             self, self._vad, conn_options, idle=self.idle, sample_rate=SAMPLE_RATE
         )
 

@@ -34,9 +34,9 @@ from process.addresses import Allowed
 from process.safe_http import Limits, Outbound
 from process.safe_http2 import LIBRARY, safe_client2
 from process.safe_session import SafeSession
-from speech.guessing import GuessingStream
 from speech.providers.access import Providers, access
 from speech.providers.session import Guarded, authorities
+from speech.speculative_stt import SpeculativeStream
 
 LIMITS = Limits(total_s=60.0, body_bytes=8 * 1024 * 1024, idle_s=120.0)
 """Of one answer, to its last word; how long it may be silent is the session's own limit."""
@@ -182,7 +182,7 @@ class _Transcriber(openai.STT):
     ) -> stt.RecognizeStream:
         if self._listening is None:
             return super().stream(language=language, conn_options=conn_options)
-        return GuessingStream(self, self._listening, conn_options)
+        return SpeculativeStream(self, self._listening, conn_options)
 
     async def aclose(self) -> None:
         await super().aclose()

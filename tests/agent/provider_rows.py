@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from agent.sayings import sayings
+from agent.stock_phrases import sayings
 from control_plane.domain.assistant import Language
 from tests.providers.behaviour import Behaviour, Fault
 from tests.providers.script import Rule

@@ -17,14 +17,14 @@ from livekit.agents.voice import io
 from rapidfuzz import fuzz
 from scipy.signal import resample_poly
 
+from agent.audio_input import FRAME_MS, HEARD_RATE
+from agent.audio_output import AudioOutput
 from agent.call import Call
+from agent.call_agent import CallAgent
 from agent.ending import Verdict
 from agent.first_sentence import prepare
 from agent.frames import SAID_RATE
-from agent.line import LineOut
-from agent.line_in import FRAME_MS, HEARD_RATE
 from agent.opening import Opening
-from agent.persona import Persona
 from agent.prompt import Texts
 from agent.reporter import Reporter
 from agent.session import Engines, build_parts, build_session
@@ -177,9 +177,11 @@ class Conversation:
         books: what the control plane was told.
     """
 
-    def __init__(self, call: Call, persona: Persona, telephone: Telephone, books: Books) -> None:
+    def __init__(
+        self, call: Call, call_agent: CallAgent, telephone: Telephone, books: Books
+    ) -> None:
         self._call = call
-        self._persona = persona
+        self._call_agent = call_agent
         self._conversing: asyncio.Task[Verdict] | None = None
         self.telephone = telephone
         self.books = books
@@ -188,7 +190,7 @@ class Conversation:
         """Pick up: the agent greets."""
         self.telephone.answer()
         self._conversing = asyncio.create_task(
-            self._call.converse(self._persona), name="conversation"
+            self._call.converse(self._call_agent), name="conversation"
         )
 
     def hang_up(self) -> None:
@@ -218,7 +220,7 @@ async def ringing(brief: CallBrief, engines: Engines) -> AsyncIterator[Conversat
     parts, texts = build_parts(brief, engines), Texts(brief, datetime.now(UTC))
     spec = brief.assistant
     session = build_session(parts, engines, spec.turn_taking, spec.language)
-    line = LineOut(telephone.take, telephone.cut)
+    line = AudioOutput(telephone.take, telephone.cut)
     session.input.audio = telephone
     session.output.audio, session.output.transcription = line, line.wording
     room = rtc.Room()  # nobody is in it; the call has its keys and its end from there
@@ -226,7 +228,7 @@ async def ringing(brief: CallBrief, engines: Engines) -> AsyncIterator[Conversat
         brief, texts, room, session, reporter=reporter, line=line, voice_aside=parts.voice_aside
     )
     try:
-        persona = Persona(
+        call_agent = CallAgent(
             brief,
             texts,
             first=Opening(await prepare(brief, texts, parts.llm, parts.tts), spec.language),
@@ -235,11 +237,11 @@ async def ringing(brief: CallBrief, engines: Engines) -> AsyncIterator[Conversat
             on_end_call=call.end_politely,
         )
         line.start()
-        await session.start(agent=persona, record=False)
+        await session.start(agent=call_agent, record=False)
         call.rescue.prepare()
         async with asyncio.timeout(READY_LIMIT_S):
             await call.rescue.prepared.wait()
-        conversation = Conversation(call, persona, telephone, books)
+        conversation = Conversation(call, call_agent, telephone, books)
         try:
             yield conversation
         finally:

@@ -19,7 +19,7 @@ from livekit.plugins import openai
 
 from agent.failures import FailureWatch, blame, describe
 from process.addresses import AddressRefused
-from speech.careful import CarefulLLM, EmptyAnswer
+from speech.validated import EmptyAnswer, ValidatedLLM
 
 pytestmark = pytest.mark.unit
 
@@ -84,7 +84,7 @@ def test_an_adapter_names_all_that_failed() -> None:
 def test_a_request_outside_a_session_names_its_last_try() -> None:
     counted = APIConnectionError("failed after 2 attempts")
     counted.__cause__ = APIStatusError(PRIVATE, status_code=500)
-    said = blame("llm_error", CarefulLLM(openai.LLM(model="m", api_key="k"), "mistral"), counted)
+    said = blame("llm_error", ValidatedLLM(openai.LLM(model="m", api_key="k"), "mistral"), counted)
     assert said == "the model (mistral) answered 500"
 
 

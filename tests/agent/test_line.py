@@ -9,8 +9,8 @@ import pytest
 from livekit import rtc
 from livekit.agents.voice.io import PlaybackFinishedEvent
 
+from agent.audio_output import AudioOutput
 from agent.frames import SAID_RATE
-from agent.line import LineOut
 from agent.mixing import FADE_MS
 
 pytestmark = pytest.mark.unit
@@ -27,7 +27,9 @@ class Mouth:
         self.finished: list[PlaybackFinishedEvent] = []
         self.done = asyncio.Event()
         self.began = asyncio.Event()
-        self.line = LineOut(lambda data, at: self.said.append((len(data), at)), self.cuts.append)
+        self.line = AudioOutput(
+            lambda data, at: self.said.append((len(data), at)), self.cuts.append
+        )
         self.line.on("playback_finished", self._on_finished)
         self.line.on("playback_started", lambda _: self.began.set())
         self.line.start()

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pytest
 from livekit import rtc
 
+from agent.audio_output import AudioOutput
 from agent.frames import FRAME_MS, SAID_RATE
-from agent.line import LineOut
 from agent.mixing import Loop
 
 pytestmark = pytest.mark.unit
@@ -31,7 +31,7 @@ class Listener:
     def __init__(self) -> None:
         self.said: list[tuple[bytes, float]] = []
         self.cuts: list[float] = []
-        self.line = LineOut(lambda data, at: self.said.append((data, at)), self._cut)
+        self.line = AudioOutput(lambda data, at: self.said.append((data, at)), self._cut)
         track = rtc.LocalAudioTrack.create_audio_track("agent", self.line.outlet.source)
         self._stream = rtc.AudioStream(
             track, sample_rate=SAID_RATE, num_channels=1, frame_size_ms=10

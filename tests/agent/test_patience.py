@@ -15,7 +15,13 @@ from livekit.agents import (
 from livekit.agents.llm import FunctionCall
 from livekit.agents.voice.events import ToolCallStarted
 
-from agent.patience import FIRST_BESIDE_SOUND_S, FIRST_S, GIVE_UP_S, GIVE_UP_WITH_TOOLS_S, Patience
+from agent.reply_filler import (
+    FIRST_BESIDE_SOUND_S,
+    FIRST_S,
+    GIVE_UP_S,
+    GIVE_UP_WITH_TOOLS_S,
+    ReplyFiller,
+)
 from agent.spoken import Spoken
 
 pytestmark = pytest.mark.unit
@@ -72,7 +78,7 @@ class Call:
         self.mouth = Mouth(self)
         self.said: list[tuple[float, str]] = []
         self.given_up: list[float] = []
-        self.patience = Patience(
+        self.patience = ReplyFiller(
             self.talk,
             self.mouth,
             on_said=lambda text: self.said.append((round(self.now - 100.0, 1), text)),

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from agent import prompt
-from agent.circumstances import built_in
+from agent.builtin_variables import built_in
 from agent.transcript import delays_ms
 from control_plane.domain.assistant import AssistantSpec, FaqItem, Language
 from control_plane.domain.brief import CallBrief, Direction

@@ -19,7 +19,7 @@ from livekit.agents.utils import http_context
 from agent.ending import Verdict
 from agent.session import Engines
 from control_plane.domain.assistant import AssistantSpec
-from process.steady import hold_steady
+from process.gc_tuning import tune_gc
 from speech.offline.voice import Speaker
 from tests.agent.provider_judging import Ear, Held, wrongs
 from tests.agent.provider_rows import (
@@ -176,7 +176,7 @@ class Rows:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def rows(engines: Engines, speaker: Speaker) -> AsyncIterator[Rows]:
     """Return the rows, each held in a wave."""
-    hold_steady()
+    tune_gc()
     question = spoken(speaker, QUESTION)
     with pytest.MonkeyPatch.context() as patch:
         async with AsyncExitStack() as stack:

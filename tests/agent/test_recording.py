@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from agent.audio_input import HEARD_RATE
 from agent.frames import SAID_RATE
 from agent.internal_api import Unreachable
-from agent.line_in import HEARD_RATE
 from agent.ogg import ENCODING, RATE, BackgroundEncoder, Channel
 from agent.recording import Finished, StereoRecorder, Upload
 from control_plane.domain.events import EventBatch, EventReceipt

@@ -20,13 +20,13 @@ from livekit.agents import (
     tts,
 )
 
+from agent.audio_output import AudioOutput
 from agent.ending import Ending, Verdict
+from agent.failure_recovery import Rescue
 from agent.frames import SAID_RATE
-from agent.line import LineOut
 from agent.reporter import Reporter
-from agent.rescue import Rescue
-from agent.sayings import sayings
 from agent.speaker import Speaker
+from agent.stock_phrases import sayings
 from control_plane.domain.assistant import Language
 from control_plane.domain.events import EndedBy, EndReason, EventBatch, EventReceipt, ItemSaid
 from control_plane.domain.providers import RealtimeModel
@@ -163,7 +163,7 @@ class Scene:
         if voice is not None:
             self.session.tts = voice
         self.heard: list[int] = []
-        self.line = LineOut(lambda data, _at: self.heard.append(len(data)), lambda _at: None)
+        self.line = AudioOutput(lambda data, _at: self.heard.append(len(data)), lambda _at: None)
         self.line.start()
         self.events = Events()
         self.reporter = Reporter(self.events, "session", 1, heartbeat_s=60.0)

@@ -14,11 +14,11 @@ import pytest
 from livekit import rtc
 from livekit.agents.voice.io import PlaybackFinishedEvent
 
+from agent.audio_input import FRAME_MS, HANDOVER_S, HEARD_RATE, AudioInput
+from agent.audio_output import AudioOutput
+from agent.audio_source import AHEAD_MS, REFILL_MS, AudioSource
 from agent.frames import SAID_RATE, frame_of
-from agent.line import LineOut
-from agent.line_in import FRAME_MS, HANDOVER_S, HEARD_RATE, LineIn
 from agent.mixing import Loop
-from agent.outlet import AHEAD_MS, REFILL_MS, Outlet
 from agent.resampling import Resampler
 from agent.short_way import ShortWay
 from control_plane.domain.events import SoundWay
@@ -67,7 +67,7 @@ class Mouth:
     def __init__(self) -> None:
         self.way = FakeWay()
         self.cuts: list[float] = []
-        self.line = LineOut(lambda _data, _at: None, self.cuts.append)
+        self.line = AudioOutput(lambda _data, _at: None, self.cuts.append)
         self.interrupted: list[bool] = []
         self.finished = asyncio.Event()
         self.line.on("playback_finished", self._on_finished)
@@ -198,7 +198,7 @@ async def test_a_background_goes_on_through_an_interruption(mouth: Mouth) -> Non
 
 
 async def test_what_is_said_through_the_room_waits_for_what_the_gateway_plays() -> None:
-    outlet, way = Outlet(), FakeWay()
+    outlet, way = AudioSource(), FakeWay()
     outlet.take_short_way(way)
     now = time.time()
     for _ in range(10):
@@ -221,7 +221,7 @@ class Ear:
 
     def __init__(self) -> None:
         self.heard: list[tuple[bytes, float | None]] = []
-        self.line = LineIn(lambda samples, until=None: self.heard.append((samples, until)))
+        self.line = AudioInput(lambda samples, until=None: self.heard.append((samples, until)))
         self.line.take_short_way(FakeWay())
 
 

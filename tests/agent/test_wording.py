@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.wording import PACE, Segment, Wording
+from agent.playout_transcript import PACE, PlayoutTranscript, Segment
 
 pytestmark = pytest.mark.unit
 
@@ -17,12 +17,12 @@ def speech(seconds: float, *, whole: bool = True) -> Segment:
     return made
 
 
-def heard(made: Wording, seconds: float, of: Segment) -> str | None:
+def heard(made: PlayoutTranscript, seconds: float, of: Segment) -> str | None:
     return made.heard_of(of, seconds, broken_off=True)
 
 
-async def said(*parts: str, whole: bool = True) -> Wording:
-    made = Wording()
+async def said(*parts: str, whole: bool = True) -> PlayoutTranscript:
+    made = PlayoutTranscript()
     for part in parts:
         await made.capture_text(part)
     if whole:

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from control_plane.compliance.entries import use
 from control_plane.db.base import read_clock
 from control_plane.db.models.campaign import CampaignRow
 from control_plane.db.models.organization import ApiKey
-from control_plane.ledgers.entries import use
 from scheduler.claim import claim
 from tests import call_rows
 from tests.campaigns.conftest import NUMBERS, Desk

@@ -23,7 +23,12 @@ from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.campaign import CampaignStatus
 from control_plane.domain.dial_errors import DialFailureKind
 from control_plane.domain.events import AttemptResult, EndedBy
-from control_plane.domain.facts import ConversationEnded, DialAnswered, DialFailed, DialStarted
+from control_plane.domain.transitions import (
+    ConversationEnded,
+    DialAnswered,
+    DialFailed,
+    DialStarted,
+)
 from control_plane.orders import lifecycle
 from control_plane.orders.gatekeeper import Gatekeeper
 from control_plane.sessions import leases

@@ -11,7 +11,7 @@ from sqlalchemy import select, text
 from control_plane.app import Resources
 from control_plane.db.models.trunk import Trunk
 from control_plane.settings import Settings
-from control_plane.trunks.routing import load_house
+from control_plane.trunks.routing import load_dial_plan
 
 pytestmark = pytest.mark.db
 
@@ -188,9 +188,9 @@ async def test_a_new_default_trunk_is_not_passed_over_for_anothers_number(
     async with resources.database.reading() as session:
         owner = await session.scalar(select(Trunk.organization_id).where(Trunk.id == made["id"]))
         assert owner is not None
-        house = await load_house(session, owner)
-        way = house.route(None, to="+12125552368")
-        simulated = house.route("+12025550199", to="+12125552368")
+        dial_plan = await load_dial_plan(session, owner)
+        way = dial_plan.route(None, to="+12125552368")
+        simulated = dial_plan.route("+12025550199", to="+12125552368")
     assert way is not None
     assert (way.trunk.id, way.from_phone_number) == (made["id"], "+12025550123")
     assert simulated is not None

@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from control_plane.app import Resources
-from control_plane.domain.facts import DialStarted
 from control_plane.domain.ids import new_id
 from control_plane.domain.recording import RecordingKind
+from control_plane.domain.transitions import DialStarted
 from control_plane.keys.tokens import Scope
 from control_plane.orders import lifecycle
 from control_plane.sessions import leases

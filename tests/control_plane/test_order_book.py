@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import func, select
 
 from control_plane.app import Resources
+from control_plane.compliance.entries import never_call
 from control_plane.db.models.assistant import AssistantVersion
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.organization import Organization
-from control_plane.ledgers.entries import never_call
 from tests import factories
 
 pytestmark = pytest.mark.db

@@ -67,21 +67,21 @@ async def test_sqlite_is_durable(database: Database) -> None:
 
 async def test_a_commit_wakes_the_other_processes(tmp_path: Path, database: Database) -> None:
     other = Database(database.url, wake_folder=tmp_path / "wake")
-    before = database.bell.count
+    before = database.changes.count
     async with other.transaction() as session:
         session.add(Organization(id=new_id(), name="a", created_at=ago()))
         wake(session)
-    assert await database.bell.wait(since=before, timeout_s=5)
-    quiet = database.bell.count
+    assert await database.changes.wait(since=before, timeout_s=5)
+    quiet = database.changes.count
     async with other.transaction() as session:
         session.add(Organization(id=new_id(), name="b", created_at=ago()))
-    assert not await database.bell.wait(since=quiet, timeout_s=0.05)
+    assert not await database.changes.wait(since=quiet, timeout_s=0.05)
     await other.close()
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 async def test_who_lost_the_connection_looks_again(database: Database) -> None:
-    before = database.bell.count
+    before = database.changes.count
     async with database.transaction() as session:
         found = await session.execute(
             text(
@@ -90,7 +90,7 @@ async def test_who_lost_the_connection_looks_again(database: Database) -> None:
             )
         )
         assert found.all() == [(True,)]
-    assert await database.bell.wait(since=before, timeout_s=20)
+    assert await database.changes.wait(since=before, timeout_s=20)
 
 
 async def test_a_database_that_is_away_is_waited_for_in_the_background(tmp_path: Path) -> None:

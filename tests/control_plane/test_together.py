@@ -6,18 +6,18 @@ import asyncio
 
 import pytest
 
-from control_plane.orders.together import Together
+from control_plane.orders.batch_queue import BatchQueue
 
 pytestmark = pytest.mark.unit
 
 LONG_S = 600.0  # nothing here waits for it
 
 
-def queue(patience_s: float = LONG_S, most: int = 64) -> Together[int]:
-    return Together(most=most, most_waiting=100, patience_s=patience_s)
+def queue(patience_s: float = LONG_S, most: int = 64) -> BatchQueue[int]:
+    return BatchQueue(most=most, most_waiting=100, patience_s=patience_s)
 
 
-async def grouped(waiting: Together[int], *items: int) -> list[int]:
+async def grouped(waiting: BatchQueue[int], *items: int) -> list[int]:
     for item in items:
         waiting.put(item)
     return await waiting.next()

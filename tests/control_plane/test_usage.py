@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from control_plane.app import Resources, open_resources
 from control_plane.domain.dial_errors import DialFailureKind
-from control_plane.domain.facts import DialFailed, DialStarted, Fact
+from control_plane.domain.transitions import DialFailed, DialStarted, Fact
 from control_plane.keys.tokens import Scope
 from control_plane.orders import lifecycle
 from control_plane.sessions import leases

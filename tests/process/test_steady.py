@@ -11,9 +11,9 @@ pytestmark = pytest.mark.unit
 
 PROGRAM = """
 import gc
-from process.steady import hold_steady
+from process.gc_tuning import tune_gc
 loaded = [[n] for n in range(100_000)]
-hold_steady()
+tune_gc()
 assert gc.get_freeze_count() > 100_000, gc.get_freeze_count()
 assert len(gc.get_objects()) < 10_000, len(gc.get_objects())
 left = [1]

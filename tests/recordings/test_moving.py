@@ -20,8 +20,8 @@ from control_plane.recordings import retention
 from control_plane.recordings.settings import RecordingSettings
 from control_plane.recordings.spool import RecordingFiles
 from control_plane.recordings.store import RecordingStore, StoreTrouble
-from scheduler.forget import RecordingForgetter
 from scheduler.recordings import FIRST_WAIT_S, LONGEST_WAIT_S, RecordingMover
+from scheduler.retention import RecordingForgetter
 from tests import factories
 from tests.recordings.conftest import Office
 

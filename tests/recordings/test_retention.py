@@ -10,7 +10,7 @@ from control_plane.domain.errors import Conflict, NotFound
 from control_plane.domain.recording import RecordingState
 from control_plane.recordings import retention
 from control_plane.recordings.store import RecordingStore
-from scheduler.forget import RecordingForgetter
+from scheduler.retention import RecordingForgetter
 from tests import call_rows, factories
 from tests.free_ports import block
 from tests.recordings.conftest import Office

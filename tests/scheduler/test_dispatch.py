@@ -19,8 +19,8 @@ from control_plane.domain.providers import DedicatedModel
 from control_plane.orders.service import cancel
 from scheduler.cancel import Canceller
 from scheduler.claim import claim
+from scheduler.room_cleanup import Tidier
 from scheduler.rooms import Present
-from scheduler.tidy import Tidier
 from sip.ports import DialFailure, DialFailureKind
 from tests import call_rows, factories
 from tests.call_rows import CallRow

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from control_plane.compliance.entries import never_call
 from control_plane.db.base import read_clock
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
@@ -23,7 +24,6 @@ from control_plane.domain.events import AttemptResult, CallEnded, EndedBy
 from control_plane.domain.ids import new_id
 from control_plane.domain.pace import OPEN_FOR
 from control_plane.keys.making import make_key
-from control_plane.ledgers.entries import never_call
 from control_plane.orders.explain import explain
 from control_plane.orders.schemas import Concurrency
 from control_plane.orders.service import cancel, pause, resume

@@ -16,10 +16,10 @@ from control_plane.orders.schemas import Concurrency
 from scheduler.cancel import Canceller
 from scheduler.expire import Expirer
 from scheduler.heartbeat import beat
-from scheduler.reap import Reconciler
+from scheduler.reconciler import Reconciler
 from scheduler.recordings import RecordingMover
 from scheduler.resume import Resumer
-from scheduler.tidy import Tidier
+from scheduler.room_cleanup import Tidier
 from tests import factories
 from tests.scheduler.conftest import Desk
 

@@ -18,10 +18,10 @@ from control_plane.domain.events import (
     EndedBy,
 )
 from scheduler.claim import claim
-from scheduler.reap import Reconciler
+from scheduler.reconciler import Reconciler
+from scheduler.room_cleanup import Tidier
 from scheduler.rooms import Present
 from scheduler.sip_watch import SipWatch
-from scheduler.tidy import Tidier
 from tests import call_rows, factories
 from tests.call_rows import CallRow
 from tests.scheduler.conftest import Desk

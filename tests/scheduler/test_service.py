@@ -47,11 +47,11 @@ async def test_an_order_is_carried_out_and_the_scheduler_stops(
     for order in (now, soon):
         async with asyncio.timeout(10):
             while True:
-                heard = desk.database.bell.count
+                heard = desk.database.changes.count
                 stored = await factories.reload_order(desk.database, order.id)
                 if stored.calls_count == 1:
                     break
-                await desk.database.bell.wait(since=heard, timeout_s=1)
+                await desk.database.changes.wait(since=heard, timeout_s=1)
         assert stored.status is OrderStatus.CALLING
     assert [request.to_number for request in desk.sip.dialled] == [
         factories.NUMBER,

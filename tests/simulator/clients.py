@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 from cryptography.fernet import Fernet
 
+from control_plane.compliance import entries
 from control_plane.db import heartbeats
 from control_plane.db.crypto import Vault
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.errors import Conflict, Refused
-from control_plane.ledgers import entries
 from control_plane.orders import service
 from control_plane.orders.idempotency import request_key
 from control_plane.orders.intake import Intake

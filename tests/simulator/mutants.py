@@ -11,15 +11,15 @@ from typing import Any
 import msgspec
 from sqlalchemy import select
 
+from control_plane.compliance import facts as ledger_facts
 from control_plane.db.models.call_order import CallOrder
-from control_plane.domain import calling_times, dial_errors, facts, wall_clock
+from control_plane.domain import calling_times, dial_errors, transitions, wall_clock
 from control_plane.domain.dial_errors import DialError, Meaning, Policy
 from control_plane.domain.gate import Decision, Go
-from control_plane.ledgers import facts as ledger_facts
 from control_plane.orders import gatekeeper, lifecycle, repository, slots, steps
 from control_plane.sessions import history, leases
 from control_plane.trunks import pace
-from scheduler import claim, dispatch, expire, tidy
+from scheduler import claim, dispatch, expire, room_cleanup
 from sip.ports import DialRequest
 from tests.simulator.outside import SipService
 
@@ -103,7 +103,7 @@ def _cancel_ignored() -> None:
             await steps.finish(session, order, None, steps.OrderStatus.CANCELLED, fact)
 
     _replace(gatekeeper, "view", blind)
-    _put(lifecycle._RULES, facts.CancelRequested, cancelled)
+    _put(lifecycle._RULES, transitions.CancelRequested, cancelled)
 
 
 def _slot_leak() -> None:
@@ -237,7 +237,7 @@ def _rooms_left() -> None:
     async def delete_rooms(_self: Any) -> None:
         pass
 
-    _replace(tidy.Tidier, "delete_rooms", delete_rooms)
+    _replace(room_cleanup.Tidier, "delete_rooms", delete_rooms)
 
 
 def _pause_forgotten() -> None:

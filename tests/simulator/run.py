@@ -250,17 +250,17 @@ class Schedule:
                 self._api.beat()
             live = self._world.store.row("SELECT 1 FROM session WHERE closed_at IS NULL")
             if live is None:
-                bell = self._api.database.bell
-                await bell.wait(since=bell.count, timeout_s=_LONGEST_S)
+                changes = self._api.database.changes
+                await changes.wait(since=changes.count, timeout_s=_LONGEST_S)
             await asyncio.sleep(3.0 if live is not None else 0.0)
 
     async def _finish(self) -> None:
         """Wait until every order is final, or the last one's time has run out."""
-        store, bell = self._world.store, self._api.database.bell
+        store, changes = self._world.store, self._api.database.changes
         limit = _LONGEST_S
         while self._world.loop.time() < limit:
-            bell = self._api.database.bell
-            heard = bell.count
+            changes = self._api.database.changes
+            heard = changes.count
             latest = store.row("SELECT max(deadline_at) FROM call_order")[0]
             if latest is None:
                 return
@@ -269,7 +269,7 @@ class Schedule:
             calling = store.row("SELECT 1 FROM call_order WHERE status = 'calling'")
             if left <= 0 and (calling is None or left < -300):
                 return
-            await bell.wait(since=heard, timeout_s=max(left, 5.0))
+            await changes.wait(since=heard, timeout_s=max(left, 5.0))
 
 
 def _stop(loop: VirtualLoop) -> None:

@@ -1,4 +1,4 @@
-"""Scheduler processes: the real parts, woken by virtual time and by the bell.
+"""Scheduler processes: the real parts, woken by virtual time and by the changes.
 
 Jobs run as `scheduler.service.run` has them. One that could find nothing is left out: what each
 needs is asked in plain SQL, more widely than the job itself asks.
@@ -19,9 +19,9 @@ from scheduler.dispatch import Dispatcher
 from scheduler.expire import Expirer
 from scheduler.heartbeat import beat
 from scheduler.prepare import Preparer
-from scheduler.reap import Reconciler
+from scheduler.reconciler import Reconciler
 from scheduler.recordings import RecordingMover
-from scheduler.tidy import Tidier
+from scheduler.room_cleanup import Tidier
 from tests.simulator.outside import Rooms, SipService, TrunkKeeper
 from tests.simulator.storage import OWNER, Injected
 from tests.simulator.world import Process, World
@@ -30,7 +30,7 @@ RINGING_S = 8
 READY_S = 12.0
 _FILL_S = 3_600.0
 _NET_S = 5.0
-"""A sweep of what the bell starts; a lost wake-up comes late instead (`World.wake`)."""
+"""A sweep of what the changes starts; a lost wake-up comes late instead (`World.wake`)."""
 
 _LONGEST_S = 30 * 86_400.0
 _CLOSED = """EXISTS (SELECT 1 FROM trunk_pace p WHERE p.trunk_id = o.trunk_id
@@ -140,13 +140,13 @@ class Scheduler(Process):
 
     async def run(self) -> None:
         """Work until killed."""
-        bell = self.database.bell
+        changes = self.database.changes
         while True:
             await self.passes()
-            heard = bell.count
+            heard = changes.count
             self.world.pulse()
             facts = self._facts()
-            await bell.wait(since=heard, timeout_s=self._start_jobs(facts))
+            await changes.wait(since=heard, timeout_s=self._start_jobs(facts))
 
     async def _beat(self) -> None:
         if self.dispatcher.held:
@@ -182,7 +182,7 @@ class Scheduler(Process):
 
     async def _do(self, job: Job) -> None:
         OWNER.set(None)
-        heard = self.database.bell.count
+        heard = self.database.changes.count
         try:
             await self.passes()
             await job.work()
@@ -192,5 +192,5 @@ class Scheduler(Process):
             self.world.unexpected(exc, f"the job {job.name}")
         finally:
             job.task = None
-        if self.database.bell.count != heard:
-            self.database.bell.ring()
+        if self.database.changes.count != heard:
+            self.database.changes.notify()

@@ -159,7 +159,7 @@ class World:
         return (row[0], row[1]) if row is not None else None
 
     def wake(self) -> None:
-        """Ring every process's bell, a moment later; a lost wake-up is made good by a sweep."""
+        """Ring every process's changes, a moment later; a lost wake-up is made good by a sweep."""
         lost = bool(self.plan.lost_wakes) and self.chance.random() < self.plan.lost_wakes
         if not lost and not self._ringing:
             self._ringing = True
@@ -181,7 +181,7 @@ class World:
         apart = self.chance.choice((0.0, 0.003, 0.003, 0.003))  # mostly one is the faster
         for index, process in enumerate(self.processes):
             late = apart * ((index + first) % 2)
-            self.loop.call_later(late, process.database.bell.ring)
+            self.loop.call_later(late, process.database.changes.notify)
 
 
 class Listener:

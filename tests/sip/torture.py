@@ -50,7 +50,7 @@ TORTURE: dict[str, tuple[bytes, bool]] = {
     "CSeq of another method": (_swap(b"CSeq: 1 INVITE", b"CSeq: 1 OPTIONS"), False),
     "two Call-IDs": (_swap(b"Call-ID:", b"Call-ID: two\r\nCall-ID:"), False),
     "no From": (_swap(b"From:", b"X-From:"), False),
-    "open quote in From": (_swap(b"From: <", b'From: "Bell, Alexander <'), False),
+    "open quote in From": (_swap(b"From: <", b'From: "ChangeNotifier, Alexander <'), False),
     "open bracket in To": (_swap(b"198.51.100.1>\r\nCall", b"198.51.100.1\r\nCall"), False),
     "Via without sent-by": (_swap(b"192.0.2.7:5062;", b";"), False),
     "Via port out of range": (_swap(b"192.0.2.7:5062;", b"192.0.2.7:99999;"), False),

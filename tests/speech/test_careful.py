@@ -16,7 +16,7 @@ from livekit.agents import (
 )
 
 from speech import limits
-from speech.careful import CarefulLLM, EmptyAnswer
+from speech.validated import EmptyAnswer, ValidatedLLM
 
 pytestmark = pytest.mark.unit
 
@@ -53,7 +53,7 @@ class Reading(llm.LLMStream):
 
 async def answered(model: Model) -> tuple[llm.CollectedResponse, list[llm.LLMError]]:
     """Return what is answered, and the errors on the way."""
-    careful = CarefulLLM(model, "mistral")
+    careful = ValidatedLLM(model, "mistral")
     errors: list[llm.LLMError] = []
     careful.on("error", errors.append)
     try:

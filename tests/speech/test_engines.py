@@ -164,6 +164,6 @@ async def test_llm_answers_and_calls_tools_as_a_model_would(engines: OfflineEngi
 async def test_llm_takes_a_last_system_message_for_this_reply_only(engines: OfflineEngines) -> None:
     model = make_llm(None, {}, engines=engines)
     context = llm.ChatContext.empty()
-    context.add_message(role="system", content="You are Ava, the assistant of Blue House.")
+    context.add_message(role="system", content="You are Ava, the assistant of Blue DialPlan.")
     context.add_message(role="system", content="First sentence instruction: Hi, it is Ava here.")
     assert (await model.chat(chat_ctx=context).collect()).text == "Hi, it is Ava here."

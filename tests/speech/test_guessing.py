@@ -10,7 +10,7 @@ from livekit.agents import APIConnectionError, LanguageCode
 from livekit.agents.stt import SpeechData, SpeechEvent, SpeechEventType
 from livekit.agents.vad import VADEvent, VADEventType
 
-from speech.guessing import GUESS_AFTER_S, LONGEST_GUESS_S, Frames, Hearing
+from speech.speculative_stt import GUESS_AFTER_S, LONGEST_GUESS_S, Frames, Hearing
 
 pytestmark = pytest.mark.unit
 RATE = 16_000

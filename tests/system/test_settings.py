@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import pytest
 from msgspec import Struct
 
-from agent.sayings import sayings
+from agent.stock_phrases import sayings
 from bench.calls import reply_delays_ms
 from control_plane.domain.assistant import Language
 from speech.offline.voice import Speaker
@@ -146,7 +146,7 @@ def test_a_generated_first_sentence_is_ready_before_the_answer(
         first_sentence_mode="generated",
         first_sentence="Greet {{who}} warmly.",
         llm_model=CLOUD,
-        faq_items=[{"question": "Is there parking?", "answer": "Behind the house."}],
+        faq_items=[{"question": "Is there parking?", "answer": "Behind the dial_plan."}],
         order={"prompt_variables": {"who": "Ada"}},
     )
     (asked,) = providers.journal.entries("openai.chat", "request")
@@ -154,7 +154,7 @@ def test_a_generated_first_sentence_is_ready_before_the_answer(
     told = str(asked.asked["messages"])
     assert "Greet Ada warmly." in told
     assert "Q: Is there parking?" in told
-    assert "Behind the house." in told
+    assert "Behind the dial_plan." in told
     assert held.said == [GENERATED]
     assert hears(bank, held, GENERATED)
 

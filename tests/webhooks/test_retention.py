@@ -11,7 +11,7 @@ from control_plane.db.models.history import CallEventRow, OutboxRow
 from control_plane.db.models.webhook import Delivery, DeliveryTry
 from control_plane.domain.ids import first_id_at, new_id
 from control_plane.webhooks import retention
-from scheduler.forget import Forgetter
+from scheduler.retention import Forgetter
 from tests.webhooks.conftest import Desk, Receiver
 
 pytestmark = pytest.mark.db

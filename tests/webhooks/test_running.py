@@ -47,8 +47,8 @@ async def test_a_commit_reaches_the_receiver_and_a_failed_try_is_repeated(
     await desk.announce(order, "call.in_progress")
     async with asyncio.timeout(10):
         while not await desk.tries():
-            heard = desk.database.bell.count
-            await desk.database.bell.wait(since=heard, timeout_s=0.1)
+            heard = desk.database.changes.count
+            await desk.database.changes.wait(since=heard, timeout_s=0.1)
         async with desk.database.transaction() as session:
             soon = await read_clock(session) + timedelta(seconds=0.3)
             await session.execute(update(Delivery).values(next_at=soon))

@@ -24,7 +24,7 @@ from pathlib import Path
 import pytest
 from livekit import api
 
-from process.steady import hold_steady
+from process.gc_tuning import tune_gc
 from tests.contract.sip.peer import Phone
 from tests.contract.sip.watcher import Watcher
 from tests.free_ports import area, block
@@ -49,7 +49,7 @@ class Target:
 @pytest.fixture(scope="session", autouse=True)
 def steady() -> None:
     """Phones and watchers live in this process, which holds much by now: it must not stall."""
-    hold_steady()
+    tune_gc()
 
 
 def livekit_server() -> Path:

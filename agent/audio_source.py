@@ -8,8 +8,8 @@ from contextlib import suppress
 
 from livekit import rtc
 
+from agent.audio_events import EVENTS
 from agent.frames import FRAME_MS, SAID_RATE
-from agent.line_events import EVENTS
 from agent.resampling import Resampler
 from agent.short_way import Way
 
@@ -24,7 +24,7 @@ ROOM_DELAY_S = 0.12
 """What is still on its way through WebRTC when its queue here is empty."""
 
 
-class Outlet:
+class AudioSource:
     """Plays what it is handed, mono int16 at `SAID_RATE`, and holds some of it."""
 
     def __init__(self) -> None:

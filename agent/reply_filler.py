@@ -61,7 +61,7 @@ class Mouth(Protocol):
         """Say something that is no part of the session's speech."""
 
 
-class Patience:
+class ReplyFiller:
     """Watches for silence that the agent owes the caller words for.
 
     Args:

@@ -33,7 +33,7 @@ Emit = Callable[[SpeechEvent], None]
 log = get_logger(__name__)
 
 
-class GuessingStream(lk_stt.RecognizeStream):
+class SpeculativeStream(lk_stt.RecognizeStream):
     """Streams through a recogniser that does not.
 
     Args:

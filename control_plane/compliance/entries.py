@@ -8,9 +8,9 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control_plane.compliance.facts import day_of
 from control_plane.db.models.ledger import DoNotCall, KeyUsage
 from control_plane.domain.ids import new_id
-from control_plane.ledgers.facts import day_of
 
 
 async def use(

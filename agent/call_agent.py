@@ -25,7 +25,7 @@ from agent.turn_taking import is_backchannel
 from control_plane.domain.brief import CallBrief
 
 
-class Persona(Agent):
+class CallAgent(Agent):
     """Speaks as the brief's assistant.
 
     Args:

@@ -10,13 +10,8 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy.exc import IntegrityError
 
-from control_plane.db.base import read_clock
-from control_plane.db.engine import Database
-from control_plane.domain.errors import BadInput, Conflict, Refused
-from control_plane.domain.phone import e164
-from control_plane.http.uploads import BrokenFile, Row, table
-from control_plane.ledgers import lists
-from control_plane.ledgers.schemas import (
+from control_plane.compliance import lists
+from control_plane.compliance.schemas import (
     MOST_ERRORS,
     MOST_NUMBERS,
     Added,
@@ -24,6 +19,11 @@ from control_plane.ledgers.schemas import (
     DoNotCallAdd,
     LineError,
 )
+from control_plane.db.base import read_clock
+from control_plane.db.engine import Database
+from control_plane.domain.errors import BadInput, Conflict, Refused
+from control_plane.domain.phone import e164
+from control_plane.http.uploads import BrokenFile, Row, table
 
 _CHUNK = 500
 """Lines in one transaction: long enough to be cheap, short enough to let others write."""

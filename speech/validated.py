@@ -30,7 +30,7 @@ class EmptyAnswer(APIError):
         super().__init__("the answer is empty", retryable=True)
 
 
-class CarefulLLM(llm.LLM[Any]):
+class ValidatedLLM(llm.LLM[Any]):
     """Wraps `inner`, a model of the provider `name`, which errors and figures are labelled with.
 
     An answer is a failure when it is empty, or when neither a word nor a tool call has come
@@ -88,7 +88,7 @@ class _CarefulStream(llm.LLMStream):
     _llm_attempt_span_name: ClassVar[str | None] = None
     _genai_operation_name: ClassVar[str | None] = None
 
-    def __init__(self, model: CarefulLLM, *, how: dict[str, Any], **request: Any) -> None:
+    def __init__(self, model: ValidatedLLM, *, how: dict[str, Any], **request: Any) -> None:
         super().__init__(model, **request)
         self._inner = model.inner
         self._how = how

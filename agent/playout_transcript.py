@@ -22,7 +22,7 @@ class Segment:
         self.end: asyncio.TimerHandle | None = None  # set once everything is handed over
 
 
-class Wording(io.TextOutput):
+class PlayoutTranscript(io.TextOutput):
     """Takes the text of each speech as the model gives it, beside the speech itself.
 
     LiveKit's own would listen to the speech for its pace, 3 ms of CPU for each 100 ms of it, all

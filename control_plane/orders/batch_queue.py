@@ -13,7 +13,7 @@ _FEW = 2
 T = TypeVar("T")
 
 
-class Together(Generic[T]):
+class BatchQueue(Generic[T]):
     """A queue that is emptied in groups.
 
     Where many ask at once, those who were just answered ask again within moments: a group that

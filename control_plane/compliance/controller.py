@@ -7,17 +7,9 @@ from typing import Annotated, Any
 from litestar import Controller, Request, delete, get, post
 from litestar.params import FromPath, QueryParameter
 
-from control_plane.db.base import read_clock
-from control_plane.db.models.ledger import Consent, DoNotCall
-from control_plane.domain.errors import NotFound
-from control_plane.domain.ids import parse_id
-from control_plane.domain.phone import e164
-from control_plane.http.given import GivenDatabase, GivenPrincipal
-from control_plane.http.pages import Cursor, Limit
-from control_plane.http.requests import decode
-from control_plane.http.uploads import CSV_LIMIT, chunks, described, is_csv, whole
-from control_plane.ledgers import lists
-from control_plane.ledgers.schemas import (
+from control_plane.compliance import lists
+from control_plane.compliance.imports import Ledger
+from control_plane.compliance.schemas import (
     Added,
     ConsentAdd,
     ConsentPage,
@@ -27,7 +19,15 @@ from control_plane.ledgers.schemas import (
     DoNotCallView,
     Revoked,
 )
-from control_plane.ledgers.taking import Ledger
+from control_plane.db.base import read_clock
+from control_plane.db.models.ledger import Consent, DoNotCall
+from control_plane.domain.errors import NotFound
+from control_plane.domain.ids import parse_id
+from control_plane.domain.phone import e164
+from control_plane.http.dependencies import GivenDatabase, GivenPrincipal
+from control_plane.http.pages import Cursor, Limit
+from control_plane.http.requests import decode
+from control_plane.http.uploads import CSV_LIMIT, chunks, described, is_csv, whole
 
 Number = Annotated[str | None, QueryParameter(description="Only this number, in E.164")]
 

@@ -13,7 +13,7 @@ from livekit import rtc
 from livekit.agents.voice import io
 from livekit.rtc._ffi_client import FfiHandle
 
-from agent.line_events import EVENTS
+from agent.audio_events import EVENTS
 from agent.resampling import Resampler
 from agent.short_way import Way
 
@@ -32,7 +32,7 @@ class Heard(Protocol):
         """Take samples of which the last was said at `until` (s since the epoch); null: now."""
 
 
-class LineIn(io.AudioInput):
+class AudioInput(io.AudioInput):
     """The caller's audio, mono int16 at `HEARD_RATE` in frames of `FRAME_MS`."""
 
     def __init__(self, on_heard: Heard) -> None:

@@ -16,13 +16,6 @@ from control_plane.domain.brief import Direction
 from control_plane.domain.dial_errors import DialFailureKind
 from control_plane.domain.errors import StaleEpoch
 from control_plane.domain.events import AttemptResult, EndedBy, EndReason
-from control_plane.domain.facts import (
-    AnyFact,
-    AttemptAbandoned,
-    ConversationEnded,
-    DialAnswered,
-    DialFailed,
-)
 from control_plane.domain.reconcile import (
     Abandon,
     Answer,
@@ -33,6 +26,13 @@ from control_plane.domain.reconcile import (
     Seen,
     Verdict,
     judge,
+)
+from control_plane.domain.transitions import (
+    AnyFact,
+    AttemptAbandoned,
+    ConversationEnded,
+    DialAnswered,
+    DialFailed,
 )
 from control_plane.orders import lifecycle, repository
 from control_plane.sessions import leases

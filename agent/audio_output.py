@@ -15,10 +15,10 @@ from contextlib import suppress
 from livekit import rtc
 from livekit.agents.voice import io
 
+from agent.audio_source import AudioSource
 from agent.frames import FRAME_MS, SAID_RATE, at_said_rate, frame_of, split
 from agent.mixing import FADE_MS, Loop, Mixer, fade_out
-from agent.outlet import Outlet
-from agent.wording import Segment, Wording
+from agent.playout_transcript import PlayoutTranscript, Segment
 from process.logs import get_logger
 
 log = get_logger(__name__)
@@ -26,7 +26,7 @@ log = get_logger(__name__)
 _Piece = tuple[Segment, rtc.AudioFrame | None]  # None: the segment's end
 
 
-class LineOut(io.AudioOutput):
+class AudioOutput(io.AudioOutput):
     """The agent's speech, mono int16 at `SAID_RATE`, sent in real time.
 
     A room's track never pauses: between two segments it carries silence. One that pauses makes the
@@ -49,9 +49,9 @@ class LineOut(io.AudioOutput):
         )
         self._on_said = on_said
         self._on_cut = on_cut
-        self.outlet = Outlet()
+        self.outlet = AudioSource()
         self.outlet.on_change = self._refill
-        self.wording = Wording()  # is told the words; tells how many of them were heard
+        self.wording = PlayoutTranscript()  # is told the words; tells how many of them were heard
         self._waiting: deque[_Piece] = deque()
         self._sent: deque[tuple[Segment, rtc.AudioFrame, float]] = deque()  # and when it plays
         self._may_play = True

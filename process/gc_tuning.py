@@ -7,7 +7,7 @@ import gc
 _YOUNG, _MIDDLE, _OLD = 5_000, 20, 50
 
 
-def hold_steady() -> None:
+def tune_gc() -> None:
     """Keep garbage collection short from now on; call it once everything is loaded.
 
     What is loaded by now stays, so garbage collection need not look through it again: through a

@@ -16,15 +16,15 @@ from livekit.agents import (
 )
 from livekit.agents.voice import SpeechHandle
 
+from agent.audio_output import AudioOutput
 from agent.ending import Ending
 from agent.failures import FailureWatch
 from agent.limits import played
-from agent.line import LineOut
-from agent.patience import WORTH_WORDS_S, Patience
+from agent.reply_filler import WORTH_WORDS_S, ReplyFiller
 from agent.reporter import Reporter
-from agent.sayings import sayings
 from agent.speaker import Speaker
 from agent.spoken import Spoken, speak
+from agent.stock_phrases import sayings
 from control_plane.domain.brief import CallBrief
 from control_plane.domain.events import EndedBy, EndReason, ItemSaid, Role
 from control_plane.domain.providers import RealtimeModel
@@ -52,7 +52,7 @@ class Rescue:
         brief: CallBrief,
         session: AgentSession[Any],
         speaker: Speaker,
-        line: LineOut,
+        line: AudioOutput,
         *,
         reporter: Reporter,
         ending: Ending,
@@ -67,7 +67,7 @@ class Rescue:
         self._voice = voice
         self._words = sayings(brief.assistant.language)
         model = session.llm
-        self._patience = Patience(
+        self._patience = ReplyFiller(
             session,
             line,
             on_said=self._report,
