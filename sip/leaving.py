@@ -33,7 +33,7 @@ LEAVES = "offhook.leaves"
 KNOWN = {"offhook.leaves_when_asked": "true"}
 """The attributes of a SIP participant who knows these messages."""
 BARE_LIMIT_S = 5.0
-"""For the others to take their tracks off the room."""
+"""For the agents to take their tracks off the room."""
 AT_ONCE_S = 0.5
 """The same for a process that is about to end, and what it keeps with it."""
 GONE_LIMIT_S = 1.0
@@ -177,10 +177,10 @@ def _others_publish(room: rtc.Room) -> bool:
 
 
 def _others(room: rtc.Room) -> Iterator[rtc.RemoteParticipant]:
-    """Yield the others who know these messages."""
+    """Yield the agents: another call in the room goes on when we leave, and keeps its track."""
     agent = rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
     for each in room.remote_participants.values():
-        if each.kind == agent or _says_so(each.attributes):
+        if each.kind == agent:
             yield each
 
 
