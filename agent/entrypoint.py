@@ -27,6 +27,7 @@ from agent.session import Engines, build_parts, build_session
 from agent.short_way import ShortWay, Told
 from agent.sounds import Sounds
 from agent.telemetry import conversation
+from agent.turn_taking import TurnJudge
 from agent.usage import Usage
 from control_plane.domain.brief import CallBrief
 from control_plane.domain.events import (
@@ -116,6 +117,8 @@ async def _hold(
     line_in = AudioInput(recorder.heard)
     line_out = AudioOutput(recorder.said, recorder.cut)
     session.input.audio = line_in
+    if isinstance(judge := session.turn_detection, TurnJudge):
+        judge.sooner_by = line_in.sooner_by
     session.output.audio, session.output.transcription = line_out, line_out.wording
     sounds = Sounds(spec, line_out)
     told = _routed(reporter)

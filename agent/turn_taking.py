@@ -8,6 +8,7 @@ and what is whole may still go on: how long is learned from the person's own pau
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
@@ -126,6 +127,9 @@ class TurnJudge:
         self._language = language
         self._profile = profile
         self._session: AgentSession[Any] | None = None
+        self.sooner_by: Callable[[], float] = lambda: 0.0
+        """By how much less the person's sound and the answer are on their way than through the room
+        (s): who goes on after a pause is heard as much later against an answer as that."""
         self._ending = Ending.CERTAIN  # of what was said last
         self._pause_s = 0.0  # the person's own, inside turns of this call; fades
 
@@ -163,7 +167,7 @@ class TurnJudge:
                 said = f"{said} {item.text_content or ''}"
         ending = self._ending = ending_of(said, self._language, asked=asked)
         if ending is not Ending.CERTAIN and self._session is not None:
-            wait_s = self._wait_s(ending) - DETECTION_LAG_S
+            wait_s = self._wait_s(ending) + self.sooner_by() - DETECTION_LAG_S
             self._session.update_options(endpointing_opts={"max_delay": wait_s})
         return _LIKELY[ending]
 

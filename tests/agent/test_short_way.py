@@ -240,7 +240,9 @@ def test_what_is_heard_comes_in_whole_frames_with_its_time() -> None:
 
 async def test_the_room_takes_over_at_once_and_gives_back_after_a_moment() -> None:
     ear = Ear()
+    assert ear.line.sooner_by() > 0
     ear.line.use_room()
+    assert ear.line.sooner_by() == 0
     ear.line.heard_shortly(bytes(320), 1.0)
     assert ear.heard == []
     ear.line.use_short_way()

@@ -211,6 +211,9 @@ async def test_more_may_follow_thanks(language: Language, turn_taking: TurnTakin
     context.add_message(role="user", content="…")
     assert await judge.predict_end_of_turn(context) < UNLIKELY
     assert session.longest_s == pytest.approx(profile.unfinished_s - DETECTION_LAG_S)
+    judge.sooner_by = lambda: 0.12  # the way is shorter, not the pause that a person makes
+    assert await judge.predict_end_of_turn(context) < UNLIKELY
+    assert session.longest_s == pytest.approx(profile.unfinished_s + 0.12 - DETECTION_LAG_S)
 
 
 def test_an_answer_is_not_waited_for_though_it_is_kind() -> None:
