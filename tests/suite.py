@@ -76,9 +76,11 @@ BESIDE = (
     "tests/system/test_settings.py",
     "tests/system/test_sounds.py",
 )
+SHORT_WAY = "tests/contract/sip/test_short_way.py"
 AGENT_CALLS = (
     "tests/agent/test_closing.py",
     "tests/agent/test_going_on.py",
+    "tests/agent/test_line_sounds.py",
     "tests/agent/test_provider_faults.py",
     "tests/agent/test_usage.py",
 )
@@ -96,7 +98,7 @@ ELSEWHERE = (
 STAGES: tuple[tuple[Lane, ...], ...] = (
     (
         (
-            Part("SIP contract", (CONTRACT,)),
+            Part("SIP contract", (CONTRACT,), (SHORT_WAY,)),
             Part("agent", ("tests/agent",), AGENT_CALLS),
             Part("calls judged by rows", ROW_CALLS),
         ),
@@ -108,7 +110,7 @@ STAGES: tuple[tuple[Lane, ...], ...] = (
         # One after the other: with two calls of different parts at a time words came chopped.
         (
             Part("calls", ("tests/system",), (*BESIDE, *ROW_CALLS)),
-            Part("calls without SIP", AGENT_CALLS),
+            Part("calls without SIP", (*AGENT_CALLS, SHORT_WAY)),
             Part("faults and sounds of calls", BESIDE),
         ),
     ),
