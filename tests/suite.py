@@ -1,7 +1,7 @@
 """The whole suite: `python -m tests.suite`, `--long` for what takes long; else pytest with these.
 
-What is judged by rows and messages runs first, in lanes side by side. It yields to what has a
-clock to keep. What is judged by its sound comes after it, one part at a time. The simulator, whose
+What needs no call runs first, in lanes side by side. It yields to what has a clock to keep. Calls
+come after it, one part at a time. The simulator, whose
 time is not the machine's, takes what all others leave, from the beginning to the end. Which part
 proves what: docs/explanation/tests.md.
 """
@@ -84,6 +84,7 @@ AGENT_CALLS = (
     "tests/agent/test_provider_faults.py",
     "tests/agent/test_usage.py",
 )
+SPOKEN = ("tests/providers", "tests/speech")
 FAULTS = Part("faults", ("tests/faults",), niceness=5)
 SIMULATOR = Part("simulator", ("tests/simulator",), niceness=IDLE)
 STRANGERS = Part("strangers' datagrams", ("tests/sip/test_hostile.py",), niceness=IDLE)
@@ -93,6 +94,7 @@ ELSEWHERE = (
     *("tests/agent", CONTRACT, "tests/faults", "tests/simulator", "tests/system"),
     *equipment.TESTS,
     *DATABASE,
+    *SPOKEN,
 )
 
 STAGES: tuple[tuple[Lane, ...], ...] = (
@@ -100,7 +102,7 @@ STAGES: tuple[tuple[Lane, ...], ...] = (
         (
             Part("SIP contract", (CONTRACT,), (SHORT_WAY,)),
             Part("agent", ("tests/agent",), AGENT_CALLS),
-            Part("calls judged by rows", ROW_CALLS),
+            Part("providers", SPOKEN, equipment.TESTS),
         ),
         (Part("API and database", DATABASE, niceness=10),),
         (Part("all others", ("tests",), ELSEWHERE, niceness=10),),
@@ -109,6 +111,7 @@ STAGES: tuple[tuple[Lane, ...], ...] = (
     (
         # One after the other: with two calls of different parts at a time words came chopped.
         (
+            Part("calls judged by rows", ROW_CALLS),
             Part("calls", ("tests/system",), (*BESIDE, *ROW_CALLS)),
             Part("calls without SIP", (*AGENT_CALLS, SHORT_WAY)),
             Part("faults and sounds of calls", BESIDE),
