@@ -221,12 +221,9 @@ class Call:
             self._answered.set()
 
     def _on_left(self, person: rtc.RemoteParticipant) -> None:
-        if person.identity == self._brief.participant_identity:
-            self._gone(person, person.disconnect_reason)
-
-    def _gone(
-        self, person: rtc.RemoteParticipant, reason: rtc.DisconnectReason.ValueType | None
-    ) -> None:
+        if person.identity != self._brief.participant_identity:
+            return
+        reason = person.disconnect_reason
         if not self._answered.is_set():
             self.ending.end(EndedBy.USER, EndReason.NOT_ANSWERED)
         elif person.attributes.get(LOST_ATTRIBUTE):
@@ -240,11 +237,6 @@ class Call:
     def _on_data(self, packet: rtc.DataPacket) -> None:
         if leaving.is_request(packet):
             self.ending.end(EndedBy.SYSTEM, None, "the room was closed")
-            return
-        reason = leaving.announced(packet, self._brief.participant_identity)
-        # This may come before what the room shows of an answer: then it waits for the leaving.
-        if reason is not None and packet.participant is not None and self._answered.is_set():
-            self._gone(packet.participant, reason)
 
     def _on_user_state(self, event: UserStateChangedEvent) -> None:
         if event.new_state == "speaking" and self._answered.is_set():

@@ -48,7 +48,7 @@ log = get_logger(__name__)
 
 REPORT_LIMIT_S = 15.0
 RECORDING_LIMIT_S = 10.0
-END_ROOM_LIMIT_S = leaving.BARE_LIMIT_S + leaving.LEAVE_LIMIT_S + 1.0
+END_ROOM_LIMIT_S = 3.0
 JOIN_LIMIT_S = 10.0
 
 
@@ -186,7 +186,6 @@ async def _join(
     short_way: ShortWay,
 ) -> None:
     await context.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY)
-    leaving.follow(context.room, brief.participant_identity)
     _listen(context.room, brief.participant_identity, line_in)
     short_way.follow(context.room)
     await line_out.publish(context.room)

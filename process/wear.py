@@ -9,7 +9,6 @@ import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
 
 from msgspec import Struct
 
@@ -81,14 +80,6 @@ async def come_to_rest(is_busy: Callable[[], bool], taken: Callable[[], int], *,
         await asyncio.sleep(_LOOK_S)
         quiet = 0 if is_busy() else quiet + 1
     return taken()
-
-
-async def tidy_at_rest(is_busy: Callable[[], bool], taken: Callable[[], int]) -> NoReturn:
-    """Tidy each time that calls are over."""
-    tidied_after = 0
-    while True:
-        tidied_after = await come_to_rest(is_busy, taken, since=tidied_after)
-        tidy()
 
 
 def tidy() -> None:

@@ -123,7 +123,6 @@ ALL_ALONG: Lane = (SIMULATOR,)
 LONG: tuple[tuple[Lane, ...], ...] = (
     ((Part("faults", ("tests/faults", "--log-cli-level=INFO")),), (STRANGERS, MANY_ROWS)),
     ((Part("provider faults over SIP", ("tests/system/test_provider_faults.py",)),),),
-    ((Part("wear", ("tests/system/test_wear.py",)),),),
     ((EQUIPMENT,),),
 )
 AT_LENGTH = {
@@ -133,7 +132,6 @@ AT_LENGTH = {
     "OFFHOOK_TEST_LOCK_S": "30",
     "OFFHOOK_TEST_SCHEDULES": "10000",
     "OFFHOOK_TEST_ROWS": "100000",
-    "OFFHOOK_TEST_CALLS": "5000",
     "OFFHOOK_TEST_EXAMPLES": "150000",
     "OFFHOOK_TEST_EVERY_FAULT_OVER_SIP": "1",
 }

@@ -75,7 +75,6 @@ class Calls:
     ledger: Ledger
     active: set[Leg] = field(default_factory=set)
     closing: bool = False
-    taken: int = 0
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
@@ -93,7 +92,6 @@ class Calls:
     def start(self, leg: Leg, work: Coroutine[Any, Any, None]) -> None:
         """Carry a call in a task of its own until it has ended."""
         self.active.add(leg)
-        self.taken += 1
         self.ledger.started(leg.call_id, Entry(leg.member.room, leg.member.identity))
         self.spawn(work).add_done_callback(lambda task: self._over(leg, task))
 
@@ -205,7 +203,7 @@ class Leg:
             await self.room.settled()
         self.parts.media.close(self.bridge)
         await self.ways.close()
-        await self.room.leave(end.reason, at_once=self.parts.calls.closing)
+        await self.room.leave(end.reason)
         if phone is not None and phone.call_id:
             self.parts.endpoint.trace.forget(phone.call_id)
 

@@ -63,7 +63,6 @@ class RoomSide:
         self._changes: asyncio.Queue[dict[str, str]] = asyncio.Queue()
         self._writer: asyncio.Task[None] | None = None
         self._left = False
-        self._publishing = asyncio.Lock()
         self._gone = asyncio.Event()
         self._room.on("disconnected", self._on_disconnected)
         self._room.on("participant_connected", self._on_others)
@@ -86,7 +85,7 @@ class RoomSide:
             .with_identity(member.identity)
             .with_name(member.name)
             .with_metadata(member.metadata)
-            .with_attributes({**leaving.KNOWN, **member.attributes})
+            .with_attributes(member.attributes)
             .with_kind("sip")
             .with_grants(
                 api.VideoGrants(
@@ -131,9 +130,7 @@ class RoomSide:
         track = rtc.LocalAudioTrack.create_audio_track(self._member.identity, source)
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, dtx=False)
         try:
-            async with asyncio.timeout(_JOIN_LIMIT_S), self._publishing:
-                if self._left:
-                    raise TwirpError("unavailable", "the track was not published: the call is over")
+            async with asyncio.timeout(_JOIN_LIMIT_S):
                 await self._room.local_participant.publish_track(track, options)
         except (rtc.participant.PublishTrackError, TimeoutError) as error:
             raise TwirpError("unavailable", f"the track was not published: {error}") from error
@@ -165,23 +162,15 @@ class RoomSide:
         if self._room.isconnected():
             await self._room.local_participant.publish_dtmf(code=code, digit=digit)
 
-    async def leave(self, reason: DisconnectReason.ValueType, *, at_once: bool = False) -> None:
-        """Leave, if not already out, so that others see this reason.
-
-        Args:
-            at_once: whether this process is about to end.
-        """
+    async def leave(self, reason: DisconnectReason.ValueType) -> None:
+        """Leave, if not already out, so that others see this reason."""
         self._left = True
         if self._writer is not None:
             self._writer.cancel()
             await asyncio.gather(self._writer, return_exceptions=True)
-        limit_s = leaving.AT_ONCE_S if at_once else leaving.BARE_LIMIT_S
-        gone_limit_s = 0.0 if at_once else leaving.GONE_LIMIT_S
         try:
-            async with asyncio.timeout(limit_s + gone_limit_s + _LEAVE_LIMIT_S):
-                async with self._publishing:  # of what is half published the SDK keeps everything
-                    pass
-                await leaving.leave(self._room, reason, limit_s=limit_s, gone_limit_s=gone_limit_s)
+            async with asyncio.timeout(_LEAVE_LIMIT_S):
+                await self._room.disconnect(reason=reason)
         except TimeoutError:
             log.warning("leaving the room took too long", room=self._member.room)
 

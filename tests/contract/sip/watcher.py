@@ -30,10 +30,9 @@ class Note:
 class Watcher:
     """Joins a room, keeps notes, can publish a tone."""
 
-    def __init__(self, url: str, key: str, secret: str, room: str, kind: str = "standard"):
+    def __init__(self, url: str, key: str, secret: str, room: str):
         self.identity = f"watcher-{secrets.token_hex(3)}"
         self._url, self._key, self._secret, self._name = url, key, secret, room
-        self._kind = kind
         self.room = rtc.Room()
         self.notes: list[Note] = []
         self._changed = asyncio.Event()
@@ -51,7 +50,6 @@ class Watcher:
         token = (
             api.AccessToken(self._key, self._secret)
             .with_identity(self.identity)
-            .with_kind(self._kind)
             .with_grants(api.VideoGrants(room_join=True, room=self._name))
         )
         await self.room.connect(self._url, token.to_jwt())
