@@ -59,6 +59,7 @@ def freeze(stage: Stage, member: subprocess.Popen[bytes], ids: list[str]) -> Non
     """
     while not (is_stopped_without_lock(stage, member) and are_dials_out(stage, ids)):
         member.send_signal(signal.SIGCONT)
+        are_dials_out(stage, ids)  # it has the time to send them, on a busy machine too
         with stage.locked():  # it has come so far as to let go
             pass
 
