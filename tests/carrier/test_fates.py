@@ -9,9 +9,9 @@ import numpy as np
 import phonenumbers
 import pytest
 
-from sip.carrier.call_agent import PERSONAS
 from sip.carrier.dialog import response
 from sip.carrier.fates import FATES, SPOKEN, Kind, fate_of, listing
+from sip.carrier.persona import PERSONAS
 from sip.carrier.rtp import NoCommonCodec, answer_sdp, encode, offered_audio
 from sip.carrier.scripts import SCRIPTS
 from sip.carrier.settings import CarrierSettings
@@ -42,7 +42,7 @@ def test_every_number_is_valid_and_unique() -> None:
 def test_every_kind_has_a_number_and_every_spoken_kind_a_script() -> None:
     assert {fate.kind for fate in FATES} == set(Kind)
     assert set(SCRIPTS) == SPOKEN
-    assert {fate.call_agent for fate in FATES if fate.call_agent} == set(PERSONAS)
+    assert {fate.persona for fate in FATES if fate.persona} == set(PERSONAS)
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pytest
 import pytest_asyncio
 
-from sip.carrier.call_agent import PERSONAS
 from sip.carrier.fates import FATES, SPOKEN
+from sip.carrier.persona import PERSONAS
 from sip.carrier.scripts import MENU, SCREENING, VOICEMAIL
 from sip.carrier.senses import Senses
 from tests.carrier.agent import RATE, Agent
@@ -139,7 +139,7 @@ async def calls(running: Running, senses: Senses) -> dict[str, Call]:
 
 @pytest.fixture(scope="module")
 def bank() -> PhraseBank:
-    said = [line for call_agent in PERSONAS.values() for line in call_agent.lines]
+    said = [line for persona in PERSONAS.values() for line in persona.lines]
     return PhraseBank([*said, "Please stay on the line.", "You pressed two."])
 
 
