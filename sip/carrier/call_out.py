@@ -8,7 +8,7 @@ from typing import IO
 from baresip import BaresipError, Runtime, UserAgent
 
 from sip.carrier.line import Line
-from sip.carrier.persona import CallAgent, converse
+from sip.carrier.persona import Persona, converse
 from sip.carrier.phones import account, config, talk
 from sip.carrier.senses import Senses
 from sip.carrier.witness import Witness
@@ -31,7 +31,7 @@ class Tally(Witness):
 
 async def call(
     uri: str,
-    persona: CallAgent,
+    persona: Persona,
     senses: Senses,
     out: IO[str],
     *,

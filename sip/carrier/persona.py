@@ -14,7 +14,7 @@ PATIENCE_S = 8.0
 _FAREWELL = re.compile(r"\b(?:good ?bye|bye|have a (?:nice|good|great) day)\b", re.IGNORECASE)
 
 
-class CallAgent(msgspec.Struct, frozen=True):
+class Persona(msgspec.Struct, frozen=True):
     """A person with things to say, each when the other side has finished speaking."""
 
     name: str
@@ -25,7 +25,7 @@ class CallAgent(msgspec.Struct, frozen=True):
 PERSONAS = {
     persona.name: persona
     for persona in (
-        CallAgent(
+        Persona(
             "dana",
             (
                 "What are your opening hours?",
@@ -33,7 +33,7 @@ PERSONAS = {
                 "Great, thank you. That is all. Goodbye.",
             ),
         ),
-        CallAgent(
+        Persona(
             "omar",
             (
                 "Do you accept insurance?",
@@ -43,12 +43,12 @@ PERSONAS = {
                 "No, thank you. Goodbye.",
             ),
         ),
-        CallAgent("kim", ("Yes.", "Thank you. Goodbye.")),
+        Persona("kim", ("Yes.", "Thank you. Goodbye.")),
     )
 }
 
 
-async def converse(line: Line, persona: CallAgent, *, patience_s: float = PATIENCE_S) -> bool:
+async def converse(line: Line, persona: Persona, *, patience_s: float = PATIENCE_S) -> bool:
     """Talk as `persona` would, and hang up; return whether everything was said and answered.
 
     Raises:
