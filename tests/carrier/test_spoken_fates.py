@@ -105,6 +105,7 @@ async def listen_to_keys(agent: Agent) -> None:
 async def hear_an_echo(agent: Agent) -> None:
     await agent.say("How much does a cleaning cost?")
     await agent.hear(1)
+    await asyncio.sleep(1.0)  # the rest may follow a pause
     agent.phone.hang_up()
 
 
