@@ -134,8 +134,11 @@ async def calls(running: Running, senses: Senses) -> dict[str, Call]:
             await asyncio.sleep(0.3)
             return Call(phone, running.lines(phone.call_id))
 
-    done = await asyncio.gather(*(place(*call) for call in CALLS.values()))
-    return dict(zip(CALLS, done, strict=True))
+    together = {name: call for name, call in CALLS.items() if name != "echo"}
+    done = await asyncio.gather(*(place(*call) for call in together.values()))
+    # What comes back goes twice through a process that the others keep busy: it comes chopped.
+    echo = await place(*CALLS["echo"])
+    return {**dict(zip(together, done, strict=True)), "echo": echo}
 
 
 @pytest.fixture(scope="module")
