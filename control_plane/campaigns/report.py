@@ -14,7 +14,7 @@ from control_plane.db.models.campaign import Campaign, CampaignRow
 from control_plane.db.models.session import Leg, Session
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.events import AttemptResult
-from control_plane.domain.leg import LegKind
+from control_plane.sessions.calls import FIRST_LEG
 
 _MINUTE_US = 60_000_000
 
@@ -72,7 +72,7 @@ def _attempts(*columns: Any) -> Any:
         .select_from(Attempt)
         .join(CallOrder, CallOrder.id == Attempt.order_id)
         .join(Session, Session.id == Attempt.session_id)
-        .join(Leg, (Leg.session_id == Session.id) & (Leg.kind == LegKind.CALLEE))
+        .join(Leg, FIRST_LEG)
     )
 
 

@@ -20,7 +20,7 @@ from control_plane.domain.dial_errors import DialError
 from control_plane.domain.errors import NotFound
 from control_plane.domain.events import Role
 from control_plane.domain.recording import RecordingState
-from control_plane.sessions.calls import Call, Owner, list_calls, select_calls
+from control_plane.sessions.calls import OPEN, Call, Owner, list_calls, select_calls
 
 LaneRow = tuple[str | None, datetime, datetime | None, datetime | None]
 """Trunk, earliest due time, stopped since, blocked until."""
@@ -223,12 +223,9 @@ async def outcomes(
     return [(answered, error) for answered, error in await db.execute(query)]
 
 
-_OPEN = Session.room_deleted_at.is_(None), Session.closed_at.is_(None)
-
-
 async def open_calls(db: AsyncSession) -> Sequence[Call]:
     """Return every call that is not closed."""
-    return await list_calls(db, select_calls().where(*_OPEN))
+    return await list_calls(db, select_calls().where(*OPEN))
 
 
 async def cancelled_calls(db: AsyncSession) -> Sequence[Call]:
@@ -239,7 +236,7 @@ async def cancelled_calls(db: AsyncSession) -> Sequence[Call]:
     query = (
         select_calls()
         .outerjoin(CallOrder, CallOrder.id == Attempt.order_id)
-        .where(*_OPEN, cancelled)
+        .where(*OPEN, cancelled)
     )
     return await list_calls(db, query)
 

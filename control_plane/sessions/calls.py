@@ -50,7 +50,10 @@ class Call(Struct, frozen=True):
             self.attempt.counted = counted
 
 
-_FIRST = Leg.kind.in_((LegKind.CALLEE, LegKind.CALLER))
+FIRST_LEG = (Leg.session_id == Session.id) & Leg.kind.in_((LegKind.CALLEE, LegKind.CALLER))
+"""The leg of the person who was called, or who called: one of each session."""
+OPEN = Session.room_deleted_at.is_(None), Session.closed_at.is_(None)
+"""What is true of a session that is not over; the first for the index alone."""
 
 
 def select_calls(*more: Any) -> Select[Any]:
@@ -58,9 +61,8 @@ def select_calls(*more: Any) -> Select[Any]:
     return (
         select(Session, Leg, Attempt, *more)
         .select_from(Session)
-        .join(Leg, Leg.session_id == Session.id)
+        .join(Leg, FIRST_LEG)
         .outerjoin(Attempt, Attempt.session_id == Session.id)
-        .where(_FIRST)
     )
 
 

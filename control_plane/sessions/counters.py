@@ -12,6 +12,7 @@ from control_plane.db.models.session import Leg, Session
 from control_plane.domain import events
 from control_plane.domain.prices import Prices
 from control_plane.domain.usage import OFFLINE, Capability, Tokens, Used, tokens
+from control_plane.sessions.calls import FIRST_LEG
 from process.wear import Worn
 
 DELAYS = ("end_of_turn", "llm_first_token", "tts_first_byte", "first_sound")
@@ -108,7 +109,7 @@ class CallCounters:
         for start in range(0, len(followed), _CHUNK):
             rows = await db.execute(
                 select(Session.id, Session.end_reason, Leg.dial_error)
-                .join(Leg, Leg.session_id == Session.id)
+                .join(Leg, FIRST_LEG)
                 .where(
                     Session.id.in_(followed[start : start + _CHUNK]), Session.closed_at.is_not(None)
                 )
