@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,55 @@ def test_what_a_part_names_is_there() -> None:
     named = {each for part in PARTS for each in (*part.only, *part.without)}
     assert [each for each in sorted(named) if not (ROOT / each).exists()] == []
     assert [each for each in equipment.STANDS_ON if not (ROOT / each).exists()] == []
+
+
+FLAKY = """
+from pathlib import Path
+
+def test_flaky():
+    begun = Path(__file__).with_suffix(".begun")
+    is_first = not begun.exists()
+    begun.touch()
+    assert not is_first, "the machine was busy"
+
+def test_sound():
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("is_timed", "text", "is_green", "runs"),
+    [
+        (True, FLAKY, True, 2),
+        (True, "def test_wrong():\n    assert False, 'wrong'", False, 2),
+        (False, FLAKY, False, 1),
+    ],
+)
+def test_what_is_timed_and_failed_is_judged_once_more(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    is_timed: bool,
+    text: str,
+    is_green: bool,
+    runs: int,
+) -> None:
+    (tmp_path / "test_timed.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    part = suite.Part("timed", ("test_timed.py",), is_timed=is_timed)
+    run = suite.Suite(tmp_path, is_long=False)
+    asyncio.run(run.run([[[part]]], ()))
+    run.conclude(0.0)
+    told = capsys.readouterr().out
+    assert len(run.done) == runs
+    assert any(done.status for done in run.done) is not is_green
+    if is_green:
+        assert "failed, and passed alone" in told
+        assert "the machine was busy" in told
+        assert [*run.done[1].times.tests] == list(run.done[0].times.failed)
+    else:
+        assert "== failed: " in told
 
 
 @pytest.fixture
