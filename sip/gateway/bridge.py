@@ -24,7 +24,7 @@ _QUIET_S = 0.06  # after this long without RTP the room gets silence instead of 
 _FULL = 5 * FRAME  # 100 ms waiting for the phone: drop rather than delay
 _CUSHION = CHUNK  # what the next piece may be late by, beside the phase of the phone's own clock
 _WINDOW, _LONG_WINDOW = 200, 1_000  # pieces (2 s, 10 s) over which a lasting excess is judged
-_HELD = 3 * CHUNK  # of the agent's sound; the phone takes two at a time
+_HELD = 4 * CHUNK  # of the agent's sound: the phone takes two at once, and a tick may be late
 
 
 class Bridge:

@@ -12,7 +12,7 @@ from collections import deque
 
 PIECE = 160  # bytes: 10 ms of 16-bit 8 kHz sound
 _PIECE_US = 10_000
-_AHEAD_US = 30_000  # what may lie in baresip's buffer, which nothing can take back
+_AHEAD_US = 40_000  # what may lie in baresip's buffer, which nothing can take back
 _BEHIND_US = 40_000  # a delay that is not worth a cut
 _MOST = 100  # pieces: a second; an agent keeps a third of one ahead
 _FADE = 40  # samples: 5 ms

@@ -95,7 +95,7 @@ def test_the_agent_is_played_as_the_phone_takes_it(call: Call) -> None:
     for n in range(15):
         call.say(frame(1_000 + n), call.now + n * 0.02)
     call.tick()
-    assert call.phone.fill == FRAME + CHUNK, "30 ms are out of reach, and no more"
+    assert call.phone.fill == 2 * FRAME, "40 ms are out of reach, and no more"
     for _ in range(20):
         call.phone.take()
         call.tick(2)
