@@ -3,8 +3,8 @@
 What needs no call runs first, in lanes side by side. It yields to what has a clock to keep. Calls
 come after it, one part at a time. The simulator, whose
 time is not the machine's, takes what all others leave, from the beginning to the end. What failed
-of what is judged in real time is run once more when nothing else is, judged by that, and told.
-Which part proves what: docs/explanation/tests.md.
+is run once more when nothing else is, judged by that, and told: a starved machine fails tests, but
+seldom one that is alone. Which part proves what: docs/explanation/tests.md.
 """
 
 from __future__ import annotations
@@ -43,7 +43,6 @@ class Part(Struct, frozen=True):
         only: what it runs; `without`: what of that it leaves to others.
         niceness: how much it yields to others; `IDLE`: it takes the time that they leave.
         is_equipment: of no use while nothing that it tests has changed.
-        is_timed: judged in real time, by what is heard and when.
     """
 
     name: str
@@ -51,7 +50,6 @@ class Part(Struct, frozen=True):
     without: tuple[str, ...] = ()
     niceness: int = 0
     is_equipment: bool = False
-    is_timed: bool = False
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -73,7 +71,7 @@ class Done(Struct, frozen=True):
     @property
     def can_be_again(self) -> bool:
         """Whether it may be the machine that failed."""
-        return self.status == 1 and self.part.is_timed and len(self.times.failed) <= AGAIN
+        return self.status == 1 and len(self.times.failed) <= AGAIN
 
 
 Lane = Sequence[Part]
@@ -98,7 +96,7 @@ AGENT_CALLS = (
     "tests/agent/test_usage.py",
 )
 SPOKEN = ("tests/providers", "tests/speech")
-FAULTS = Part("faults", ("tests/faults",), niceness=5, is_timed=True)
+FAULTS = Part("faults", ("tests/faults",), niceness=5)
 SIMULATOR = Part("simulator", ("tests/simulator",), niceness=IDLE)
 STRANGERS = Part("strangers' datagrams", ("tests/sip/test_hostile.py",), niceness=IDLE)
 MANY_ROWS = Part("many rows", ("tests/campaigns/test_many_rows.py",))
@@ -113,8 +111,8 @@ ELSEWHERE = (
 STAGES: tuple[tuple[Lane, ...], ...] = (
     (
         (
-            Part("SIP contract", (CONTRACT,), (SHORT_WAY,), is_timed=True),
-            Part("agent", ("tests/agent",), AGENT_CALLS, is_timed=True),
+            Part("SIP contract", (CONTRACT,), (SHORT_WAY,)),
+            Part("agent", ("tests/agent",), AGENT_CALLS),
             Part("providers", SPOKEN, equipment.TESTS),
         ),
         (Part("API and database", DATABASE, niceness=10),),
@@ -124,10 +122,10 @@ STAGES: tuple[tuple[Lane, ...], ...] = (
     (
         # One after the other: with two calls of different parts at a time words came chopped.
         (
-            Part("calls judged by rows", ROW_CALLS, is_timed=True),
-            Part("calls", ("tests/system",), (*BESIDE, *ROW_CALLS), is_timed=True),
-            Part("calls without SIP", (*AGENT_CALLS, SHORT_WAY), is_timed=True),
-            Part("faults and sounds of calls", BESIDE, is_timed=True),
+            Part("calls judged by rows", ROW_CALLS),
+            Part("calls", ("tests/system",), (*BESIDE, *ROW_CALLS)),
+            Part("calls without SIP", (*AGENT_CALLS, SHORT_WAY)),
+            Part("faults and sounds of calls", BESIDE),
         ),
     ),
     ((EQUIPMENT,),),

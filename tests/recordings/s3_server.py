@@ -31,7 +31,8 @@ def s3_server() -> Iterator[str]:
             rest = threading.Thread(target=collections.deque, args=(process.stderr, 0), daemon=True)
             rest.start()
             url = f"http://127.0.0.1:{port}"
-            httpx.put(f"{url}/{BUCKET}", trust_env=False).raise_for_status()
+            # Its first answer takes seconds: it loads what it needs then.
+            httpx.put(f"{url}/{BUCKET}", trust_env=False, timeout=60.0).raise_for_status()
             yield url
         finally:
             process.kill()
