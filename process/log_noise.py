@@ -25,6 +25,12 @@ _RULES = (
     _Rule("livekit", ("publisher data channel '", "' closed unexpectedly"), logging.DEBUG),
     # The SDK lets go of some things twice: at the end of a process, and when tracks are taken off.
     _Rule("livekit", ("Attempted to drop unknown FFI handle",), logging.DEBUG),
+    # A look that took longer than to the next one, on a busy machine: that one had nothing to do.
+    _Rule(
+        "apscheduler.scheduler",
+        ("skipped: maximum number of running instances reached",),
+        logging.DEBUG,
+    ),
     # A person may speak over a sentence that is not to be interrupted: most say goodbye while the
     # agent does.
     _Rule(

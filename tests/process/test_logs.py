@@ -34,7 +34,7 @@ def as_before() -> Iterator[None]:
     root.setLevel(level)
     structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
-    for name in ("livekit", "livekit.agents"):
+    for name in ("livekit", "livekit.agents", "apscheduler.scheduler"):
         logger = logging.getLogger(name)
         for each in logger.filters[:]:
             logger.removeFilter(each)
@@ -52,6 +52,8 @@ def test_what_libraries_call_an_error_and_is_none_is_not_shown(
     sdk.error(CLOSED)
     sdk.warning("Attempted to drop unknown FFI handle: 27")
     sdk.info("connecting to ws://127.0.0.1")
+    jobs = logging.getLogger("apscheduler.scheduler")
+    jobs.warning('Execution of job "x" skipped: maximum number of running instances reached (1)')
     assert lines(capsys) == []
     sdk.error("the connection failed")
     logging.getLogger("livekit.agents").info("received job request")

@@ -132,7 +132,8 @@ def test_a_person_who_says_hello_and_pauses_is_neither_cut_off_nor_misunderstood
         attempt = platform.finished(placed["id"])["last_call_attempt"]
     said = [(item["role"], item["content"]) for item in attempt["transcript"]]
 
-    assert [words for role, words in said if words == " ".join(GREETING)] != [], said
+    # By itself, or before the answer: a busy machine is late, and the phone goes on by then.
+    assert [words for _, words in said if words.startswith(" ".join(GREETING))] != [], said
     assert missing(bank, heard, [*GREETING, PRICE, *CLOSING]) == [], said
     turns = [words.lower() for role, words in said if role == "user"]
     whole = f"I am a new patient. {ASKED[1]}".lower()
