@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from control_plane.assistants.schemas import InlineAssistant
 from control_plane.db.base import read_clock
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
@@ -19,8 +18,8 @@ from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.brief import CallBrief, Direction
 from control_plane.domain.calling_times import CallingWindow, CallRetryConfig, Weekday
 from control_plane.domain.ids import new_id
-from control_plane.orders.placing import Placer, Wish, made_ready
-from control_plane.orders.schemas import PlaceCall
+from control_plane.domain.order_request import OrderRequest
+from control_plane.orders.placing import OrderBuilder, sealed_assistant
 from control_plane.orders.views import CallViews
 from control_plane.recordings.links import RecordingLinks
 from tests import call_rows
@@ -104,21 +103,17 @@ async def order(
 ) -> CallOrder:
     """Return a stored order with an assistant of its own."""
     given: dict[str, Any] = {
-        "assistant": InlineAssistant(prompt="Be kind."),
+        "assistant": spec(),
         "call_retry_config": always(),
         **fields,
     }
-    wish = Wish(
-        organization_id=owner,
-        api_key_id=None,
-        request=PlaceCall(phone_number=number, **given),
-    )
-    wish = made_ready(vault, wish)
+    request = OrderRequest(organization_id=owner, api_key_id=None, phone_number=number, **given)
+    own = sealed_assistant(vault, request)
     async with database.transaction() as session:
-        placer = Placer(session, await read_clock(session))
-        await placer.prepare([wish])
-        placed = await placer.build(wish)
-        await placer.store([placed])
+        builder = OrderBuilder(session, await read_clock(session))
+        await builder.prepare([request])
+        placed = await builder.build(request, own)
+        await builder.store([placed])
     return await reload_order(database, placed.values["id"])
 
 

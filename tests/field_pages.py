@@ -43,13 +43,13 @@ _BELOW: Mapping[Any, str] = {
 
 ORDER: Mapping[str, str | None] = {
     "phone_number": "control_plane.domain.phone.e164",
-    "assistant_id": "control_plane.orders.placing.Placer",
+    "assistant_id": "control_plane.orders.placing.OrderBuilder",
     "assistant": "control_plane.assistants.schemas.merge",
     "call_retry_config": "control_plane.domain.gate.gate",
     "concurrency": "control_plane.domain.gate.gate",
     "force_now": "control_plane.domain.gate.gate",
     "scheduled_at": "control_plane.domain.gate.gate",
-    "from_phone_number": "control_plane.orders.placing.Placer",
+    "from_phone_number": "control_plane.orders.placing.OrderBuilder",
     "metadata": "control_plane.orders.views.CallViews",
     "prompt_variables": "agent.prompt.Texts",
 }

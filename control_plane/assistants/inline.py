@@ -14,7 +14,6 @@ from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from control_plane.assistants import secrets, specs
-from control_plane.assistants.schemas import InlineAssistant, merge
 from control_plane.assistants.secrets import Reference
 from control_plane.assistants.versions import Version, version_of
 from control_plane.db.base import Base
@@ -22,6 +21,7 @@ from control_plane.db.crypto import Vault
 from control_plane.db.models.assistant import AssistantVersion
 from control_plane.db.models.organization import Secret
 from control_plane.db.sealed import hint_of
+from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.ids import new_id
 from control_plane.domain.placeholders import names
 
@@ -41,13 +41,13 @@ class Inline(Struct, frozen=True):
     sealed: str | None
 
 
-def make(vault: Vault, organization_id: str, given: InlineAssistant) -> Inline:
+def make(vault: Vault, organization_id: str, spec: AssistantSpec) -> Inline:
     """Return the assistant, not stored yet; its secrets are sealed together, as one.
 
     Raises:
         BadInput: a field cannot be used; names it.
     """
-    spec, key = merge(given), new_id()
+    key = new_id()
     clear: list[str] = []
     values: dict[str, str] = {}
     for place, value in secrets.find(spec):

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from control_plane.campaigns import repository, wishes
+from control_plane.campaigns import repository, requests
 from control_plane.campaigns.schemas import Barred, DryRun, Held
 from control_plane.compliance.facts import attempts_since, spent_until
 from control_plane.db.base import read_clock
@@ -23,7 +23,7 @@ from control_plane.domain.errors import NotCallable, Refused
 from control_plane.domain.gate import Decision, Go, Ledgers, Never, Wait, day_began, gate
 from control_plane.domain.leg import LegKind
 from control_plane.orders.gatekeeper import recipient_of, view
-from control_plane.orders.placing import Placed, Placer
+from control_plane.orders.placing import NewOrder, OrderBuilder
 from control_plane.trunks.routing import DialPlan, load_dial_plan
 
 _CHUNK = 300
@@ -48,14 +48,14 @@ async def dry_run(database: Database, campaign: Campaign, *, api_key_id: str) ->
                 return count.result()
             judge = _Judge(db, campaign, api_key_id, now)
             await judge.prepare([row.phone_number for row in rows])
-            asked = [(row.line, wishes.wish(campaign, row, judge.pool)) for row in rows]
-            placer = Placer(db, now)
-            await placer.prepare([wish for _, wish in asked])
-            for index, (at, wish) in enumerate(asked):
+            asked = [(row.line, requests.order_request(campaign, row, judge.pool)) for row in rows]
+            builder = OrderBuilder(db, now)
+            await builder.prepare([request for _, request in asked])
+            for index, (at, request) in enumerate(asked):
                 if index % _BREATH == 0:
                     await asyncio.sleep(0)
                 try:
-                    count.add(at, await judge.ask(await placer.build(wish)))
+                    count.add(at, await judge.ask(await builder.build(request)))
                 except Refused as exc:
                     count.bar(at, exc)
             line = rows[-1].line
@@ -83,7 +83,7 @@ class _Judge:
     async def prepare(self, numbers: Sequence[str]) -> None:
         """Read what is needed for rows to these numbers."""
         self._dial_plan = await load_dial_plan(self._db, self._campaign.organization_id)
-        usable = wishes.usable_pool(self._campaign, self._dial_plan)
+        usable = requests.usable_pool(self._campaign, self._dial_plan)
         self.pool = self._campaign.from_phone_numbers if usable is None else usable
         spent = await spent_until(self._db, [self._key], self._now)
         self._spent_until = spent.get(self._key)
@@ -105,9 +105,9 @@ class _Judge:
                 )
             )
 
-    async def ask(self, placed: Placed) -> Decision:
+    async def ask(self, new: NewOrder) -> Decision:
         """Return the gate's answer for an order that may be placed."""
-        order: CallOrder = placed.order
+        order: CallOrder = new.order
         recipient, owner = recipient_of(order), self._dial_plan.organization
         made = 0
         if order.to_phone_number in self._often:

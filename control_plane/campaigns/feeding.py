@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from control_plane.campaigns import repository, service, wishes
+from control_plane.campaigns import repository, requests, service
 from control_plane.compliance import suspended
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.campaign import Campaign
@@ -17,7 +17,7 @@ from control_plane.domain.errors import Refused
 from control_plane.domain.gate import Rule
 from control_plane.domain.transitions import CancelRequested
 from control_plane.orders import held, lifecycle
-from control_plane.orders.placing import Placer
+from control_plane.orders.placing import OrderBuilder
 from control_plane.trunks.routing import load_dial_plan
 
 ROWS = 500
@@ -37,26 +37,26 @@ async def feed(db: AsyncSession, campaign: Campaign, *, now: datetime) -> bool:
     if not rows or await suspended.suspended_of(db, [campaign.organization_id]):
         return False
     dial_plan = await load_dial_plan(db, campaign.organization_id)
-    pool = wishes.usable_pool(campaign, dial_plan)
+    pool = requests.usable_pool(campaign, dial_plan)
     if not dial_plan.trunks or pool is None:
         gone = "outbound trunk" if pool is not None else "number of from_phone_numbers"
         service.pause(db, campaign, f"the organization has no {gone} any more", now=now)
         return True
-    wanted = [wishes.wish(campaign, row, pool) for row in rows]
-    placer = Placer(db, now)
-    await placer.prepare(wanted)
+    wanted = [requests.order_request(campaign, row, pool) for row in rows]
+    builder = OrderBuilder(db, now)
+    await builder.prepare(wanted)
     placed = []
-    for index, (row, wish) in enumerate(zip(rows, wanted, strict=True)):
+    for index, (row, request) in enumerate(zip(rows, wanted, strict=True)):
         if index % _BREATH == 0:
             await asyncio.sleep(0)
         try:
-            order = await placer.build(wish)
+            order = await builder.build(request)
         except Refused as exc:
             row.error = exc.detail
         else:
             row.order_id = order.values["id"]
             placed.append(order)
-    await placer.store(placed)
+    await builder.store(placed)
     campaign.fed_line = rows[-1].line
     return True
 
@@ -97,7 +97,7 @@ async def limit_some(db: AsyncSession, campaign: Campaign) -> int:
         update(CallOrder)
         .where(*other, CallOrder.id.in_(select(CallOrder.id).where(*other).limit(ROWS)))
         .values(
-            concurrency_key=wishes.concurrency_key(campaign.id) if limit else None,
+            concurrency_key=requests.concurrency_key(campaign.id) if limit else None,
             concurrency_max=limit,
         )
         .returning(CallOrder.id)

@@ -212,7 +212,9 @@ class AssistantSpec(Struct, frozen=True, kw_only=True):
         CallRetryConfig, Asked(check=check_times), ActedOn("control_plane.domain.gate.gate")
     ] = msgspec.field(default_factory=CallRetryConfig)
     """When calls may begin and how often an order is tried."""
-    from_phone_number: Annotated[_Number, ActedOn("control_plane.orders.placing.Placer")] = None
+    from_phone_number: Annotated[_Number, ActedOn("control_plane.orders.placing.OrderBuilder")] = (
+        None
+    )
     """The number that calls show, one of the organization's; none: its default one."""
     webhook_url: Annotated[_Url, ActedOn("control_plane.webhooks.outbox.relay")] = None
     """Gets `{"call": …}` when an order is over."""

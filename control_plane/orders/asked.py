@@ -9,12 +9,12 @@ from typing import Any
 from control_plane.assistants.versions import Version
 from control_plane.domain.calling_times import CallRetryConfig, check
 from control_plane.domain.errors import BadInput, Conflict
+from control_plane.domain.order_request import OrderRequest
 from control_plane.domain.phone import e164, is_fictitious
-from control_plane.orders.schemas import PlaceCall
 from control_plane.trunks.routing import DialPlan
 
 
-def times_of(request: PlaceCall, version: Version) -> CallRetryConfig:
+def times_of(request: OrderRequest, version: Version) -> CallRetryConfig:
     """Return when and how often it is tried: as asked, else as the assistant says."""
     if request.call_retry_config is not None:
         check(request.call_retry_config)
@@ -23,7 +23,7 @@ def times_of(request: PlaceCall, version: Version) -> CallRetryConfig:
 
 
 def caller_number(
-    request: PlaceCall, version: Version, dial_plan: DialPlan, *, to: str
+    request: OrderRequest, version: Version, dial_plan: DialPlan, *, to: str
 ) -> str | None:
     """Return the caller number asked for, None for the default at the time of the call.
 

@@ -8,20 +8,24 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from control_plane.assistants.inline import Inline
 from control_plane.db.base import read_clock
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.errors import Refused
+from control_plane.domain.order_request import OrderRequest
 from control_plane.http.requests import decode_numbers, explain
 from control_plane.orders import idempotency
 from control_plane.orders.idempotency import RequestKey
 from control_plane.orders.intake import Answer
-from control_plane.orders.placing import Placed, Placer, Wish, made_ready
+from control_plane.orders.placing import NewOrder, OrderBuilder, sealed_assistant
+from control_plane.orders.requests import order_request
 from control_plane.orders.schemas import PlaceCall
 
 MOST_ROWS = 10_000
 _ROW = msgspec.json.Decoder(PlaceCall)
+_Asked = tuple[OrderRequest, Inline | None]
 _BREATH = 100
 """Rows between which other requests get their turn."""
 _SEALING_BREATH = 20
@@ -75,35 +79,35 @@ async def place_all(
     Raises:
         KeyReused: the Idempotency-Key came with another body before.
     """
-    errors, wishes = await _read_rows(vault, request, organization_id, api_key_id)
+    errors, asked = await _read_rows(vault, request, organization_id, api_key_id)
     try:
-        return await _place(database, wishes, errors, request, key)
+        return await _place(database, asked, errors, request, key)
     except _NothingPlaced as exc:
         return Answer(exc.answer)
 
 
 async def _read_rows(
     vault: Vault, request: PlaceCalls, organization_id: str, api_key_id: str
-) -> tuple[list[BatchError], dict[int, Wish]]:
+) -> tuple[list[BatchError], dict[int, _Asked]]:
     errors: list[BatchError] = []
-    wishes: dict[int, Wish] = {}
+    asked: dict[int, _Asked] = {}
     for index, raw in enumerate(request.calls):
         if index % _SEALING_BREATH == 0:
             await asyncio.sleep(0)
         try:
             row = decode_numbers(raw, _ROW)
-            wish = Wish(organization_id=organization_id, api_key_id=api_key_id, request=row)
-            wishes[index] = made_ready(vault, wish)
+            one = order_request(row, organization_id=organization_id, api_key_id=api_key_id)
+            asked[index] = one, sealed_assistant(vault, one)
         except msgspec.ValidationError as exc:
             errors.append(_error(index, explain(str(exc), PlaceCall)))
         except Refused as exc:
             errors.append(_error(index, exc))
-    return errors, wishes
+    return errors, asked
 
 
 async def _place(
     database: Database,
-    wishes: dict[int, Wish],
+    asked: dict[int, _Asked],
     errors: list[BatchError],
     request: PlaceCalls,
     key: RequestKey | None,
@@ -115,20 +119,20 @@ async def _place(
             if known:
                 before = known[key.organization_id, key.key]
                 return Answer(idempotency.replay(before, key), replayed=True)
-        placer = Placer(db, now)
-        await placer.prepare(list(wishes.values()))
-        placed: dict[int, Placed] = {}
-        for index, wish in wishes.items():
+        builder = OrderBuilder(db, now)
+        await builder.prepare([one for one, _ in asked.values()])
+        placed: dict[int, NewOrder] = {}
+        for index, (one, own) in asked.items():
             if index % _BREATH == 0:
                 await asyncio.sleep(0)
             try:
-                placed[index] = await placer.build(wish)
+                placed[index] = await builder.build(one, own)
             except Refused as exc:
                 errors.append(_error(index, exc))
         if errors and request.all_or_nothing:
             raise _NothingPlaced(_answer({}, errors))
         answer = _answer(placed, errors)
-        await placer.store(list(placed.values()))
+        await builder.store(list(placed.values()))
         if key is not None:
             db.add(idempotency.keep(key, answer, status=200, now=now))
     return Answer(answer)
@@ -142,7 +146,7 @@ class _NothingPlaced(Exception):
         self.answer = answer
 
 
-def _answer(placed: dict[int, Placed], errors: list[BatchError]) -> bytes:
+def _answer(placed: dict[int, NewOrder], errors: list[BatchError]) -> bytes:
     return msgspec.json.encode(
         BatchAnswer(
             placed=len(placed),

@@ -24,7 +24,7 @@ from control_plane.orders.explain import Explanation, explain
 from control_plane.orders.idempotency import HEADER, REPLAYED, request_key
 from control_plane.orders.intake import Answer
 from control_plane.orders.listing import Filter, page_of_calls
-from control_plane.orders.placing import Wish
+from control_plane.orders.requests import order_request
 from control_plane.orders.schemas import CallEnvelope, CallPage, EventPage, PlaceCall
 from control_plane.orders.stream import stream
 from control_plane.orders.views import CallViews, event_view
@@ -42,7 +42,7 @@ Metadata = Annotated[
 
 
 class OrderController(Controller):
-    """Wishes to reach a number."""
+    """Orders to reach a number."""
 
     path = "/call"
     tags = ("calls",)
@@ -63,12 +63,10 @@ class OrderController(Controller):
             operation="placeCall",
             body=await request.body(),
         )
-        wish = Wish(
-            organization_id=principal.organization_id,
-            api_key_id=principal.key_id,
-            request=data,
+        asked = order_request(
+            data, organization_id=principal.organization_id, api_key_id=principal.key_id
         )
-        return _answered(await intake.place(wish, key))
+        return _answered(await intake.place(asked, key))
 
     @post(
         "/batch",

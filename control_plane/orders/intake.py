@@ -11,14 +11,16 @@ from msgspec import Struct
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as LockTimeout
 
+from control_plane.assistants.inline import Inline
 from control_plane.db.base import read_clock
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.domain.errors import Busy, Conflict, Refused
+from control_plane.domain.order_request import OrderRequest
 from control_plane.orders import idempotency
 from control_plane.orders.batch_queue import BatchQueue
 from control_plane.orders.idempotency import RequestKey
-from control_plane.orders.placing import Placed, Placer, Wish, made_ready
+from control_plane.orders.placing import NewOrder, OrderBuilder, sealed_assistant
 from control_plane.orders.schemas import CallEnvelope
 from control_plane.orders.views import CallViews
 from process.logs import get_logger
@@ -41,7 +43,8 @@ class Answer(Struct, frozen=True):
 
 
 class _Waiting(Struct):
-    wish: Wish
+    request: OrderRequest
+    own: Inline | None
     key: RequestKey | None
     answer: asyncio.Future[Answer]
 
@@ -72,17 +75,18 @@ class Intake:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def place(self, wish: Wish, key: RequestKey | None) -> Answer:
+    async def place(self, request: OrderRequest, key: RequestKey | None) -> Answer:
         """Return the stored order's answer; it survives every restart.
 
         Raises:
-            Refused: the wish cannot be met; nothing was stored.
+            Refused: the request cannot be met; nothing was stored.
             Conflict: a request with the same key is under way.
             Busy: too many requests wait already.
         """
         with self.under_way(key):
-            ready = made_ready(self._vault, wish)
-            waiting = _Waiting(ready, key, asyncio.get_running_loop().create_future())
+            own = sealed_assistant(self._vault, request)
+            answer = asyncio.get_running_loop().create_future()
+            waiting = _Waiting(request, own, key, answer)
             try:
                 self._queue.put(waiting)
             except asyncio.QueueFull:
@@ -147,11 +151,11 @@ class Intake:
         done: list[tuple[_Waiting, Answer | Refused]] = []
         async with self._database.transaction() as db:
             now = await read_clock(db)
-            placer = Placer(db, now)
-            await placer.prepare([each.wish for each in batch])
+            builder = OrderBuilder(db, now)
+            await builder.prepare([each.request for each in batch])
             keys = [each.key for each in batch if each.key is not None]
             known = await idempotency.known_answers(db, keys) if keys else {}
-            placed: list[Placed] = []
+            placed: list[NewOrder] = []
             for each in batch:
                 try:
                     before = known.get(_mark(each.key))
@@ -159,7 +163,7 @@ class Intake:
                         body = idempotency.replay(before, each.key)
                         done.append((each, Answer(body, replayed=True)))
                         continue
-                    order = await placer.build(each.wish)
+                    order = await builder.build(each.request, each.own)
                 except Refused as exc:
                     done.append((each, exc))
                     continue
@@ -168,7 +172,7 @@ class Intake:
                 if each.key is not None:
                     db.add(idempotency.keep(each.key, body, status=200, now=now))
                 done.append((each, Answer(body)))
-            await placer.store(placed)
+            await builder.store(placed)
         for each, answer in done:
             if not each.answer.done():
                 if isinstance(answer, Refused):

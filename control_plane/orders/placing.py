@@ -1,4 +1,4 @@
-"""Wishes become orders: checked against everything they name, and stored many at once."""
+"""Requests become orders: checked against everything they name, and stored many at once."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from control_plane.domain.calling_times import CallRetryConfig
 from control_plane.domain.errors import BadInput, Conflict, NotCallable
 from control_plane.domain.gate import GateView, Ledgers, Never, gate
 from control_plane.domain.ids import new_id, parse_id
+from control_plane.domain.order_request import OrderRequest
 from control_plane.domain.phone import e164
 from control_plane.domain.variables import require_values
 from control_plane.domain.zones import plausible_zones, recipient, resolve
@@ -40,7 +41,6 @@ from control_plane.orders.asked import (
     written_of,
 )
 from control_plane.orders.remedies import remedy
-from control_plane.orders.schemas import PlaceCall
 from control_plane.trunks.routing import DialPlan, load_dial_plan, no_way
 
 _ORDERS = Base.metadata.tables[CallOrder.__tablename__]
@@ -50,38 +50,22 @@ LIFETIME = timedelta(days=7)
 """How long after its first eligible instant an order is tried."""
 
 
-class Wish(Struct, frozen=True, kw_only=True):
-    """One call that somebody wants; `version_id` names an assistant's state chosen before.
-
-    `inline` is the assistant that the request describes itself: `made_ready` adds it.
-    """
-
-    organization_id: str
-    api_key_id: str | None
-    request: PlaceCall
-    campaign_id: str | None = None
-    version_id: str | None = None
-    inline: Inline | None = None
-
-
-def made_ready(vault: Vault, wish: Wish) -> Wish:
-    """Return the wish with the assistant that it describes, its secrets sealed.
+def sealed_assistant(vault: Vault, request: OrderRequest) -> Inline | None:
+    """Return the assistant that the request describes, its secrets sealed; None: it has none.
 
     What is slow about an order is done here, so that nobody waits for it behind a transaction.
 
     Raises:
         BadInput: a field cannot be used; names it.
     """
-    request = wish.request
     with contextlib.suppress(BadInput):  # it is refused when the order is built
         plausible_zones(e164(request.phone_number))  # both are remembered
     if request.assistant_id is not None or request.assistant is None:
-        return wish
-    made = inline.make(vault, wish.organization_id, request.assistant)
-    return msgspec.structs.replace(wish, inline=made)
+        return None
+    return inline.make(vault, request.organization_id, request.assistant)
 
 
-class Placed(Struct, frozen=True, kw_only=True):
+class NewOrder(Struct, frozen=True, kw_only=True):
     """An order about to be stored: its columns, its assistant, and what its owner should know."""
 
     values: dict[str, Any]
@@ -102,8 +86,8 @@ class _Speaker(Struct, frozen=True):
     version: Version
 
 
-class Placer:
-    """Places orders within one transaction."""
+class OrderBuilder:
+    """Builds and stores orders within one transaction."""
 
     def __init__(self, db: AsyncSession, now: datetime):
         self._db = db
@@ -112,27 +96,30 @@ class Placer:
         self._numbers: dict[str, NumberFacts] = {}
         self._speakers: dict[tuple[str, str | None], _Speaker] = {}
 
-    async def prepare(self, wishes: Sequence[Wish]) -> None:
-        """Read what all of `wishes` need, once."""
-        for owner in {wish.organization_id for wish in wishes}:
+    async def prepare(self, requests: Sequence[OrderRequest]) -> None:
+        """Read what all of `requests` need, once."""
+        for owner in {each.organization_id for each in requests}:
             dial_plan = self._dial_plans[owner] = await load_dial_plan(self._db, owner)
             asked = {
-                written_of(w.request.phone_number) for w in wishes if w.organization_id == owner
+                written_of(each.phone_number) for each in requests if each.organization_id == owner
             }
             self._numbers[owner] = await about_numbers(
                 self._db, owner, asked, consents=dial_plan.organization.consent_required
             )
 
-    async def build(self, wish: Wish) -> Placed:
-        """Return the order for one wish, not stored yet.
+    async def build(self, request: OrderRequest, own: Inline | None = None) -> NewOrder:
+        """Return the order that was asked for, not stored yet.
+
+        Args:
+            own: what `sealed_assistant` made of the request.
 
         Raises:
             BadInput: a field cannot be used; names it.
             NotFound: there is no such assistant.
             Conflict: the organization has nothing to call with, or is suspended.
         """
-        request, dial_plan = wish.request, self._dial_plans[wish.organization_id]
-        if wish.campaign_id is None:  # a campaign's rows wait until they may be placed
+        dial_plan = self._dial_plans[request.organization_id]
+        if request.campaign_id is None:  # a campaign's rows wait until they may be placed
             check_active(dial_plan.organization)
         number = e164(request.phone_number)
         later = instant_of(request.scheduled_at)
@@ -141,8 +128,8 @@ class Placer:
                 "force_now calls at once and scheduled_at later: give one of the two",
                 field="scheduled_at",
             )
-        speaker = await self._speaker(wish)
-        variables = request.prompt_variables or {}
+        speaker = await self._speaker(request, own)
+        variables = request.prompt_variables
         if any(name not in variables for name in speaker.version.variables):
             require_values(speaker.version.spec, variables)
         config = times_of(request, speaker.version)
@@ -157,13 +144,13 @@ class Placer:
         route = dial_plan.route(shown, to=number)
         if route is None and shown is None:
             raise Conflict(f"{number} cannot be called: {no_way(number)}", field="phone_number")
-        timing = self._timing(number, later, bool(request.force_now), config, zones, dial_plan)
+        timing = self._timing(number, later, request.force_now, config, zones, dial_plan)
         concurrency = request.concurrency
         values = {
             "id": new_id(),
-            "organization_id": wish.organization_id,
-            "api_key_id": wish.api_key_id,
-            "campaign_id": wish.campaign_id,
+            "organization_id": request.organization_id,
+            "api_key_id": request.api_key_id,
+            "campaign_id": request.campaign_id,
             "to_phone_number": number,
             "from_phone_number": shown,
             "trunk_id": route.trunk.id if route is not None else None,
@@ -175,8 +162,8 @@ class Placer:
             "concurrency_key": concurrency.key if concurrency is not None else None,
             "concurrency_max": concurrency.max if concurrency is not None else None,
             "prompt_variables": variables,
-            "call_metadata": request.metadata or {},
-            "force_now": bool(request.force_now),
+            "call_metadata": request.metadata,
+            "force_now": request.force_now,
             "scheduled_at": later,
             "calls_count": 0,
             "epoch": 0,
@@ -187,17 +174,17 @@ class Placer:
             **timing,
         }
         notices = notices_of(later, timing, now=self._now)
-        return Placed(values=values, version=speaker.version, notices=notices, inline=wish.inline)
+        return NewOrder(values=values, version=speaker.version, notices=notices, inline=own)
 
-    async def store(self, placed: Sequence[Placed]) -> None:
+    async def store(self, orders: Sequence[NewOrder]) -> None:
         """Write orders, their own assistants and histories' first entries; the caller commits."""
-        if not placed:
+        if not orders:
             return
         connection = await self._db.connection()
-        own = [each.inline for each in placed if each.inline is not None]
+        own = [each.inline for each in orders if each.inline is not None]
         await inline.store(connection, own, now=self._now)
-        await connection.execute(insert(_ORDERS), [each.values for each in placed])
-        events = [self._event(each.values) for each in placed]
+        await connection.execute(insert(_ORDERS), [each.values for each in orders])
+        events = [self._event(each.values) for each in orders]
         await connection.execute(insert(_EVENTS), events)
         wake(self._db)
 
@@ -217,20 +204,19 @@ class Placer:
             },
         }
 
-    async def _speaker(self, wish: Wish) -> _Speaker:
-        """Return who speaks; `assistant_id` wins over `assistant`, neither is the default one."""
-        request, owner = wish.request, wish.organization_id
-        if wish.inline is not None:
-            return self._own_speaker(wish.inline)
+    async def _speaker(self, request: OrderRequest, own: Inline | None) -> _Speaker:
+        owner = request.organization_id
+        if own is not None:
+            return self._own_speaker(own)
         if request.assistant_id is None and request.assistant is not None:
-            raise RuntimeError("made_ready was not called: its assistant is not sealed")
+            raise RuntimeError("sealed_assistant was not called: its assistant is in clear")
         key = None
         if request.assistant_id is not None:
             key = parse_id(request.assistant_id, what="assistant", field="assistant_id")
-        found = self._speakers.get((owner, wish.version_id or key))
+        found = self._speakers.get((owner, request.version_id or key))
         if found is None:
-            found = await self._known_speaker(owner, key, wish.version_id)
-            self._speakers[owner, wish.version_id or key] = found
+            found = await self._known_speaker(owner, key, request.version_id)
+            self._speakers[owner, request.version_id or key] = found
         return found
 
     def _own_speaker(self, made: Inline) -> _Speaker:

@@ -25,7 +25,7 @@ from control_plane.domain.prices import Cost
 from control_plane.domain.recording import RecordingKind, RecordingState
 from control_plane.orders import repository
 from control_plane.orders.gatekeeper import config_of
-from control_plane.orders.placing import Placed
+from control_plane.orders.placing import NewOrder
 from control_plane.orders.schemas import (
     AttemptView,
     CallView,
@@ -46,9 +46,9 @@ class CallViews:
     def __init__(self, links: RecordingLinks):
         self._links = links
 
-    def of_new(self, placed: Placed) -> CallView:
+    def of_new(self, new: NewOrder) -> CallView:
         """Return an order that is just being stored."""
-        return _of_order(placed.order, placed.version, [], cost_of_calls(()), placed.notices)
+        return _of_order(new.order, new.version, [], cost_of_calls(()), new.notices)
 
     async def load(self, db: AsyncSession, owners: Sequence[Owner]) -> list[CallView]:
         """Return the calls with their attempts and transcripts, in the order given."""

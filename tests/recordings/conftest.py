@@ -10,7 +10,6 @@ from uuid import uuid4
 
 import pytest
 
-from control_plane.assistants.schemas import InlineAssistant
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.db.models.recording import Recording
@@ -66,7 +65,7 @@ class Office:
             recording: columns of the recording.
             changes: columns of the call; `assistant` for the assistant's settings.
         """
-        spec = InlineAssistant(prompt="Be kind.", **changes.pop("assistant", {}))
+        spec = factories.spec(**changes.pop("assistant", {}))
         await factories.order(self.database, self.vault, self.owner, assistant=spec)
         [made] = await claim(self.database, limit=1)
         now = factories.ago(seconds=1)

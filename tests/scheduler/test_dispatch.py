@@ -7,7 +7,6 @@ import asyncio
 import pytest
 from sqlalchemy import func, select
 
-from control_plane.assistants.schemas import InlineAssistant
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.history import OutboxRow
@@ -232,7 +231,7 @@ async def test_an_order_without_a_trunk_ends_in_error(desk: Desk) -> None:
 
 
 async def test_nobody_is_called_without_the_providers_key(desk: Desk) -> None:
-    mute = InlineAssistant(prompt="Be kind.", llm_model=DedicatedModel("gpt-4.1"))
+    mute = factories.spec(llm_model=DedicatedModel("gpt-4.1"))
     order = await factories.order(desk.database, desk.vault, desk.owner, assistant=mute)
     stored, attempt = await run(desk, order)
     assert desk.journal == []

@@ -22,10 +22,10 @@ from control_plane.domain.brief import Direction, DispatchMetadata
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.events import AttemptResult, CallEnded, EndedBy
 from control_plane.domain.ids import new_id
+from control_plane.domain.order_request import ConcurrencyLimit
 from control_plane.domain.pace import OPEN_FOR
 from control_plane.keys.making import make_key
 from control_plane.orders.explain import explain
-from control_plane.orders.schemas import Concurrency
 from control_plane.orders.service import cancel, pause, resume
 from control_plane.trunks import pace
 from scheduler.cancel import Canceller
@@ -241,7 +241,7 @@ async def test_invites_leave_at_the_trunks_pace(desk: Desk) -> None:
 
 @pytest.mark.parametrize("maximum", [1, 2])
 async def test_a_concurrency_key_is_kept(desk: Desk, maximum: int) -> None:
-    key = Concurrency("clinic", maximum)
+    key = ConcurrencyLimit("clinic", maximum)
     orders = [await place(desk, concurrency=key) for _ in range(4)]
     await go(desk)
     assert len(desk.sip.dialled) == maximum
@@ -257,10 +257,10 @@ async def test_a_concurrency_key_is_kept(desk: Desk, maximum: int) -> None:
 
 
 async def test_each_order_is_judged_by_its_own_maximum(desk: Desk) -> None:
-    first = await place(desk, concurrency=Concurrency("k", 2))
+    first = await place(desk, concurrency=ConcurrencyLimit("k", 2))
     await go(desk)
-    strict = await place(desk, concurrency=Concurrency("k", 1))
-    loose = await place(desk, concurrency=Concurrency("k", 2))
+    strict = await place(desk, concurrency=ConcurrencyLimit("k", 1))
+    loose = await place(desk, concurrency=ConcurrencyLimit("k", 2))
     await go(desk)
     assert (await now(desk, strict)).waiting_rule == "concurrency"
     assert (await now(desk, loose)).status is OrderStatus.CALLING
@@ -273,9 +273,9 @@ async def test_each_order_is_judged_by_its_own_maximum(desk: Desk) -> None:
 
 
 async def test_a_slot_nobody_was_told_of_is_filled(desk: Desk) -> None:
-    first = await place(desk, concurrency=Concurrency("k", 1))
+    first = await place(desk, concurrency=ConcurrencyLimit("k", 1))
     await go(desk)
-    second = await place(desk, concurrency=Concurrency("k", 1))
+    second = await place(desk, concurrency=ConcurrencyLimit("k", 1))
     await go(desk)
     async with desk.database.transaction() as session:  # a release that was lost
         await session.execute(

@@ -11,8 +11,8 @@ from sqlalchemy import event, text, update
 
 from control_plane.db.models.call_order import CallOrder
 from control_plane.domain.gate import Rule
+from control_plane.domain.order_request import ConcurrencyLimit
 from control_plane.orders import slots
-from control_plane.orders.schemas import Concurrency
 from scheduler.cancel import Canceller
 from scheduler.expire import Expirer
 from scheduler.heartbeat import beat
@@ -28,8 +28,8 @@ pytestmark = pytest.mark.db
 
 async def park(desk: Desk, key: str | None) -> CallOrder:
     """Return an order that waits for a slot of `key`, or for three days."""
-    wish: dict[str, Any] = {"concurrency": Concurrency(key=key, max=1)} if key else {}
-    order = await factories.order(desk.database, desk.vault, desk.owner, **wish)
+    limit: dict[str, Any] = {"concurrency": ConcurrencyLimit(key=key, max=1)} if key else {}
+    order = await factories.order(desk.database, desk.vault, desk.owner, **limit)
     waits: dict[str, Any] = {"due_at": datetime.now(UTC) + timedelta(days=3)}
     if key:
         waits = {"due_at": None, "waiting_rule": Rule.CONCURRENCY}

@@ -18,7 +18,7 @@ from control_plane.domain.errors import Conflict, Refused
 from control_plane.orders import service
 from control_plane.orders.idempotency import request_key
 from control_plane.orders.intake import Intake
-from control_plane.orders.placing import Wish
+from control_plane.orders.requests import order_request
 from control_plane.orders.schemas import PlaceCall
 from tests import factories
 from tests.simulator.plan import Event
@@ -87,15 +87,12 @@ class Clients:
     async def _place(self, event: Event) -> None:
         owner, key_id = self._owners[event.facts["owner"]]
         body = msgspec.json.encode(event.facts["body"])
-        wish = Wish(
-            organization_id=owner,
-            api_key_id=key_id,
-            request=msgspec.json.decode(body, type=PlaceCall),
-        )
+        given = msgspec.json.decode(body, type=PlaceCall)
+        request = order_request(given, organization_id=owner, api_key_id=key_id)
         key = request_key(event.facts["key"], organization_id=owner, operation="call", body=body)
         for _ in range(10):
             try:
-                answer = await self._reached(lambda api: api.intake.place(wish, key))
+                answer = await self._reached(lambda api: api.intake.place(request, key))
             except (Injected, Killed, TimeoutError, Conflict):
                 await asyncio.sleep(1.0)
                 continue

@@ -12,7 +12,6 @@ from aiohttp import web
 from sqlalchemy import select, update
 from standardwebhooks.webhooks import WebhookVerificationError
 
-from control_plane.assistants.schemas import InlineAssistant
 from control_plane.db.models.history import OutboxRow
 from control_plane.db.models.webhook import Delivery, WebhookEndpoint, WebhookSigner
 from control_plane.db.sealed import unseal
@@ -70,9 +69,7 @@ async def test_only_what_was_asked_for_and_only_ones_own(desk: Desk, receiver: R
 async def test_the_assistants_own_url_gets_the_whole_call_once(
     desk: Desk, receiver: Receiver
 ) -> None:
-    order = await desk.order(
-        assistant=InlineAssistant(prompt="Be kind.", webhook_url=f"{receiver.url}/own")
-    )
+    order = await desk.order(assistant=factories.spec(webhook_url=f"{receiver.url}/own"))
     await desk.announce(order, "call.ringing", status="calling")
     await desk.announce(order, "call.completed", "call.completed", status="completed")
     assert await desk.go() == 1

@@ -11,7 +11,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from control_plane.assistants.schemas import InlineAssistant
 from control_plane.db.models.recording import Recording
 from control_plane.domain.recording import RecordingKind, RecordingState
 from control_plane.recordings.links import RecordingLinks
@@ -37,7 +36,7 @@ def files(tmp_path: Path) -> RecordingFiles:
 
 async def call(desk: Desk, receiver: Receiver, *, answered: bool = True, **fields: Any) -> CallRow:
     """Return the attempt of a call that has just ended, its end announced."""
-    speaker = InlineAssistant(prompt="Be kind.", webhook_url=f"{receiver.url}/own", **fields)
+    speaker = factories.spec(webhook_url=f"{receiver.url}/own", **fields)
     order = await desk.order(assistant=speaker)
     [made] = await claim(desk.database, limit=1)
     async with desk.database.transaction() as session:
