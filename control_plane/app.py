@@ -26,12 +26,13 @@ from control_plane.compliance.controller import ConsentController, DoNotCallCont
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.db.migrate import migrate
+from control_plane.dialects.redial.controller import RedialController
 from control_plane.domain.prices import Prices
 from control_plane.health.controller import HealthController
 from control_plane.health.probes import Probes
 from control_plane.http.auth import authenticated, provide_principal
 from control_plane.http.openapi import describe
-from control_plane.http.problems import HANDLERS
+from control_plane.http.problems import as_problem, handlers
 from control_plane.http.requests import StrictRequest, known_query
 from control_plane.http.streams import OpenStreams
 from control_plane.internal.arrivals import Arrivals
@@ -182,6 +183,7 @@ def create_public_app(resources: Resources) -> Litestar:
         [
             _guarded("/", guarded),
             _guarded("/api", [AliasedOrderController]),
+            *(_dialect(path, [RedialController]) for path in ("/redial/v1", "/v1")),
             RecordingController,
             HealthController,
             LiveKitHookController,
@@ -227,17 +229,27 @@ def _guarded(path: str, handlers: list[ControllerRouterHandler]) -> Router:
     )
 
 
+def _dialect(path: str, handlers: list[ControllerRouterHandler]) -> Router:
+    """Return a dialect's part: with our keys, and with its own words for what is wrong."""
+    return Router(
+        path=path,
+        route_handlers=handlers,
+        guards=[authenticated],
+        dependencies={"principal": Provide(provide_principal)},
+    )
+
+
 def _application(
     resources: Resources,
-    handlers: list[ControllerRouterHandler],
+    served: list[ControllerRouterHandler],
     *,
     body_limit: int,
     openapi: OpenAPIConfig | None,
 ) -> Litestar:
     return Litestar(
-        handlers,
+        served,
         dependencies={name: Provide(_part(name)) for name in Resources.__struct_fields__},
-        exception_handlers=HANDLERS,
+        exception_handlers=handlers(as_problem),
         request_class=StrictRequest,
         request_max_body_size=body_limit,
         openapi_config=openapi,

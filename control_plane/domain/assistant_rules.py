@@ -46,6 +46,7 @@ def _check_models(spec: AssistantSpec, within: str) -> None:
             where = f"{within}{name}.api_url"
             check_url(model.api_url, field=where)
             check_url_keeps_none(model.api_url, field=where, remedy="give it as api_key")
+    _check_realtime(spec.llm_model, within)
     if spec.llm_fallbacks and isinstance(spec.llm_model, RealtimeModel):
         raise BadInput(
             "llm_fallbacks step in between two replies, which a realtime model cannot hand over: "
@@ -60,6 +61,15 @@ def _check_models(spec: AssistantSpec, within: str) -> None:
                 field=f"{within}{others}",
             )
     _check_language(spec, within)
+
+
+def _check_realtime(model: LlmModel | None, within: str) -> None:
+    if isinstance(model, RealtimeModel) and model.provider != "openai" and model.is_tuned:
+        raise BadInput(
+            "llm_model: turn_detection, speed, noise_reduction and max_output_tokens are settings "
+            "of OpenAI's realtime models: leave them out, or use the provider openai",
+            field=f"{within}llm_model",
+        )
 
 
 def _check_language(spec: AssistantSpec, within: str) -> None:

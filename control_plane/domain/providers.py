@@ -131,14 +131,49 @@ class CustomModel(Struct, frozen=True, forbid_unknown_fields=True, tag_field="ty
     ]
 
 
+_Milliseconds = Annotated[int, Meta(ge=0, le=10_000)]
+
+
+class ServerVad(
+    Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="server_vad"
+):
+    """OpenAI ends the person's turn after a silence; a null member is OpenAI's own default."""
+
+    threshold: Annotated[float, Meta(ge=0, le=1)] | None = None
+    prefix_padding_ms: _Milliseconds | None = None
+    silence_duration_ms: _Milliseconds | None = None
+
+
+class SemanticVad(
+    Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="semantic_vad"
+):
+    """OpenAI ends the person's turn by what was said, the sooner the more eager."""
+
+    eagerness: Literal["low", "medium", "high", "auto"] = "auto"
+
+
 class RealtimeModel(
     Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="realtime"
 ):
-    """A model that hears and speaks by itself; the voice null is the provider's own default."""
+    """A model that hears and speaks by itself; the voice null is the provider's own default.
+
+    What follows the voice is OpenAI's alone. `turn_detection` null: the agent's own voice activity
+    detection ends the person's turns; `max_output_tokens` of one reply null: no limit.
+    """
 
     provider: RealtimeProvider
     realtime_model_id: Annotated[str, Meta(max_length=200)]
     realtime_voice_id: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    turn_detection: ServerVad | SemanticVad | None = None
+    speed: Annotated[float, Meta(ge=0.25, le=1.5)] = 1.0
+    noise_reduction: Literal["near_field", "far_field"] | None = None
+    max_output_tokens: Annotated[int, Meta(ge=1, le=4_096)] | None = None
+
+    @property
+    def is_tuned(self) -> bool:
+        """Whether it has one of the settings that are OpenAI's alone."""
+        plain = RealtimeModel(self.provider, self.realtime_model_id, self.realtime_voice_id)
+        return self != plain
 
 
 class EmbeddedModel(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -50,29 +51,48 @@ def status_of(error: type[errors.Refused]) -> HTTPStatus:
     return next(STATUS[kind] for kind in error.__mro__ if kind in STATUS)
 
 
-def refused(_request: Request[Any, Any, Any], exc: errors.Refused) -> Response[bytes]:
-    """Render an error of the domain."""
+Told = tuple[Problem, dict[str, str]]
+"""What an error comes to, and the headers that go with it."""
+Render = Callable[[Problem, dict[str, str]], Response[bytes]]
+
+
+def problem_of(request: Request[Any, Any, Any], exc: Exception) -> Told:
+    """Return what an error comes to; what nobody expected is logged."""
+    match exc:
+        case errors.Refused():
+            return _refused(exc)
+        case HTTPException():
+            return _framework(request, exc)
+        case OperationalError() | InterfaceError() | PoolTimeout():
+            log.error("the database refused", path=_template(request), error=exc)
+            busy = "the database cannot do this now: send it again"
+            return _refused(errors.Busy(busy, retry_after_secs=2))
+    log.error("a request failed", path=_template(request), exc_info=exc)
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    detail = "the request failed through a fault of the server; its log says why"
+    return Problem(status.phrase, status, "internal_error", detail), {}
+
+
+def _refused(exc: errors.Refused) -> Told:
     status = status_of(type(exc))
     size = exc.size if isinstance(exc, errors.SpoolGap) else None
     headers = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else {}
     if isinstance(exc, errors.TooMany):
         headers["Retry-After"] = str(exc.retry_after_secs)
-    return _render(
-        Problem(
-            title=status.phrase,
-            status=status,
-            code=exc.code,
-            detail=exc.detail,
-            field=exc.field,
-            size=size,
-            rule=exc.rule if isinstance(exc, errors.NotCallable) else None,
-        ),
-        headers,
+    problem = Problem(
+        title=status.phrase,
+        status=status,
+        code=exc.code,
+        detail=exc.detail,
+        field=exc.field,
+        size=size,
+        rule=exc.rule if isinstance(exc, errors.NotCallable) else None,
     )
+    return problem, headers
 
 
-def framework(request: Request[Any, Any, Any], exc: HTTPException) -> Response[bytes]:
-    """Render an error that Litestar raised: no such path, a body that is too large."""
+def _framework(request: Request[Any, Any, Any], exc: HTTPException) -> Told:
+    """Return what Litestar found: no such path, a body that is too large."""
     status = HTTPStatus(exc.status_code)
     extra = exc.extra if isinstance(exc.extra, list) else []
     first = extra[0] if extra and isinstance(extra[0], dict) else {}
@@ -81,23 +101,15 @@ def framework(request: Request[Any, Any, Any], exc: HTTPException) -> Response[b
     if field == "data":  # Litestar's name for a body that is not there
         field, detail = None, "the request has no body; this endpoint takes a JSON object"
     if field is not None and first.get("source") == "query":
-        return refused(request, _of_query(str(field), detail))
+        return _refused(_of_query(str(field), detail))
     if status is HTTPStatus.NOT_FOUND:
         detail = f"there is nothing at {request.url.path[:200]}; /schema lists what there is"
     if status is HTTPStatus.METHOD_NOT_ALLOWED:
         detail = f"{request.method} does not work here; /schema lists what does"
     if status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         detail = "the body is larger than this endpoint takes: send less at once"
-    return _render(
-        Problem(
-            title=status.phrase,
-            status=status,
-            code=status.phrase.lower().replace(" ", "_"),
-            detail=detail,
-            field=field,
-        ),
-        exc.headers or {},
-    )
+    code = status.phrase.lower().replace(" ", "_")
+    return Problem(status.phrase, status, code, detail, field=field), dict(exc.headers or {})
 
 
 def _of_query(name: str, message: str) -> errors.BadInput:
@@ -105,36 +117,13 @@ def _of_query(name: str, message: str) -> errors.BadInput:
     return errors.BadInput(explained.detail.replace("the body", name, 1), field=name)
 
 
-def database_trouble(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
-    """Render a database that cannot write or answer now; the transaction left nothing behind."""
-    log.error("the database refused", path=_template(request), error=exc)
-    return refused(
-        request,
-        errors.Busy("the database cannot do this now: send it again", retry_after_secs=2),
-    )
-
-
-def unexpected(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
-    """Render a defect of ours: logged whole, told without any of it."""
-    log.error("a request failed", path=_template(request), exc_info=exc)
-    status = HTTPStatus.INTERNAL_SERVER_ERROR
-    return _render(
-        Problem(
-            title=status.phrase,
-            status=status,
-            code="internal_error",
-            detail="the request failed through a fault of the server; its log says why",
-        ),
-        {},
-    )
-
-
 def _template(request: Request[Any, Any, Any]) -> str:
     """Return the path as the schema has it: in the real one stand numbers of people."""
     return str(request.scope.get("path_template") or "an unknown path")
 
 
-def _render(problem: Problem, headers: dict[str, str]) -> Response[bytes]:
+def as_problem(problem: Problem, headers: dict[str, str]) -> Response[bytes]:
+    """Render an error as a problem document."""
     return Response(
         content=msgspec.json.encode(problem),
         status_code=problem.status,
@@ -143,11 +132,16 @@ def _render(problem: Problem, headers: dict[str, str]) -> Response[bytes]:
     )
 
 
-HANDLERS: dict[Any, Any] = {
-    errors.Refused: refused,
-    HTTPException: framework,
-    OperationalError: database_trouble,
-    InterfaceError: database_trouble,
-    PoolTimeout: database_trouble,
-    Exception: unexpected,
-}
+def handlers(render: Render) -> dict[Any, Any]:
+    """Return the handlers of every error, for an application or a layer of it.
+
+    An inner layer's come before those of the application, kind by kind; so both name all kinds.
+    """
+
+    def handle(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
+        return render(*problem_of(request, exc))
+
+    return dict.fromkeys(_KINDS, handle)
+
+
+_KINDS = (errors.Refused, HTTPException, OperationalError, InterfaceError, PoolTimeout, Exception)

@@ -17,9 +17,12 @@ from livekit.agents import (
     vad,
 )
 from livekit.plugins import openai
+from msgspec.structs import asdict
 from openai import AsyncClient
 from openai.types.realtime import AudioTranscription
+from openai.types.realtime.realtime_audio_input_turn_detection import SemanticVad, ServerVad
 
+from control_plane.domain import providers as domain
 from control_plane.domain.brief import ProviderAccess
 from control_plane.domain.providers import (
     DEDICATED,
@@ -85,23 +88,44 @@ def realtime(
     language: str,
     conn_options: APIConnectOptions,
 ) -> llm.RealtimeModel:
-    """Return OpenAI's model that hears and speaks; turns are told by our own ears.
+    """Return OpenAI's model that hears and speaks; it or our own ears tell turns, as asked.
 
     Raises:
         ProviderKeyMissing: OpenAI has no key.
     """
     found = access(providers, Provider.OPENAI)
-    return _Realtime(
+    made = _Realtime(
         allowed,
         model=model.realtime_model_id,
         voice=model.realtime_voice_id or _REALTIME_VOICE,
-        # Server-side turns could not be told that a sentence must be heard to its end.
-        turn_detection=None,
+        speed=model.speed,
+        # None by default: OpenAI could not be told that a sentence must be heard to its end.
+        turn_detection=_turn_detection(model.turn_detection),
+        input_audio_noise_reduction=model.noise_reduction,
         input_audio_transcription=AudioTranscription(model=_TRANSCRIBER, language=language),
         api_key=found.api_key,
         base_url=found.api_url,
         conn_options=conn_options,
     )
+    if model.max_output_tokens is not None:
+        made.update_options(max_response_output_tokens=model.max_output_tokens)
+    return made
+
+
+def _turn_detection(
+    asked: domain.ServerVad | domain.SemanticVad | None,
+) -> ServerVad | SemanticVad | None:
+    """Return who tells turns at OpenAI; None: nobody, the agent commits them."""
+    match asked:
+        case None:
+            return None
+        case domain.SemanticVad(eagerness=eagerness):
+            turns: ServerVad | SemanticVad = SemanticVad(type="semantic_vad", eagerness=eagerness)
+        case domain.ServerVad():
+            given = {name: value for name, value in asdict(asked).items() if value is not None}
+            turns = ServerVad(type="server_vad", **given)
+    turns.create_response = turns.interrupt_response = True
+    return turns
 
 
 def custom(model: CustomModel, _providers: Providers, allowed: Allowed) -> llm.LLM[Any]:

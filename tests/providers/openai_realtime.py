@@ -96,6 +96,7 @@ class RealtimeSession:
 
     async def _update(self, event: Json) -> None:
         self._session |= event["session"]
+        self._desk.journal.add(_CAPABILITY, "session", 0, **event["session"])
         await self.send("session.updated", session=self._session)
 
     async def _append(self, event: Json) -> None:

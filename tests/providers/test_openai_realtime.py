@@ -13,6 +13,10 @@ from livekit.agents import APIError, llm
 from livekit.plugins import openai
 from openai.types.realtime.realtime_audio_input_turn_detection import ServerVad
 
+from control_plane.domain import providers as domain
+from control_plane.domain.brief import ProviderAccess
+from process.addresses import Allowed
+from speech.tables import make_llm
 from tests.providers.behaviour import Behaviour, Fault
 from tests.providers.conftest import Hear, next_event
 from tests.providers.script import Rule, ToolCall
@@ -214,3 +218,47 @@ async def test_garbage_ends_the_session(
     await asyncio.to_thread(servers.journal.wait, lambda entry: entry.event == "closed", LIMIT_S)
     with pytest.raises(json.JSONDecodeError):
         await session.aclose()
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (None, None),
+        (
+            domain.ServerVad(threshold=0.5, prefix_padding_ms=250, silence_duration_ms=300),
+            {
+                "type": "server_vad",
+                "threshold": 0.5,
+                "prefix_padding_ms": 250,
+                "silence_duration_ms": 300,
+            },
+        ),
+        (domain.ServerVad(silence_duration_ms=0), {"type": "server_vad", "silence_duration_ms": 0}),
+        (domain.SemanticVad("low"), {"type": "semantic_vad", "eagerness": "low"}),
+    ],
+)
+async def test_an_assistants_settings_reach_the_session(
+    servers: ProviderServers, asked: Any, told: dict[str, Any] | None
+) -> None:
+    chosen = domain.RealtimeModel(
+        "openai", "gpt-realtime", "coral", asked, 1.2, "far_field", max_output_tokens=400
+    )
+    keys = {domain.Provider.OPENAI: ProviderAccess(KEY, servers.openai_url)}
+    made = make_llm(chosen, keys, allowed=Allowed.parse("127.0.0.0/8"))
+    assert isinstance(made, llm.RealtimeModel)
+    session = made.session()
+    try:
+        entry = await asyncio.to_thread(
+            servers.journal.wait, lambda each: each.event == "session", LIMIT_S
+        )
+    finally:
+        await session.aclose()
+        await made.aclose()
+    heard, spoken = entry.asked["audio"]["input"], entry.asked["audio"]["output"]
+    answers = {"create_response": True, "interrupt_response": True}
+    assert heard["turn_detection"] == (told | answers if told else None)
+    assert heard["noise_reduction"] == {"type": "far_field"}
+    assert (spoken["voice"], spoken["speed"]) == ("coral", 1.2)
+    assert entry.asked["max_output_tokens"] == 400
+    # Who tells turns: OpenAI, or the agent, which then commits them itself.
+    assert made.capabilities.turn_detection is (told is not None)

@@ -1,0 +1,1 @@
+"""Redial: four endpoints for calls by an OpenAI realtime model."""
