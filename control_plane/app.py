@@ -26,6 +26,7 @@ from control_plane.compliance.controller import ConsentController, DoNotCallCont
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.db.migrate import migrate
+from control_plane.dialects.dial_outbound.controller import DialController
 from control_plane.dialects.redial.controller import RedialController
 from control_plane.domain.prices import Prices
 from control_plane.health.controller import HealthController
@@ -52,6 +53,7 @@ from control_plane.orders.views import CallViews
 from control_plane.orders.watch import CallWatch
 from control_plane.organizations.controller import OrganizationController
 from control_plane.organizations.registry import RegistryController
+from control_plane.presets.controller import PresetController
 from control_plane.price_file import read_prices
 from control_plane.probes.controller import AssistantTestController
 from control_plane.providers.controller import ProviderController
@@ -177,6 +179,7 @@ def create_public_app(resources: Resources) -> Litestar:
         ConsentController,
         WebhookController,
         DeliveryController,
+        PresetController,
     ]
     return _application(
         resources,
@@ -184,6 +187,7 @@ def create_public_app(resources: Resources) -> Litestar:
             _guarded("/", guarded),
             _guarded("/api", [AliasedOrderController]),
             *(_dialect(path, [RedialController]) for path in ("/redial/v1", "/v1")),
+            *(_dialect(path, [DialController]) for path in ("/dial-outbound", "/")),
             RecordingController,
             HealthController,
             LiveKitHookController,

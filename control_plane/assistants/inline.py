@@ -5,6 +5,7 @@ Encryption takes much longer than a statement, and on SQLite everybody waits for
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +19,7 @@ from control_plane.assistants.secrets import Reference
 from control_plane.assistants.versions import Version, version_of
 from control_plane.db.base import Base
 from control_plane.db.crypto import Vault
-from control_plane.db.models.assistant import AssistantVersion
+from control_plane.db.models.assistant import Assistant, AssistantVersion
 from control_plane.db.models.organization import Secret
 from control_plane.db.sealed import hint_of
 from control_plane.domain.assistant import AssistantSpec
@@ -32,13 +33,17 @@ WITHIN = "assistant."
 
 
 class Inline(Struct, frozen=True):
-    """An assistant whose secrets are sealed; `sealed` is their ciphertext, None without any."""
+    """An assistant whose secrets are sealed; `sealed` is their ciphertext, None without any.
+
+    `assistant_id` is that of the stored assistant that it is a variation of.
+    """
 
     organization_id: str
     version_id: str
     version: Version
     secret_id: str
     sealed: str | None
+    assistant_id: str | None = None
 
 
 def make(vault: Vault, organization_id: str, spec: AssistantSpec) -> Inline:
@@ -47,10 +52,39 @@ def make(vault: Vault, organization_id: str, spec: AssistantSpec) -> Inline:
     Raises:
         BadInput: a field cannot be used; names it.
     """
+    return _make(vault, organization_id, spec, keep=frozenset())
+
+
+def vary(
+    organization_id: str,
+    spec: AssistantSpec,
+    *,
+    of: Assistant,
+    number: int,
+    keep: Collection[str],
+    vault: Vault,
+) -> Inline:
+    """Return a variation of a stored assistant for one order.
+
+    Args:
+        number: the version that it varies.
+        keep: the references to sealed secrets that `spec` may hold: those of rows of this
+            organization that it was made from. Any other text that looks like one is sealed.
+    """
+    made = _make(vault, organization_id, spec, keep=frozenset(keep))
+    version = msgspec.structs.replace(made.version, number=number)
+    return msgspec.structs.replace(made, assistant_id=of.id, version=version)
+
+
+def _make(
+    vault: Vault, organization_id: str, spec: AssistantSpec, *, keep: frozenset[str]
+) -> Inline:
     key = new_id()
     clear: list[str] = []
     values: dict[str, str] = {}
     for place, value in secrets.find(spec):
+        if value in keep:
+            continue
         specs.refuse_mask(place, value, within=WITHIN)
         wanted = tuple(dict.fromkeys(names(value)))
         values[place.field] = str(Reference(key, hint_of(value), wanted, part=len(clear)))

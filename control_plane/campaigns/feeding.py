@@ -13,6 +13,7 @@ from control_plane.compliance import suspended
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.campaign import Campaign
 from control_plane.domain.call_order import OrderStatus, is_final
+from control_plane.domain.campaign import concurrency_key
 from control_plane.domain.errors import Refused
 from control_plane.domain.gate import Rule
 from control_plane.domain.transitions import CancelRequested
@@ -97,7 +98,7 @@ async def limit_some(db: AsyncSession, campaign: Campaign) -> int:
         update(CallOrder)
         .where(*other, CallOrder.id.in_(select(CallOrder.id).where(*other).limit(ROWS)))
         .values(
-            concurrency_key=requests.concurrency_key(campaign.id) if limit else None,
+            concurrency_key=concurrency_key(campaign.id) if limit else None,
             concurrency_max=limit,
         )
         .returning(CallOrder.id)

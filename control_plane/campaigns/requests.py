@@ -8,14 +8,9 @@ import msgspec
 
 from control_plane.db.models.campaign import Campaign, CampaignRow
 from control_plane.domain.calling_times import CallRetryConfig
-from control_plane.domain.campaign import choose_caller
+from control_plane.domain.campaign import choose_caller, concurrency_key
 from control_plane.domain.order_request import ConcurrencyLimit, OrderRequest
 from control_plane.trunks.routing import DialPlan
-
-
-def concurrency_key(campaign_id: str) -> str:
-    """Return the key that a campaign's orders share."""
-    return f"campaign:{campaign_id}"
 
 
 def usable_pool(campaign: Campaign, dial_plan: DialPlan) -> list[str] | None:

@@ -24,6 +24,11 @@ class CampaignStatus(StrEnum):
     COMPLETED = "completed"  # every order is final
 
 
+def concurrency_key(campaign_id: str) -> str:
+    """Return the key that a campaign's orders share."""
+    return f"campaign:{campaign_id}"
+
+
 _S = CampaignStatus
 
 TRANSITIONS: dict[CampaignStatus, frozenset[CampaignStatus]] = {

@@ -75,8 +75,13 @@ class Intake:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def place(self, request: OrderRequest, key: RequestKey | None) -> Answer:
+    async def place(
+        self, request: OrderRequest, key: RequestKey | None, *, own: Inline | None = None
+    ) -> Answer:
         """Return the stored order's answer; it survives every restart.
+
+        Args:
+            own: the assistant of this order alone, where it was made already.
 
         Raises:
             Refused: the request cannot be met; nothing was stored.
@@ -84,7 +89,7 @@ class Intake:
             Busy: too many requests wait already.
         """
         with self.under_way(key):
-            own = sealed_assistant(self._vault, request)
+            own = own or sealed_assistant(self._vault, request)
             answer = asyncio.get_running_loop().create_future()
             waiting = _Waiting(request, own, key, answer)
             try:

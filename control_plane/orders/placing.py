@@ -228,7 +228,7 @@ class OrderBuilder:
                 field=f"{inline.WITHIN}from_phone_number",
             )
         specs.check_transfer(spec, dial_plan, within=inline.WITHIN)
-        return _Speaker(None, 0, made.version_id, made.version)
+        return _Speaker(made.assistant_id, made.version.number, made.version_id, made.version)
 
     async def _known_speaker(
         self, owner: str, assistant_id: str | None, version_id: str | None

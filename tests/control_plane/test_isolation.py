@@ -41,6 +41,7 @@ MAKERS: dict[str, tuple[str, dict[str, Any]]] = {
     "key_id": ("/keys", {"name": SECRET_NAME}),
     "webhook_id": ("/webhook", {"url": f"https://example.com/{SECRET_NAME}"}),
     "campaign_id": ("/campaign", {"name": SECRET_NAME}),
+    "preset_id": ("/preset", {"kind": "prompt", "name": SECRET_NAME, "prompt": "Hi."}),
 }
 LISTED = "+12025550179"
 LEDGERS: tuple[tuple[str, dict[str, str]], ...] = (

@@ -13,6 +13,7 @@ from control_plane.db.models import (
     history,
     ledger,
     organization,
+    preset,
     probe,
     recording,
     session,
@@ -33,5 +34,6 @@ MODULES = (
     ledger,
     webhook,
     probe,
+    preset,
 )
 METADATA: MetaData = Base.metadata

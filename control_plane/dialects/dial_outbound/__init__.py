@@ -1,0 +1,1 @@
+"""Dial outbound: one endpoint that calls a number by a use case."""

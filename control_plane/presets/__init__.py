@@ -1,0 +1,1 @@
+"""Voices, models and prompts that are kept by themselves."""
