@@ -80,7 +80,10 @@ DATABASE = ("tests/campaigns", "tests/control_plane", "tests/compliance")
 CONTRACT = "tests/contract/sip"
 ROW_CALLS = tuple(
     f"tests/system/test_{name}.py"
-    for name in ("assistant_tests", "fates", "lost_parts", "order_book", "wear", "webhook_url")
+    for name in (
+        *("assistant_tests", "dialects", "fates", "lost_parts", "order_book", "wear"),
+        "webhook_url",
+    )
 )
 BESIDE = (
     "tests/system/test_provider_faults.py",

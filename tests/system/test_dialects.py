@@ -1,0 +1,97 @@
+"""A call through each dialect, ordered, held over SIP and told of in the dialect's own words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.providers.script import Rule, ToolCall
+from tests.providers.servers import ProviderServers
+from tests.system.platform import Platform, wait_for
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+
+TALKS, BUSY, UNKNOWN = "+12025550100", "+12025550102", "+12025550106"
+ANSWER = "We are open from nine to five."
+
+
+def schedule(platform: Platform, number: str, **config: Any) -> str:
+    """Return the id of a new call of Redial."""
+    body = {
+        "who_to_call": number,
+        "when": 0,
+        "model": "gpt-realtime",
+        "instructions": "You are the night desk.",
+        "custom_llm_config": config,
+    }
+    told = platform.api.post("/v1/call/schedule", body)
+    assert told["status"] == "scheduled", told
+    return str(told["event_id"])
+
+
+def over(platform: Platform, event_id: str) -> dict[str, Any]:
+    """Return the transcript of a call of Redial, once it is over."""
+    told: dict[str, Any] = wait_for(
+        lambda: platform.api.get("/v1/call/transcript", event_id=event_id),
+        lambda each: each["status"] != "scheduled",
+        120.0,
+    )
+    return told
+
+
+@pytest.mark.parametrize(("number", "word"), [(BUSY, "no_response"), (UNKNOWN, "error")])
+def test_redial_tells_of_a_call_that_nobody_took(
+    platform: Platform, providers: ProviderServers, number: str, word: str
+) -> None:
+    providers.controls.reset()
+    told = over(platform, schedule(platform, number))
+    assert told == {"status": word, "transcript": ""}
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        False,
+        {"type": "server_vad", "threshold": 0.5, "silence_duration_ms": 400},
+        {"type": "semantic_vad", "eagerness": "high"},
+    ],
+    ids=str,
+)
+def test_redial_holds_a_conversation_whoever_tells_its_turns(
+    platform: Platform, providers: ProviderServers, turns: Any
+) -> None:
+    providers.controls.reset()
+    providers.controls.rules(Rule(when="goodbye", tool=ToolCall(name="end_call")), Rule(say=ANSWER))
+    providers.journal.clear()
+    told = over(platform, schedule(platform, TALKS, voice="coral", turn_detection=turns))
+    assert told["status"] == "completed", told
+    lines = told["transcript"].splitlines()
+    assert f"assistant: {ANSWER}" in lines
+    assert any(line.startswith("user: ") for line in lines)
+    sessions = providers.journal.entries("openai.realtime", "session")
+    audio = [entry.asked["audio"] for entry in sessions if "audio" in entry.asked]
+    assert audio[0]["output"]["voice"] == "coral"
+    asked = audio[0]["input"]["turn_detection"]
+    assert asked == turns or turns.items() <= asked.items() if turns else asked is None
+
+
+def test_dial_outbound_calls_by_the_use_case(platform: Platform) -> None:
+    listed = platform.api.get("/dial/ids")
+    told = platform.api.post(
+        "/dial/outbound",
+        {
+            "number_id": listed["numbers"][0]["id"],
+            "use_case_id": listed["use_cases"][-1]["id"],
+            "phone_number": TALKS,
+            "max_duration_mins": 2,
+            "metadata": {"from": "dial outbound"},
+        },
+    )
+    placed = platform.api.get("/call", metadata="from:dial outbound")["calls"][0]
+    assert placed["metadata"] == told["metadata"]
+    call = platform.finished(placed["id"], limit_s=120.0)
+    attempt = call["last_call_attempt"]
+    assert (call["status"], attempt["result"]) == ("completed", "human"), attempt
+    assert {item["role"] for item in attempt["transcript"]} >= {"assistant", "user"}
+    assert call["assistant"]["max_call_duration_secs"] == 120
