@@ -8,7 +8,7 @@ from datetime import datetime
 from agent.builtin_variables import built_in, local
 from control_plane.domain.assistant import FaqItem, Language
 from control_plane.domain.brief import CallBrief
-from control_plane.domain.placeholders import fill
+from control_plane.domain.placeholders import fill, placeholder
 
 _MANNERS = (
     "You are on the telephone. Speak in short, plain sentences, without lists or markup. "
@@ -61,7 +61,7 @@ class Texts:
         given = {k: _plain(v, VALUE_LIMIT) for k, v in brief.prompt_variables.items()}
         outside = numbers | given
         self._values = known | outside
-        self._marked = known | {name: _marked(value) for name, value in outside.items()}
+        self._marked = known | {name: _marked(name, value) for name, value in outside.items()}
 
     def spoken(self, text: str | None) -> str:
         """Return `text` as it is said; a variable without a value is left out."""
@@ -71,7 +71,7 @@ class Texts:
         """Return the system message of the conversation; FAQ entries as `Q: …` and `A: …` lines.
 
         What an order or the telephone network gave as values stands between `⟦` and `⟧`, which the
-        model takes for data.
+        model takes for data; a placeholder whose value is itself is part of the prompt.
         """
         spec = self._spec
         parts = [fill(spec.prompt, self._marked)]
@@ -97,7 +97,9 @@ def _plain(value: str, limit: int, *, breaks: str = "\n\t") -> str:
     return kept[:limit]
 
 
-def _marked(value: str) -> str:
+def _marked(name: str, value: str) -> str:
+    if value == placeholder(name):  # it leaves the prompt as it was written
+        return value
     return f"⟦{value.translate(_NO_MARKS)}⟧"
 
 

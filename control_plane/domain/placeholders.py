@@ -16,6 +16,11 @@ def names(text: str) -> list[str]:
     return [name for name in found if name]
 
 
+def placeholder(name: str) -> str:
+    """Return what a text writes for the variable; as its value, it leaves the text as it is."""
+    return f"{{{{{name}}}}}"
+
+
 def fill(text: str, values: Mapping[str, str], *, missing: str = "") -> str:
     """Return `text` with each placeholder replaced by its value, by `missing` without one."""
     return _PLACEHOLDER.sub(lambda match: values.get(match[1].strip(), missing), text)

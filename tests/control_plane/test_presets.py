@@ -197,8 +197,16 @@ async def test_a_deleted_preset_is_not_found(office: Office) -> None:
 
 async def test_a_suspended_organization_dials_nothing(office: Office) -> None:
     named, owner = await ids(office), await office.owner()
+    speaker = (await office.ask("GET", "/assistant"))["assistants"][0]["id"]
+    made = await office.ask("POST", "/campaign", {"name": "c", "assistant_id": speaker}, status=201)
+    path = f"/campaign/{made['campaign']['id']}"
+    await office.ask("POST", f"{path}/rows", {"rows": [{"phone_number": NUMBER}]})
+    await office.ask("POST", f"{path}/launch")
+    campaign = (await office.ask("GET", "/dial/ids"))["campaigns"][0]["id"]
     clerk: httpx.AsyncClient = await office.with_key(owner)
     await office.ask("POST", f"/organizations/{owner}/suspend")
-    answer = await clerk.post("/dial/outbound", json={**named, "phone_number": NUMBER})
-    assert (answer.status_code, answer.json()["error"]) == (409, "conflict")
-    assert "suspended" in answer.json()["message"]
+    for more in ({}, {"campaign_id": campaign}):  # a campaign's own rows would wait
+        body = {**named, "phone_number": NUMBER, **more}
+        answer = await clerk.post("/dial/outbound", json=body)
+        assert (answer.status_code, answer.json()["error"]) == (409, "conflict")
+        assert "suspended" in answer.json()["message"]

@@ -216,3 +216,15 @@ async def test_a_key_without_the_scope_is_not_authorized(office: Office) -> None
     clerk = await office.with_key(await office.owner(), scopes=("admin",))
     answer = await clerk.post("/v1/call/schedule", json=CALL)
     assert (answer.status_code, answer.json()["status"]) == (401, "error_scheduling")
+
+
+async def test_a_fault_of_ours_is_a_status_of_the_document(office: Office) -> None:
+    query = await scheduled(office)
+    async with office.database.engine.begin() as connection:
+        await connection.exec_driver_sql("ALTER TABLE attempt RENAME TO gone")
+    for path, shape in (("status", {"status"}), ("transcript", {"status", "transcript"})):
+        answer = await office.client.get(f"/v1/call/{path}", params=query)
+        told = answer.json()
+        assert (answer.status_code, told["status"]) == (500, "error"), answer.text
+        assert set(told) == {*shape, "error"}
+        assert "attempt" not in answer.text

@@ -12,7 +12,7 @@ from control_plane.domain.assistant_rules import check
 from control_plane.domain.calling_times import CallingWindow, CallRetryConfig, Weekday
 from control_plane.domain.errors import BadInput
 from control_plane.domain.order_request import OrderRequest
-from control_plane.domain.placeholders import names
+from control_plane.domain.placeholders import names, placeholder
 from control_plane.domain.providers import RealtimeModel, SemanticVad, ServerVad
 
 _LAST = 4_102_444_800  # the year 2100; milliseconds lie far beyond it
@@ -111,7 +111,7 @@ def order_request(given: Schedule, *, organization_id: str, api_key_id: str) -> 
         # A past instant is now to every order; 0 and what is below it say so themselves.
         scheduled_at=datetime.fromtimestamp(given.when, UTC) if given.when > 0 else None,
         # Instructions are no template here: each {{name}} stands for itself.
-        prompt_variables={name: f"{{{{{name}}}}}" for name in names(given.instructions)},
+        prompt_variables={name: placeholder(name) for name in names(given.instructions)},
     )
 
 
