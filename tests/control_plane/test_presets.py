@@ -164,6 +164,10 @@ async def test_what_looks_like_a_reference_opens_nobodys_secret(office: Office) 
     }
     await office.ask("POST", "/dial/outbound", call, client=stranger)
     assert getattr((await spoken(office)).llm_model, "api_key", "") == forged
+    inline = {"prompt": "Hi.", "llm_model": {**CUSTOM, "api_key": forged}}
+    body = {"phone_number": NUMBER, "from_phone_number": "+12025550178", "assistant": inline}
+    await office.ask("POST", "/call", body, client=stranger)
+    assert getattr((await spoken(office)).llm_model, "api_key", "") == forged
 
 
 async def test_what_is_named_must_be_the_organizations_own(office: Office) -> None:
