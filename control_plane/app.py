@@ -28,10 +28,12 @@ from control_plane.db.engine import Database
 from control_plane.db.migrate import migrate
 from control_plane.dialects.dial_outbound.controller import DialController
 from control_plane.dialects.redial.controller import RedialController
+from control_plane.dialects.voice.controller import VoiceApiController
 from control_plane.domain.prices import Prices
 from control_plane.health.controller import HealthController
 from control_plane.health.probes import Probes
 from control_plane.http.auth import authenticated, provide_principal
+from control_plane.http.buckets import Buckets
 from control_plane.http.openapi import describe
 from control_plane.http.problems import as_problem, handlers
 from control_plane.http.requests import StrictRequest, known_query
@@ -99,6 +101,7 @@ class Resources(Struct, frozen=True, kw_only=True):
     feed: Feed
     watch: CallWatch
     arrivals: Arrivals
+    buckets: Buckets
 
 
 @contextlib.asynccontextmanager
@@ -149,6 +152,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                     JoinTokens(livekit.api_key, livekit.api_secret),
                     LiveKitCallRooms(client.room),
                 ),
+                buckets=Buckets(),
             )
     finally:
         await client.aclose()
@@ -188,6 +192,7 @@ def create_public_app(resources: Resources) -> Litestar:
             _guarded("/api", [AliasedOrderController]),
             *(_dialect(path, [RedialController]) for path in ("/redial/v1", "/v1")),
             *(_dialect(path, [DialController]) for path in ("/dial-outbound", "/")),
+            *(_dialect(path, [VoiceApiController]) for path in ("/voice-api", "/")),
             RecordingController,
             HealthController,
             LiveKitHookController,

@@ -18,6 +18,13 @@ class ConcurrencyLimit(Struct, frozen=True):
     max: int
 
 
+class EventReceiver(Struct, frozen=True):
+    """A URL that is told of an order's events, of these types alone."""
+
+    url: str
+    types: tuple[str, ...]
+
+
 class OrderRequest(Struct, frozen=True, kw_only=True):
     """One call that somebody wants.
 
@@ -38,5 +45,6 @@ class OrderRequest(Struct, frozen=True, kw_only=True):
     force_now: bool = False
     scheduled_at: datetime | None = None
     campaign_id: str | None = None
+    events_to: EventReceiver | None = None
     metadata: dict[str, str] = msgspec.field(default_factory=dict)
     prompt_variables: dict[str, str] = msgspec.field(default_factory=dict)

@@ -18,8 +18,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
 from control_plane.db.models.organization import ApiKey
-from control_plane.domain.errors import NotAuthenticated, TooMany
+from control_plane.domain.errors import NotAuthenticated
 from control_plane.http.auth import Principal
+from control_plane.http.buckets import Buckets
 from process.logs import get_logger
 
 _FRESH_SECS = 1.0
@@ -27,7 +28,6 @@ _FRESH_SECS = 1.0
 
 _MOST_KEYS = 10_000
 _USED_EVERY_SECS = 60.0
-_BURST_SECS = 1.0
 _WRONG_PER_MINUTE = 30
 log = get_logger(__name__)
 _WRONG = "the API key is not valid; the first one is in data/credentials.toml"
@@ -38,11 +38,6 @@ class _Known(Struct):
     per_minute: int
     until: float
     noted_use: float
-
-
-class _Bucket(Struct):
-    tokens: float
-    at: float
 
 
 class KeyRing:
@@ -62,7 +57,7 @@ class KeyRing:
         self._per_minute = per_minute
         self._clock = clock
         self._known: OrderedDict[str, _Known] = OrderedDict()
-        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+        self._buckets = Buckets()
 
     async def check(self, key: str, *, client: str) -> Principal:
         """Return who holds `key`.
@@ -79,7 +74,7 @@ class KeyRing:
         known = self._known.get(digest)
         if known is None or known.until <= now:
             known = await self._look_up(key, digest, client, now)
-        self._take(f"key {known.principal.key_id}", known.per_minute, now)
+        self._buckets.take(f"key {known.principal.key_id}", known.per_minute, now)
         return known.principal
 
     async def stands(self, principal: Principal) -> bool:
@@ -102,7 +97,7 @@ class KeyRing:
             at = await read_clock(db)
         stored = row.sha256 if row is not None else "0" * 64
         if not hmac.compare_digest(stored, digest) or row is None or _is_over(row, at):
-            self._take(f"wrong {client}", _WRONG_PER_MINUTE, now)
+            self._buckets.take(f"wrong {client}", _WRONG_PER_MINUTE, now)
             raise NotAuthenticated(_WRONG)
         before = self._known.pop(digest, None)
         noted = before.noted_use if before is not None else -math.inf
@@ -124,24 +119,6 @@ class KeyRing:
                 await db.execute(update(ApiKey).where(ApiKey.id == key_id).values(last_used_at=at))
         except SQLAlchemyError as exc:  # who cannot write may read all the same
             log.warning("a key's last use was not noted", key_id=key_id, error=exc)
-
-    def _take(self, name: str, per_minute: int, now: float) -> None:
-        """Take a token from a bucket that refills evenly and holds a short burst."""
-        rate = per_minute / 60
-        most = max(1.0, rate * _BURST_SECS, min(per_minute, 10))
-        bucket = self._buckets.setdefault(name, _Bucket(most, now))
-        self._buckets.move_to_end(name)
-        now = max(now, bucket.at)  # whoever had to look its key up comes with an older time
-        bucket.tokens = min(most, bucket.tokens + (now - bucket.at) * rate)
-        bucket.at = now
-        if bucket.tokens < 1:
-            raise TooMany(
-                f"more than {per_minute} requests a minute: wait, or ask for a higher limit",
-                retry_after_secs=max(1, math.ceil((1 - bucket.tokens) / rate)),
-            )
-        bucket.tokens -= 1
-        if len(self._buckets) > _MOST_KEYS:
-            self._buckets.popitem(last=False)
 
 
 def _is_over(row: ApiKey, now: datetime) -> bool:

@@ -163,6 +163,7 @@ class OrderBuilder:
             "concurrency_max": concurrency.max if concurrency is not None else None,
             "prompt_variables": variables,
             "call_metadata": request.metadata,
+            "events_to": msgspec.to_builtins(request.events_to),
             "force_now": request.force_now,
             "scheduled_at": later,
             "calls_count": 0,

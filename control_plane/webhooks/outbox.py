@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import httpx
+import msgspec
 from sqlalchemy import insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -20,11 +21,12 @@ from control_plane.db.models.webhook import Delivery, WebhookEndpoint
 from control_plane.domain.call_order import OrderStatus, is_final
 from control_plane.domain.delivery import DeliveryState, is_wanted
 from control_plane.domain.ids import new_id
+from control_plane.domain.order_request import EventReceiver
 from control_plane.orders import repository
 from control_plane.orders.views import CallViews
 from control_plane.sessions.calls import Owner
 from control_plane.webhooks import held
-from control_plane.webhooks.payloads import call_payload, event_payload
+from control_plane.webhooks.payloads import call_payload, event_payload, message_about
 from control_plane.webhooks.signing import default_signer
 
 _ONE_RELAY = 7_236_115
@@ -51,6 +53,7 @@ async def relay(
     if not rows:
         return 0
     made = await _to_endpoints(db, rows, now=now)
+    made += await _to_orders(db, vault, rows, now=now)
     made += await _to_assistants(db, vault, views, rows, now=now)
     if made:
         await db.execute(insert(Delivery), made)
@@ -159,7 +162,8 @@ async def _to_assistants(
     told = set(
         await db.scalars(
             select(Delivery.call_id).where(
-                Delivery.call_id.in_(urls), Delivery.endpoint_id.is_(None)
+                Delivery.call_id.in_(urls),
+                Delivery.message_id.in_([message_about(key) for key in urls]),
             )
         )
     )
@@ -170,24 +174,57 @@ async def _to_assistants(
         await default_signer(db, vault, owner.organization_id, now=now)
         row, url = ended[owner.id], urls[owner.id]
         made.append(
-            {
-                "id": new_id(),
+            _to_url(row, url, now=now)
+            | {
                 # Not the event's id: an endpoint at the same URL gets that, with another body.
-                "message_id": f"call_{owner.id}",
-                "organization_id": owner.organization_id,
-                "endpoint_id": None,
-                "url": url,
-                "receiver": receiver_of_url(owner.organization_id, url),
-                "event_type": row.type,
-                "call_id": owner.id,
-                "sequence": row.sequence,
-                "state": DeliveryState.PENDING,
+                "message_id": message_about(owner.id),
                 "next_at": held.due_at(view, now=now),
                 "payload": call_payload(view),
-                "created_at": now,
             }
         )
     return made
+
+
+async def _to_orders(
+    db: AsyncSession, vault: Vault, rows: Sequence[OutboxRow], *, now: datetime
+) -> list[dict[str, Any]]:
+    """Return what the receivers that orders name get: events of the types that they ask for."""
+    called = {row.call_id for row in rows if row.call_id is not None}
+    found = await db.execute(
+        select(CallOrder.id, CallOrder.events_to, CallOrder.call_metadata).where(
+            CallOrder.id.in_(called), CallOrder.events_to.is_not(None)
+        )
+    )
+    receivers = {
+        key: (msgspec.convert(told, EventReceiver), metadata) for key, told, metadata in found
+    }
+    made = []
+    for row in rows:
+        receiver, metadata = receivers.get(row.call_id or "", (None, {}))
+        if receiver is not None and row.type in receiver.types:
+            await default_signer(db, vault, row.organization_id, now=now)
+            payload = event_payload(row, metadata)
+            made.append(
+                _to_url(row, receiver.url, now=now)
+                | {"message_id": row.id, "next_at": now, "payload": payload}
+            )
+    return made
+
+
+def _to_url(row: OutboxRow, url: str, *, now: datetime) -> dict[str, Any]:
+    """Return the values of a delivery to a URL that is no endpoint."""
+    return {
+        "id": new_id(),
+        "organization_id": row.organization_id,
+        "endpoint_id": None,
+        "url": url,
+        "receiver": receiver_of_url(row.organization_id, url),
+        "event_type": row.type,
+        "call_id": row.call_id,
+        "sequence": row.sequence,
+        "state": DeliveryState.PENDING,
+        "created_at": now,
+    }
 
 
 async def _hold(db: AsyncSession, call_ids: Collection[str]) -> None:

@@ -45,6 +45,11 @@ def event_payload(row: OutboxRow, metadata: Mapping[str, str]) -> str:
     return _text(event_body(row, metadata))
 
 
+def message_about(call_id: str) -> str:
+    """Return the id of the one message about a whole call."""
+    return f"call_{call_id}"
+
+
 def call_payload(call: CallView) -> str:
     """Return the message to an assistant's `webhook_url`: the call as `GET /call/{id}` has it."""
     return _text(CallEnvelope(call))

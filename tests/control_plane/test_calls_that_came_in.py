@@ -149,3 +149,26 @@ async def test_its_events_are_followed_until_it_is_over(
     followed = await api.get(f"/call/{brief['session_id']}/events", headers=headers)
     kinds = [line[7:] for line in followed.text.splitlines() if line.startswith("event: ")]
     assert (kinds[0], kinds[-1]) == ("call.ringing", "call.completed")
+
+
+async def test_it_is_a_session_of_the_voice_api(
+    api: httpx.AsyncClient, internal: httpx.AsyncClient, rings: Any
+) -> None:
+    brief = await rings()
+    key = brief["session_id"]
+
+    async def sessions(**query: Any) -> list[str]:
+        answer = await api.get("/voice-api/voice/sessions", params=query)
+        return [each["session_id"] for each in answer.json()["sessions"]]
+
+    await report(internal, brief, ANSWERED, SAID)
+    shown = (await api.get(f"/voice-api/voice/sessions/{key}")).json()
+    assert (shown["direction"], shown["from_number"]) == ("inbound", CALLER)
+    assert shown["status"] == "in_progress"
+    assert await sessions(status="in_progress") == await sessions() == [key]
+    assert await sessions(status="completed") == await sessions(status="failed") == []
+    await report(internal, brief, ENDED)
+    assert await sessions(status="completed") == await sessions(agent_id=shown["agent_id"]) == [key]
+    assert await sessions(status="in_progress") == await sessions(status="failed") == []
+    told = (await api.get(f"/voice-api/v1/widget/transcript/{key}")).json()
+    assert [turn["content"] for turn in told["transcript"]] == ["Hi"]

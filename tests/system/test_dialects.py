@@ -95,3 +95,30 @@ def test_dial_outbound_calls_by_the_use_case(platform: Platform) -> None:
     assert (call["status"], attempt["result"]) == ("completed", "human"), attempt
     assert {item["role"] for item in attempt["transcript"]} >= {"assistant", "user"}
     assert call["assistant"]["max_call_duration_secs"] == 120
+
+
+def test_the_voice_api_follows_a_call_to_its_recording(platform: Platform) -> None:
+    listed = platform.api.get("/dial/ids")
+    told = platform.api.post(
+        "/voice/outbound/dial",
+        {
+            "agent_id": platform.api.get("/assistant")["assistants"][-1]["id"],
+            "to_number": TALKS,
+            "from_number": listed["numbers"][0]["name"],
+            "max_duration": 120,
+        },
+    )
+    call = platform.finished(told["session_id"], limit_s=120.0)
+    assert call["last_call_attempt"]["result"] == "human", call
+    path = f"/voice/status/{told['session_id']}"
+    assert platform.api.get(path)["status"] == "completed"
+    shown = platform.api.get(f"/voice/sessions/{told['session_id']}")
+    assert 0 < shown["duration"] <= 120
+    turns = platform.api.get(f"/v1/widget/transcript/{told['session_id']}")["transcript"]
+    assert {turn["role"] for turn in turns} == {"assistant", "user"}
+    recording = wait_for(
+        lambda: platform.api.get(f"/voice/recording/{shown['recording_id']}"),
+        lambda each: each["url"] is not None,
+        30.0,
+    )
+    assert recording["session_id"] == told["session_id"]

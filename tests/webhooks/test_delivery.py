@@ -16,6 +16,7 @@ from control_plane.db.models.history import OutboxRow
 from control_plane.db.models.webhook import Delivery, WebhookEndpoint, WebhookSigner
 from control_plane.db.sealed import unseal
 from control_plane.domain.delivery import WAITS, DeliveryState
+from control_plane.domain.order_request import EventReceiver
 from control_plane.webhooks import queue
 from control_plane.webhooks.signing import new_secret, rotate
 from tests import factories
@@ -83,6 +84,26 @@ async def test_the_assistants_own_url_gets_the_whole_call_once(
     assert {"call_attempts", "assistant", "metadata", "to_phone_number"} <= set(body["call"])
     await desk.announce(order, "call.completed", status="completed")
     assert await desk.go() == 0, "a call ends once"
+
+
+async def test_the_url_of_an_order_gets_the_events_that_it_asks_for(
+    desk: Desk, receiver: Receiver
+) -> None:
+    told = EventReceiver(f"{receiver.url}/events", ("call.ringing", "call.completed"))
+    order = await desk.order(events_to=told, metadata={"a": "b"})
+    other = await desk.order()
+    for each in (order, other):
+        await desk.announce(each, "call.initiating", "call.ringing", status="calling")
+        await desk.announce(each, "call.completed", status="completed")
+    assert await desk.go() == 2
+    async with desk.database.reading() as session:
+        signer = await session.get_one(WebhookSigner, desk.owner)
+        secret = await unseal(session, desk.vault, signer.secret_id)
+    bodies = [verified(message, secret) for message in receiver.messages]
+    assert [body["type"] for body in bodies] == ["call.ringing", "call.completed"]
+    assert {body["data"]["call_id"] for body in bodies} == {order}
+    assert bodies[0]["data"]["metadata"] == {"a": "b"}
+    assert await desk.go() == 0
 
 
 async def test_a_large_event_stays_below_20_kb_and_says_what_is_missing(

@@ -73,6 +73,7 @@ class CallOrder(Base):
     concurrency_max: Mapped[int | None] = mapped_column(BigInteger)
     prompt_variables: Mapped[dict[str, Any]]
     call_metadata: Mapped[dict[str, Any]]
+    events_to: Mapped[dict[str, Any] | None]  # an EventReceiver
     force_now: Mapped[bool] = mapped_column(default=False)
     scheduled_at: Mapped[datetime | None]
     due_at: Mapped[datetime | None]  # the instant of the next look; null while live or final

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, TypeVar, get_args
 
 import msgspec
@@ -10,17 +9,13 @@ from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.assistants import repository as assistants
-from control_plane.assistants import secrets, versions
-from control_plane.assistants.versions import Version
+from control_plane.assistants import versions
 from control_plane.db.models.assistant import Assistant
 from control_plane.dialects.dial_outbound.ids import Kind, naming
 from control_plane.dialects.dial_outbound.schemas import Dial
-from control_plane.domain.assistant import AssistantSpec
-from control_plane.domain.assistant_rules import check
-from control_plane.domain.declared import Template, spots
+from control_plane.dialects.placing import Speaker
 from control_plane.domain.errors import BadInput
 from control_plane.domain.ids import parse_id
-from control_plane.domain.placeholders import names
 from control_plane.domain.preset import ModelPreset, PromptPreset, VoicePreset
 from control_plane.domain.providers import (
     DEDICATED,
@@ -37,15 +32,6 @@ from control_plane.presets import repository as presets
 P = TypeVar("P", VoicePreset, ModelPreset, PromptPreset)
 
 
-class Speaker(Struct, frozen=True):
-    """The use case as it stands, and as this call has it; `sealed`: their secrets' references."""
-
-    use_case: Assistant
-    version: Version
-    spec: AssistantSpec
-    sealed: frozenset[str]
-
-
 async def choose(db: AsyncSession, organization_id: str, given: Dial) -> Speaker:
     """Return who speaks.
 
@@ -56,7 +42,7 @@ async def choose(db: AsyncSession, organization_id: str, given: Dial) -> Speaker
     use_case = await _use_case(db, organization_id, given)
     version = await versions.get(db, use_case.version_id or "")
     changes: dict[str, Any] = {}
-    parts: list[Struct] = [version.spec]
+    parts: list[Struct] = []
     if given.agent_id is not None:
         voice = await _preset(db, organization_id, Kind.AGENT, given.agent_id, VoicePreset)
         changes["voice"] = voice.voice
@@ -75,16 +61,7 @@ async def choose(db: AsyncSession, organization_id: str, given: Dial) -> Speaker
         changes["language"] = given.language
     if given.max_duration_mins is not None:
         changes["max_call_duration_secs"] = given.max_duration_mins * 60
-    spec = msgspec.structs.replace(version.spec, **changes)
-    check(spec)
-    sealed = frozenset(value for part in parts for _, value in secrets.find(part))
-    return Speaker(use_case, version, spec, sealed)
-
-
-def variables_of(spec: AssistantSpec) -> Iterator[str]:
-    """Yield each variable that a text of the assistant names, built-in ones too."""
-    for text in spots(spec, Template):
-        yield from names(text.value if isinstance(text.value, str) else "\n".join(text.value))
+    return Speaker.of(use_case, version, changes, besides=parts)
 
 
 async def _use_case(db: AsyncSession, organization_id: str, given: Dial) -> Assistant:

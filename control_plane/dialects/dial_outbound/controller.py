@@ -11,15 +11,12 @@ from msgspec import Struct
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from control_plane.assistants import inline
 from control_plane.assistants.repository import list_assistants
 from control_plane.compliance.suspended import check_active
-from control_plane.db.crypto import Vault
 from control_plane.db.models.campaign import Campaign
 from control_plane.db.models.organization import Organization
-from control_plane.dialects.dial_outbound.choice import Speaker, choose, variables_of
+from control_plane.dialects.dial_outbound.choice import choose
 from control_plane.dialects.dial_outbound.ids import Kind, naming, short
-from control_plane.dialects.dial_outbound.params import values_of
 from control_plane.dialects.dial_outbound.schemas import (
     Dial,
     Dialled,
@@ -28,7 +25,8 @@ from control_plane.dialects.dial_outbound.schemas import (
     Problem,
     UseCase,
 )
-from control_plane.dialects.placed import placed_call
+from control_plane.dialects.placing import Speaker, placed_call, variables_of
+from control_plane.dialects.variables import values_of
 from control_plane.domain.campaign import CampaignStatus, concurrency_key
 from control_plane.domain.errors import BadInput, Conflict, MissingVariable, NotFound
 from control_plane.domain.order_request import ConcurrencyLimit, OrderRequest
@@ -76,7 +74,7 @@ class DialController(Controller):
         speaker = plan.speaker
         try:
             answer = await intake.place(
-                _request(data, plan, principal), None, own=_own(vault, principal, speaker)
+                _request(data, plan, principal), None, own=speaker.own(vault)
             )
         except MissingVariable as exc:
             field = (exc.field or "").replace("prompt_variables", "params")
@@ -88,7 +86,7 @@ class DialController(Controller):
             organization_id=short(Kind.ORGANIZATION, placed.organization_id),
             metadata=data.metadata or {},
             use_case=UseCase(
-                id=short(Kind.USE_CASE, speaker.use_case.id),
+                id=short(Kind.USE_CASE, speaker.assistant.id),
                 name=speaker.spec.name,
                 prompt=speaker.spec.prompt,
                 language=speaker.spec.language,
@@ -169,27 +167,13 @@ def _request(given: Dial, plan: _Plan, principal: Principal) -> OrderRequest:
         api_key_id=principal.key_id,
         phone_number=given.phone_number,
         from_phone_number=plan.from_phone_number,
-        assistant_id=plan.speaker.use_case.id,
+        assistant_id=plan.speaker.assistant.id,
         concurrency=plan.concurrency,
         force_now=later is None,
         scheduled_at=later,
         campaign_id=plan.campaign_id,
         metadata=values_of(given.metadata, ()),
         prompt_variables=values_of(given.params, variables_of(plan.speaker.spec)),
-    )
-
-
-def _own(vault: Vault, principal: Principal, speaker: Speaker) -> inline.Inline | None:
-    """Return the use case as this call changes it; None: it does not."""
-    if speaker.spec == speaker.version.spec:
-        return None
-    return inline.vary(
-        principal.organization_id,
-        speaker.spec,
-        of=speaker.use_case,
-        number=speaker.version.number,
-        keep=speaker.sealed,
-        vault=vault,
     )
 
 

@@ -17,7 +17,7 @@ from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.models.call_order import CallOrder
-from control_plane.dialects.placed import placed_call
+from control_plane.dialects.placing import placed_call
 from control_plane.dialects.redial.requests import Schedule, order_request
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.errors import Conflict, NotCallable, NotFound

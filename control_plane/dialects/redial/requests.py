@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from control_plane.dialects.placing import ONCE
 from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.assistant_rules import check
-from control_plane.domain.calling_times import CallingWindow, CallRetryConfig, Weekday
 from control_plane.domain.errors import BadInput
 from control_plane.domain.order_request import OrderRequest
 from control_plane.domain.placeholders import names, placeholder
@@ -20,14 +20,6 @@ _Milliseconds = Annotated[int, Meta(ge=0, le=10_000)]
 _Voice = Annotated[str, Meta(min_length=1, max_length=200)]
 _Speed = Annotated[float, Meta(ge=0.25, le=1.5)]
 _Tokens = Annotated[int, Meta(ge=1, le=4_096)] | Literal["inf"]
-ONCE = CallRetryConfig(
-    allowed_days=tuple(Weekday),
-    calling_windows=(
-        CallingWindow(calling_window_start_time="00:00", calling_window_end_time="24:00"),
-    ),
-    max_retry_attempts=1,
-)
-"""At any hour of any day, and no second time."""
 
 
 class TurnDetection(Struct, frozen=True, kw_only=True):

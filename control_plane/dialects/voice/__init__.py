@@ -1,0 +1,1 @@
+"""The Voice API: calls and conversations as sessions of an agent."""

@@ -1,0 +1,284 @@
+"""The Voice API's telephone half: dial, follow, list, read, end; limited by the minute per key."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Controller, MediaType, Response, get, post
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+from litestar.params import FromPath, JSONBody, QueryParameter
+
+from control_plane.assistants import versions
+from control_plane.assistants.repository import get_assistant
+from control_plane.db.engine import Database
+from control_plane.dialects.placing import ONCE, Speaker, placed_call, variables_of
+from control_plane.dialects.variables import values_of
+from control_plane.dialects.voice import sessions
+from control_plane.dialects.voice.schemas import (
+    CANCELLED,
+    EVENTS,
+    MAX_DURATION_SECS,
+    Dial,
+    Problem,
+    RecordingView,
+    SessionList,
+    SessionStatus,
+    SessionView,
+    Status,
+    Transcript,
+    Turn,
+)
+from control_plane.domain.credentials import check_webhook_url
+from control_plane.domain.errors import BadInput, Conflict, NotFound, Refused
+from control_plane.domain.events import Role
+from control_plane.domain.ids import parse_id
+from control_plane.domain.order_request import EventReceiver, OrderRequest
+from control_plane.http import problems
+from control_plane.http.auth import STATE, Principal
+from control_plane.http.buckets import Buckets
+from control_plane.http.dependencies import GivenDatabase, GivenPrincipal, GivenVault
+from control_plane.orders import service
+from control_plane.orders.dependencies import GivenIntake, GivenViews
+
+START, SESSION, STATUS, LIST = ("start", 10), ("session", 30), ("status", 60), ("list", 30)
+"""How many requests a key may make in a minute, by what they ask for."""
+Text = Annotated[str | None, QueryParameter()]
+_FILTERS = (Status.COMPLETED, Status.FAILED, Status.IN_PROGRESS)
+_FIELDS = {
+    "phone_number": "to_number",
+    "from_phone_number": "from_number",
+    "max_call_duration_secs": "max_duration",
+}
+"""Our names of what an order may be refused for, and the document's."""
+
+
+def limited(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Guard: the key may ask for this once more."""
+    buckets: Buckets = connection.app.state.buckets
+    principal: Principal = connection.state[STATE]
+    kind, most = handler.opt["per_minute"]
+    buckets.take(f"voice {kind} {principal.key_id}", most, time.monotonic(), burst=most)
+
+
+def _render(problem: problems.Problem, headers: dict[str, str]) -> Response[bytes]:
+    return Response(
+        content=msgspec.json.encode(Problem(problem.code, problem.detail, problem.field)),
+        status_code=problem.status,
+        media_type=MediaType.JSON,
+        headers=headers,
+    )
+
+
+class VoiceApiController(Controller):
+    """Sessions of an agent with a person."""
+
+    path = "/"
+    include_in_schema = False
+    guards = [limited]  # noqa: RUF012 - Litestar's own protocol
+    exception_handlers = problems.handlers(_render)
+
+    @post("/voice/outbound/dial", status_code=200, opt={"per_minute": START})
+    async def dial(
+        self,
+        data: JSONBody[Dial],
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        vault: GivenVault,
+        intake: GivenIntake,
+        views: GivenViews,
+    ) -> SessionStatus:
+        """Call a number, once."""
+        speaker = await _speaker(database, principal, data)
+        request = _request(data, speaker, principal)
+        try:
+            answer = await intake.place(request, None, own=speaker.own(vault))
+        except BadInput as exc:
+            raise _renamed(exc) from exc
+        return await _status(database, views, principal, placed_call(answer).id)
+
+    @get("/voice/status/{session_id:str}", opt={"per_minute": STATUS})
+    async def get_status(
+        self,
+        session_id: FromPath[str],
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        views: GivenViews,
+    ) -> SessionStatus:
+        """Return how far a session got."""
+        return await _status(database, views, principal, session_id)
+
+    @get("/voice/sessions", opt={"per_minute": LIST})
+    async def list_sessions(
+        self,
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        views: GivenViews,
+        agent_id: Text = None,
+        status: Text = None,
+        limit: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
+        offset: Annotated[int, QueryParameter(ge=0, le=1_000_000)] = 0,
+        start_date: Text = None,
+        end_date: Text = None,
+    ) -> SessionList:
+        """Return sessions, newest first."""
+        wanted = sessions.Wanted(
+            agent_id=parse_id(agent_id, what="agent", field="agent_id") if agent_id else None,
+            status=_filter(status) if status is not None else None,
+            start=_instant(start_date, "start_date"),
+            end=_instant(end_date, "end_date"),
+        )
+        async with database.reading() as db:
+            found = await sessions.page(
+                db, principal.organization_id, wanted, limit=limit, offset=offset
+            )
+            shown = [sessions.view(each) for each in await views.load(db, found)]
+        return SessionList(sessions=shown, limit=limit, offset=offset)
+
+    @get("/voice/sessions/{session_id:str}", opt={"per_minute": SESSION})
+    async def get_session(
+        self,
+        session_id: FromPath[str],
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        views: GivenViews,
+    ) -> SessionView:
+        """Return a session."""
+        async with database.reading() as db:
+            call = await sessions.get_session(db, views, principal.organization_id, session_id)
+        return sessions.view(call)
+
+    @get("/v1/widget/transcript/{session_id:str}", opt={"per_minute": SESSION})
+    async def get_transcript(
+        self,
+        session_id: FromPath[str],
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        views: GivenViews,
+    ) -> Transcript:
+        """Return what was said so far."""
+        async with database.reading() as db:
+            call = await sessions.get_session(db, views, principal.organization_id, session_id)
+        turns = [
+            Turn(
+                role=item.role, content=item.content, timestamp=datetime.fromtimestamp(item.at, UTC)
+            )
+            for attempt in reversed(call.call_attempts)
+            for item in attempt.transcript
+            if item.role is not Role.TOOL
+        ]
+        return Transcript(session_id=call.id, status=sessions.status_of(call), transcript=turns)
+
+    @get("/voice/recording/{recording_id:str}", opt={"per_minute": SESSION})
+    async def get_recording(
+        self,
+        recording_id: FromPath[str],
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        views: GivenViews,
+    ) -> RecordingView:
+        """Return a recording's details."""
+        async with database.reading() as db:
+            return await sessions.get_recording(db, views, principal.organization_id, recording_id)
+
+    @post("/voice/end/{session_id:str}", status_code=200, opt={"per_minute": SESSION})
+    async def end(
+        self,
+        session_id: FromPath[str],
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        views: GivenViews,
+    ) -> SessionStatus:
+        """End a session, or withdraw the call; one that is over stays as it is."""
+        async with database.reading() as db:
+            call = await sessions.get_session(db, views, principal.organization_id, session_id)
+        try:
+            await service.cancel(database, principal.organization_id, call.id)
+        except Conflict:  # it is over
+            return SessionStatus(call.id, sessions.status_of(call))
+        return await _status(database, views, principal, call.id)
+
+
+async def _status(
+    database: Database, views: Any, principal: Principal, session_id: str
+) -> SessionStatus:
+    async with database.reading() as db:
+        call = await sessions.get_session(db, views, principal.organization_id, session_id)
+    return SessionStatus(call.id, sessions.status_of(call))
+
+
+async def _speaker(database: Database, principal: Principal, given: Dial) -> Speaker:
+    """Return the agent as this call has it."""
+    key = parse_id(given.agent_id, what="agent", field="agent_id")
+    changes: dict[str, Any] = {"max_call_duration_secs": given.max_duration or MAX_DURATION_SECS}
+    if given.recording is not None:
+        changes["recording_enabled"] = given.recording
+    async with database.reading() as db:
+        try:
+            row = await get_assistant(db, principal.organization_id, key)
+        except NotFound as exc:
+            told = f"there is no agent with the id {given.agent_id!r}"
+            raise NotFound(told, field="agent_id") from exc
+        version = await versions.get(db, row.version_id or "")
+    return Speaker.of(row, version, changes)
+
+
+def _request(given: Dial, speaker: Speaker, principal: Principal) -> OrderRequest:
+    if given.webhook_url is not None:
+        check_webhook_url(given.webhook_url, field="webhook_url")
+    told = (
+        EventReceiver(given.webhook_url, (*EVENTS, CANCELLED))
+        if given.webhook_url is not None
+        else None
+    )
+    return OrderRequest(
+        organization_id=principal.organization_id,
+        api_key_id=principal.key_id,
+        phone_number=given.to_number,
+        from_phone_number=given.from_number,
+        assistant_id=speaker.assistant.id,
+        call_retry_config=ONCE,
+        scheduled_at=_zoned(given.scheduled_at),
+        events_to=told,
+        prompt_variables=values_of(given.context, variables_of(speaker.spec)),
+    )
+
+
+def _renamed(exc: BadInput) -> Refused:
+    """Return what an order was refused for, its field by the document's name."""
+    detail, field = exc.detail, exc.field or ""
+    for ours, theirs in (*_FIELDS.items(), ("prompt_variables", "context")):
+        if field == ours or field.startswith(f"{ours}."):
+            field, detail = field.replace(ours, theirs, 1), detail.replace(ours, theirs)
+            break
+    told = BadInput(detail, field=field or None)
+    told.code = exc.code
+    return told
+
+
+def _filter(word: str) -> Status:
+    if word not in _FILTERS:
+        raise BadInput(f"status is one of {', '.join(_FILTERS)}", field="status")
+    return Status(word)
+
+
+def _instant(text: str | None, field: str) -> datetime | None:
+    """Return the instant of an ISO 8601 date or time; without a zone it is UTC."""
+    if text is None:
+        return None
+    try:
+        # A + that was not escaped arrives as a space.
+        read = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
+        return (_zoned(read) or read).astimezone(UTC)
+    except (ValueError, OverflowError) as exc:
+        raise BadInput(
+            f"{field} is a date or a time such as 2026-01-31 or 2026-01-31T12:00:00Z", field=field
+        ) from exc
+
+
+def _zoned(given: datetime | None) -> datetime | None:
+    """Return a time that has a zone: UTC where it had none."""
+    return given.replace(tzinfo=UTC) if given is not None and given.tzinfo is None else given
