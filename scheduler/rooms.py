@@ -41,6 +41,10 @@ class Rooms(Protocol):
         """Return who is in the room; nobody when there is no such room."""
         ...
 
+    async def names(self) -> list[str]:
+        """Return the names of all rooms."""
+        ...
+
     async def close(self, room_name: str) -> None:
         """End the room and every call in it; one that is gone is closed already."""
         ...
@@ -88,6 +92,12 @@ class LiveKitRooms:
             )
             for each in answer.participants
         ]
+
+    async def names(self) -> list[str]:
+        """Return the names of all rooms."""
+        with _trouble():
+            answer = await self._client.room.list_rooms(api.ListRoomsRequest())
+        return [each.name for each in answer.rooms]
 
     async def close(self, room_name: str) -> None:
         """End the room and every call in it; one that is gone is closed already."""

@@ -76,6 +76,11 @@ class Rooms:
             for name, status in room.phones.items()
         ]
 
+    async def names(self) -> list[str]:
+        """Return the rooms that are open."""
+        await self._reach()
+        return list(self.open_rooms)
+
     async def close(self, room_name: str) -> None:
         """End the room; who is in it is sent away."""
         await self._reach()
