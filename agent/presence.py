@@ -14,10 +14,9 @@ from msgspec import Struct
 
 from agent.ending import Ending
 from control_plane.domain.brief import CallBrief, Direction
+from control_plane.domain.browser import BACK_WITHIN_S
 from control_plane.domain.events import EndedBy, EndReason
 
-BACK_WITHIN_S = 20.0
-"""How long a browser that lost its connection is waited for."""
 MICROPHONE_S = 60.0
 """How long somebody who has come may take to allow the page their microphone."""
 HANG_UPS = (

@@ -18,7 +18,7 @@ from control_plane.compliance import facts, suspended
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database, wake
 from control_plane.domain.brief import AGENT_NAME, DispatchMetadata
-from control_plane.domain.browser import GiveUp, SendAgent, Stay, Waiting, judge
+from control_plane.domain.browser import ROOM_STAYS_S, GiveUp, SendAgent, Stay, Waiting, judge
 from control_plane.domain.errors import StaleEpoch
 from control_plane.domain.gate import Rule
 from control_plane.domain.transitions import AgentSent, AnyFact, AttemptAbandoned
@@ -106,6 +106,7 @@ class Opener:
                 call.session.room_name,
                 agent_name=AGENT_NAME,
                 metadata=msgspec.json.encode(metadata).decode(),
+                departure_timeout_s=ROOM_STAYS_S,
             )
         except RoomTrouble as exc:
             log.warning("a session cannot be opened yet", session_id=call.id, error=exc)

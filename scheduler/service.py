@@ -165,7 +165,7 @@ def _open_sessions(world: World, settings: SchedulerSettings, timetable: Timetab
             timetable.after(wait, "next session", world.database.changes.notify)
 
     timetable.on_change("open sessions", open_due, sweep_s=SWEEP_S, rest_s=DISPATCH_REST_S)
-    timetable.on_change("look after sessions", opener.look, sweep_s=SWEEP_S, rest_s=0.1)
+    timetable.on_change("look after sessions", opener.look, sweep_s=SWEEP_S, rest_s=0.25)
 
 
 def _put_recordings_away(

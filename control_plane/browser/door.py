@@ -27,4 +27,5 @@ class Door:
             browser.participant_identity(session.id),
             opens_at=opens_at,
             until=until - browser.LEEWAY,
+            room_stays_s=browser.ROOM_STAYS_S,
         )

@@ -118,13 +118,13 @@ async def waiting(db: AsyncSession) -> Sequence[Call]:
 
 
 async def over(db: AsyncSession, room_names: Collection[str]) -> set[str]:
-    """Return which of these rooms belong to no session that is still to be or goes on."""
+    """Return which of these rooms are those of sessions that are over."""
     rows = await db.scalars(
         select(Session.room_name).where(
-            Session.room_name.in_(room_names), Session.closed_at.is_(None)
+            Session.room_name.in_(room_names), Session.closed_at.is_not(None)
         )
     )
-    return set(room_names) - set(rows)
+    return set(rows)
 
 
 def _narrowed(wanted: Filter, dialect: str) -> list[ColumnElement[bool]]:

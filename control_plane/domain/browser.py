@@ -19,6 +19,10 @@ LEEWAY = timedelta(minutes=1)
 """By so much LiveKit lets people in before and after the times of a token: clocks differ."""
 ALONE_S = 30.0
 """How long an agent waits in the room for somebody to come."""
+BACK_WITHIN_S = 20.0
+"""How long somebody who lost the connection is waited for."""
+ROOM_STAYS_S = 60
+"""How long LiveKit keeps the room when nobody but an agent is in it: longer than either."""
 ROOM_PREFIX = "web-"
 TELEPHONE_DELAY_MS = 400
 """The default of `first_sentence_delay_ms`: the time in which a telephone gets to the ear."""

@@ -41,11 +41,17 @@ class JoinTokens:
         self._api_key = api_key
         self._api_secret = api_secret
 
-    def issue(self, room: str, identity: str, *, opens_at: datetime, until: datetime) -> str:
+    def issue(
+        self, room: str, identity: str, *, opens_at: datetime, until: datetime, room_stays_s: int
+    ) -> str:
         """Return a token with which one person may join one room, from `opens_at` until `until`.
 
         They may speak by their microphone and hear the others, and nothing else: publish no data,
         change nothing of themselves.
+
+        Args:
+            room_stays_s: how long the room stays when they have left; for who comes before it is
+                made, and so makes it.
         """
         grants = {
             "roomJoin": True,
@@ -63,6 +69,7 @@ class JoinTokens:
             "exp": until,
             "kind": _PERSON,
             "video": grants,
+            "roomConfig": {"departureTimeout": room_stays_s},
         }
         return jwt.encode(claims, self._api_secret, algorithm=_ALGORITHM)
 

@@ -113,6 +113,7 @@ async def test_the_token_opens_one_room_for_one_person_and_says_nothing_else(
             "canPublishData": False,
             "canUpdateOwnMetadata": False,
         },
+        "roomConfig": {"departureTimeout": 60},
     }
     assert int(before.timestamp()) <= said["nbf"] <= datetime.now(UTC).timestamp()
     # LiveKit forgives a minute.

@@ -35,7 +35,9 @@ class FakeRooms:
         self.broken = False
         self.agent: AtRoom | None = None
 
-    async def open(self, room_name: str, *, agent_name: str, metadata: str) -> None:
+    async def open(
+        self, room_name: str, *, agent_name: str, metadata: str, departure_timeout_s: int = 20
+    ) -> None:
         self._must_work()
         self.journal.append("room opened")
         self.present.setdefault(room_name, [])

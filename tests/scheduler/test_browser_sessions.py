@@ -323,12 +323,12 @@ async def test_a_room_that_a_late_token_made_anew_is_closed(door: Door) -> None:
     await tidier.delete_rooms()
     door.desk.rooms.present |= {
         f"web-{over}": [person(over)],
-        "web-unknown": [],
+        "web-of-others": [],
         "call-1": [],
         "inbound_1": [],
     }
     await tidier.close_strays()
-    left = {f"web-{live}", f"web-{later}", "call-1", "inbound_1"}
+    left = {f"web-{live}", f"web-{later}", "web-of-others", "call-1", "inbound_1"}
     assert set(door.desk.rooms.present) == left
 
 

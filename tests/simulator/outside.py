@@ -43,7 +43,9 @@ class Rooms:
         self._api = api
         self._agents = list(world.plan.agents)
 
-    async def open(self, room_name: str, *, agent_name: str, metadata: str) -> None:
+    async def open(
+        self, room_name: str, *, agent_name: str, metadata: str, departure_timeout_s: int = 20
+    ) -> None:
         """Make the room and send for an agent."""
         await self._reach()
         room = self.open_rooms.setdefault(room_name, Room())
