@@ -17,7 +17,6 @@ from control_plane.db.base import read_clock
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.db.models.recording import Recording
-from control_plane.db.models.session import Session
 from control_plane.domain import browser
 from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.credentials import check_webhook_url
@@ -44,8 +43,17 @@ class Asked(Struct, frozen=True):
     request: StartSession
 
 
-async def start(database: Database, vault: Vault, asked: Asked) -> tuple[Session, list[str]]:
-    """Return the stored session, and what its owner should know.
+class Begun(Struct, frozen=True):
+    """A session that was just stored, and what its owner should know."""
+
+    call: Call
+    version: Version
+    recording: Recording | None
+    notices: list[str]
+
+
+async def start(database: Database, vault: Vault, asked: Asked) -> Begun:
+    """Return the session, stored.
 
     Raises:
         BadInput: a field cannot be used; names it.
@@ -69,13 +77,15 @@ async def start(database: Database, vault: Vault, asked: Asked) -> tuple[Session
         db.add(call.session)
         await db.flush()
         db.add(call.leg)
+        recording = None
         if spec_of(call.session, version.spec).recording_enabled:
-            db.add(Recording(session_id=call.id, state=RecordingState.SPOOLING))
+            recording = Recording(session_id=call.id, state=RecordingState.SPOOLING)
+            db.add(recording)
         missing = [each for each in version.variables if each not in speaker.prompt_variables]
         missing = list(dict.fromkeys(missing))
         await lifecycle.apply(db, call, SessionAsked(at=now, without_value=tuple(missing)))
     said = [f"{{{{{name}}}}} has no value in prompt_variables: it is left out" for name in missing]
-    return call.session, said
+    return Begun(call, version, recording, said)
 
 
 def _opening(wanted: datetime | None, now: datetime) -> datetime:

@@ -19,7 +19,7 @@ from control_plane.browser.schemas import (
     StartSession,
     Transcript,
 )
-from control_plane.browser.views import load
+from control_plane.browser.views import load, view_of
 from control_plane.db.base import read_clock
 from control_plane.domain.browser import OVER, SessionStatus
 from control_plane.domain.errors import BadInput, Conflict
@@ -56,11 +56,13 @@ class SessionController(Controller):
         Its agent is on its way once this has answered; with `scheduled_at`, at that time.
         """
         asked = Asked(principal.organization_id, principal.key_id, data)
-        row, notices = await asking.start(database, vault, asked)
-        async with database.reading() as db:
-            [view] = await load(db, views, [row])
+        begun = await asking.start(database, vault, asked)
+        row = begun.call.session
         return StartedSession(
-            session=view, token=door.token(row), livekit_url=door.url, notices=notices
+            session=view_of(row, views.of_begun(begun.call, begun.version, begun.recording)),
+            token=door.token(row),
+            livekit_url=door.url,
+            notices=begun.notices,
         )
 
     @get("/{session_id:str}", operation_id="getSession", summary="Get a browser session")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import httpx
 import jwt
 import pytest
+from livekit.api import AccessToken
 from sqlalchemy import func, select, update
 
 from control_plane.app import Resources
@@ -96,6 +99,7 @@ async def test_the_token_opens_one_room_for_one_person_and_says_nothing_else(
     before = datetime.now(UTC)
     started = await start(api, prompt_variables={"name": "Ann"}, metadata={"cart": "secret"})
     session, said = started["session"], claims(started["token"])
+    assert session == await session_of(api, session["id"])
     assert started["livekit_url"] == "ws://127.0.0.1:1"
     assert (session["status"], session["scheduled_at"]) == ("created", None)
     assert said == {
@@ -436,3 +440,28 @@ async def test_a_scheduled_session_is_no_live_one(
     async with resources.database.reading() as db:
         kinds = set(await db.scalars(select(Session.direction)))
     assert kinds == {Direction.BROWSER}
+
+
+@pytest.mark.parametrize(
+    ("event", "room", "wakes"),
+    [
+        ("participant_joined", "web-1", True),
+        ("participant_joined", "call-1", False),
+        ("participant_left", "call-1", True),
+        ("track_published", "web-1", False),
+    ],
+)
+async def test_livekits_hint_that_somebody_came_wakes_who_sends_agents(
+    api: httpx.AsyncClient, resources: Resources, event: str, room: str, wakes: bool
+) -> None:
+    body = json.dumps({"event": event, "room": {"name": room}})
+    digest = base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()
+    signed = AccessToken(arrivals.KEY, arrivals.SECRET).with_sha256(digest).to_jwt()
+    changes, heard = resources.database.changes, resources.database.changes.count
+    answer = await api.post(
+        "/livekit/webhook",
+        content=body,
+        headers={"Authorization": signed, "Content-Type": "application/webhook+json"},
+    )
+    assert answer.status_code == 200, answer.text
+    assert await changes.wait(since=heard, timeout_s=5.0 if wakes else 0.2) is wakes

@@ -62,8 +62,7 @@ class Door:
         """Return the id of a new session."""
         given: dict[str, Any] = {"assistant": InlineAssistant(prompt="Be kind."), **fields}
         asked = Asked(self.desk.owner, None, StartSession(**given))
-        row, _ = await asking.start(self.desk.database, self.desk.vault, asked)
-        return row.id
+        return (await asking.start(self.desk.database, self.desk.vault, asked)).call.id
 
     async def row(self, session_id: str) -> Session:
         """Return the session as it is stored now."""

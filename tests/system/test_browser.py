@@ -23,6 +23,8 @@ import numpy.typing as npt
 import pytest
 from livekit import api
 
+from control_plane.domain.browser import participant_identity, room_name
+from control_plane.keys.join_tokens import JoinTokens
 from speech.offline.voice import SAMPLE_RATE, Speaker
 from tests.ears.phrase_bank import ACCEPT, PhraseBank
 from tests.system.far_end import ROOT
@@ -299,16 +301,25 @@ def test_who_is_alone_for_too_long_and_how_long_it_lasts(
     assert (seen["status"], seen["end_reason"]) == ("completed", "connection_lost")
 
 
-def test_a_token_that_is_forged_or_not_valid_yet_opens_nothing(
+def test_a_token_that_is_forged_or_not_valid_now_opens_nothing(
     platform: Platform, folder: Path
 ) -> None:
     now = start(platform)
-    key, _ = platform.home.livekit_keys()
+    key, secret = platform.home.livekit_keys()
     grants = api.VideoGrants(room_join=True, room=f"web-{now['session']['id']}")
     forged = api.AccessToken(key, "f" * 40).with_identity("a").with_grants(grants).to_jwt()
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     later = start(platform, scheduled_at=tomorrow)
-    for started in ({**now, "token": forged}, later):
+    ago = datetime.now(UTC) - timedelta(minutes=20)
+    until, session_id = ago + timedelta(minutes=9), now["session"]["id"]
+    run_out = JoinTokens(key, secret).issue(
+        room_name(session_id),
+        participant_identity(session_id),
+        opens_at=ago,
+        until=until,
+        room_stays_s=60,
+    )
+    for started in ({**now, "token": forged}, {**now, "token": run_out}, later):
         with visitor(folder, started, "refused") as client:
             client.wait("refused")
     for started, was in ((now, "waiting"), (later, "created")):

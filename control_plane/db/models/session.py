@@ -87,7 +87,7 @@ class Session(Base):
 
 
 class Leg(Base):
-    """One side of a conversation that came over a trunk: one INVITE at most."""
+    """One side of a conversation: over a trunk, with one INVITE at most, or by a browser."""
 
     __tablename__ = "leg"
     __table_args__ = (
