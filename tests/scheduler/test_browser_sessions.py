@@ -109,7 +109,9 @@ async def test_a_new_session_gets_one_agent(door: Door) -> None:
     row = await door.row(session_id)
     assert (row.status, row.due_at, row.epoch) == (AttemptStatus.RINGING, None, 1)
     await door.opener.look()
+    await Reconciler(door.desk.database, door.desk.rooms).look()  # nobody is in the room yet
     assert len(door.sent) == 1
+    assert (await door.row(session_id)).closed_at is None
 
 
 async def test_a_later_session_opens_at_its_time(door: Door) -> None:

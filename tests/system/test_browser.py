@@ -5,6 +5,7 @@ Judged from what the client hears and from rows. At most three of them are there
 
 from __future__ import annotations
 
+import asyncio
 import json
 import queue
 import subprocess
@@ -327,3 +328,27 @@ def test_a_token_that_is_forged_or_not_valid_now_opens_nothing(
         assert session(platform, session_id)["status"] == was
         ended = platform.api.post(f"/session/{session_id}/end", {})["session"]
         assert ended["status"] == "cancelled"
+
+
+def test_a_room_that_the_page_makes_outlives_its_person(platform: Platform, folder: Path) -> None:
+    """Whoever is faster than the scheduler makes the room, by what the token says of it."""
+    ago = datetime.now(UTC) - timedelta(minutes=1)
+    token = JoinTokens(*platform.home.livekit_keys()).issue(
+        "made-by-a-token", "a", opens_at=ago, until=ago + timedelta(minutes=5), room_stays_s=47
+    )
+    joining = {"session": {"id": "a"}, "livekit_url": platform.home.livekit_url, "token": token}
+    with visitor(folder, joining) as client:
+        client.wait("connected")
+        rooms = asyncio.run(rooms_of(platform))
+        client.leave()
+    assert rooms["made-by-a-token"].departure_timeout == 47
+
+
+async def rooms_of(platform: Platform) -> dict[str, Any]:
+    """Return livekit-server's rooms by name."""
+    livekit = api.LiveKitAPI(platform.home.livekit_url, *platform.home.livekit_keys())
+    try:
+        answer = await livekit.room.list_rooms(api.ListRoomsRequest())
+    finally:
+        await livekit.aclose()
+    return {room.name: room for room in answer.rooms}
