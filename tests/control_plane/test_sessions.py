@@ -25,7 +25,7 @@ from control_plane.keys.tokens import Scope
 from control_plane.sessions import leases, lifecycle
 from control_plane.webhooks import outbox
 from tests import arrivals, call_rows
-from tests.arrivals import FakeCallRooms
+from tests.arrivals import FakeCallRooms, job_token
 from tests.control_plane.test_call_api import place
 
 pytestmark = pytest.mark.db
@@ -271,6 +271,27 @@ async def test_sessions_are_listed_newest_first_narrowed_and_paged(
     assert (await api.get(f"/session/{call}")).status_code == 404
     refused = await api.get("/call", params={"direction": "browser"})
     assert (refused.status_code, refused.json()["field"]) == (422, "direction")
+
+
+async def test_calls_are_no_browser_sessions(
+    api: httpx.AsyncClient,
+    internal: httpx.AsyncClient,
+    resources: Resources,
+    call_rooms: FakeCallRooms,
+) -> None:
+    await arrivals.applied(resources.database)
+    call_rooms.ring("inbound_a")
+    brief = (await internal.post("/internal/inbound", headers=job_token("inbound_a"))).json()
+    path = f"/session/{brief['session_id']}"
+    for answer in (
+        await api.get(path),
+        await api.get(f"{path}/events"),
+        await api.get(f"{path}/transcript"),
+        await api.post(f"{path}/end"),
+    ):
+        assert answer.status_code == 404, answer.text
+    assert (await api.get("/session")).json()["sessions"] == []
+    assert (await api.get(f"/call/{brief['session_id']}")).json()["call"]["status"] == "calling"
 
 
 async def test_it_is_ended_at_once_before_anybody_spoke(
