@@ -27,6 +27,7 @@ from agent.failure_recovery import Rescue
 from agent.failures import describe
 from agent.false_alarms import FalseAlarms
 from agent.limits import SilenceWatch, hold_max_duration
+from agent.presence import Seen, presence_of
 from agent.prompt import Texts
 from agent.reporter import Reporter
 from agent.speaker import Speaker
@@ -34,7 +35,7 @@ from agent.spoken import Spoken
 from agent.stock_phrases import sayings
 from agent.transcript import Transcriber
 from agent.turn_taking import TurnJudge
-from control_plane.domain.brief import LOST_ATTRIBUTE, CallBrief
+from control_plane.domain.brief import LOST_ATTRIBUTE, CallBrief, Direction
 from control_plane.domain.events import (
     AttemptResult,
     CallAnswered,
@@ -46,11 +47,7 @@ from sip import leaving
 GREET_ANYWAY_S = 2.5
 """The person spoke first, but no reply came of it (a cough): greet after this."""
 HUSH_LIMIT_S = 1.0
-HANG_UPS = (
-    rtc.DisconnectReason.CLIENT_INITIATED,
-    rtc.DisconnectReason.ROOM_DELETED,
-    rtc.DisconnectReason.PARTICIPANT_REMOVED,
-)
+AUDIO = rtc.TrackKind.KIND_AUDIO
 
 
 class Call:
@@ -83,7 +80,8 @@ class Call:
             ending=self.ending,
             voice=voice_aside,
         )
-        self._answered = asyncio.Event()
+        self._in_browser = brief.direction is Direction.BROWSER
+        self._person = presence_of(brief, self.ending)
         self._closing = Closing(
             session,
             self._speaker,
@@ -106,22 +104,12 @@ class Call:
     async def wait_answered(self) -> bool:
         """Return whether the person's side became active before the call ended."""
         self._look()
-        waits = [
-            asyncio.ensure_future(self._answered.wait()),
-            asyncio.ensure_future(self.ending.wait()),
-        ]
+        lost = asyncio.create_task(self._lost(), name="lease") if self._in_browser else None
         try:
-            done, _ = await asyncio.wait(
-                waits,
-                timeout=self._brief.answer_timeout_secs,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            return await self._person.wait_answered()
         finally:
-            for wait in waits:
-                wait.cancel()
-        if not done:
-            self.ending.end(EndedBy.SYSTEM, EndReason.NOT_ANSWERED)
-        return self._answered.is_set() and not self.ending.done
+            if lost is not None:
+                lost.cancel()
 
     async def converse(self, persona: CallAgent) -> Verdict:
         """Hold the conversation; returns how it ended. Call it once answered."""
@@ -144,7 +132,14 @@ class Call:
             ),
             asyncio.create_task(self._greet(persona), name="greeting"),
             asyncio.create_task(
-                SilenceWatch(spec, self._session, self._speaker, self.ending).run(), name="silence"
+                SilenceWatch(
+                    spec,
+                    self._session,
+                    self._speaker,
+                    self.ending,
+                    is_away=lambda: self._person.is_away,
+                ).run(),
+                name="silence",
             ),
             asyncio.create_task(self.rescue.run(), name="rescue"),
             asyncio.create_task(self._lost(), name="lease"),
@@ -154,6 +149,7 @@ class Call:
         finally:
             for watcher in watchers:
                 watcher.cancel()
+            self._person.close()
             await asyncio.gather(*watchers, self._closing.aclose(), return_exceptions=True)
             await self._hush()
 
@@ -198,12 +194,14 @@ class Call:
 
     async def _lost(self) -> None:
         await self._reporter.lost.wait()
-        self.ending.end(EndedBy.SYSTEM, EndReason.AGENT_LOST, "the session has another owner")
+        why = "the session has another owner"
+        self.ending.end(EndedBy.SYSTEM, EndReason.AGENT_LOST, why, is_open=self._in_browser)
 
     def _watch(self) -> None:
         self._room.on("participant_attributes_changed", lambda *_: self._look())
         self._room.on("participant_connected", lambda *_: self._look())
         self._room.on("participant_disconnected", self._on_left)
+        self._room.on("track_subscribed", lambda *_: self._look())
         self._room.on(
             "disconnected", lambda *_: self.ending.end(EndedBy.SYSTEM, None, "the room was closed")
         )
@@ -217,29 +215,23 @@ class Call:
         if person is None:
             return
         is_sip = person.kind == rtc.ParticipantKind.PARTICIPANT_KIND_SIP
-        if not is_sip or person.attributes.get("sip.callStatus") == "active":
-            self._answered.set()
+        is_active = not is_sip or person.attributes.get("sip.callStatus") == "active"
+        tracks = (publication.track for publication in person.track_publications.values())
+        is_heard = any(track is not None and track.kind == AUDIO for track in tracks)
+        self._person.shows(Seen(is_active, is_heard))
 
     def _on_left(self, person: rtc.RemoteParticipant) -> None:
-        if person.identity != self._brief.participant_identity:
-            return
-        reason = person.disconnect_reason
-        if not self._answered.is_set():
-            self.ending.end(EndedBy.USER, EndReason.NOT_ANSWERED)
-        elif person.attributes.get(LOST_ATTRIBUTE):
-            self.ending.end(EndedBy.SYSTEM, EndReason.SIP_SERVICE_LOST, "the gateway died")
-        elif reason in HANG_UPS:
-            self.ending.end(EndedBy.USER)
-        else:
-            name = rtc.DisconnectReason.Name(reason) if reason is not None else "unknown"
-            self.ending.end(EndedBy.SYSTEM, EndReason.SIP_SERVICE_LOST, name)
+        if person.identity == self._brief.participant_identity:
+            is_lost = bool(person.attributes.get(LOST_ATTRIBUTE))
+            self._person.left(person.disconnect_reason, is_lost=is_lost)
+            self._look()  # a second tab with the same token has taken the place of the first
 
     def _on_data(self, packet: rtc.DataPacket) -> None:
         if leaving.is_request(packet):
             self.ending.end(EndedBy.SYSTEM, None, "the room was closed")
 
     def _on_user_state(self, event: UserStateChangedEvent) -> None:
-        if event.new_state == "speaking" and self._answered.is_set():
+        if event.new_state == "speaking" and self._person.answered.is_set():
             self._person_began.set()
 
     def _on_close(self, event: CloseEvent) -> None:

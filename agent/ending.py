@@ -7,19 +7,26 @@ import asyncio
 from msgspec import Struct
 
 from agent.reporter import Reporter
-from control_plane.domain.events import AttemptResult, CallEnded, EndedBy, EndReason
+from control_plane.domain.events import AgentLeft, AttemptResult, CallEnded, EndedBy, EndReason
 
 
 class Verdict(Struct, frozen=True):
-    """Who ended the call and why; `reason` is null when the person hung up."""
+    """Who ended the call and why; `reason` is null when the person hung up.
+
+    With `is_open` it is over for this agent alone: another may be sent to the same room.
+    """
 
     by: EndedBy
     reason: EndReason | None = None
     detail: str = ""
+    is_open: bool = False
 
 
 def report_end(reporter: Reporter, verdict: Verdict, result: AttemptResult) -> None:
     """Report how a call ended and what answered it."""
+    if verdict.is_open:
+        reporter.report(AgentLeft)
+        return
     reporter.report(
         CallEnded,
         ended_by=verdict.by,
@@ -35,10 +42,17 @@ class Ending:
     def __init__(self) -> None:
         self._verdict: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
 
-    def end(self, by: EndedBy, reason: EndReason | None = None, detail: str = "") -> None:
+    def end(
+        self,
+        by: EndedBy,
+        reason: EndReason | None = None,
+        detail: str = "",
+        *,
+        is_open: bool = False,
+    ) -> None:
         """End the call for this reason, unless it is ending already."""
         if not self._verdict.done():
-            self._verdict.set_result(Verdict(by, reason, detail))
+            self._verdict.set_result(Verdict(by, reason, detail, is_open))
 
     @property
     def done(self) -> bool:

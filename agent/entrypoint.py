@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from datetime import UTC, datetime
 
-import aiohttp
 import msgspec
-from livekit import api, rtc
+from livekit import rtc
 from livekit.agents import AutoSubscribe, JobContext
 
 from agent.audio_input import AudioInput
@@ -20,6 +18,7 @@ from agent.ending import Verdict, report_end
 from agent.first_sentence import NotPrepared, prepare
 from agent.internal_api import InternalApi, Refused, Unreachable
 from agent.opening import Opening
+from agent.place import Place
 from agent.prompt import Texts
 from agent.recording import StereoRecorder
 from agent.reporter import Reporter
@@ -29,7 +28,7 @@ from agent.sounds import Sounds
 from agent.telemetry import conversation
 from agent.turn_taking import TurnJudge
 from agent.usage import Usage
-from control_plane.domain.brief import CallBrief
+from control_plane.domain.brief import CallBrief, Direction
 from control_plane.domain.events import (
     AgentReady,
     AttemptResult,
@@ -41,14 +40,12 @@ from control_plane.domain.events import (
 )
 from process.logs import get_logger, of_call
 from process.short_way.offers import Folder
-from sip import leaving
 from speech.providers.access import ProviderKeyMissing
 
 log = get_logger(__name__)
 
 REPORT_LIMIT_S = 15.0
 RECORDING_LIMIT_S = 10.0
-END_ROOM_LIMIT_S = 3.0
 JOIN_LIMIT_S = 10.0
 
 
@@ -61,11 +58,12 @@ async def run_call(
         offers: where SIP gateways of this machine offer the short way; null: it is not taken.
     """
     of_call(room=context.job.room.name)
+    place = Place(context)
     try:
         brief = await get_brief(context, internal_url)
     except (msgspec.DecodeError, Refused, Unreachable, NobodyThere) as exc:
         log.warning("no brief for this job", why=exc)
-        await _leave(context)
+        await _leave(context, place)
         return
     of_call(attempt_id=brief.session_id)
     log.info("a call begins", direction=brief.direction)  # room and id side by side, for greps
@@ -79,21 +77,25 @@ async def run_call(
         session_api, brief.session_id, full_mix=brief.assistant.recording_full_mix
     )
     usage = Usage()
+    if brief.direction is Direction.BROWSER:
+        offers = None  # no gateway carries it
     try:
         with conversation(brief.session_id):
-            await _hold(context, brief, engines, reporter, recorder, usage, offers)
+            await _hold(context, brief, engines, reporter, recorder, usage, offers, place)
     except (ProviderKeyMissing, NotPrepared) as exc:
         log.warning("a provider failed before the call", why=exc)
+        place.conversation_is_over()
         verdict = Verdict(EndedBy.SYSTEM, EndReason.PROVIDER_FAILED, str(exc))
         usage.report(reporter)
         report_end(reporter, verdict, AttemptResult.UNKNOWN)
     except Exception as exc:
+        place.conversation_is_over()
         verdict = Verdict(EndedBy.SYSTEM, EndReason.AGENT_LOST, type(exc).__name__)
         usage.report(reporter)
         report_end(reporter, verdict, AttemptResult.UNKNOWN)
         raise
     finally:
-        await _leave(context)
+        await _leave(context, place)
         await reporter.aclose(REPORT_LIMIT_S)
         await session_api.aclose()
 
@@ -106,6 +108,7 @@ async def _hold(
     recorder: StereoRecorder,
     usage: Usage,
     offers: Folder | None,
+    place: Place,
 ) -> None:
     """Get ready, say so, wait for the answer, converse."""
     parts = build_parts(brief, engines)
@@ -154,12 +157,12 @@ async def _hold(
                 recorder.start()
             sounds.begin(session)
             await call.converse(persona)
-        verdict = await call.ending.wait()
+        verdict = place.left_by(await call.ending.wait())
         usage.report(reporter)
         call.report_end(verdict)
     finally:
         # The room goes first: it hangs up the person's side, which waits for nothing of ours.
-        await _end_room(context)
+        await place.leave()
         short_way.close()
         line_in.close()
         await line_out.aclose()
@@ -219,14 +222,6 @@ async def _finish_recording(recorder: StereoRecorder, reporter: Reporter) -> Non
         )
 
 
-async def _end_room(context: JobContext) -> None:
-    """Hang up the person's side, leave, and delete the room."""
-    # Gone already, or the server is: the scheduler's reaper deletes what is left.
-    with suppress(api.ServerError, aiohttp.ClientError, TimeoutError):
-        async with asyncio.timeout(END_ROOM_LIMIT_S):
-            await leaving.end_room(context.api, context.job.room.name, me=context.room)
-
-
-async def _leave(context: JobContext) -> None:
-    await _end_room(context)
+async def _leave(context: JobContext, place: Place) -> None:
+    await place.leave()
     context.shutdown(reason="the call is over")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 from livekit.agents import (
@@ -46,11 +47,22 @@ async def hold_max_duration(
 
 
 class SilenceWatch:
-    """Asks twice, then hangs up, when nobody speaks for `silence_timeout_secs` in all."""
+    """Asks twice, then hangs up, when nobody speaks for `silence_timeout_secs` in all.
+
+    Args:
+        is_away: whether the person is out of the room, and waited for: then nobody is asked.
+    """
 
     def __init__(
-        self, spec: AssistantSpec, session: AgentSession[Any], speaker: Speaker, ending: Ending
+        self,
+        spec: AssistantSpec,
+        session: AgentSession[Any],
+        speaker: Speaker,
+        ending: Ending,
+        *,
+        is_away: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._is_away = is_away
         self._sayings = sayings(spec.language)
         self._step_s = spec.silence_timeout_secs / (len(self._sayings.asks) + 1)
         self._session = session
@@ -86,6 +98,7 @@ class SilenceWatch:
         return (
             self._session.agent_state in ("speaking", "thinking")
             or self._session.user_state == "speaking"
+            or self._is_away()
         )
 
     async def _say(self, text: str) -> None:

@@ -7,12 +7,14 @@ from datetime import datetime
 
 from agent.builtin_variables import built_in, local
 from control_plane.domain.assistant import FaqItem, Language
-from control_plane.domain.brief import CallBrief
+from control_plane.domain.brief import CallBrief, Direction
 from control_plane.domain.placeholders import fill, placeholder
 
+_ON_TELEPHONE = "You are on the telephone."
+_IN_BROWSER = "You talk, by voice alone, with a person who came by a web page."
 _MANNERS = (
-    "You are on the telephone. Speak in short, plain sentences, without lists or markup. "
-    "Read numbers back to the caller to confirm them. "
+    "Speak in short, plain sentences, without lists or markup. "
+    "Read numbers back to the person to confirm them. "
     "Say numbers, dates and times the way they are said in that language. "
     "If you do not know something, say so and offer that a colleague calls back."
 )
@@ -55,6 +57,7 @@ class Texts:
     def __init__(self, brief: CallBrief, now: datetime) -> None:
         self._spec = brief.assistant
         self._now = local(brief, now)
+        self._where = _IN_BROWSER if brief.direction is Direction.BROWSER else _ON_TELEPHONE
         known = built_in(brief, now)
         # The network says who calls and whom: whatever a stranger's telephone sends.
         numbers = {name: _plain(known[name], NUMBER_LIMIT, breaks="") for name in FROM_OUTSIDE}
@@ -79,7 +82,7 @@ class Texts:
             parts.append("# Frequently asked questions")
             parts += [self._faq(item) for item in spec.faq_items]
         parts.append("# Manners")
-        parts.append(f"Speak {NAMES[spec.language]}. {_MANNERS}")
+        parts.append(f"Speak {NAMES[spec.language]}. {self._where} {_MANNERS}")
         parts.append(f"Note the time where the person is: {self._now:%A, %d %B %Y, %H:%M}.")
         parts.append(_DATA)
         parts.append(_END_WITH_SENTENCE if spec.end_of_call_sentence else _END_WITH_GOODBYE)

@@ -21,6 +21,8 @@ from control_plane import first_start
 from control_plane.assistants.controller import AssistantController
 from control_plane.audit.controller import AuditController
 from control_plane.audit.trail import AuditTrail
+from control_plane.browser.controller import SessionController
+from control_plane.browser.door import Door
 from control_plane.campaigns.controller import CampaignController
 from control_plane.compliance.controller import ConsentController, DoNotCallController
 from control_plane.db.crypto import Vault
@@ -102,6 +104,7 @@ class Resources(Struct, frozen=True, kw_only=True):
     watch: CallWatch
     arrivals: Arrivals
     buckets: Buckets
+    door: Door
 
 
 @contextlib.asynccontextmanager
@@ -127,6 +130,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         views = CallViews(links)
         intake = Intake(database, vault, views)
         async with database.listening(), SipApi(livekit) as sip, intake.open():
+            tokens = JoinTokens(livekit.api_key, livekit.api_secret)
             ring = KeyRing(database, per_minute=settings.api.requests_per_minute)
             yield Resources(
                 database=database,
@@ -148,10 +152,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                 streams=OpenStreams(ring),
                 feed=Feed(database),
                 watch=CallWatch(database),
-                arrivals=Arrivals(
-                    JoinTokens(livekit.api_key, livekit.api_secret),
-                    LiveKitCallRooms(client.room),
-                ),
+                arrivals=Arrivals(tokens, LiveKitCallRooms(client.room)),
+                door=Door(tokens, settings.api.livekit_public_url or livekit.url),
                 buckets=Buckets(),
             )
     finally:
@@ -168,6 +170,7 @@ def create_public_app(resources: Resources) -> Litestar:
     """Return the application for clients."""
     guarded: list[ControllerRouterHandler] = [
         OrderController,
+        SessionController,
         AssistantController,
         AssistantTestController,
         TrunkController,

@@ -9,6 +9,7 @@ from litestar.di import NamedDependency
 from livekit import api
 
 from control_plane.db.engine import wake
+from control_plane.domain.browser import ROOM_PREFIX
 from control_plane.domain.errors import BadInput, NotAuthenticated
 from control_plane.http.auth import bearer
 from control_plane.http.dependencies import GivenDatabase
@@ -37,7 +38,10 @@ class LiveKitHookController(Controller):
         database: GivenDatabase,
         livekit_hooks: GivenHooks,
     ) -> None:
-        """Wake the schedulers when somebody left a room; verified by LiveKit's signature."""
+        """Wake the schedulers when somebody left a room, or came into one by a browser.
+
+        It is verified by LiveKit's signature.
+        """
         header = request.headers.get("authorization", "")
         token = bearer(header) if header.lower().startswith("bearer ") else header
         body = await request.body()
@@ -47,7 +51,10 @@ class LiveKitHookController(Controller):
             raise BadInput("the body is not text") from exc
         except Exception as exc:  # livekit-api raises plain Exception for a wrong hash
             raise NotAuthenticated("the webhook's signature is not LiveKit's") from exc
-        if event.event in _TELLING:
+        came_by_browser = event.event == "participant_joined" and event.room.name.startswith(
+            ROOM_PREFIX
+        )
+        if event.event in _TELLING or came_by_browser:
             log.debug("a hint from LiveKit", hint=event.event, room=event.room.name)
             async with database.transaction() as db:
                 wake(db)

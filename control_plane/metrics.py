@@ -10,7 +10,7 @@ from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.session import Session
 from control_plane.domain.call_order import OrderStatus
 from control_plane.http.dependencies import GivenDatabase
-from control_plane.sessions.calls import OPEN
+from control_plane.sessions.calls import LIVE
 from control_plane.sessions.dependencies import GivenCounters
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -40,7 +40,7 @@ class MetricsController(Controller):
                 orders.labels(status).set(count)
             live.set(
                 (
-                    await db.execute(select(func.count()).select_from(Session).where(*OPEN))
+                    await db.execute(select(func.count()).select_from(Session).where(*LIVE))
                 ).scalar_one()
             )
             await counters.count_ended(db)

@@ -53,6 +53,7 @@ class ApiSettings(Struct, frozen=True):
     )
     sip_lan_username: str = msgspec.field(name="OFFHOOK_SIP_LAN_USERNAME", default="")
     sip_lan_password: str = msgspec.field(name="OFFHOOK_SIP_LAN_PASSWORD", default="")
+    livekit_public_url: str = msgspec.field(name="OFFHOOK_LIVEKIT_PUBLIC_URL", default="")
     prices: str = msgspec.field(name="OFFHOOK_PRICES", default="")
     log_level: str = msgspec.field(name="OFFHOOK_LOG_LEVEL", default="INFO")
     log_pii: bool = msgspec.field(name="OFFHOOK_LOG_PII", default=False)

@@ -19,9 +19,7 @@ from control_plane.db.engine import Database, wake
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.recording import Recording
-from control_plane.db.models.session import Leg, Session
 from control_plane.domain.attempt import AttemptStatus, participant_identity, room_name
-from control_plane.domain.brief import Direction
 from control_plane.domain.dial_errors import DialFailureKind
 from control_plane.domain.gate import Decision, Go, Never, Rule, Wait
 from control_plane.domain.ids import new_id
@@ -42,6 +40,7 @@ from control_plane.orders.gatekeeper import Gatekeeper
 from control_plane.providers.needed import missing_keys
 from control_plane.sessions import leases
 from control_plane.sessions.calls import Call
+from control_plane.sessions.making import Person, Speaker, begin
 from control_plane.trunks import pace
 from control_plane.trunks.repository import calls_on
 from control_plane.trunks.routing import DialPlans, Route, country_prefix, no_way
@@ -291,34 +290,30 @@ def _no_key(missing: Sequence[Provider]) -> str:
 
 def _rows(order: CallOrder, way: Route | None, now: datetime, *, ordinal: int) -> Call:
     session_id = new_id()
-    session = Session(
-        id=session_id,
-        organization_id=order.organization_id,
-        direction=Direction.OUTBOUND,
+    speaker = Speaker(
         assistant_id=order.assistant_id,
-        assistant_version=order.assistant_version,
-        assistant_version_id=order.assistant_version_id,
+        version=order.assistant_version,
+        version_id=order.assistant_version_id,
         prompt_variables=order.prompt_variables,
-        call_metadata=order.call_metadata,
-        status=AttemptStatus.QUEUED,
-        epoch=order.epoch,
-        room_name=room_name(session_id),
-        dispatch_lease_until=now + leases.LEASE,
-        last_event_seq=0,
-        event_count=0,
-        created_at=now,
-        updated_at=now,
+        metadata=order.call_metadata,
     )
-    leg = Leg(
-        id=new_id(),
-        session_id=session_id,
-        organization_id=order.organization_id,
+    person = Person(
         kind=LegKind.CALLEE,
-        trunk_id=way.trunk.id if way is not None else None,
-        participant_identity=participant_identity(session_id),
+        identity=participant_identity(session_id),
         to_phone_number=order.to_phone_number,
         from_phone_number=way.from_phone_number if way is not None else "",
-        created_at=now,
+        trunk_id=way.trunk.id if way is not None else None,
+    )
+    session, leg = begin(
+        session_id,
+        order.organization_id,
+        speaker,
+        person,
+        room_name=room_name(session_id),
+        status=AttemptStatus.QUEUED,
+        epoch=order.epoch,
+        now=now,
+        dispatch_lease_until=now + leases.LEASE,
     )
     attempt = Attempt(session_id=session_id, order_id=order.id, ordinal=ordinal, counted=True)
     return Call(session, leg, attempt)

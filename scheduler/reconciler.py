@@ -37,6 +37,7 @@ from control_plane.domain.transitions import (
 from control_plane.orders import lifecycle, repository
 from control_plane.sessions import leases
 from control_plane.sessions.calls import Call
+from control_plane.sessions.settings import spec_of
 from process import crash_points
 from process.logs import get_logger
 from scheduler.rooms import Present, Rooms, RoomTrouble
@@ -104,11 +105,11 @@ class Reconciler:
         return noted is not None and noted[1] + MUTE <= now
 
     async def end_ongoing(self) -> None:
-        """Close every answered call: the SIP service is gone, and with it every far end."""
+        """Close every answered call: the SIP service is gone, and with it every phone."""
         async with self._database.reading() as db:
             live = await repository.open_calls(db)
         for call in live:
-            if call.session.status is attempts.AttemptStatus.ONGOING:
+            if call.session.status is attempts.AttemptStatus.ONGOING and not call.in_browser:
                 try:
                     await self._act(call, End(EndReason.SIP_SERVICE_LOST))
                 except StaleEpoch:
@@ -170,7 +171,8 @@ async def _limits(db: AsyncSession, calls: Sequence[Call]) -> dict[str, timedelt
     found = {}
     for call in calls:
         version = await versions.get(db, call.session.assistant_version_id)
-        found[call.id] = timedelta(seconds=version.spec.max_call_duration_secs)
+        spec = spec_of(call.session, version.spec)
+        found[call.id] = timedelta(seconds=spec.max_call_duration_secs)
     return found
 
 
@@ -198,6 +200,7 @@ def _seen(
     return Seen(
         status=attempts.AttemptStatus(session.status),
         inbound=session.direction is Direction.INBOUND,
+        in_browser=call.in_browser,
         agent_in_room=any(each.is_agent for each in present),
         agent_silent=session.call_lease_until is None or _is_silent(call, now),
         agent_mute=mute,

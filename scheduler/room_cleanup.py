@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from sqlalchemy import update
 
+from control_plane.browser import repository as browser_sessions
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
 from control_plane.db.models.session import Session
+from control_plane.domain.browser import ROOM_PREFIX
 from control_plane.orders import repository
 from process.logs import get_logger
 from scheduler.rooms import Rooms, RoomTrouble
@@ -44,6 +46,19 @@ class Tidier:
                 await db.execute(
                     update(Session).where(Session.id.in_(some)).values(room_deleted_at=now)
                 )
+
+    async def close_strays(self) -> None:
+        """Close rooms of browser sessions that are over: a token lets into a room made anew."""
+        try:
+            names = await self._rooms.names()
+            there = [each for each in names if each.startswith(ROOM_PREFIX)]
+            for some in _pieces(there):
+                async with self._database.reading() as db:
+                    strays = await browser_sessions.over(db, some)
+                for each in sorted(strays):
+                    await self._rooms.close(each)
+        except RoomTrouble as exc:
+            log.warning("rooms cannot be looked through", error=exc)
 
 
 def _pieces(ids: list[str]) -> Iterator[list[str]]:

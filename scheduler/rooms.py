@@ -33,12 +33,27 @@ class Present(Struct, frozen=True, kw_only=True):
 class Rooms(Protocol):
     """Keeps rooms; every method raises `RoomTrouble`."""
 
-    async def open(self, room_name: str, *, agent_name: str, metadata: str) -> None:
-        """Make the room and ask for an agent in it."""
+    async def open(
+        self,
+        room_name: str,
+        *,
+        agent_name: str,
+        metadata: str,
+        departure_timeout_s: int = DEPARTURE_TIMEOUT_S,
+    ) -> None:
+        """Make the room and ask for an agent in it.
+
+        Args:
+            departure_timeout_s: how long it stays when nobody but an agent is left.
+        """
         ...
 
     async def who(self, room_name: str) -> list[Present]:
         """Return who is in the room; nobody when there is no such room."""
+        ...
+
+    async def names(self) -> list[str]:
+        """Return the names of all rooms."""
         ...
 
     async def close(self, room_name: str) -> None:
@@ -52,14 +67,21 @@ class LiveKitRooms:
     def __init__(self, client: api.LiveKitAPI):
         self._client = client
 
-    async def open(self, room_name: str, *, agent_name: str, metadata: str) -> None:
+    async def open(
+        self,
+        room_name: str,
+        *,
+        agent_name: str,
+        metadata: str,
+        departure_timeout_s: int = DEPARTURE_TIMEOUT_S,
+    ) -> None:
         """Make the room and ask for an agent in it."""
         with _trouble():
             await self._client.room.create_room(
                 api.CreateRoomRequest(
                     name=room_name,
                     empty_timeout=EMPTY_TIMEOUT_S,
-                    departure_timeout=DEPARTURE_TIMEOUT_S,
+                    departure_timeout=departure_timeout_s,
                 )
             )
             await self._client.agent_dispatch.create_dispatch(
@@ -88,6 +110,12 @@ class LiveKitRooms:
             )
             for each in answer.participants
         ]
+
+    async def names(self) -> list[str]:
+        """Return the names of all rooms."""
+        with _trouble():
+            answer = await self._client.room.list_rooms(api.ListRoomsRequest())
+        return [each.name for each in answer.rooms]
 
     async def close(self, room_name: str) -> None:
         """End the room and every call in it; one that is gone is closed already."""

@@ -17,6 +17,7 @@ from control_plane.recordings.spool import RecordingFiles
 from control_plane.webhooks import held
 from process.logs import get_logger
 from process.safe_http import Outbound
+from scheduler.browser import Opener
 from scheduler.campaigns import Feeder
 from scheduler.cancel import Canceller
 from scheduler.deliver import Deliverer
@@ -104,6 +105,7 @@ async def run(world: World, settings: SchedulerSettings, stopped: asyncio.Event)
         timetable.every(TRUNKS_S, "check trunks", check_trunks)
         timetable.on_change("dispatch", dispatch, sweep_s=SWEEP_S, rest_s=DISPATCH_REST_S)
         timetable.on_change("apply trunks", keeper.apply, sweep_s=TRUNKS_S, rest_s=0.2)
+        _open_sessions(world, settings, timetable)
         _keep_order(world, settings, timetable)
         relay = Relay(database, world.vault, world.views)
         deliverer = Deliverer(
@@ -144,7 +146,26 @@ def _keep_order(world: World, settings: SchedulerSettings, timetable: Timetable)
     resumer = Resumer(database)
     timetable.on_change("resume orders", resumer.release, sweep_s=SLOW_SWEEP_S, rest_s=0.25)
     tidier = Tidier(database, world.rooms)
+    timetable.every(SLOW_SWEEP_S, "close stray rooms", tidier.close_strays)
     timetable.on_change("delete rooms", tidier.delete_rooms, sweep_s=SLOW_SWEEP_S, rest_s=0.2)
+
+
+def _open_sessions(world: World, settings: SchedulerSettings, timetable: Timetable) -> None:
+    """Open browser sessions at their time, and keep agents in them."""
+    opener = Opener(
+        world.database,
+        world.rooms,
+        world.signer,
+        ready_timeout_s=settings.agent_ready_timeout_s,
+    )
+
+    async def open_due() -> None:
+        wait = await opener.open_due()
+        if wait is not None:
+            timetable.after(wait, "next session", world.database.changes.notify)
+
+    timetable.on_change("open sessions", open_due, sweep_s=SWEEP_S, rest_s=DISPATCH_REST_S)
+    timetable.on_change("look after sessions", opener.look, sweep_s=SWEEP_S, rest_s=0.25)
 
 
 def _put_recordings_away(

@@ -45,7 +45,7 @@ class AssistantView(Struct, frozen=True, kw_only=True):
 
     `needs_keys` names the providers without whose key it cannot speak, `not_yet_acted_on` the
     settings that are kept while the code behind them does not exist yet.
-    """  # the settings named here are those that a call repeats
+    """  # the settings named here are those that a call or a session repeats
 
     id: str | None
     organization_id: str
@@ -58,6 +58,8 @@ class AssistantView(Struct, frozen=True, kw_only=True):
     not_yet_acted_on: list[str]
     first_sentence_delay_ms: int
     llm_model: LlmModel | None
+    max_call_duration_secs: int
+    recording_enabled: bool
 
 
 class AssistantNow(AssistantView, frozen=True, kw_only=True):

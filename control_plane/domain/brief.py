@@ -16,6 +16,7 @@ from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.providers import Provider
 
 BRIEF_VERSION = 1
+ANSWER_TIMEOUT_S = 120.0
 AGENT_NAME = "offhook"
 """The name that our worker registers under; LiveKit dispatches to it explicitly."""
 LOST_ATTRIBUTE = "sip.lost"
@@ -23,23 +24,26 @@ LOST_ATTRIBUTE = "sip.lost"
 
 
 class Direction(StrEnum):
-    """Who called whom."""
+    """Who called whom, or that the person came by a browser."""
 
     INBOUND = "inbound"
     OUTBOUND = "outbound"
+    BROWSER = "browser"
 
 
 class DispatchMetadata(Struct, frozen=True, kw_only=True):
     """The dispatch's metadata: opaque ids and a token, no prompt and no number.
 
     Of a call that came in it says nothing: the rule that dispatches its agent is the same for all
-    of them. `attempt_id` is null then, and `token` empty.
+    of them. `attempt_id` is null then, and `token` empty. With `room_stays`, another agent may be
+    sent to the same room: who has no conversation there leaves it as it is.
     """
 
     v: int = BRIEF_VERSION
     token: str = ""
     attempt_id: str | None = None
     epoch: int = 0
+    room_stays: bool = False
 
 
 class ProviderAccess(Struct, frozen=True):
@@ -78,7 +82,7 @@ class CallBrief(Struct, frozen=True, kw_only=True):
     time_zone: str = "UTC"
     prompt_variables: dict[str, str] = msgspec.field(default_factory=dict)
     heartbeat_secs: float = 3.0
-    answer_timeout_secs: float = 120.0
+    answer_timeout_secs: float = ANSWER_TIMEOUT_S
     providers: dict[Provider, ProviderAccess] = msgspec.field(default_factory=dict)
 
 

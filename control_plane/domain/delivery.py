@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from control_plane.domain.browser import SessionStatus
 from control_plane.domain.endings import KINDS
 
 WAITS = tuple(
@@ -40,8 +41,9 @@ CAMPAIGN_EVENTS = (
     "campaign.completed",
     "campaign.cancelled",
 )
-EVENTS = CALL_EVENTS + CAMPAIGN_EVENTS
-EVENT_GROUPS = ("call", "campaign")
+SESSION_EVENTS = tuple(f"session.{status}" for status in SessionStatus)
+EVENTS = CALL_EVENTS + SESSION_EVENTS + CAMPAIGN_EVENTS
+EVENT_GROUPS = ("call", "session", "campaign")
 TEST_EVENT = "webhook.test"
 
 

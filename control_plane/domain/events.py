@@ -32,6 +32,7 @@ class EndReason(StrEnum):
     SIP_SERVICE_LOST = "sip_service_lost"
     CANCELLED = "cancelled"
     NOT_ANSWERED = "not_answered"
+    CONNECTION_LOST = "connection_lost"
 
 
 class AttemptResult(StrEnum):
@@ -111,6 +112,10 @@ class KeyPressed(_Event, frozen=True, kw_only=True, tag="key_pressed"):
     digit: str
 
 
+class AgentLeft(_Event, frozen=True, kw_only=True, tag="agent_left"):
+    """Nobody came for so long that the agent has left; the session stays open without one."""
+
+
 class RecordingFinished(_Event, frozen=True, kw_only=True, tag="recording_finished"):
     """The last page of the recording was sent; `mix_sha256` null: there is no full mix."""
 
@@ -145,6 +150,7 @@ CallEvent = (
     | SoundRouted
     | ItemSaid
     | KeyPressed
+    | AgentLeft
     | RecordingFinished
     | UsageCounted
     | CallEnded

@@ -28,6 +28,7 @@ class Seen(Struct, frozen=True, kw_only=True):
 
     status: AttemptStatus
     inbound: bool = False
+    in_browser: bool = False
     agent_in_room: bool = False
     agent_silent: bool = False
     agent_mute: bool = False
@@ -72,6 +73,8 @@ Verdict = Leave | Renew | Answer | Abandon | Fail | End
 
 def judge(seen: Seen) -> Verdict:
     """Return what is to be done; the first rule that fits."""
+    if seen.in_browser and seen.status is not AttemptStatus.ONGOING:
+        return Leave()  # who sends its agents looks after it (`browser.judge`)
     if seen.status is AttemptStatus.QUEUED:
         return Abandon(Cause.SCHEDULER_LOST)
     if seen.status is AttemptStatus.ONGOING:
@@ -89,6 +92,8 @@ def _ongoing(seen: Seen) -> Verdict:
         return End(EndReason.MAX_DURATION)
     if _agent_is_dead(seen):
         return End(EndReason.AGENT_LOST)
+    if seen.in_browser:  # a person who lost the connection may be back, and its agent waits
+        return Renew() if seen.agent_silent else Leave()
     if seen.phone_status is None and seen.phone_missing_before:
         # An agent that lives reports a hang-up within moments, long before the second look.
         return End(EndReason.SIP_SERVICE_LOST)

@@ -46,6 +46,23 @@ class CallArrived(Fact, frozen=True, kw_only=True):
     """Somebody called us, and an agent asked who answers."""
 
 
+class SessionAsked(Fact, frozen=True, kw_only=True):
+    """Somebody asked for a browser session; its room opens when it is due.
+
+    `without_value` names the variables of its assistant's texts that are left out.
+    """
+
+    without_value: tuple[str, ...] = ()
+
+
+class AgentSent(Fact, frozen=True, kw_only=True):
+    """A browser session's room is there, and an agent was asked into it."""
+
+
+class AgentReleased(Fact, frozen=True, kw_only=True):
+    """The agent of a browser session left, since nobody came; the session stays open."""
+
+
 class DialStarted(Fact, frozen=True, kw_only=True):
     """The last gate was passed; from here on an INVITE may be on the wire."""
 
@@ -98,6 +115,9 @@ AnyFact = (
     | Resumed
     | AttemptStarted
     | CallArrived
+    | SessionAsked
+    | AgentSent
+    | AgentReleased
     | DialStarted
     | AttemptAbandoned
     | DialFailed

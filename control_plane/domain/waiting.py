@@ -17,6 +17,7 @@ class Cause(StrEnum):
     TRUNK_UNREACHABLE = "trunk_unreachable"  # the trunk's host does not answer
     TRUNK_BACKING_OFF = "trunk_backing_off"  # the trunk asked for patience (SIP 429, 5xx)
     SCHEDULER_LOST = "scheduler_lost"  # the scheduler died with the attempt in its hands
+    NOBODY_JOINED = "nobody_joined"  # the token of a browser session has run out unused
 
 
 PARTS: dict[str, Cause] = {

@@ -9,12 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from control_plane.assistants import specs, versions
 from control_plane.db.crypto import Vault
 from control_plane.db.models.call_order import CallOrder
-from control_plane.domain.brief import CallBrief
+from control_plane.domain.brief import ANSWER_TIMEOUT_S, CallBrief
+from control_plane.domain.browser import ALONE_S
 from control_plane.domain.errors import StaleEpoch, TokenUsed
 from control_plane.keys.tokens import Claims, Scope, TokenSigner
 from control_plane.providers.needed import access_of, for_agent, providers_of
 from control_plane.sessions import leases
 from control_plane.sessions.calls import Call
+from control_plane.sessions.settings import spec_of
 
 _SLACK = timedelta(hours=1)
 
@@ -46,6 +48,7 @@ async def build(
     version = await versions.get(db, call.session.assistant_version_id)
     stored = await specs.opened(db, vault, version.stored)
     spec = await for_agent(db, call.session.organization_id, stored)
+    spec = spec_of(call.session, spec)
     lifetime = timedelta(seconds=spec.max_call_duration_secs) + _SLACK
     return CallBrief(
         session_id=call.id,
@@ -61,5 +64,6 @@ async def build(
         time_zone=order.zones[0] if order is not None and order.zones else "UTC",
         prompt_variables=call.session.prompt_variables,
         heartbeat_secs=leases.HEARTBEAT_SECS,
+        answer_timeout_secs=ALONE_S if call.in_browser else ANSWER_TIMEOUT_S,
         providers=await access_of(db, vault, call.session.organization_id, providers_of(spec)),
     )

@@ -15,10 +15,9 @@ from control_plane.compliance import suspended
 from control_plane.db.engine import Database
 from control_plane.db.models.assistant import Assistant
 from control_plane.db.models.recording import Recording
-from control_plane.db.models.session import Leg, Session
+from control_plane.db.models.session import Session
 from control_plane.db.models.trunk import Number
 from control_plane.domain.attempt import AttemptStatus
-from control_plane.domain.brief import Direction
 from control_plane.domain.errors import Conflict, NotFound, StaleEpoch, TokenUsed
 from control_plane.domain.ids import new_id
 from control_plane.domain.leg import LegKind
@@ -28,6 +27,7 @@ from control_plane.internal.arrivals import Arrival
 from control_plane.keys.join_tokens import Join
 from control_plane.sessions import leases, lifecycle
 from control_plane.sessions.calls import Call
+from control_plane.sessions.making import Person, Speaker, begin
 from control_plane.trunks import taken
 from control_plane.trunks.repository import inbound_trunks
 from sip.ports import Caller
@@ -86,39 +86,33 @@ async def _stored(
     if await suspended.suspended_of(db, [organization_id]):
         raise Conflict("the organization is suspended: it takes no calls")
     assistant = await _answering(db, organization_id, caller.called_number)
-    session = Session(
-        id=new_id(),
-        organization_id=organization_id,
-        direction=Direction.INBOUND,
+    speaker = Speaker(
         assistant_id=assistant.id,
-        assistant_version=assistant.version,
-        assistant_version_id=assistant.version_id or "",
-        prompt_variables={},
-        call_metadata={},
+        version=assistant.version,
+        version_id=assistant.version_id or "",
+    )
+    person = Person(
+        kind=LegKind.CALLER,
+        identity=caller.identity[:300],
+        to_phone_number=caller.called_number[:100],
+        from_phone_number=caller.calling_number[:100],
+        sip_call_id=caller.sip_call_id[:300],
+    )
+    session, leg = begin(
+        new_id(),
+        organization_id,
+        speaker,
+        person,
+        room_name=join.room,
         status=AttemptStatus.RINGING,
         epoch=1,
-        room_name=join.room,
+        now=now,
         agent_identity=join.identity,
         call_lease_until=now + leases.LEASE,
-        last_event_seq=0,
-        event_count=0,
-        created_at=now,
-        updated_at=now,
         brief_taken_at=now,
     )
     db.add(session)
     await db.flush()
-    leg = Leg(
-        id=new_id(),
-        session_id=session.id,
-        organization_id=organization_id,
-        kind=LegKind.CALLER,
-        participant_identity=caller.identity[:300],
-        to_phone_number=caller.called_number[:100],
-        from_phone_number=caller.calling_number[:100],
-        created_at=now,
-        sip_call_id=caller.sip_call_id[:300],
-    )
     db.add(leg)
     version = await versions.get(db, session.assistant_version_id)
     if version.spec.recording_enabled:

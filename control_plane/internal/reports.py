@@ -15,13 +15,13 @@ from control_plane.db.models.recording import Recording
 from control_plane.domain import events
 from control_plane.domain.errors import Conflict
 from control_plane.domain.prices import DEFAULTS, Prices
-from control_plane.domain.transitions import ConversationEnded, DialAnswered
+from control_plane.domain.transitions import AgentReleased, ConversationEnded, DialAnswered
 from control_plane.domain.usage import Used, since
 from control_plane.orders import lifecycle
 from control_plane.sessions import leases
 from control_plane.sessions.calls import Call
 from control_plane.sessions.history import record
-from control_plane.sessions.usage import Usage, usage_of
+from control_plane.sessions.usage import Usage, earlier_parts, usage_of
 
 
 class Stored(Struct, frozen=True):
@@ -65,7 +65,8 @@ async def store(
             )
         call.session.last_event_seq = event.seq
         if isinstance(event, events.UsageCounted):
-            call.session.usage = Usage.priced(event.parts, prices).stored()
+            parts = [*earlier_parts(call.session), *event.parts]
+            call.session.usage = Usage.priced(parts, prices).stored()
         await _take(db, order, call, event, now=now)
         news.append(event)
     after = usage_of(call.session)
@@ -101,6 +102,9 @@ async def _take(
             )
         case events.AgentAlive():
             pass
+        case events.AgentLeft():
+            _keep(db, order, call, event, at=at, now=now)
+            await lifecycle.apply(db, order, call, AgentReleased(at=now))
         case _:
             if isinstance(event, events.AgentReady):
                 call.session.agent_ready_at = call.session.agent_ready_at or now

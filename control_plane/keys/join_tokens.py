@@ -1,8 +1,8 @@
-"""LiveKit's own tokens, with which it lets one agent into one room: they prove whose job it is."""
+"""LiveKit's own tokens: an agent's proves whose job it is, a person's lets them into one room."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import jwt
 import msgspec
@@ -11,7 +11,7 @@ from msgspec import Struct
 from control_plane.domain.errors import NotAllowed, NotAuthenticated
 
 _ALGORITHM = "HS256"
-_AGENT = "agent"
+_AGENT, _PERSON = "agent", "standard"
 _LEEWAY = timedelta(minutes=1)
 """LiveKit may run on another machine, with another clock."""
 
@@ -35,11 +35,43 @@ class _Claims(Struct):
 
 
 class JoinTokens:
-    """Checks tokens that livekit-server signed with the key that we share with it."""
+    """Makes and checks tokens by the key that we share with livekit-server."""
 
     def __init__(self, api_key: str, api_secret: str):
         self._api_key = api_key
         self._api_secret = api_secret
+
+    def issue(
+        self, room: str, identity: str, *, opens_at: datetime, until: datetime, room_stays_s: int
+    ) -> str:
+        """Return a token with which one person may join one room, from `opens_at` until `until`.
+
+        They may speak by their microphone and hear the others, and nothing else: publish no data,
+        change nothing of themselves.
+
+        Args:
+            room_stays_s: how long the room stays when they have left; for who comes before it is
+                made, and so makes it.
+        """
+        grants = {
+            "roomJoin": True,
+            "room": room,
+            "canSubscribe": True,
+            "canPublish": True,
+            "canPublishSources": ["microphone"],
+            "canPublishData": False,
+            "canUpdateOwnMetadata": False,
+        }
+        claims = {
+            "iss": self._api_key,
+            "sub": identity,
+            "nbf": opens_at,
+            "exp": until,
+            "kind": _PERSON,
+            "video": grants,
+            "roomConfig": {"departureTimeout": room_stays_s},
+        }
+        return jwt.encode(claims, self._api_secret, algorithm=_ALGORITHM)
 
     def verify(self, token: str) -> Join:
         """Return which agent may join which room.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any
 
 from litestar import Controller, MediaType, Request, Response, get, post
@@ -16,28 +15,25 @@ from control_plane.domain.errors import BadInput
 from control_plane.domain.ids import parse_id
 from control_plane.domain.phone import e164
 from control_plane.http.dependencies import GivenDatabase, GivenPrincipal, GivenStreams, GivenVault
+from control_plane.http.filters import CreatedAfter, CreatedBefore, Metadata, instant, pair
 from control_plane.http.pages import Cursor, Limit
 from control_plane.orders import repository, service
 from control_plane.orders.batch import MOST_ROWS, BatchAnswer, PlaceCalls, place_all
 from control_plane.orders.dependencies import GivenIntake, GivenViews, GivenWatch
 from control_plane.orders.explain import Explanation, explain
+from control_plane.orders.following import history
 from control_plane.orders.idempotency import HEADER, REPLAYED, request_key
 from control_plane.orders.intake import Answer
 from control_plane.orders.listing import Filter, page_of_calls
 from control_plane.orders.requests import order_request
 from control_plane.orders.schemas import CallEnvelope, CallPage, EventPage, PlaceCall
-from control_plane.orders.stream import stream
-from control_plane.orders.views import CallViews, event_view
+from control_plane.orders.views import CallViews
 from control_plane.sessions.calls import Owner
 
-EVENT_STREAM = "text/event-stream"
 BATCH_BODY_LIMIT = 32 * 1024 * 1024
 IdempotencyKey = Annotated[
     str | None,
     HeaderParameter(name=HEADER, description="Sent again, the same request changes nothing"),
-]
-Metadata = Annotated[
-    list[str] | None, QueryParameter(description="name:value that the metadata holds; all of them")
 ]
 
 
@@ -131,8 +127,8 @@ class OrderController(Controller):
         direction: Annotated[str | None, QueryParameter(description="inbound or outbound")] = None,
         campaign_id: Annotated[str | None, QueryParameter(description="Of this campaign")] = None,
         metadata: Metadata = None,
-        created_after: Annotated[datetime | None, QueryParameter(description="From then")] = None,
-        created_before: Annotated[datetime | None, QueryParameter(description="Until then")] = None,
+        created_after: CreatedAfter = None,
+        created_before: CreatedBefore = None,
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> CallPage:
@@ -142,9 +138,9 @@ class OrderController(Controller):
             number=_number(number) if number is not None else None,
             direction=_direction(direction) if direction is not None else None,
             campaign_id=campaign_id,
-            metadata=tuple(_pair(text) for text in metadata or []),
-            created_after=_instant(created_after, "created_after"),
-            created_before=_instant(created_before, "created_before"),
+            metadata=tuple(pair(text) for text in metadata or []),
+            created_after=instant(created_after, "created_after"),
+            created_before=instant(created_before, "created_before"),
         )
         before = parse_id(cursor, what="call", field="cursor") if cursor is not None else None
         async with database.reading() as db:
@@ -225,17 +221,7 @@ class OrderController(Controller):
         key = parse_id(call_id, what="call")
         async with database.reading() as db:
             await repository.get_call(db, principal.organization_id, key)
-            rows = await repository.events_of(db, key, after=after, limit=10_000)
-        if EVENT_STREAM not in request.headers.get("accept", ""):
-            return Response(EventPage([event_view(row) for row in rows]))
-        seen = request.headers.get("last-event-id", "")
-        start = max(after, int(seen)) if seen.isascii() and seen.isdigit() else after
-        chunks = stream(database, watch, principal.organization_id, key, after=start)
-        return Stream(
-            streams.begin(principal, chunks),
-            media_type=EVENT_STREAM,
-            headers={"Cache-Control": "no-store"},
-        )
+        return await history(request, principal, database, streams, watch, key, after=after)
 
 
 async def _shown(database: Database, views: CallViews, owner: Owner) -> CallEnvelope:
@@ -258,24 +244,11 @@ def _number(text: str) -> str:
     return e164(f"+{text[1:]}" if text.startswith(" ") else text, field="number")
 
 
-def _pair(text: str) -> tuple[str, str]:
-    name, colon, value = text.partition(":")
-    if not colon or not name:
-        raise BadInput("write metadata as name:value, such as city:Berlin", field="metadata")
-    return name, value
-
-
-def _instant(given: datetime | None, field: str) -> datetime | None:
-    if given is not None and given.tzinfo is None:
-        raise BadInput(f"{field} needs a zone: write it as 2026-01-31T12:00:00Z", field=field)
-    return given
-
-
 def _direction(word: str) -> Direction:
-    try:
-        return Direction(word)
-    except ValueError as exc:
-        raise BadInput("direction is inbound or outbound", field="direction") from exc
+    for each in (Direction.INBOUND, Direction.OUTBOUND):
+        if word == each:
+            return each
+    raise BadInput("direction is inbound or outbound", field="direction")
 
 
 def _status(word: str) -> OrderStatus:

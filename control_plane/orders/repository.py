@@ -20,7 +20,7 @@ from control_plane.domain.dial_errors import DialError
 from control_plane.domain.errors import NotFound
 from control_plane.domain.events import Role
 from control_plane.domain.recording import RecordingState
-from control_plane.sessions.calls import OPEN, Call, Owner, list_calls, select_calls
+from control_plane.sessions.calls import LIVE, OPEN, Call, Owner, list_calls, select_calls
 
 LaneRow = tuple[str | None, datetime, datetime | None, datetime | None]
 """Trunk, earliest due time, stopped since, blocked until."""
@@ -224,8 +224,8 @@ async def outcomes(
 
 
 async def open_calls(db: AsyncSession) -> Sequence[Call]:
-    """Return every call that is not closed."""
-    return await list_calls(db, select_calls().where(*OPEN))
+    """Return every call that has begun and is not closed."""
+    return await list_calls(db, select_calls().where(*LIVE))
 
 
 async def cancelled_calls(db: AsyncSession) -> Sequence[Call]:

@@ -20,7 +20,7 @@ _PAGE = 200
 
 
 async def stream(
-    database: Database, watch: CallWatch, organization_id: str, call_id: str, *, after: int
+    database: Database, watch: CallWatch, call_id: str, *, after: int
 ) -> AsyncGenerator[bytes, None]:
     """Yield each event once it is stored; the last is the call's final state.
 
@@ -33,7 +33,7 @@ async def stream(
         while True:
             heard = changes.count
             async with database.reading() as db:
-                owner = await repository.get_call(db, organization_id, call_id)
+                owner = (await repository.owners_of(db, [call_id]))[call_id]
                 rows = await repository.events_of(db, call_id, after=after, limit=_PAGE)
             for row in rows:
                 after, last_sent = row.sequence, clock()

@@ -50,6 +50,12 @@ class CallViews:
         """Return an order that is just being stored."""
         return _of_order(new.order, new.version, [], cost_of_calls(()), new.notices)
 
+    def of_begun(self, call: Call, version: Version, recording: Recording | None) -> CallView:
+        """Return a session without an order that has just been stored."""
+        attempt = self._attempt(call, recording, [])
+        cost = cost_of_calls([call.session])
+        return _of_session(call.session, call.leg, version, [attempt], cost)
+
     async def load(self, db: AsyncSession, owners: Sequence[Owner]) -> list[CallView]:
         """Return the calls with their attempts and transcripts, in the order given."""
         orders = [owner for owner in owners if isinstance(owner, CallOrder)]

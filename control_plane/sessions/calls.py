@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Select, select
+from sqlalchemy import Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.session import Leg, Session
+from control_plane.domain.attempt import AttemptStatus
+from control_plane.domain.brief import Direction
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.leg import LegKind
 
@@ -20,9 +22,9 @@ Owner = CallOrder | Session
 
 
 class Call(Struct, frozen=True):
-    """The rows of one conversation; `leg` is that of the person who was called, or who called.
+    """The rows of one conversation; `leg` is that of the person who was called, or who came.
 
-    `attempt` is null where nothing was ordered: somebody called us.
+    `attempt` is null where nothing was ordered: somebody called us, or came by a browser.
     """
 
     session: Session
@@ -33,6 +35,11 @@ class Call(Struct, frozen=True):
     def id(self) -> str:
         """Return the session's id."""
         return self.session.id
+
+    @property
+    def in_browser(self) -> bool:
+        """Return whether the person came by a browser."""
+        return self.session.direction is Direction.BROWSER
 
     @property
     def order_id(self) -> str | None:
@@ -50,10 +57,17 @@ class Call(Struct, frozen=True):
             self.attempt.counted = counted
 
 
-FIRST_LEG = (Leg.session_id == Session.id) & Leg.kind.in_((LegKind.CALLEE, LegKind.CALLER))
-"""The leg of the person who was called, or who called: one of each session."""
+UNORDERED = (LegKind.CALLER, LegKind.BROWSER)
+"""The first legs of sessions that nobody ordered."""
+FIRST_LEG = (Leg.session_id == Session.id) & Leg.kind.in_((LegKind.CALLEE, *UNORDERED))
+"""The leg of the person who was called, or who came: one of each session."""
 OPEN = Session.room_deleted_at.is_(None), Session.closed_at.is_(None)
 """What is true of a session that is not over; the first for the index alone."""
+LIVE = (
+    *OPEN,
+    or_(Session.direction != Direction.BROWSER, Session.status != AttemptStatus.QUEUED),
+)
+"""What is true of one that has begun and is not over; a browser session may be days away."""
 
 
 def select_calls(*more: Any) -> Select[Any]:

@@ -13,7 +13,7 @@ from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.session import Leg, Session
 from control_plane.domain.errors import NotFound, StaleEpoch
 from control_plane.domain.leg import LegKind
-from control_plane.sessions.calls import Call
+from control_plane.sessions.calls import UNORDERED, Call
 
 HEARTBEAT_SECS = 3.0
 LEASE = timedelta(seconds=10)
@@ -27,7 +27,7 @@ _ORDERED = (
 )
 _ALONE = (
     select(Session, Leg)
-    .join(Leg, (Leg.session_id == Session.id) & (Leg.kind == LegKind.CALLER))
+    .join(Leg, (Leg.session_id == Session.id) & Leg.kind.in_(UNORDERED))
     .where(Session.id == bindparam("session_id"))
     .with_for_update()
 )

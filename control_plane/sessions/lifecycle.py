@@ -1,4 +1,4 @@
-"""The only writer of status where nothing was ordered: somebody called us.
+"""The only writer of status where nothing was ordered: somebody called us, or came by a browser.
 
 The caller holds the rows (`orders.leases.hold`), so a stale owner cannot get here.
 """
@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.domain import transitions
 from control_plane.domain.endings import Outcome, kind_of_end
-from control_plane.sessions import steps
+from control_plane.domain.events import EndedBy, EndReason
+from control_plane.sessions import browsers, steps
 from control_plane.sessions.calls import Call, status_of
 from control_plane.sessions.history import announce, record
 
@@ -34,28 +35,40 @@ async def _arrived(db: AsyncSession, call: Call, fact: transitions.CallArrived) 
 async def _answered(db: AsyncSession, call: Call, fact: transitions.DialAnswered) -> None:
     if not steps.answer(call, fact):
         return
-    _tell(db, call, "call.in_progress", fact)
+    if call.in_browser:
+        await browsers.joined(db, call, fact)
+    else:
+        _tell(db, call, "call.in_progress", fact)
     if call.session.agent_ended_at is not None:  # its last word overtook the answer
         await steps.close_answered(db, call.session, call, fact)
-        _finish(db, call, fact)
+        await _finish(db, call, fact)
 
 
 async def _ended(db: AsyncSession, call: Call, fact: transitions.ConversationEnded) -> None:
     if call.session.closed_at is not None:
         return
     steps.note_end(call, fact)
+    if call.session.cancel_requested_at is not None and _is_of_the_room(fact):
+        call.session.end_reason = EndReason.CANCELLED  # the room was closed because of that
     if call.session.answered_at is not None:
         await steps.close_answered(db, call.session, call, fact)
     else:
         steps.close_unanswered(db, call.session, call, fact)
-    _finish(db, call, fact)
+    await _finish(db, call, fact)
 
 
 async def _cancelled(db: AsyncSession, call: Call, fact: transitions.CancelRequested) -> None:
     session = call.session
-    if session.closed_at is None and session.cancel_requested_at is None:
-        session.cancel_requested_at = fact.at
-        record(db, session, call, "cancel_requested", at=fact.at, stored_at=fact.at)
+    if session.closed_at is not None or session.cancel_requested_at is not None:
+        return
+    session.cancel_requested_at = fact.at
+    record(db, session, call, "cancel_requested", at=fact.at, stored_at=fact.at)
+    if call.in_browser and session.answered_at is None:  # nobody is cut off
+        browsers.give_up(db, call, EndReason.CANCELLED, "", fact)
+
+
+def _is_of_the_room(fact: transitions.ConversationEnded) -> bool:
+    return fact.ended_by is EndedBy.SYSTEM and fact.end_reason is None
 
 
 def _tell(db: AsyncSession, call: Call, kind: str, fact: transitions.Fact, **more: Any) -> None:
@@ -63,8 +76,11 @@ def _tell(db: AsyncSession, call: Call, kind: str, fact: transitions.Fact, **mor
     announce(db, call.session, call, kind, at=fact.at, status=status, **more)
 
 
-def _finish(db: AsyncSession, call: Call, fact: transitions.Fact) -> None:
+async def _finish(db: AsyncSession, call: Call, fact: transitions.Fact) -> None:
     """Tell by one event how it ended."""
+    if call.in_browser:
+        await browsers.finish(db, call, fact)
+        return
     leg = call.leg
     kind = kind_of_end(
         status_of(call.session), [Outcome(leg.answered_at is not None, leg.dial_error)]
@@ -75,6 +91,10 @@ def _finish(db: AsyncSession, call: Call, fact: transitions.Fact) -> None:
 
 _RULES: dict[type[transitions.Fact], Callable[[AsyncSession, Call, Any], Awaitable[None]]] = {
     transitions.CallArrived: _arrived,
+    transitions.SessionAsked: browsers.asked,
+    transitions.AgentSent: browsers.agent_sent,
+    transitions.AgentReleased: browsers.agent_released,
+    transitions.AttemptAbandoned: browsers.abandoned,
     transitions.DialAnswered: _answered,
     transitions.ConversationEnded: _ended,
     transitions.CancelRequested: _cancelled,

@@ -37,6 +37,13 @@ def usage_of(session: Session) -> Usage | None:
     return None if session.usage is None else msgspec.convert(session.usage, Usage)
 
 
+def earlier_parts(session: Session) -> list[Used]:
+    """Return what agents of a session used that left before the present one came."""
+    return (
+        [] if session.earlier_usage is None else msgspec.convert(session.earlier_usage, Usage).parts
+    )
+
+
 def cost_of_calls(sessions: Sequence[Session]) -> Cost | None:
     """Return the sum over the sessions of one call; null while one has not told what it used.
 

@@ -17,7 +17,7 @@ from control_plane.domain.recording import RecordingState
 from control_plane.orders.schemas import CallView
 from control_plane.orders.views import CallViews
 from control_plane.sessions.calls import Owner
-from control_plane.webhooks.payloads import call_payload, message_about
+from control_plane.webhooks.payloads import message_id_of, owner_payload
 
 HOLD = timedelta(seconds=9)
 """From the end of a call: the message leaves within ten seconds of it, whatever else is due."""
@@ -45,7 +45,8 @@ async def release(views: CallViews, db: AsyncSession, owner: Owner, now: datetim
         select(Delivery)
         .where(
             Delivery.call_id == owner.id,
-            Delivery.message_id == message_about(owner.id),
+            Delivery.endpoint_id.is_(None),
+            Delivery.message_id == message_id_of(owner.id),
             Delivery.claim == 0,  # neither tried nor replayed
             Delivery.next_at > now,
         )
@@ -55,5 +56,5 @@ async def release(views: CallViews, db: AsyncSession, owner: Owner, now: datetim
         return
     await db.flush()
     [view] = await views.load(db, [owner])
-    held.payload, held.next_at = call_payload(view), due_at(view, now=now)
+    held.payload, held.next_at = owner_payload(owner, view), due_at(view, now=now)
     wake(db)

@@ -18,19 +18,20 @@ from control_plane.db.models.campaign import Campaign
 from control_plane.db.models.history import OutboxRow
 from control_plane.db.models.session import Session
 from control_plane.db.models.webhook import Delivery, WebhookEndpoint
+from control_plane.domain.browser import OVER
 from control_plane.domain.call_order import OrderStatus, is_final
-from control_plane.domain.delivery import DeliveryState, is_wanted
+from control_plane.domain.delivery import SESSION_EVENTS, DeliveryState, is_wanted
 from control_plane.domain.ids import new_id
 from control_plane.domain.order_request import EventReceiver
 from control_plane.orders import repository
 from control_plane.orders.views import CallViews
 from control_plane.sessions.calls import Owner
 from control_plane.webhooks import held
-from control_plane.webhooks.payloads import call_payload, event_payload, message_about
+from control_plane.webhooks.payloads import event_payload, message_id_of, owner_payload
 from control_plane.webhooks.signing import default_signer
 
 _ONE_RELAY = 7_236_115
-_FINAL = frozenset(status.value for status in OrderStatus if is_final(status))
+_FINAL = frozenset(status.value for status in OrderStatus if is_final(status)) | OVER
 
 
 async def is_waiting(db: AsyncSession) -> bool:
@@ -54,6 +55,7 @@ async def relay(
         return 0
     made = await _to_endpoints(db, rows, now=now)
     made += await _to_orders(db, vault, rows, now=now)
+    made += await _to_askers(db, vault, rows, now=now)
     made += await _to_assistants(db, vault, views, rows, now=now)
     if made:
         await db.execute(insert(Delivery), made)
@@ -141,6 +143,51 @@ def _is_for(row: OutboxRow, endpoint: WebhookEndpoint) -> bool:
     )
 
 
+async def _to_askers(
+    db: AsyncSession, vault: Vault, rows: Sequence[OutboxRow], *, now: datetime
+) -> list[dict[str, Any]]:
+    """Return what the `webhook_url` of browser sessions gets: each event, as endpoints do."""
+    told = [row for row in rows if row.type in SESSION_EVENTS]
+    if not told:
+        return []
+    asked = await db.scalars(
+        select(Session).where(
+            Session.id.in_({row.call_id for row in told}), Session.webhook_url.is_not(None)
+        )
+    )
+    sessions = {each.id: each for each in asked}
+    made = []
+    for row in told:
+        session = sessions.get(row.call_id or "")
+        if session is None:
+            continue
+        await default_signer(db, vault, row.organization_id, now=now)
+        payload = event_payload(row, session.call_metadata)
+        made.append(_to_url(row, session.webhook_url or "", row.id, payload, now=now))
+    return made
+
+
+def _to_url(
+    row: OutboxRow, url: str, message_id: str, payload: str, *, now: datetime
+) -> dict[str, Any]:
+    """Return the values of a delivery to a URL that is no endpoint's, due at once."""
+    return {
+        "id": new_id(),
+        "message_id": message_id,
+        "organization_id": row.organization_id,
+        "endpoint_id": None,
+        "url": url,
+        "receiver": receiver_of_url(row.organization_id, url),
+        "event_type": row.type,
+        "call_id": row.call_id,
+        "sequence": row.sequence,
+        "state": DeliveryState.PENDING,
+        "next_at": now,
+        "payload": payload,
+        "created_at": now,
+    }
+
+
 async def _to_assistants(
     db: AsyncSession,
     vault: Vault,
@@ -163,7 +210,8 @@ async def _to_assistants(
         await db.scalars(
             select(Delivery.call_id).where(
                 Delivery.call_id.in_(urls),
-                Delivery.message_id.in_([message_about(key) for key in urls]),
+                Delivery.endpoint_id.is_(None),
+                Delivery.message_id.in_([message_id_of(each) for each in urls]),
             )
         )
     )
@@ -173,15 +221,9 @@ async def _to_assistants(
     for owner, view in zip(wanted, await views.load(db, wanted), strict=True):
         await default_signer(db, vault, owner.organization_id, now=now)
         row, url = ended[owner.id], urls[owner.id]
-        made.append(
-            _to_url(row, url, now=now)
-            | {
-                # Not the event's id: an endpoint at the same URL gets that, with another body.
-                "message_id": message_about(owner.id),
-                "next_at": held.due_at(view, now=now),
-                "payload": call_payload(view),
-            }
-        )
+        message_id, payload = message_id_of(owner.id), owner_payload(owner, view)
+        waits = {"next_at": held.due_at(view, now=now)}
+        made.append(_to_url(row, url, message_id, payload, now=now) | waits)
     return made
 
 
@@ -204,27 +246,8 @@ async def _to_orders(
         if receiver is not None and row.type in receiver.types:
             await default_signer(db, vault, row.organization_id, now=now)
             payload = event_payload(row, metadata)
-            made.append(
-                _to_url(row, receiver.url, now=now)
-                | {"message_id": row.id, "next_at": now, "payload": payload}
-            )
+            made.append(_to_url(row, receiver.url, row.id, payload, now=now))
     return made
-
-
-def _to_url(row: OutboxRow, url: str, *, now: datetime) -> dict[str, Any]:
-    """Return the values of a delivery to a URL that is no endpoint."""
-    return {
-        "id": new_id(),
-        "organization_id": row.organization_id,
-        "endpoint_id": None,
-        "url": url,
-        "receiver": receiver_of_url(row.organization_id, url),
-        "event_type": row.type,
-        "call_id": row.call_id,
-        "sequence": row.sequence,
-        "state": DeliveryState.PENDING,
-        "created_at": now,
-    }
 
 
 async def _hold(db: AsyncSession, call_ids: Collection[str]) -> None:

@@ -8,9 +8,14 @@ from typing import Any
 
 import msgspec
 
+from control_plane.browser.schemas import SessionEnvelope
+from control_plane.browser.views import view_of
 from control_plane.db.models.history import OutboxRow
+from control_plane.db.models.session import Session
+from control_plane.domain.brief import Direction
 from control_plane.domain.delivery import TEST_EVENT
 from control_plane.orders.schemas import CallEnvelope, CallView
+from control_plane.sessions.calls import Owner
 
 MOST_BYTES = 20_000
 _LONGEST_FACT = 500
@@ -45,13 +50,18 @@ def event_payload(row: OutboxRow, metadata: Mapping[str, str]) -> str:
     return _text(event_body(row, metadata))
 
 
-def message_about(call_id: str) -> str:
-    """Return the id of the one message about a whole call."""
+def message_id_of(call_id: str) -> str:
+    """Return the id of the message to an assistant's `webhook_url`.
+
+    Not the event's id: an endpoint at the same URL gets that, with another body.
+    """
     return f"call_{call_id}"
 
 
-def call_payload(call: CallView) -> str:
-    """Return the message to an assistant's `webhook_url`: the call as `GET /call/{id}` has it."""
+def owner_payload(owner: Owner, call: CallView) -> str:
+    """Return the message to an assistant's `webhook_url` of what is over, be it call or session."""
+    if isinstance(owner, Session) and owner.direction is Direction.BROWSER:
+        return _text(SessionEnvelope(view_of(owner, call)))
     return _text(CallEnvelope(call))
 
 

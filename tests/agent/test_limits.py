@@ -42,3 +42,26 @@ async def test_a_watch_is_over_although_words_come_as_the_call_ends(turns: int) 
     done, _ = await asyncio.wait([watch], timeout=10)
     assert done
     assert watch.cancelled()
+
+
+async def test_nobody_is_asked_while_the_person_is_waited_for() -> None:
+    session, away = Session(), True
+    talk = cast("AgentSession[Any]", session)
+    said: list[str] = []
+
+    async def say(text: str) -> None:
+        said.append(text)
+
+    speaker = Speaker(talk)
+    speaker.say = say  # type: ignore[method-assign, assignment]
+    impatient = spec(silence_timeout_secs=0)
+    ending = Ending()
+    watch = asyncio.create_task(
+        SilenceWatch(impatient, talk, speaker, ending, is_away=lambda: away).run()
+    )
+    await turn_of_the_loop(50)
+    assert (said, ending.done) == ([], False)
+    away = False
+    async with asyncio.timeout(10):
+        await watch
+    assert (len(said), ending.done) == (3, True)

@@ -149,3 +149,11 @@ def test_the_opening_is_led_by_the_first_sentence() -> None:
 def test_delays_are_reported_in_milliseconds_by_our_names() -> None:
     metrics = {"llm_node_ttft": 0.0214, "e2e_latency": 0.3369, "tts_metadata": {"x": 1}}
     assert delays_ms(metrics) == {"llm_first_token": 21.4, "first_sound": 336.9}
+
+
+def test_the_model_knows_whether_it_is_on_the_telephone() -> None:
+    told = texts().instructions()
+    assert "You are on the telephone." in told
+    by_page = prompt.Texts(brief(SPEC, {}, direction=Direction.BROWSER), NOW).instructions()
+    assert "by a web page" in by_page
+    assert "telephone" not in by_page

@@ -38,6 +38,7 @@ MAKERS: dict[str, tuple[str, dict[str, Any]]] = {
         "/call",
         {"phone_number": NUMBER, "from_phone_number": OURS, "metadata": {"x": SECRET_NAME}},
     ),
+    "session_id": ("/session", {"metadata": {"x": SECRET_NAME}}),
     "key_id": ("/keys", {"name": SECRET_NAME}),
     "webhook_id": ("/webhook", {"url": f"https://example.com/{SECRET_NAME}"}),
     "campaign_id": ("/campaign", {"name": SECRET_NAME}),

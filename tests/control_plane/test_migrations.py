@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Connection, MetaData, select
 
 from control_plane.assistants import versions
+from control_plane.browser import repository as browser_sessions
 from control_plane.db.engine import Database
 from control_plane.db.migrate import migrate
 from control_plane.db.models.assistant import Assistant
@@ -361,6 +362,7 @@ async def test_calls_become_sessions_with_legs(bare_url: str, tmp_path: Path) ->
             assert (call.session.direction, call.leg.kind) == kinds
         assert (await call_rows.get(session, human["id"])).usage == json.loads(USAGE)
         assert (await call_rows.get(session, came["id"])).call.attempt is None
+        assert not await browser_sessions.is_due(session, now=datetime.now(UTC))
         assert set(await session.scalars(select(CallOrder.id))) == {out}
         named = {out, came["id"]}  # what nobody ordered is known by its session
         for known in (CallEventRow, OutboxRow, Delivery):

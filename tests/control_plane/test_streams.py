@@ -90,9 +90,7 @@ async def test_an_idle_stream_is_checked_too(api: httpx.AsyncClient, resources: 
     database = resources.database
     idle = [
         streams.begin(principal, follow_all(database, resources.feed, owner, after=None, types=[])),
-        streams.begin(
-            principal, follow_order(database, resources.watch, owner, call["id"], after=10_000)
-        ),
+        streams.begin(principal, follow_order(database, resources.watch, call["id"], after=10_000)),
     ]
     waiting = [asyncio.ensure_future(anext(each, None)) for each in idle]
     assert (await api.delete(f"/keys/{key_id}")).is_success
@@ -251,8 +249,7 @@ async def test_streams_of_orders_cost_one_look(
 ) -> None:
     calls = [await place(api, phone_number=f"+1202555010{n}") for n in range(4)]
     streams = [
-        follow_order(resources.database, resources.watch, principal.organization_id, call["id"],
-                     after=1)
+        follow_order(resources.database, resources.watch, call["id"], after=1)
         for call in calls
     ]  # fmt: skip
     for _ in range(2):  # each has read before and after the shared look began

@@ -56,6 +56,15 @@ Q, R, O = AttemptStatus.QUEUED, AttemptStatus.RINGING, AttemptStatus.ONGOING  # 
             Seen(status=O, phone_status="active", agent_in_room=True, overdue=True),
             End(EndReason.MAX_DURATION),
         ),
+        (Seen(status=Q, in_browser=True), Leave()),
+        (Seen(status=R, in_browser=True, agent_silent=True), Leave()),
+        (Seen(status=O, in_browser=True, agent_in_room=True, phone_missing_before=True), Leave()),
+        (Seen(status=O, in_browser=True, agent_in_room=True, agent_silent=True), Renew()),
+        (Seen(status=O, in_browser=True, agent_silent=True), End(EndReason.AGENT_LOST)),
+        (
+            Seen(status=O, in_browser=True, agent_in_room=True, overdue=True),
+            End(EndReason.MAX_DURATION),
+        ),
     ],
 )
 def test_judge(seen: Seen, verdict: object) -> None:

@@ -35,16 +35,22 @@ class FakeRooms:
         self.broken = False
         self.agent: AtRoom | None = None
 
-    async def open(self, room_name: str, *, agent_name: str, metadata: str) -> None:
+    async def open(
+        self, room_name: str, *, agent_name: str, metadata: str, departure_timeout_s: int = 20
+    ) -> None:
         self._must_work()
         self.journal.append("room opened")
-        self.present[room_name] = []
+        self.present.setdefault(room_name, [])
         if self.agent is not None:
             await self.agent(msgspec.json.decode(metadata, type=DispatchMetadata))
 
     async def who(self, room_name: str) -> list[Present]:
         self._must_work()
         return self.present.get(room_name, [])
+
+    async def names(self) -> list[str]:
+        self._must_work()
+        return list(self.present)
 
     async def close(self, room_name: str) -> None:
         self._must_work()

@@ -43,7 +43,9 @@ class Rooms:
         self._api = api
         self._agents = list(world.plan.agents)
 
-    async def open(self, room_name: str, *, agent_name: str, metadata: str) -> None:
+    async def open(
+        self, room_name: str, *, agent_name: str, metadata: str, departure_timeout_s: int = 20
+    ) -> None:
         """Make the room and send for an agent."""
         await self._reach()
         room = self.open_rooms.setdefault(room_name, Room())
@@ -75,6 +77,11 @@ class Rooms:
             Present(identity=name, is_agent=False, is_phone=True, call_status=status)
             for name, status in room.phones.items()
         ]
+
+    async def names(self) -> list[str]:
+        """Return the rooms that are open."""
+        await self._reach()
+        return list(self.open_rooms)
 
     async def close(self, room_name: str) -> None:
         """End the room; who is in it is sent away."""

@@ -16,9 +16,15 @@ from tests.system.platform import Platform
 Samples = npt.NDArray[np.int16]
 
 
-def channels(platform: Platform, attempt: dict[str, Any]) -> tuple[Samples, Samples]:
-    """Return the recording's left and right channel at 8 kHz, downloaded over the API."""
-    left, right = _downloaded(platform, attempt["recording_url"], "stereo")
+def channels(
+    platform: Platform, attempt: dict[str, Any], *, rate: int = RATE
+) -> tuple[Samples, Samples]:
+    """Return the recording's left and right channel, downloaded over the API.
+
+    Args:
+        rate: Hz; the telephone's unless more is to be heard.
+    """
+    left, right = _downloaded(platform, attempt["recording_url"], "stereo", rate)
     return left, right
 
 
@@ -28,12 +34,12 @@ def full_mix(platform: Platform, attempt: dict[str, Any]) -> Samples:
     return both
 
 
-def _downloaded(platform: Platform, url: str, layout: str) -> Samples:
+def _downloaded(platform: Platform, url: str, layout: str, rate: int = RATE) -> Samples:
     key = platform.home.credentials()["api_key"]
     answer = httpx.get(url, headers={"Authorization": f"Bearer {key}"}, trust_env=False)
     assert answer.status_code == httpx.codes.OK, answer.text
     assert answer.headers["content-type"] == "audio/ogg"
-    resampler = av.AudioResampler(format="s16p", layout=layout, rate=RATE)
+    resampler = av.AudioResampler(format="s16p", layout=layout, rate=rate)
     with av.open(io.BytesIO(answer.content)) as container:
         assert container.streams.audio[0].layout.name == layout
         frames = [

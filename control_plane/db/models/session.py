@@ -28,6 +28,12 @@ class Session(Base):
             postgresql_where=text("room_deleted_at IS NULL"),
         ),
         Index("session_listing", "organization_id", "direction", "id"),
+        Index(
+            "session_due",
+            "due_at",
+            sqlite_where=text("due_at IS NOT NULL"),
+            postgresql_where=text("due_at IS NOT NULL"),
+        ),
     )
 
     id: Mapped[str] = id_column()
@@ -68,9 +74,20 @@ class Session(Base):
     event_count: Mapped[int] = mapped_column(default=0)
     updated_at: Mapped[datetime]
 
+    # Of a browser session.
+    api_key_id: Mapped[str | None] = mapped_column(String(36))
+    scheduled_at: Mapped[datetime | None]
+    due_at: Mapped[datetime | None]  # when an agent is to be sent; null: none is to be
+    agent_sent_at: Mapped[datetime | None]
+    token_until: Mapped[datetime | None]  # then its token lets nobody in any more
+    webhook_url: Mapped[str | None] = mapped_column(Text)
+    max_duration_secs: Mapped[int | None]  # null: as its assistant says
+    is_recorded: Mapped[bool | None]  # null: as its assistant says
+    earlier_usage: Mapped[dict[str, Any] | None]  # of agents that left before anybody came
+
 
 class Leg(Base):
-    """One side of a conversation that came over a trunk: one INVITE at most."""
+    """One side of a conversation: over a trunk, with one INVITE at most, or by a browser."""
 
     __tablename__ = "leg"
     __table_args__ = (
