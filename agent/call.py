@@ -19,7 +19,6 @@ from livekit.agents import (
 
 from agent.audio_output import AudioOutput
 from agent.call_agent import CallAgent
-from agent.closing import Closing
 from agent.continuation import Continuation
 from agent.dtmf import KeyCollector
 from agent.ending import Ending, Verdict, report_end
@@ -31,7 +30,9 @@ from agent.prompt import Texts
 from agent.reporter import Reporter
 from agent.speaker import Speaker
 from agent.spoken import Spoken
-from agent.stock_phrases import sayings
+from agent.tools.irrevocable import Irrevocable
+from agent.tools.table import offered
+from agent.tools.tool import Surroundings
 from agent.transcript import Transcriber
 from agent.turn_taking import TurnJudge
 from control_plane.domain.brief import LOST_ATTRIBUTE, CallBrief
@@ -54,7 +55,10 @@ HANG_UPS = (
 
 
 class Call:
-    """Runs a started session against the person's side of the call."""
+    """Runs a started session against the person's side of the call.
+
+    `tools` are what its model may call.
+    """
 
     def __init__(
         self,
@@ -84,13 +88,7 @@ class Call:
             voice=voice_aside,
         )
         self._answered = asyncio.Event()
-        self._closing = Closing(
-            session,
-            self._speaker,
-            self.ending,
-            sentence=texts.spoken(brief.assistant.end_of_call_sentence),
-            fallback=sayings(brief.assistant.language).closing,
-        )
+        self._irrevocable = Irrevocable(session, self._speaker)
         self._person_began = asyncio.Event()
         self._false_alarms = FalseAlarms(session)
         judge = session.turn_detection
@@ -98,9 +96,19 @@ class Call:
             session,
             judge if isinstance(judge, TurnJudge) else None,
             on_taken_back=lambda message: self._transcriber.take_back(message),
+            is_wish=self._irrevocable.is_wish,
         )
         self._transcriber = Transcriber(session, reporter, self.continuation)
         self._keys = KeyCollector(session, reporter, brief.participant_identity)
+        self.tools = offered(
+            Surroundings(
+                brief=brief,
+                texts=texts,
+                session=session,
+                ending=self.ending,
+                irrevocable=self._irrevocable,
+            )
+        )
         self._watch()
 
     async def wait_answered(self) -> bool:
@@ -154,7 +162,7 @@ class Call:
         finally:
             for watcher in watchers:
                 watcher.cancel()
-            await asyncio.gather(*watchers, self._closing.aclose(), return_exceptions=True)
+            await asyncio.gather(*watchers, self._irrevocable.aclose(), return_exceptions=True)
             await self._hush()
 
     async def _hush(self) -> None:
@@ -169,10 +177,6 @@ class Call:
         spoke = self._transcriber.person_spoke
         result = AttemptResult.HUMAN if spoke else AttemptResult.UNKNOWN
         report_end(self._reporter, verdict, result)
-
-    def end_politely(self) -> None:
-        """Hang up, once the person has finished too."""
-        self._closing.begin()
 
     async def _greet(self, persona: CallAgent) -> None:
         """Say the first sentence after its delay; a person who speaks first gets it as reply."""

@@ -140,7 +140,7 @@ async def _hold(
         first=Opening(first, spec.language),
         continuation=call.continuation,
         is_speaking=lambda: line_out.is_speaking,
-        on_end_call=call.end_politely,
+        tools=call.tools,
     )
     try:
         # Without the room, to which it would send every word and change of state: the gateway

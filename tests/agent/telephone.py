@@ -234,7 +234,7 @@ async def ringing(brief: CallBrief, engines: Engines) -> AsyncIterator[Conversat
             first=Opening(await prepare(brief, texts, parts.llm, parts.tts), spec.language),
             continuation=call.continuation,
             is_speaking=lambda: line.is_speaking,
-            on_end_call=call.end_politely,
+            tools=call.tools,
         )
         line.start()
         await session.start(agent=call_agent, record=False)

@@ -1,0 +1,16 @@
+"""Every tool there is: whoever adds one adds its row here (docs/how-to/extend.md)."""
+
+from __future__ import annotations
+
+from livekit.agents import llm
+
+from agent.tools.end_call import END_CALL
+from agent.tools.tool import Surroundings, Tool
+
+TOOLS: tuple[Tool, ...] = (END_CALL,)
+
+
+def offered(call: Surroundings) -> list[llm.Tool]:
+    """Return the tools that the assistant's settings ask for, ready for one call."""
+    spec = call.brief.assistant
+    return [tool.bound(call) for tool in TOOLS if tool.is_offered(spec)]
