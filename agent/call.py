@@ -25,6 +25,7 @@ from agent.ending import Ending, Verdict, report_end
 from agent.failure_recovery import Rescue
 from agent.failures import describe
 from agent.false_alarms import FalseAlarms
+from agent.far_end import FarEnd
 from agent.limits import SilenceWatch, hold_max_duration
 from agent.prompt import Texts
 from agent.reporter import Reporter
@@ -64,7 +65,7 @@ class Call:
         self,
         brief: CallBrief,
         texts: Texts,
-        room: rtc.Room,
+        far_end: FarEnd,
         session: AgentSession[None],
         *,
         reporter: Reporter,
@@ -73,7 +74,8 @@ class Call:
     ) -> None:
         self._brief = brief
         self._texts = texts
-        self._room = room
+        self._far_end = far_end
+        self._room = far_end.room
         self._session = session
         self._reporter = reporter
         self._speaker = Speaker(session)
@@ -100,16 +102,19 @@ class Call:
         )
         self._transcriber = Transcriber(session, reporter, self.continuation)
         self._keys = KeyCollector(session, reporter, brief.participant_identity)
-        self.tools = offered(
-            Surroundings(
-                brief=brief,
-                texts=texts,
-                session=session,
-                ending=self.ending,
-                irrevocable=self._irrevocable,
-            )
-        )
+        self.tools = offered(self._surroundings())
         self._watch()
+
+    def _surroundings(self) -> Surroundings:
+        return Surroundings(
+            brief=self._brief,
+            texts=self._texts,
+            session=self._session,
+            reporter=self._reporter,
+            ending=self.ending,
+            far_end=self._far_end,
+            irrevocable=self._irrevocable,
+        )
 
     async def wait_answered(self) -> bool:
         """Return whether the person's side became active before the call ended."""

@@ -17,6 +17,7 @@ from agent.briefing import NobodyThere, get_brief
 from agent.call import Call
 from agent.call_agent import CallAgent
 from agent.ending import Verdict, report_end
+from agent.far_end import RoomFarEnd
 from agent.first_sentence import NotPrepared, prepare
 from agent.internal_api import InternalApi, Refused, Unreachable
 from agent.opening import Opening
@@ -130,10 +131,8 @@ async def _hold(
     finally:
         # Not broken off when something else fails: the SDK would panic, and every call with it.
         await asyncio.wait([joining], timeout=JOIN_LIMIT_S)
-    aside = parts.voice_aside
-    call = Call(
-        brief, texts, context.room, session, reporter=reporter, line=line_out, voice_aside=aside
-    )
+    far_end, aside = RoomFarEnd(context.room, brief.participant_identity), parts.voice_aside
+    call = Call(brief, texts, far_end, session, reporter=reporter, line=line_out, voice_aside=aside)
     persona = CallAgent(
         brief,
         texts,

@@ -91,6 +91,9 @@ class CallPrinter:
     def _on_key_pressed(self, data: dict[str, Any]) -> None:
         out.print(f"  [green]callee[/]  [dim]pressed {_escape(str(data.get('digit')))}[/]")
 
+    def _on_keys_sent(self, data: dict[str, Any]) -> None:
+        out.print(f"  [cyan]agent [/]  [dim]pressed {_escape(str(data.get('keys')))}[/]")
+
     def _on_attempt_closed(self, data: dict[str, Any]) -> None:
         if not data.get("dial_error"):
             return

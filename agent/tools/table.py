@@ -5,9 +5,11 @@ from __future__ import annotations
 from livekit.agents import llm
 
 from agent.tools.end_call import END_CALL
+from agent.tools.send_dtmf import SEND_DTMF
+from agent.tools.skip_turn import SKIP_TURN
 from agent.tools.tool import Surroundings, Tool
 
-TOOLS: tuple[Tool, ...] = (END_CALL,)
+TOOLS: tuple[Tool, ...] = (END_CALL, SEND_DTMF, SKIP_TURN)
 
 
 def offered(call: Surroundings) -> list[llm.Tool]:

@@ -10,7 +10,9 @@ from livekit.agents import AgentSession, RunContext, StopResponse, ToolError, fu
 from msgspec import Struct
 
 from agent.ending import Ending
+from agent.far_end import FarEnd
 from agent.prompt import Texts
+from agent.reporter import Reporter
 from agent.tools.irrevocable import Deed, Irrevocable, Wish
 from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.brief import CallBrief
@@ -37,7 +39,9 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     brief: CallBrief
     texts: Texts
     session: AgentSession[None]
+    reporter: Reporter
     ending: Ending
+    far_end: FarEnd
     irrevocable: Irrevocable
 
 

@@ -131,6 +131,7 @@ _LIMIT, _RECORDER = (
     ActedOn("agent.limits.hold_max_duration"),
     ActedOn("agent.recording.StereoRecorder"),
 )
+_TOOLS = ActedOn("agent.tools.table.offered")
 _NOT_YET = ActedOn(None)
 
 _Share = Annotated[float, Asked(Meta(ge=0, le=1))]
@@ -220,7 +221,7 @@ class AssistantSpec(Struct, frozen=True, kw_only=True):
     """Spoken to a voicemail before hanging up; none: hang up at once."""
     voicemail_sms_prompt: Annotated[_Instructions, _NOT_YET] = None
     """Instructions for the SMS after a voicemail; none: no SMS."""
-    ivr_navigation_enabled: Annotated[bool, _NOT_YET] = False
+    ivr_navigation_enabled: Annotated[bool, _TOOLS] = False
     """The agent may press keys and skip turns in a phone menu."""
     transfer_phone_number: Annotated[_Number, _NOT_YET] = None
     """The person that calls are transferred to."""

@@ -111,6 +111,12 @@ class KeyPressed(_Event, frozen=True, kw_only=True, tag="key_pressed"):
     digit: str
 
 
+class KeysSent(_Event, frozen=True, kw_only=True, tag="keys_sent"):
+    """The agent begins to press these keys (RFC 4733); `w` is a pause of half a second."""
+
+    keys: str
+
+
 class RecordingFinished(_Event, frozen=True, kw_only=True, tag="recording_finished"):
     """The last page of the recording was sent; `mix_sha256` null: there is no full mix."""
 
@@ -145,6 +151,7 @@ CallEvent = (
     | SoundRouted
     | ItemSaid
     | KeyPressed
+    | KeysSent
     | RecordingFinished
     | UsageCounted
     | CallEnded

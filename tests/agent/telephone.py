@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from livekit import rtc
+from livekit.agents import AgentSession
 from livekit.agents.voice import io
 from rapidfuzz import fuzz
 from scipy.signal import resample_poly
@@ -29,7 +30,14 @@ from agent.prompt import Texts
 from agent.reporter import Reporter
 from agent.session import Engines, build_parts, build_session
 from control_plane.domain.brief import CallBrief
-from control_plane.domain.events import EndedBy, EventBatch, EventReceipt, ItemSaid, Role
+from control_plane.domain.events import (
+    CallEvent,
+    EndedBy,
+    EventBatch,
+    EventReceipt,
+    ItemSaid,
+    Role,
+)
 from speech.offline.voice import SAMPLE_RATE, Speaker
 from tests.system.far_end import without_silence
 
@@ -149,21 +157,44 @@ class Telephone(io.AudioInput):
                     await self._louder.wait()
 
 
+class Handset:
+    """The far end's telephone: what was done to it."""
+
+    def __init__(self, room: rtc.Room) -> None:
+        self.room = room
+        self.is_telephone = True
+        self.keys: list[tuple[float, str]] = []
+
+    async def press(self, key: str) -> None:
+        """Take a key."""
+        self.keys.append((time.monotonic(), key))
+
+
 class Books:
     """A control plane that keeps what was said."""
 
     def __init__(self) -> None:
+        self.events: list[CallEvent] = []
+        self._grown = asyncio.Event()
         self.said: list[str] = []
         self.by: dict[Role, list[str]] = {role: [] for role in Role}
         """The same, by who said it."""
 
     async def post_events(self, _session_id: str, batch: EventBatch) -> EventReceipt:
         """Take events."""
+        self.events += batch.events
+        self._grown.set()
         for each in batch.events:
             if isinstance(each, ItemSaid):
                 self.said.append(each.content)
                 self.by[each.role].append(each.content)
         return EventReceipt(through=batch.events[-1].seq)
+
+    async def until(self, wanted: Callable[[Books], bool]) -> None:
+        """Return once they are as wanted."""
+        while not wanted(self):
+            self._grown.clear()
+            await self._grown.wait()
 
     async def post_recording(self, *_: Any) -> int:
         """Take no recording: there is none here."""
@@ -178,13 +209,22 @@ class Conversation:
     """
 
     def __init__(
-        self, call: Call, call_agent: CallAgent, telephone: Telephone, books: Books
+        self,
+        call: Call,
+        call_agent: CallAgent,
+        telephone: Telephone,
+        books: Books,
+        *,
+        session: AgentSession[None],
+        far_end: Handset,
     ) -> None:
         self._call = call
         self._call_agent = call_agent
         self._conversing: asyncio.Task[Verdict] | None = None
         self.telephone = telephone
         self.books = books
+        self.session = session
+        self.far_end = far_end
 
     def answer(self) -> None:
         """Pick up: the agent greets."""
@@ -224,8 +264,9 @@ async def ringing(brief: CallBrief, engines: Engines) -> AsyncIterator[Conversat
     session.input.audio = telephone
     session.output.audio, session.output.transcription = line, line.wording
     room = rtc.Room()  # nobody is in it; the call has its keys and its end from there
+    far_end = Handset(room)
     call = Call(
-        brief, texts, room, session, reporter=reporter, line=line, voice_aside=parts.voice_aside
+        brief, texts, far_end, session, reporter=reporter, line=line, voice_aside=parts.voice_aside
     )
     try:
         call_agent = CallAgent(
@@ -241,7 +282,9 @@ async def ringing(brief: CallBrief, engines: Engines) -> AsyncIterator[Conversat
         call.rescue.prepare()
         async with asyncio.timeout(READY_LIMIT_S):
             await call.rescue.prepared.wait()
-        conversation = Conversation(call, call_agent, telephone, books)
+        conversation = Conversation(
+            call, call_agent, telephone, books, session=session, far_end=far_end
+        )
         try:
             yield conversation
         finally:

@@ -9,6 +9,7 @@ import pytest
 from livekit.agents import RunContext, ToolError, llm
 from msgspec import Meta, Struct
 
+from agent.tools.send_dtmf import Tries
 from agent.tools.table import TOOLS
 from agent.tools.tool import Surroundings, Tool, Work
 from control_plane.domain.tools import RESERVED
@@ -38,6 +39,7 @@ def tool(work: Work) -> llm.RawFunctionTool[Any, Any]:
     return bound
 
 
+MENU = "For sales, press one. For billing, press two."
 CONTEXT = cast("RunContext[None]", SimpleNamespace())
 
 
@@ -70,10 +72,23 @@ def test_no_custom_tool_has_the_name_of_one_of_ours() -> None:
 
 @pytest.mark.parametrize(
     ("settings", "names"),
-    [({}, {"end_call"})],
+    [
+        ({}, {"end_call"}),
+        ({"ivr_navigation_enabled": True}, {"end_call", "send_dtmf", "skip_turn"}),
+    ],
 )
 def test_a_tool_is_offered_when_the_settings_ask_for_it(
     settings: dict[str, Any], names: set[str]
 ) -> None:
     assistant = spec(**settings)
     assert {each.name for each in TOOLS if each.is_offered(assistant)} == names
+
+
+def test_other_words_and_other_keys_are_no_loop() -> None:
+    tries = Tries()
+    for words in (MENU, MENU, "For a new card, press one. For a lost card, press two."):
+        tries.add("1", words)
+    assert tries.were_in_vain("1", "for sales press one, for billing press two")
+    assert not tries.were_in_vain("2", MENU)
+    assert not tries.were_in_vain("1", "For a new card, press one. For a lost card, press two.")
+    assert not tries.were_in_vain("1", "")
