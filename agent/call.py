@@ -27,6 +27,7 @@ from agent.failures import describe
 from agent.false_alarms import FalseAlarms
 from agent.far_end import FarEnd
 from agent.limits import SilenceWatch, hold_max_duration
+from agent.masking import Masks
 from agent.prompt import Texts
 from agent.reporter import Reporter
 from agent.speaker import Speaker
@@ -100,8 +101,16 @@ class Call:
             on_taken_back=lambda message: self._transcriber.take_back(message),
             is_wish=self._irrevocable.is_wish,
         )
-        self._transcriber = Transcriber(session, reporter, self.continuation)
-        self._keys = KeyCollector(session, reporter, brief.participant_identity)
+        self._silence = SilenceWatch(brief.assistant, session, self._speaker, self.ending)
+        masks = Masks()
+        self._transcriber = Transcriber(session, reporter, self.continuation, masks)
+        self._keys = KeyCollector(
+            session,
+            reporter,
+            brief.participant_identity,
+            masks=masks,
+            on_pressed=self._on_pressed,
+        )
         self.tools = offered(self._surroundings())
         self._watch()
 
@@ -110,9 +119,11 @@ class Call:
             brief=self._brief,
             texts=self._texts,
             session=self._session,
+            speaker=self._speaker,
             reporter=self._reporter,
             ending=self.ending,
             far_end=self._far_end,
+            keys=self._keys,
             irrevocable=self._irrevocable,
         )
 
@@ -156,15 +167,14 @@ class Call:
                 name="max duration",
             ),
             asyncio.create_task(self._greet(persona), name="greeting"),
-            asyncio.create_task(
-                SilenceWatch(spec, self._session, self._speaker, self.ending).run(), name="silence"
-            ),
+            asyncio.create_task(self._silence.run(), name="silence"),
             asyncio.create_task(self.rescue.run(), name="rescue"),
             asyncio.create_task(self._lost(), name="lease"),
         ]
         try:
             return await self.ending.wait()
         finally:
+            self._keys.close()
             for watcher in watchers:
                 watcher.cancel()
             await asyncio.gather(*watchers, self._irrevocable.aclose(), return_exceptions=True)
@@ -250,6 +260,10 @@ class Call:
     def _on_user_state(self, event: UserStateChangedEvent) -> None:
         if event.new_state == "speaking" and self._answered.is_set():
             self._person_began.set()
+
+    def _on_pressed(self) -> None:
+        self._irrevocable.person_acted()
+        self._silence.stir()
 
     def _on_close(self, event: CloseEvent) -> None:
         if event.reason is CloseReason.ERROR:

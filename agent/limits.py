@@ -82,6 +82,11 @@ class SilenceWatch:
                     self._ending.end(EndedBy.AGENT, EndReason.SILENCE)
                     return
 
+    def stir(self) -> None:
+        """The person did something that makes no sound, such as pressing a key."""
+        self._asked = 0
+        self._stirred.set()
+
     def _busy(self) -> bool:
         return (
             self._session.agent_state in ("speaking", "thinking")

@@ -17,6 +17,7 @@ from livekit.agents.llm import ChatMessage
 from msgspec import Struct
 
 from agent.continuation import GOES_ON_S, Continuation
+from agent.masking import Masks
 from agent.reporter import Reporter
 from agent.telemetry import tell_turn
 from control_plane.domain.events import ItemSaid, Role
@@ -35,13 +36,18 @@ class Transcriber:
     """Reports every transcript item of `session`; knows whether the person said anything.
 
     A turn of the person's is reported once it can grow no more: what they add to it belongs into
-    the same item. What comes after it waits behind it.
+    the same item. What comes after it waits behind it. What `masks` hide is left out of all.
     """
 
     def __init__(
-        self, session: AgentSession[Any], reporter: Reporter, continuation: Continuation
+        self,
+        session: AgentSession[Any],
+        reporter: Reporter,
+        continuation: Continuation,
+        masks: Masks,
     ) -> None:
         self._reporter = reporter
+        self._masks = masks
         self._continuation = continuation
         self._held: ChatMessage | None = None  # a turn that may grow
         self._behind: list[_Item] = []
@@ -119,6 +125,9 @@ class Transcriber:
         facts = msgspec.structs.asdict(item)
         message = facts.pop("message")
         del facts["call_id"]
+        for name in ("content", "tool_arguments", "tool_output"):
+            if facts[name]:
+                facts[name] = self._masks.applied(facts[name])
         self._reporter.report(ItemSaid, **facts)
         if message is not None:
             tell_turn(message, item.delays_ms, datetime.now(UTC))

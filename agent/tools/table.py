@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from livekit.agents import llm
 
+from agent.tools.collect_digits import COLLECT_DIGITS
 from agent.tools.end_call import END_CALL
 from agent.tools.send_dtmf import SEND_DTMF
 from agent.tools.skip_turn import SKIP_TURN
 from agent.tools.tool import Surroundings, Tool
 
-TOOLS: tuple[Tool, ...] = (END_CALL, SEND_DTMF, SKIP_TURN)
+TOOLS: tuple[Tool, ...] = (END_CALL, COLLECT_DIGITS, SEND_DTMF, SKIP_TURN)
 
 
 def offered(call: Surroundings) -> list[llm.Tool]:

@@ -9,10 +9,12 @@ import msgspec
 from livekit.agents import AgentSession, RunContext, StopResponse, ToolError, function_tool, llm
 from msgspec import Struct
 
+from agent.dtmf import KeyCollector
 from agent.ending import Ending
 from agent.far_end import FarEnd
 from agent.prompt import Texts
 from agent.reporter import Reporter
+from agent.speaker import Speaker
 from agent.tools.irrevocable import Deed, Irrevocable, Wish
 from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.brief import CallBrief
@@ -39,9 +41,11 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     brief: CallBrief
     texts: Texts
     session: AgentSession[None]
+    speaker: Speaker
     reporter: Reporter
     ending: Ending
     far_end: FarEnd
+    keys: KeyCollector
     irrevocable: Irrevocable
 
 

@@ -106,9 +106,14 @@ class ItemSaid(_Event, frozen=True, kw_only=True, tag="item_said"):
 
 
 class KeyPressed(_Event, frozen=True, kw_only=True, tag="key_pressed"):
-    """The person pressed a key (RFC 4733)."""
+    """The person pressed a key (RFC 4733) at `at`; of a secret one `digit` is empty.
+
+    `participant` is whose it was, by the identity in the room.
+    """
 
     digit: str
+    is_secret: bool = False
+    participant: str = ""
 
 
 class KeysSent(_Event, frozen=True, kw_only=True, tag="keys_sent"):

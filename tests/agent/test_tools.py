@@ -73,8 +73,11 @@ def test_no_custom_tool_has_the_name_of_one_of_ours() -> None:
 @pytest.mark.parametrize(
     ("settings", "names"),
     [
-        ({}, {"end_call"}),
-        ({"ivr_navigation_enabled": True}, {"end_call", "send_dtmf", "skip_turn"}),
+        ({}, {"collect_digits", "end_call"}),
+        (
+            {"ivr_navigation_enabled": True},
+            {"collect_digits", "end_call", "send_dtmf", "skip_turn"},
+        ),
     ],
 )
 def test_a_tool_is_offered_when_the_settings_ask_for_it(

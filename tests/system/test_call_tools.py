@@ -99,3 +99,28 @@ def test_a_menu_is_answered_by_keys(desk: Desk, providers: ProviderServers) -> N
         assert over(far_end)["keys"] == "2"
         assert [each["keys"] for each in desk.events(call, "keys_sent")] == ["2"]
         assert {name for name, _ in tools(call)} - {"skip_turn"} == {"send_dtmf"}
+
+
+def test_a_secret_code_is_pressed_and_told_to_the_model_alone(
+    desk: Desk, providers: ProviderServers
+) -> None:
+    asks = {"question": "Please enter your code.", "max_digits": 6, "is_secret": True}
+    providers.controls.rules(
+        Rule(when="4 4 0 7", say="Thank you, that is right."),
+        Rule(when="code", tool=ToolCall(name="collect_digits", arguments=asks)),
+        Rule(say="Yes."),
+    )
+    call, far_end = desk.call(
+        {"stay": 1.0},
+        desk.says("I have a code."),
+        {"reply": 0.8},
+        {"keys": "4407#"},
+        {"reply": 0.8},
+        model=MODEL,
+    )
+    said = [item["content"] for item in call["last_call_attempt"]["transcript"]]
+    assert "Please enter your code." in said
+    assert said[-2:] == ["(The person pressed secret telephone keys)", "Thank you, that is right."]
+    pressed = desk.events(call, "key_pressed")
+    assert [(each["digit"], each["is_secret"]) for each in pressed] == [("", True)] * 5
+    assert over(far_end)["keys"] == ""
