@@ -36,6 +36,7 @@ from agent.tools.irrevocable import Irrevocable
 from agent.tools.table import offered
 from agent.tools.tool import Surroundings
 from agent.transcript import Transcriber
+from agent.transferring import Transferring
 from agent.turn_taking import TurnJudge
 from control_plane.domain.brief import LOST_ATTRIBUTE, CallBrief
 from control_plane.domain.events import (
@@ -111,6 +112,14 @@ class Call:
             masks=masks,
             on_pressed=self._on_pressed,
         )
+        self._transferring = Transferring(
+            brief,
+            session,
+            far_end,
+            reporter=reporter,
+            ending=self.ending,
+            silence=self._silence,
+        )
         self.tools = offered(self._surroundings())
         self._watch()
 
@@ -124,6 +133,7 @@ class Call:
             ending=self.ending,
             far_end=self._far_end,
             keys=self._keys,
+            transferring=self._transferring,
             irrevocable=self._irrevocable,
         )
 
@@ -150,6 +160,7 @@ class Call:
     async def converse(self, persona: CallAgent) -> Verdict:
         """Hold the conversation; returns how it ended. Call it once answered."""
         answered_at = time.monotonic()
+        self._answered.set()
         person = self._room.remote_participants.get(self._brief.participant_identity)
         self._reporter.report(
             CallAnswered, sip_call_id=person.attributes.get("sip.callIDFull", "") if person else ""
@@ -177,7 +188,8 @@ class Call:
             self._keys.close()
             for watcher in watchers:
                 watcher.cancel()
-            await asyncio.gather(*watchers, self._irrevocable.aclose(), return_exceptions=True)
+            closing = (self._irrevocable.aclose(), self._transferring.aclose())
+            await asyncio.gather(*watchers, *closing, return_exceptions=True)
             await self._hush()
 
     async def _hush(self) -> None:
@@ -248,7 +260,8 @@ class Call:
         elif person.attributes.get(LOST_ATTRIBUTE):
             self.ending.end(EndedBy.SYSTEM, EndReason.SIP_SERVICE_LOST, "the gateway died")
         elif reason in HANG_UPS:
-            self.ending.end(EndedBy.USER)
+            if not self._transferring.left(lambda: self.ending.end(EndedBy.USER)):
+                self.ending.end(EndedBy.USER)
         else:
             name = rtc.DisconnectReason.Name(reason) if reason is not None else "unknown"
             self.ending.end(EndedBy.SYSTEM, EndReason.SIP_SERVICE_LOST, name)

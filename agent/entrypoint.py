@@ -43,6 +43,7 @@ from control_plane.domain.events import (
 from process.logs import get_logger, of_call
 from process.short_way.offers import Folder
 from sip import leaving
+from sip.settings import LiveKitSettings
 from speech.providers.access import ProviderKeyMissing
 
 log = get_logger(__name__)
@@ -54,7 +55,11 @@ JOIN_LIMIT_S = 10.0
 
 
 async def run_call(
-    context: JobContext, engines: Engines, internal_url: str, offers: Folder | None = None
+    context: JobContext,
+    engines: Engines,
+    internal_url: str,
+    livekit: LiveKitSettings,
+    offers: Folder | None = None,
 ) -> None:
     """Hold the conversation that `context` was dispatched for; the room is gone afterwards.
 
@@ -82,7 +87,8 @@ async def run_call(
     usage = Usage()
     try:
         with conversation(brief.session_id):
-            await _hold(context, brief, engines, reporter, recorder, usage, offers)
+            far_end = RoomFarEnd(context.room, brief.participant_identity, livekit)
+            await _hold(context, brief, engines, reporter, recorder, usage, offers, far_end)
     except (ProviderKeyMissing, NotPrepared) as exc:
         log.warning("a provider failed before the call", why=exc)
         verdict = Verdict(EndedBy.SYSTEM, EndReason.PROVIDER_FAILED, str(exc))
@@ -107,6 +113,7 @@ async def _hold(
     recorder: StereoRecorder,
     usage: Usage,
     offers: Folder | None,
+    far_end: RoomFarEnd,
 ) -> None:
     """Get ready, say so, wait for the answer, converse."""
     parts = build_parts(brief, engines)
@@ -131,7 +138,7 @@ async def _hold(
     finally:
         # Not broken off when something else fails: the SDK would panic, and every call with it.
         await asyncio.wait([joining], timeout=JOIN_LIMIT_S)
-    far_end, aside = RoomFarEnd(context.room, brief.participant_identity), parts.voice_aside
+    aside = parts.voice_aside
     call = Call(brief, texts, far_end, session, reporter=reporter, line=line_out, voice_aside=aside)
     persona = CallAgent(
         brief,

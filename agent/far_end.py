@@ -6,6 +6,10 @@ from typing import Protocol
 
 from livekit import rtc
 
+from sip.api import SipApi
+from sip.ports import TransferFailure
+from sip.settings import LiveKitSettings
+
 KEYS = "0123456789*#abcd"
 """By their codes (RFC 4733, events 0 to 15)."""
 
@@ -28,13 +32,18 @@ class FarEnd(Protocol):
         """
         ...
 
+    async def transfer(self, to_number: str) -> TransferFailure | None:
+        """Pass the person on; return null once somebody has answered them, or why nobody did."""
+        ...
+
 
 class RoomFarEnd:
-    """A participant of a LiveKit room, by identity."""
+    """A participant of a LiveKit room, by identity; `livekit` has the rights of the agent."""
 
-    def __init__(self, room: rtc.Room, identity: str) -> None:
+    def __init__(self, room: rtc.Room, identity: str, livekit: LiveKitSettings) -> None:
         self.room = room
         self._identity = identity
+        self._livekit = livekit
 
     @property
     def is_telephone(self) -> bool:
@@ -43,3 +52,11 @@ class RoomFarEnd:
 
     async def press(self, key: str) -> None:
         await self.room.local_participant.publish_dtmf(code=KEYS.index(key), digit=key)
+
+    async def transfer(self, to_number: str) -> TransferFailure | None:
+        async with SipApi(self._livekit) as sip:
+            return await sip.transferrer.transfer(
+                room_name=self.room.name,
+                participant_identity=self._identity,
+                to_number=to_number,
+            )

@@ -9,8 +9,9 @@ from agent.tools.end_call import END_CALL
 from agent.tools.send_dtmf import SEND_DTMF
 from agent.tools.skip_turn import SKIP_TURN
 from agent.tools.tool import Surroundings, Tool
+from agent.tools.transfer_call import TRANSFER_CALL
 
-TOOLS: tuple[Tool, ...] = (END_CALL, COLLECT_DIGITS, SEND_DTMF, SKIP_TURN)
+TOOLS: tuple[Tool, ...] = (END_CALL, COLLECT_DIGITS, SEND_DTMF, SKIP_TURN, TRANSFER_CALL)
 
 
 def offered(call: Surroundings) -> list[llm.Tool]:

@@ -16,6 +16,7 @@ from agent.prompt import Texts
 from agent.reporter import Reporter
 from agent.speaker import Speaker
 from agent.tools.irrevocable import Deed, Irrevocable, Wish
+from agent.transferring import Transferring
 from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.brief import CallBrief
 from process.logs import get_logger
@@ -46,6 +47,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     ending: Ending
     far_end: FarEnd
     keys: KeyCollector
+    transferring: Transferring
     irrevocable: Irrevocable
 
 

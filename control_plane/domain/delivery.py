@@ -31,6 +31,7 @@ CALL_EVENTS = (
     "call.initiating",
     "call.ringing",
     "call.in_progress",
+    "call.transferred",
     *KINDS,
 )
 CAMPAIGN_EVENTS = (

@@ -30,6 +30,7 @@ class EndReason(StrEnum):
     PROVIDER_FAILED = "provider_failed"
     AGENT_LOST = "agent_lost"
     SIP_SERVICE_LOST = "sip_service_lost"
+    TRANSFER = "transfer"
     CANCELLED = "cancelled"
     NOT_ANSWERED = "not_answered"
 
@@ -122,6 +123,34 @@ class KeysSent(_Event, frozen=True, kw_only=True, tag="keys_sent"):
     keys: str
 
 
+class TransferBegan(_Event, frozen=True, kw_only=True, tag="transfer_began"):
+    """The person is being passed on to `to_phone_number`, for the model's `reason`."""
+
+    to_phone_number: str
+    reason: str
+
+
+class TransferFailed(_Event, frozen=True, kw_only=True, tag="transfer_failed"):
+    """They were not, and are still on the line, unless they hung up.
+
+    Attributes:
+        why: `refused`, `unsupported`, `silent`, `hung_up` or `service`, as the SIP service says.
+        sip_status: the status that says so, where one does.
+    """
+
+    to_phone_number: str
+    why: str
+    sip_status: int | None = None
+    detail: str = ""
+
+
+class CallTransferred(_Event, frozen=True, kw_only=True, tag="call_transferred"):
+    """They were: somebody at `to_phone_number` has answered them."""
+
+    to_phone_number: str
+    reason: str
+
+
 class RecordingFinished(_Event, frozen=True, kw_only=True, tag="recording_finished"):
     """The last page of the recording was sent; `mix_sha256` null: there is no full mix."""
 
@@ -157,6 +186,9 @@ CallEvent = (
     | ItemSaid
     | KeyPressed
     | KeysSent
+    | TransferBegan
+    | TransferFailed
+    | CallTransferred
     | RecordingFinished
     | UsageCounted
     | CallEnded

@@ -16,7 +16,7 @@ from control_plane.domain.errors import BadInput
 from control_plane.domain.placeholders import fill
 from control_plane.domain.urls import check_url
 
-RESERVED = frozenset(["collect_digits", "end_call", "send_dtmf", "skip_turn"])
+RESERVED = frozenset(["collect_digits", "end_call", "send_dtmf", "skip_turn", "transfer_call"])
 """Names of the tools that an agent has by itself."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from scipy.signal import resample_poly
 
 from agent.audio_input import FRAME_MS, HEARD_RATE
 from agent.audio_output import AudioOutput
-from agent.call import Call
+from agent.call import HANG_UPS, Call
 from agent.call_agent import CallAgent
 from agent.ending import Verdict
 from agent.first_sentence import prepare
@@ -38,6 +39,7 @@ from control_plane.domain.events import (
     ItemSaid,
     Role,
 )
+from sip.ports import TransferFailure
 from speech.offline.voice import SAMPLE_RATE, Speaker
 from tests.system.far_end import without_silence
 
@@ -164,10 +166,17 @@ class Handset:
         self.room = room
         self.is_telephone = True
         self.keys: list[tuple[float, str]] = []
+        self.transfers: list[str] = []
+        self.outcome: asyncio.Future[TransferFailure | None] = asyncio.Future()
 
     async def press(self, key: str) -> None:
         """Take a key."""
         self.keys.append((time.monotonic(), key))
+
+    async def transfer(self, to_number: str) -> TransferFailure | None:
+        """Be passed on; `outcome` says what comes of it."""
+        self.transfers.append(to_number)
+        return await asyncio.shield(self.outcome)
 
 
 class Books:
@@ -232,6 +241,13 @@ class Conversation:
         self._conversing = asyncio.create_task(
             self._call.converse(self._call_agent), name="conversation"
         )
+
+    def person_leaves(self) -> None:
+        """Their participant leaves the room, as when they hang up."""
+        person = SimpleNamespace(
+            identity="person", disconnect_reason=HANG_UPS[0], attributes=dict[str, str]()
+        )
+        self.far_end.room.emit("participant_disconnected", person)  # type: ignore[arg-type]
 
     def hang_up(self) -> None:
         """End it, as the person."""

@@ -12,8 +12,9 @@ from msgspec import Meta, Struct
 from agent.tools.send_dtmf import Tries
 from agent.tools.table import TOOLS
 from agent.tools.tool import Surroundings, Tool, Work
+from control_plane.domain.assistant import TransferMode
 from control_plane.domain.tools import RESERVED
-from tests.factories import spec
+from tests.factories import NUMBER, spec
 
 pytestmark = pytest.mark.unit
 
@@ -78,6 +79,15 @@ def test_no_custom_tool_has_the_name_of_one_of_ours() -> None:
             {"ivr_navigation_enabled": True},
             {"collect_digits", "end_call", "send_dtmf", "skip_turn"},
         ),
+        (
+            {"human_transfer_mode": TransferMode.COLD, "transfer_phone_number": NUMBER},
+            {"collect_digits", "end_call", "transfer_call"},
+        ),
+        (
+            {"human_transfer_mode": TransferMode.WARM, "transfer_phone_number": NUMBER},
+            {"collect_digits", "end_call"},
+        ),
+        ({"transfer_phone_number": NUMBER}, {"collect_digits", "end_call"}),
     ],
 )
 def test_a_tool_is_offered_when_the_settings_ask_for_it(
