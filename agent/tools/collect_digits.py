@@ -27,7 +27,9 @@ class Arguments(Struct, frozen=True):
         int, Meta(description="Collecting ends after so many keys.", ge=1, le=32)
     ] = 32
     end_key: Annotated[
-        Literal["#", "*", ""], Meta(description="Ends it sooner; empty: no key does.")
+        Literal["#", "*", "none"],
+        # Some models want the type beside the choices.
+        Meta(description="Ends it sooner.", extra_json_schema={"type": "string"}),
     ] = "#"
     timeout_secs: Annotated[
         int, Meta(description="It ends when no key was pressed for so long.", ge=2, le=60)
@@ -48,7 +50,7 @@ def _make(call: Surroundings) -> Work:
         call.keys.collect(
             Collection(
                 max_digits=given.max_digits,
-                end_key=given.end_key,
+                end_key="" if given.end_key == "none" else given.end_key,
                 timeout_s=given.timeout_secs,
                 is_secret=given.is_secret,
             )

@@ -66,6 +66,15 @@ async def test_what_fails_inside_is_a_sentence_to_the_model() -> None:
     assert "secret" not in told.value.message
 
 
+def test_every_argument_has_a_type_and_says_what_it_is_for() -> None:
+    """Models are picky: a choice without a type, or one that is empty, is refused by some."""
+    for each in TOOLS:
+        for name, of_it in each.schema()["parameters"]["properties"].items():
+            assert of_it.get("type"), f"{each.name}.{name}"
+            assert of_it.get("description"), f"{each.name}.{name}"
+            assert all(of_it.get("enum", ["x"])), f"{each.name}.{name}"
+
+
 def test_no_custom_tool_has_the_name_of_one_of_ours() -> None:
     assert {each.name for each in TOOLS} == RESERVED
     assert len(TOOLS) == len(RESERVED)
