@@ -86,6 +86,8 @@ class KeyCollector:
         if self._is_over:
             self._hand_over()  # what was complete is not joined with what comes after it
             wanted = None
+        if wanted is not None:
+            self._interrupt()  # the question is being answered
         self._since = self._clock()
         end_key = END_KEY if wanted is None else wanted.end_key
         is_end = event.digit == end_key
@@ -142,10 +144,14 @@ class KeyCollector:
         if wanted is not None and wanted.is_secret:
             masked = "(The person pressed secret telephone keys)"
             self._masks.add(keys, text, masked)
+        self._interrupt()
+        self._session.generate_reply(user_input=text)
+
+    def _interrupt(self) -> None:
+        """Have the agent fall silent, as words would: not where it may not be interrupted."""
         speech = self._session.current_speech
         if speech is not None and speech.allow_interruptions and not speech.done():
             speech.interrupt()
-        self._session.generate_reply(user_input=text)
 
     def _tell_none(self, wanted: Collection) -> None:
         if self._spoke:

@@ -86,7 +86,7 @@ class Irrevocable:
     def __init__(self, session: Talk, speaker: Says) -> None:
         self._session = session
         self._speaker = speaker
-        self._said: set[str] = set()  # sentences that were heard to their end
+        self._said: set[str] = set()  # heard to their end, before what was taken back after it
         self._stirred = asyncio.Event()
         self._quiet_since = time.monotonic()
         self._unwritten = False  # the person spoke, and no words have come of it
@@ -143,6 +143,7 @@ class Irrevocable:
                 self._waiting.clear()
                 return
             self._waiting.remove(wish)
+            self._said.clear()  # another wish has its own sentence, also for the same again
             self._open.discard(wish.call_id)
             self._is_doing = True
             try:

@@ -136,6 +136,20 @@ async def test_what_was_asked_for_ends_by_its_length_or_its_own_key(
         assert said[4:] == ["(The person pressed these telephone keys: 7 # 8)"]
 
 
+async def test_the_first_key_ends_the_question(servers: ProviderServers, engines: Engines) -> None:
+    servers.controls.rules(code(question=LONG), Rule(say="Thank you."))
+    async with asked(servers, engines) as call:
+        await call.says("I have a code.")
+        await call.conversation.telephone.listen(0.0)
+        speech = call.conversation.session.current_speech
+        assert speech is not None
+        press(call, "1")
+        await speech
+        assert speech.interrupted
+        press(call, "2#")
+        assert (await heard(call, 2))[1:] == ["(The person pressed these telephone keys: 1 2)"]
+
+
 async def test_nothing_pressed_is_told(servers: ProviderServers, engines: Engines) -> None:
     servers.controls.rules(code(timeout_secs=2), Rule(say="Are you there?"))
     async with asked(servers, engines) as call:

@@ -100,6 +100,7 @@ async def test_who_is_not_stays_with_the_agent(servers: ProviderServers, engines
         await call.says("Then try another human.")
         await call.told(lambda _: len(happened(call)) == 3)
         assert call.far_end.transfers == [COLLEAGUE] * 2
+        assert said(call)[-1] == PASSING_ON
 
 
 async def test_a_second_one_meanwhile_is_refused(
