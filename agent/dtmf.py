@@ -65,24 +65,31 @@ class KeyCollector:
         self._clock = clock
         self._keys = ""
         self._wanted: Collection | None = None
+        self._full: Collection | None = None  # what the last key completed by its length
         self._spoke = False  # the person, since a collection began
         self._since = 0.0  # the last key, or the last that was said
         self._is_over = False  # a run that waits only for the person to finish speaking
+        self._is_closed = False
         self._timer: asyncio.TimerHandle | None = None
         session.on("user_state_changed", self._on_user_state)
         session.on("conversation_item_added", self._on_item)
 
     def on_key(self, event: rtc.SipDTMF) -> None:
         """Take one key."""
-        if event.participant is None or event.participant.identity != self._identity:
+        is_theirs = event.participant is not None and event.participant.identity == self._identity
+        if self._is_closed or not is_theirs:
             return
-        wanted = self._wanted
-        is_secret = wanted is not None and wanted.is_secret
+        wanted, full = self._wanted, self._full
+        of = wanted or full
+        is_secret = of is not None and of.is_secret
         digit = "" if is_secret else event.digit
         self._reporter.report(
             KeyPressed, digit=digit, is_secret=is_secret, participant=self._identity
         )
         self._on_pressed()
+        self._full = None
+        if full is not None and event.digit == full.end_key and self._is_soon:
+            return  # out of habit: it was over by its length
         if self._is_over:
             self._hand_over()  # what was complete is not joined with what comes after it
             wanted = None
@@ -93,7 +100,10 @@ class KeyCollector:
         is_end = event.digit == end_key
         if wanted is None or not is_end:
             self._keys += event.digit
-        if is_end or (wanted is not None and len(self._keys) >= wanted.max_digits):
+        if is_end:
+            self._end_run()
+        elif wanted is not None and len(self._keys) >= wanted.max_digits:
+            self._full = wanted
             self._end_run()
         else:
             self._wait(PAUSE_S if wanted is None else wanted.timeout_s)
@@ -107,12 +117,20 @@ class KeyCollector:
         self._wait(wanted.timeout_s)
 
     def close(self) -> None:
-        """Hand nothing over any more."""
+        """Take no key any more, and hand nothing over."""
+        self._is_closed = True
+        self._stop()
+
+    @property
+    def _is_soon(self) -> bool:
+        return self._clock() - self._since <= PAUSE_S
+
+    def _stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
 
     def _wait(self, seconds: float) -> None:
-        self.close()
+        self._stop()
         self._timer = asyncio.get_running_loop().call_later(max(0.0, seconds), self._look)
 
     def _look(self) -> None:
@@ -128,14 +146,14 @@ class KeyCollector:
 
     def _end_run(self) -> None:
         self._is_over = True
-        self.close()
+        self._stop()
         if self._session.user_state != "speaking":
             self._hand_over()
 
     def _hand_over(self) -> None:
         keys, wanted = self._keys, self._wanted
         self._keys, self._wanted, self._is_over = "", None, False
-        self.close()
+        self._stop()
         if wanted is not None and not keys:
             self._tell_none(wanted)
             return
@@ -163,7 +181,7 @@ class KeyCollector:
 
     def _on_user_state(self, event: UserStateChangedEvent) -> None:
         self._since = self._clock()
-        if event.new_state != "speaking" and self._is_over:
+        if event.new_state != "speaking" and self._is_over and not self._is_closed:
             # Their words are written down first: the keys are an input of their own, after them.
             self._wait(PAUSE_S)
 

@@ -136,6 +136,21 @@ async def test_what_was_asked_for_ends_by_its_length_or_its_own_key(
         assert said[4:] == ["(The person pressed these telephone keys: 7 # 8)"]
 
 
+async def test_an_end_key_after_the_last_digit_is_no_input(
+    servers: ProviderServers, engines: Engines
+) -> None:
+    servers.controls.rules(code(max_digits=4), Rule(say="Thank you."))
+    async with asked(servers, engines) as call:
+        await call.says("I have a code.")
+        press(call, "1234#")
+        press(call, "5#")
+        assert (await heard(call, 3))[1:] == [
+            "(The person pressed these telephone keys: 1 2 3 4)",
+            "(The person pressed these telephone keys: 5 #)",
+        ]
+        assert [each.digit for each in keys(call)] == list("1234#5#")
+
+
 async def test_the_first_key_ends_the_question(servers: ProviderServers, engines: Engines) -> None:
     servers.controls.rules(code(question=LONG), Rule(say="Thank you."))
     async with asked(servers, engines) as call:

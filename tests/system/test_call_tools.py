@@ -155,11 +155,6 @@ class Passed:
     refer: Request
     spoke_after: bool
 
-    def quiet_before_s(self) -> float:
-        """Return how long before the REFER the agent was last heard."""
-        referred = self.phone.at("REFER")
-        return referred - max(p.at for p in self.phone.rtp.packets if p.loud and p.at < referred)
-
 
 async def pass_on(desk: Desk, answer: Callable[[Peer, Talk, Request], Awaitable[None]]) -> Passed:
     """Call a phone that asks for a colleague by a key, and answers the REFER so."""
