@@ -19,21 +19,25 @@ from livekit.agents import (
 
 from agent.audio_output import AudioOutput
 from agent.call_agent import CallAgent
-from agent.closing import Closing
 from agent.continuation import Continuation
 from agent.dtmf import KeyCollector
 from agent.ending import Ending, Verdict, report_end
 from agent.failure_recovery import Rescue
 from agent.failures import describe
 from agent.false_alarms import FalseAlarms
+from agent.far_end import FarEnd
 from agent.limits import SilenceWatch, hold_max_duration
-from agent.presence import Seen, presence_of
+from agent.masking import Masks
+from agent.presence import HANG_UPS, Seen, presence_of
 from agent.prompt import Texts
 from agent.reporter import Reporter
 from agent.speaker import Speaker
 from agent.spoken import Spoken
-from agent.stock_phrases import sayings
+from agent.tools.irrevocable import Irrevocable
+from agent.tools.table import offered
+from agent.tools.tool import Surroundings
 from agent.transcript import Transcriber
+from agent.transferring import Transferring
 from agent.turn_taking import TurnJudge
 from control_plane.domain.brief import LOST_ATTRIBUTE, CallBrief, Direction
 from control_plane.domain.events import (
@@ -51,13 +55,16 @@ AUDIO = rtc.TrackKind.KIND_AUDIO
 
 
 class Call:
-    """Runs a started session against the person's side of the call."""
+    """Runs a started session against the person's side of the call.
+
+    `tools` are what its model may call.
+    """
 
     def __init__(
         self,
         brief: CallBrief,
         texts: Texts,
-        room: rtc.Room,
+        far_end: FarEnd,
         session: AgentSession[None],
         *,
         reporter: Reporter,
@@ -66,7 +73,8 @@ class Call:
     ) -> None:
         self._brief = brief
         self._texts = texts
-        self._room = room
+        self._far_end = far_end
+        self._room = far_end.room
         self._session = session
         self._reporter = reporter
         self._speaker = Speaker(session)
@@ -82,13 +90,7 @@ class Call:
         )
         self._in_browser = brief.direction is Direction.BROWSER
         self._person = presence_of(brief, self.ending)
-        self._closing = Closing(
-            session,
-            self._speaker,
-            self.ending,
-            sentence=texts.spoken(brief.assistant.end_of_call_sentence),
-            fallback=sayings(brief.assistant.language).closing,
-        )
+        self._irrevocable = Irrevocable(session, self._speaker)
         self._person_began = asyncio.Event()
         self._false_alarms = FalseAlarms(session)
         judge = session.turn_detection
@@ -96,10 +98,48 @@ class Call:
             session,
             judge if isinstance(judge, TurnJudge) else None,
             on_taken_back=lambda message: self._transcriber.take_back(message),
+            is_wish=self._irrevocable.is_wish,
         )
-        self._transcriber = Transcriber(session, reporter, self.continuation)
-        self._keys = KeyCollector(session, reporter, brief.participant_identity)
+        self._silence = SilenceWatch(
+            brief.assistant,
+            session,
+            self._speaker,
+            self.ending,
+            is_away=lambda: self._person.is_away,
+        )
+        masks = Masks()
+        self._transcriber = Transcriber(session, reporter, self.continuation, masks)
+        self._keys = KeyCollector(
+            session,
+            reporter,
+            brief.participant_identity,
+            masks=masks,
+            on_pressed=self._on_pressed,
+        )
+        self._transferring = Transferring(
+            brief,
+            session,
+            far_end,
+            reporter=reporter,
+            ending=self.ending,
+            silence=self._silence,
+        )
+        self.tools = offered(self._surroundings())
         self._watch()
+
+    def _surroundings(self) -> Surroundings:
+        return Surroundings(
+            brief=self._brief,
+            texts=self._texts,
+            session=self._session,
+            speaker=self._speaker,
+            reporter=self._reporter,
+            ending=self.ending,
+            far_end=self._far_end,
+            keys=self._keys,
+            transferring=self._transferring,
+            irrevocable=self._irrevocable,
+        )
 
     async def wait_answered(self) -> bool:
         """Return whether the person's side became active before the call ended."""
@@ -114,6 +154,7 @@ class Call:
     async def converse(self, persona: CallAgent) -> Verdict:
         """Hold the conversation; returns how it ended. Call it once answered."""
         answered_at = time.monotonic()
+        self._person.answered.set()
         person = self._room.remote_participants.get(self._brief.participant_identity)
         self._reporter.report(
             CallAnswered, sip_call_id=person.attributes.get("sip.callIDFull", "") if person else ""
@@ -131,26 +172,19 @@ class Call:
                 name="max duration",
             ),
             asyncio.create_task(self._greet(persona), name="greeting"),
-            asyncio.create_task(
-                SilenceWatch(
-                    spec,
-                    self._session,
-                    self._speaker,
-                    self.ending,
-                    is_away=lambda: self._person.is_away,
-                ).run(),
-                name="silence",
-            ),
+            asyncio.create_task(self._silence.run(), name="silence"),
             asyncio.create_task(self.rescue.run(), name="rescue"),
             asyncio.create_task(self._lost(), name="lease"),
         ]
         try:
             return await self.ending.wait()
         finally:
+            self._keys.close()
             for watcher in watchers:
                 watcher.cancel()
             self._person.close()
-            await asyncio.gather(*watchers, self._closing.aclose(), return_exceptions=True)
+            closing = (self._irrevocable.aclose(), self._transferring.aclose())
+            await asyncio.gather(*watchers, *closing, return_exceptions=True)
             await self._hush()
 
     async def _hush(self) -> None:
@@ -165,10 +199,6 @@ class Call:
         spoke = self._transcriber.person_spoke
         result = AttemptResult.HUMAN if spoke else AttemptResult.UNKNOWN
         report_end(self._reporter, verdict, result)
-
-    def end_politely(self) -> None:
-        """Hang up, once the person has finished too."""
-        self._closing.begin()
 
     async def _greet(self, persona: CallAgent) -> None:
         """Say the first sentence after its delay; a person who speaks first gets it as reply."""
@@ -221,10 +251,16 @@ class Call:
         self._person.shows(Seen(is_active, is_heard))
 
     def _on_left(self, person: rtc.RemoteParticipant) -> None:
-        if person.identity == self._brief.participant_identity:
-            is_lost = bool(person.attributes.get(LOST_ATTRIBUTE))
-            self._person.left(person.disconnect_reason, is_lost=is_lost)
-            self._look()  # a second tab with the same token has taken the place of the first
+        if person.identity != self._brief.participant_identity:
+            return
+        reason, is_lost = person.disconnect_reason, bool(person.attributes.get(LOST_ATTRIBUTE))
+
+        def is_gone() -> None:
+            self._person.left(reason, is_lost=is_lost)
+
+        if is_lost or reason not in HANG_UPS or not self._transferring.left(is_gone):
+            is_gone()
+        self._look()  # a second tab with the same token has taken the place of the first
 
     def _on_data(self, packet: rtc.DataPacket) -> None:
         if leaving.is_request(packet):
@@ -233,6 +269,10 @@ class Call:
     def _on_user_state(self, event: UserStateChangedEvent) -> None:
         if event.new_state == "speaking" and self._person.answered.is_set():
             self._person_began.set()
+
+    def _on_pressed(self) -> None:
+        self._irrevocable.person_acted()
+        self._silence.stir()
 
     def _on_close(self, event: CloseEvent) -> None:
         if event.reason is CloseReason.ERROR:

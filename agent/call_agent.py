@@ -1,4 +1,4 @@
-"""The assistant as LiveKit's Agent: its instructions, its tool, its first sentence."""
+"""The assistant as LiveKit's Agent: its instructions, its tools, its first sentence."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from livekit.agents import (
     ModelSettings,
     StopResponse,
     UserStateChangedEvent,
-    function_tool,
     llm,
     stt,
 )
 
 from agent import opening
-from agent.continuation import END_CALL, Continuation
+from agent.continuation import Continuation
 from agent.hearing import Echoes
 from agent.opening import Opening
 from agent.prompt import Texts
@@ -33,7 +32,7 @@ class CallAgent(Agent):
             speaks before that, or into its beginning, gets it as the reply.
         continuation: joins what the person adds to the turn before.
         is_speaking: whether words of the agent were begun and not all heard.
-        on_end_call: called whenever the model wants to hang up.
+        tools: what the model may call.
     """
 
     def __init__(
@@ -44,12 +43,9 @@ class CallAgent(Agent):
         first: Opening,
         continuation: Continuation,
         is_speaking: Callable[[], bool],
-        on_end_call: Callable[[], None],
+        tools: list[llm.Tool],
     ) -> None:
-        super().__init__(
-            instructions=texts.instructions(),
-            tools=[_end_call_tool(on_end_call)],
-        )
+        super().__init__(instructions=texts.instructions(), tools=[*tools])
         self._language = brief.assistant.language
         self._continuation = continuation
         self._is_speaking = is_speaking
@@ -131,17 +127,3 @@ class CallAgent(Agent):
         rest = opening.chained(head, chunks)
         async for frame in Agent.default.tts_node(self, rest, model_settings):
             yield frame
-
-
-def _end_call_tool(on_end_call: Callable[[], None]) -> llm.Tool:
-    @function_tool(
-        name=END_CALL,
-        description=(
-            "Hang up. Call it when the person says goodbye, wants nothing more, asks to end "
-            "the call, or asks never to be called again."
-        ),
-    )
-    async def end_call() -> None:
-        on_end_call()
-
-    return end_call

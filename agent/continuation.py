@@ -19,8 +19,6 @@ GOES_ON_S = 1.5
 """A person who speaks again so soon, before the reply was heard whole, goes on with their turn."""
 END_LAG_S, START_LAG_S = 0.25, 0.1
 """By so much voice activity detection tells of an end and of a beginning after the sound itself."""
-END_CALL = "end_call"
-"""The tool with which the model hangs up: a wish, which whoever goes on takes back."""
 AT_ONCE_S = 0.01
 """Speech that stops the agent where the turn just goes on: the first that is noticed."""
 
@@ -50,6 +48,8 @@ class Continuation:
     Args:
         rhythm: told of each pause inside a turn; null where silence alone decides.
         on_taken_back: called with a message of the person whose words come again, in a longer one.
+        is_wish: whether a tool's call, by its id, has not been carried out: whoever goes on takes
+            it back.
     """
 
     def __init__(
@@ -58,11 +58,13 @@ class Continuation:
         rhythm: Rhythm | None,
         *,
         on_taken_back: Callable[[ChatMessage], None],
+        is_wish: Callable[[str], bool],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._options = session.options
         self._rhythm = rhythm
         self._on_taken_back = on_taken_back
+        self.is_wish = is_wish
         self._clock = clock
         self._interrupt_s: float = session.options.interruption["min_duration"]
         self._quiet_since = -math.inf
@@ -99,7 +101,7 @@ class Continuation:
         first, *others = event.alternatives
         return (
             replace(event, alternatives=[replace(first, text=whole), *others]),
-            _without(context, turn),
+            self._without(context, turn),
         )
 
     def _on_user_state(self, event: UserStateChangedEvent) -> None:
@@ -137,19 +139,19 @@ class Continuation:
                 self._rhythm.ended()
             self._turn, self._goes_on = None, False
 
+    def _without(self, context: ChatContext, turn: ChatMessage) -> ChatContext:
+        """Return `context` less a turn, and less the wishes that it came to."""
+        at = next((n for n, item in enumerate(context.items) if item.id == turn.id), None)
+        if at is None:
+            return context.copy()
+        kept: list[ChatItem] = [
+            item
+            for n, item in enumerate(context.items)
+            if n < at or (n > at and not self._is_wish(item))
+        ]
+        return ChatContext(kept)
 
-def _without(context: ChatContext, turn: ChatMessage) -> ChatContext:
-    """Return `context` less a turn, and less what hanging up on it came to."""
-    at = next((n for n, item in enumerate(context.items) if item.id == turn.id), None)
-    if at is None:
-        return context.copy()
-    kept: list[ChatItem] = [
-        item
-        for n, item in enumerate(context.items)
-        if n < at or (n > at and not _is_end_call(item))
-    ]
-    return ChatContext(kept)
-
-
-def _is_end_call(item: ChatItem) -> bool:
-    return item.type in ("function_call", "function_call_output") and item.name == END_CALL
+    def _is_wish(self, item: ChatItem) -> bool:
+        if item.type in ("function_call", "function_call_output"):
+            return self.is_wish(item.call_id)
+        return False

@@ -15,6 +15,7 @@ from agent.briefing import NobodyThere, get_brief
 from agent.call import Call
 from agent.call_agent import CallAgent
 from agent.ending import Verdict, report_end
+from agent.far_end import RoomFarEnd
 from agent.first_sentence import NotPrepared, prepare
 from agent.internal_api import InternalApi, Refused, Unreachable
 from agent.opening import Opening
@@ -40,6 +41,7 @@ from control_plane.domain.events import (
 )
 from process.logs import get_logger, of_call
 from process.short_way.offers import Folder
+from sip.settings import LiveKitSettings
 from speech.providers.access import ProviderKeyMissing
 
 log = get_logger(__name__)
@@ -50,7 +52,11 @@ JOIN_LIMIT_S = 10.0
 
 
 async def run_call(
-    context: JobContext, engines: Engines, internal_url: str, offers: Folder | None = None
+    context: JobContext,
+    engines: Engines,
+    internal_url: str,
+    livekit: LiveKitSettings,
+    offers: Folder | None = None,
 ) -> None:
     """Hold the conversation that `context` was dispatched for; the room is gone afterwards.
 
@@ -81,7 +87,8 @@ async def run_call(
         offers = None  # no gateway carries it
     try:
         with conversation(brief.session_id):
-            await _hold(context, brief, engines, reporter, recorder, usage, offers, place)
+            far_end = RoomFarEnd(context.room, brief.participant_identity, livekit)
+            await _hold(context, brief, engines, reporter, recorder, usage, offers, place, far_end)
     except (ProviderKeyMissing, NotPrepared) as exc:
         log.warning("a provider failed before the call", why=exc)
         place.conversation_is_over()
@@ -109,6 +116,7 @@ async def _hold(
     usage: Usage,
     offers: Folder | None,
     place: Place,
+    far_end: RoomFarEnd,
 ) -> None:
     """Get ready, say so, wait for the answer, converse."""
     parts = build_parts(brief, engines)
@@ -134,16 +142,14 @@ async def _hold(
         # Not broken off when something else fails: the SDK would panic, and every call with it.
         await asyncio.wait([joining], timeout=JOIN_LIMIT_S)
     aside = parts.voice_aside
-    call = Call(
-        brief, texts, context.room, session, reporter=reporter, line=line_out, voice_aside=aside
-    )
+    call = Call(brief, texts, far_end, session, reporter=reporter, line=line_out, voice_aside=aside)
     persona = CallAgent(
         brief,
         texts,
         first=Opening(first, spec.language),
         continuation=call.continuation,
         is_speaking=lambda: line_out.is_speaking,
-        on_end_call=call.end_politely,
+        tools=call.tools,
     )
     try:
         # Without the room, to which it would send every word and change of state: the gateway

@@ -74,6 +74,7 @@ class SilenceWatch:
         session.on("agent_state_changed", self._on_agent_state)
         self._asked = 0
         self._asking = False
+        self._is_held = False
 
     async def run(self) -> None:
         """Watch until the call is silent for too long."""
@@ -94,9 +95,24 @@ class SilenceWatch:
                     self._ending.end(EndedBy.AGENT, EndReason.SILENCE)
                     return
 
+    def stir(self) -> None:
+        """The person did something that makes no sound, such as pressing a key."""
+        self._asked = 0
+        self._stirred.set()
+
+    def hold(self) -> None:
+        """Let the call be silent until `go_on`."""
+        self._is_held = True
+
+    def go_on(self) -> None:
+        """Watch again, from now on."""
+        self._is_held = False
+        self.stir()
+
     def _busy(self) -> bool:
         return (
-            self._session.agent_state in ("speaking", "thinking")
+            self._is_held
+            or self._session.agent_state in ("speaking", "thinking")
             or self._session.user_state == "speaking"
             or self._is_away()
         )

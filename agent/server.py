@@ -160,7 +160,7 @@ def build_server(
 
     async def take_job(context: JobContext) -> None:
         taken()
-        await run_call(context, engines, settings.internal_url, offers)
+        await run_call(context, engines, settings.internal_url, settings.livekit, offers)
 
     server.rtc_session(functools.partial(take_job), agent_name=AGENT_NAME)
     return server

@@ -18,6 +18,7 @@ class Sayings(Struct, frozen=True):
         unheard: the person spoke, and no words could be made out.
         asks: when nobody speaks, one after the other, then `silent`.
         closing: when the agent hangs up without a word of the assistant's own.
+        passing_on: when it passes the call on without one.
     """
 
     fillers: tuple[str, str]
@@ -26,6 +27,7 @@ class Sayings(Struct, frozen=True):
     asks: tuple[str, str]
     silent: str
     closing: str
+    passing_on: str
 
 
 _ENGLISH = Sayings(
@@ -35,6 +37,7 @@ _ENGLISH = Sayings(
     asks=("Are you still there?", "I cannot hear you. Are you still on the line?"),
     silent="I will hang up now. Goodbye.",
     closing="Thank you. Goodbye.",
+    passing_on="One moment, I am passing you on to a colleague.",
 )
 _BY_BASE: Mapping[str, Sayings] = {
     "en": _ENGLISH,
@@ -45,6 +48,7 @@ _BY_BASE: Mapping[str, Sayings] = {
         asks=("¿Sigue ahí?", "No le oigo. ¿Sigue en la línea?"),
         silent="Voy a colgar. Adiós.",
         closing="Gracias. Adiós.",
+        passing_on="Un momento, le paso con un compañero.",
     ),
     "pt": Sayings(
         fillers=("Um momento, por favor.", "Ainda estou a procurar. Não desligue, por favor."),
@@ -53,6 +57,7 @@ _BY_BASE: Mapping[str, Sayings] = {
         asks=("Ainda está aí?", "Não o consigo ouvir. Ainda está em linha?"),
         silent="Vou desligar. Adeus.",
         closing="Obrigado. Adeus.",
+        passing_on="Um momento, vou passar a chamada a um colega.",
     ),
     "de": Sayings(
         fillers=("Einen Moment, bitte.", "Ich suche noch. Bitte bleiben Sie dran."),
@@ -62,6 +67,7 @@ _BY_BASE: Mapping[str, Sayings] = {
         asks=("Sind Sie noch da?", "Ich höre Sie nicht. Sind Sie noch in der Leitung?"),
         silent="Ich lege jetzt auf. Auf Wiederhören.",
         closing="Vielen Dank. Auf Wiederhören.",
+        passing_on="Einen Moment, ich verbinde Sie mit einem Kollegen.",
     ),
     "fr": Sayings(
         fillers=("Un instant, s'il vous plaît.", "Je cherche encore. Ne quittez pas."),
@@ -71,6 +77,7 @@ _BY_BASE: Mapping[str, Sayings] = {
         asks=("Êtes-vous toujours là ?", "Je ne vous entends pas. Êtes-vous toujours en ligne ?"),
         silent="Je vais raccrocher. Au revoir.",
         closing="Merci. Au revoir.",
+        passing_on="Un instant, je vous passe un collègue.",
     ),
     "it": Sayings(
         fillers=("Un momento, per favore.", "Sto ancora cercando. Resti in linea, per favore."),
@@ -79,6 +86,7 @@ _BY_BASE: Mapping[str, Sayings] = {
         asks=("È ancora lì?", "Non la sento. È ancora in linea?"),
         silent="Adesso riaggancio. Arrivederci.",
         closing="Grazie. Arrivederci.",
+        passing_on="Un momento, le passo un collega.",
     ),
     "pl": Sayings(
         fillers=("Chwileczkę, proszę.", "Jeszcze szukam. Proszę się nie rozłączać."),
@@ -87,6 +95,7 @@ _BY_BASE: Mapping[str, Sayings] = {
         asks=("Czy jest tam ktoś?", "Nie słyszę nikogo. Czy ktoś jest na linii?"),
         silent="Rozłączam się. Do widzenia.",
         closing="Dziękuję. Do widzenia.",
+        passing_on="Chwileczkę, łączę z konsultantem.",
     ),
     "ro": Sayings(
         fillers=("Un moment, vă rog.", "Încă mai caut. Vă rog să rămâneți pe fir."),
@@ -95,6 +104,7 @@ _BY_BASE: Mapping[str, Sayings] = {
         asks=("Mai sunteți acolo?", "Nu vă aud. Mai sunteți pe fir?"),
         silent="Închid acum. La revedere.",
         closing="Vă mulțumesc. La revedere.",
+        passing_on="Un moment, vă fac legătura cu un coleg.",
     ),
 }
 

@@ -16,7 +16,8 @@ from livekit.agents import (
 from livekit.agents.llm import ChatMessage
 from msgspec import Struct
 
-from agent.continuation import END_CALL, GOES_ON_S, Continuation
+from agent.continuation import GOES_ON_S, Continuation
+from agent.masking import Masks
 from agent.reporter import Reporter
 from agent.telemetry import tell_turn
 from control_plane.domain.events import ItemSaid, Role
@@ -35,13 +36,18 @@ class Transcriber:
     """Reports every transcript item of `session`; knows whether the person said anything.
 
     A turn of the person's is reported once it can grow no more: what they add to it belongs into
-    the same item. What comes after it waits behind it.
+    the same item. What comes after it waits behind it. What `masks` hide is left out of all.
     """
 
     def __init__(
-        self, session: AgentSession[Any], reporter: Reporter, continuation: Continuation
+        self,
+        session: AgentSession[Any],
+        reporter: Reporter,
+        continuation: Continuation,
+        masks: Masks,
     ) -> None:
         self._reporter = reporter
+        self._masks = masks
         self._continuation = continuation
         self._held: ChatMessage | None = None  # a turn that may grow
         self._behind: list[_Item] = []
@@ -54,9 +60,12 @@ class Transcriber:
         """The person goes on: `message` comes again, in a longer one."""
         if self._held is message:
             self._held = None
-            # Hanging up was a wish, and has been taken back with it.
-            self._behind = [each for each in self._behind if each.tool_name != END_CALL]
+            self._behind = [each for each in self._behind if not self._is_wish(each)]
             self.settle()
+
+    def _is_wish(self, item: _Item) -> bool:
+        """Whether it was only wished for, and has been taken back with the turn."""
+        return item.call_id is not None and self._continuation.is_wish(item.call_id)
 
     def settle(self) -> None:
         """Report what waits: it can change no more."""
@@ -101,6 +110,7 @@ class Transcriber:
             item = _Item(
                 at=time.time(),
                 role=Role.TOOL,
+                call_id=call.call_id,
                 tool_name=call.name,
                 tool_arguments=call.arguments,
                 tool_output=output.output if output else None,
@@ -114,13 +124,17 @@ class Transcriber:
     def _report(self, item: _Item) -> None:
         facts = msgspec.structs.asdict(item)
         message = facts.pop("message")
+        del facts["call_id"]
+        for name in ("content", "tool_arguments", "tool_output"):
+            if facts[name]:
+                facts[name] = self._masks.applied(facts[name])
         self._reporter.report(ItemSaid, **facts)
         if message is not None:
             tell_turn(message, item.delays_ms, datetime.now(UTC))
 
 
 class _Item(Struct, frozen=True, kw_only=True):
-    """The facts of an `ItemSaid`, with the message that they are about."""
+    """The facts of an `ItemSaid`, with the message or the tool's call that they are about."""
 
     at: float
     role: Role
@@ -132,6 +146,7 @@ class _Item(Struct, frozen=True, kw_only=True):
     tool_is_error: bool | None = None
     delays_ms: dict[str, float] = msgspec.field(default_factory=dict)
     message: ChatMessage | None = None
+    call_id: str | None = None
 
 
 def _said_by(message: ChatMessage, at: float) -> _Item:

@@ -132,9 +132,9 @@ async def ours(url: str) -> AsyncIterator[AgentSession[Any]]:
         call,
         Texts(call, datetime.now(UTC)),
         first=Opening(None, call.assistant.language),
-        continuation=Continuation(session, None, on_taken_back=lambda _: None),
+        continuation=Continuation(session, None, on_taken_back=lambda _: None, is_wish=bool),
         is_speaking=lambda: False,
-        on_end_call=lambda: None,
+        tools=[],
     )
     await session.start(agent=call_agent, record=False)
     await call_agent.update_tools([*call_agent.tools, look_up])

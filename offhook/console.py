@@ -89,7 +89,11 @@ class CallPrinter:
         out.print("  [dim]· answered[/]")
 
     def _on_key_pressed(self, data: dict[str, Any]) -> None:
-        out.print(f"  [green]callee[/]  [dim]pressed {_escape(str(data.get('digit')))}[/]")
+        digit = "a secret key" if data.get("is_secret") else _escape(str(data.get("digit")))
+        out.print(f"  [green]callee[/]  [dim]pressed {digit}[/]")
+
+    def _on_keys_sent(self, data: dict[str, Any]) -> None:
+        out.print(f"  [cyan]agent [/]  [dim]pressed {_escape(str(data.get('keys')))}[/]")
 
     def _on_attempt_closed(self, data: dict[str, Any]) -> None:
         if not data.get("dial_error"):

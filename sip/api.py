@@ -10,11 +10,12 @@ from livekit import api
 
 from sip.outbound import LiveKitDialer
 from sip.settings import LiveKitSettings
+from sip.transfers import LiveKitTransferrer
 from sip.trunks import LiveKitTrunks
 
 
 class SipApi:
-    """Dialling and trunks over one connection; an async context manager."""
+    """Dialling, transfers and trunks over one connection; an async context manager."""
 
     def __init__(self, settings: LiveKitSettings):
         # One attempt per request: a repeated dial would ring a phone twice.
@@ -23,7 +24,7 @@ class SipApi:
         )
         self.dialer = LiveKitDialer(self._client.sip)
         self.trunks = LiveKitTrunks(self._client.sip)
-
+        self.transferrer = LiveKitTransferrer(self._client.sip)
         self._address = urlsplit(settings.sip_http_url)
         self.separate = settings.sip_http_url != settings.http_url
         """The service is a process of its own, not livekit-server: its absence ends calls."""

@@ -167,14 +167,38 @@ class CallRooms(Protocol):
         ...
 
 
+class TransferFailureKind(StrEnum):
+    """Why somebody on a line was not passed on."""
+
+    REFUSED = "refused"  # by their side, or by whom they were passed to; there is a status
+    UNSUPPORTED = "unsupported"  # their side takes no REFER
+    SILENT = "silent"  # nothing final came of it in time
+    HUNG_UP = "hung_up"  # they are not on the line any more
+    SERVICE = "service"  # the SIP service did not do it
+
+
+class TransferFailure(Struct, frozen=True, kw_only=True):
+    """The person was not passed on; unless they hung up, they are still on the line.
+
+    Attributes:
+        sip_status: the status that says so (RFC 3261 section 21), where one does.
+        sip_reason: its reason phrase, or the SIP service's explanation.
+    """
+
+    kind: TransferFailureKind
+    sip_status: int | None = None
+    sip_reason: str = ""
+
+
 class Transferrer(Protocol):
     """Sends the person on a line to somebody else (RFC 3515)."""
 
-    async def transfer(self, *, room_name: str, participant_identity: str, to: str) -> None:
-        """Return once the far end has taken the transfer over.
+    async def transfer(
+        self, *, room_name: str, participant_identity: str, to_number: str
+    ) -> TransferFailure | None:
+        """Return null once somebody there has answered, or why nobody did.
 
-        Raises:
-            SipTrouble: it has not.
+        The person hears a dial tone meanwhile. Never raises what the network does.
         """
         ...
 

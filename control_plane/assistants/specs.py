@@ -23,6 +23,7 @@ from control_plane.domain.ids import new_id
 from control_plane.domain.number_type import needs_leave
 from control_plane.domain.phone import read
 from control_plane.domain.placeholders import names
+from control_plane.domain.zones import country
 from control_plane.trunks.repository import list_numbers, list_trunks
 from control_plane.trunks.routing import DialPlan, load_dial_plan
 
@@ -166,7 +167,9 @@ async def _check_number(db: AsyncSession, organization_id: str, spec: AssistantS
 
 
 def check_transfer(spec: AssistantSpec, dial_plan: DialPlan, *, within: str = "") -> None:
-    """Refuse the number of transfers where its type may not be called.
+    """Refuse the number of transfers where its type or its country may not be called.
+
+    An organization without a number or a list of countries has none to hold it to yet.
 
     Raises:
         BadInput: it may not; `within` precedes the field's name.
@@ -178,6 +181,13 @@ def check_transfer(spec: AssistantSpec, dial_plan: DialPlan, *, within: str = ""
     if kind not in dial_plan.number_types:
         raise BadInput(
             f"transfer_phone_number may not be called: {needs_leave(kind)}",
+            field=f"{within}transfer_phone_number",
+        )
+    if dial_plan.countries and country(number) not in dial_plan.countries:
+        raise BadInput(
+            "transfer_phone_number may not be called: its country is not on the organization's "
+            "list: PATCH /organization with allowed_countries, or `offhook allow COUNTRY`, widens "
+            "it",
             field=f"{within}transfer_phone_number",
         )
 

@@ -131,6 +131,8 @@ _LIMIT, _RECORDER = (
     ActedOn("agent.limits.hold_max_duration"),
     ActedOn("agent.recording.StereoRecorder"),
 )
+_TOOLS = ActedOn("agent.tools.table.offered")
+_TRANSFER = ActedOn("agent.transferring.Transferring")
 _NOT_YET = ActedOn(None)
 
 _Share = Annotated[float, Asked(Meta(ge=0, le=1))]
@@ -222,11 +224,13 @@ class AssistantSpec(Struct, frozen=True, kw_only=True):
     """Spoken to a voicemail before hanging up; none: hang up at once."""
     voicemail_sms_prompt: Annotated[_Instructions, _NOT_YET] = None
     """Instructions for the SMS after a voicemail; none: no SMS."""
-    ivr_navigation_enabled: Annotated[bool, _NOT_YET] = False
+    ivr_navigation_enabled: Annotated[bool, _TOOLS] = False
     """The agent may press keys and skip turns in a phone menu."""
-    transfer_phone_number: Annotated[_Number, _NOT_YET] = None
+    transfer_phone_number: Annotated[_Number, _TRANSFER] = None
     """The person that calls are transferred to."""
-    human_transfer_mode: Annotated[TransferMode | None, _NOT_YET] = None
+    human_transfer_mode: Annotated[
+        TransferMode | None, ActedOn(_TRANSFER.place, but_not=(TransferMode.WARM,))
+    ] = None
     """The agent introduces the person, or passes the call on; needs `transfer_phone_number`."""
     warm_transfer_summary_instructions: Annotated[_Instructions, _NOT_YET] = None
     """What the person is told before a warm transfer."""

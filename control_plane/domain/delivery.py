@@ -32,6 +32,7 @@ CALL_EVENTS = (
     "call.initiating",
     "call.ringing",
     "call.in_progress",
+    "call.transferred",
     *KINDS,
 )
 CAMPAIGN_EVENTS = (

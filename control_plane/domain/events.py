@@ -30,6 +30,7 @@ class EndReason(StrEnum):
     PROVIDER_FAILED = "provider_failed"
     AGENT_LOST = "agent_lost"
     SIP_SERVICE_LOST = "sip_service_lost"
+    TRANSFER = "transfer"
     CANCELLED = "cancelled"
     NOT_ANSWERED = "not_answered"
     CONNECTION_LOST = "connection_lost"
@@ -107,9 +108,48 @@ class ItemSaid(_Event, frozen=True, kw_only=True, tag="item_said"):
 
 
 class KeyPressed(_Event, frozen=True, kw_only=True, tag="key_pressed"):
-    """The person pressed a key (RFC 4733)."""
+    """The person pressed a key (RFC 4733) at `at`; of a secret one `digit` is empty.
+
+    `participant` is whose it was, by the identity in the room.
+    """
 
     digit: str
+    is_secret: bool = False
+    participant: str = ""
+
+
+class KeysSent(_Event, frozen=True, kw_only=True, tag="keys_sent"):
+    """The agent begins to press these keys (RFC 4733); `w` is a pause of half a second."""
+
+    keys: str
+
+
+class TransferBegan(_Event, frozen=True, kw_only=True, tag="transfer_began"):
+    """The person is being passed on to `to_phone_number`, for the model's `reason`."""
+
+    to_phone_number: str
+    reason: str
+
+
+class TransferFailed(_Event, frozen=True, kw_only=True, tag="transfer_failed"):
+    """They were not, and are still on the line, unless they hung up.
+
+    Attributes:
+        why: `refused`, `unsupported`, `silent`, `hung_up` or `service`, as the SIP service says.
+        sip_status: the status that says so, where one does.
+    """
+
+    to_phone_number: str
+    why: str
+    sip_status: int | None = None
+    detail: str = ""
+
+
+class CallTransferred(_Event, frozen=True, kw_only=True, tag="call_transferred"):
+    """They were: somebody at `to_phone_number` has answered them."""
+
+    to_phone_number: str
+    reason: str
 
 
 class AgentLeft(_Event, frozen=True, kw_only=True, tag="agent_left"):
@@ -151,6 +191,10 @@ CallEvent = (
     | ItemSaid
     | KeyPressed
     | AgentLeft
+    | KeysSent
+    | TransferBegan
+    | TransferFailed
+    | CallTransferred
     | RecordingFinished
     | UsageCounted
     | CallEnded

@@ -16,8 +16,8 @@ from control_plane.domain.errors import BadInput
 from control_plane.domain.placeholders import fill
 from control_plane.domain.urls import check_url
 
-RESERVED = frozenset(["end_call"])
-"""Names of the tools that every agent has."""
+RESERVED = frozenset(["collect_digits", "end_call", "send_dtmf", "skip_turn", "transfer_call"])
+"""Names of the tools that an agent has by itself."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
@@ -109,7 +109,9 @@ def _check_tool(tool: CustomTool, field: str) -> None:
     if _NAME.fullmatch(tool.name) is None:
         raise _refusal(f"{field}.name", "is not lowercase_snake_case, such as check_inventory")
     if tool.name in RESERVED:
-        raise _refusal(f"{field}.name", "is a tool that every agent has: choose another name")
+        raise _refusal(
+            f"{field}.name", "is a tool that agents have by themselves: choose another name"
+        )
     check_url(fill(tool.url, {}, missing=_FILLER), field=f"{field}.url")
     check_url_keeps_none(
         tool.url,

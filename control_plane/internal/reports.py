@@ -19,8 +19,8 @@ from control_plane.domain.transitions import AgentReleased, ConversationEnded, D
 from control_plane.domain.usage import Used, since
 from control_plane.orders import lifecycle
 from control_plane.sessions import leases
-from control_plane.sessions.calls import Call
-from control_plane.sessions.history import record
+from control_plane.sessions.calls import Call, status_of
+from control_plane.sessions.history import announce, record
 from control_plane.sessions.usage import Usage, earlier_parts, usage_of
 
 
@@ -100,6 +100,11 @@ async def _take(
                     detail=event.detail,
                 ),
             )
+        case events.CallTransferred():
+            facts = {"to_phone_number": event.to_phone_number, "reason": event.reason}
+            owner = order or call.session
+            status = status_of(owner)
+            announce(db, owner, call, "call.transferred", at=now, status=status, **facts)
         case events.AgentAlive():
             pass
         case events.AgentLeft():

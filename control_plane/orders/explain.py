@@ -30,6 +30,8 @@ _DECISIONS = (
     "call.initiating",
     "call.ringing",
     "sound_routed",
+    "transfer_failed",
+    "call.transferred",
     "attempt_closed",
     *KINDS,
 )
@@ -169,6 +171,9 @@ def _reason(row: CallEventRow) -> str | None:
     if row.type == "sound_routed":
         why = row.data.get("reason")
         return f"{row.data.get('way')}: {why}" if why else row.data.get("way")
+    if row.type == "transfer_failed":
+        found = (row.data.get("why"), row.data.get("sip_status"), row.data.get("detail"))
+        return " ".join(str(each) for each in found if each)
     return row.data.get("reason") or row.data.get("end_reason") or row.data.get("dial_error")
 
 

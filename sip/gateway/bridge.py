@@ -15,6 +15,7 @@ from sip.gateway.jitter import JitterBuffer
 from sip.gateway.rtp_port import RtpPort
 from sip.gateway.said import is_faint
 from sip.gateway.short_way import ShortWay
+from sip.gateway.telephone_events import KeyReader
 from sip.gateway.tones import DIAL_TONE, mixed
 
 CHUNK = 160  # bytes in 10 ms of 16-bit 8 kHz sound
@@ -51,6 +52,8 @@ class Bridge:
         self._way: ShortWay | None = None
         self._port: RtpPort | None = None
         self._jitter: JitterBuffer | None = None
+        self._reader = KeyReader()
+        self.on_key: Callable[[str], object] | None = None  # told on the media thread
         self._wrote_at = 0.0  # what the room says, or a tone
         self._last_push = 0.0
         self._last_rtp: float | None = None
@@ -159,10 +162,12 @@ class Bridge:
     def _tell(self, way: ShortWay, pcm: bytes, now: float) -> None:
         """Send the phone's sound to the agent, by its packets or else as baresip has it."""
         ear = self._port.ear if self._port is not None else None
-        packets = ear.packets() if ear is not None else ()
+        packets = list(ear.packets()) if ear is not None else ()  # passed on to baresip
+        for packet in packets:
+            key = self._reader.take(packet)
+            if key is not None and self.on_key is not None:
+                self.on_key(key)
         if not way.carries or self._phone is None:
-            for _ in packets:  # passed on to baresip
-                pass
             self._jitter = None
             return
         if self._jitter is None:

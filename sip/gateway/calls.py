@@ -17,7 +17,7 @@ from livekit.rtc import DisconnectReason
 
 from process.logs import get_logger
 from process.short_way.offers import Folder
-from sip.gateway.dtmf import DigitSender, code_and_digit
+from sip.gateway.dtmf import DigitSender, PressedKeys
 from sip.gateway.endpoint import Endpoint, hang_up
 from sip.gateway.errors import TwirpError
 from sip.gateway.ledger import Entry, Ledger
@@ -152,6 +152,9 @@ class Leg:
         )
         self.ways = Ways(parts.media, self.bridge, self._others, self._way_taken)
         self.ways.offer(offer)
+        self._keys = PressedKeys(self._pressed, lambda: self.ways.port.ear is not None)
+        in_loop = asyncio.get_running_loop().call_soon_threadsafe
+        self.bridge.on_key = lambda key: in_loop(self._keys.read, key)
         self.transferring = False
         self.active = False
         self._media_timeout = media_timeout
@@ -225,12 +228,14 @@ class Leg:
 
     def phone_event(self, event: StackEvent) -> None:
         """What baresip reports of an established call."""
-        if event.event is Event.CALL_DTMF_START and event.text:
-            key = code_and_digit(event.text)
-            if key is not None:
-                self.parts.calls.spawn(self.room.send_digit(*key))
+        if event.event in (Event.CALL_DTMF_START, Event.CALL_DTMF_END) and event.text:
+            self._keys.told(event.text, down=event.event is Event.CALL_DTMF_START)
         elif event.event is Event.CALL_CLOSED:
             self.end(End("the phone hung up", show_hangup=True))
+
+    def _pressed(self, code: int, digit: str) -> None:
+        if not self.ended.done():
+            self.parts.calls.spawn(self.room.send_digit(code, digit))
 
     async def _watch_rtp(self) -> None:
         """End the call when the line has been silent too long; polls twice a second."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from baresip.call import Call
 from baresip.errors import BaresipError
@@ -12,7 +13,8 @@ from process.logs import get_logger
 
 log = get_logger("sip.gateway.dtmf")
 
-_KEYS = "0123456789*#abcd"
+KEYS = "0123456789*#abcd"
+"""By their codes (RFC 4733, events 0 to 15)."""
 _PAUSE = "w"
 _STEP_S = 0.5  # start to start, and the length of one `w`
 MAX_WAITING = 128
@@ -21,12 +23,12 @@ MAX_WAITING = 128
 def code_and_digit(key: str) -> tuple[int, str] | None:
     """LiveKit's code and text for a key as baresip names it (RFC 4733 event 0-15); else None."""
     digit = key.lower()
-    return (_KEYS.index(digit), digit) if len(digit) == 1 and digit in _KEYS else None
+    return (KEYS.index(digit), digit) if len(digit) == 1 and digit in KEYS else None
 
 
 def playable(digits: str) -> str:
     """What of a text can be sent: 0-9 a-d * # and `w`; the rest is left out, as LiveKit does."""
-    return "".join(d for d in digits if d in _KEYS or d == _PAUSE)
+    return "".join(d for d in digits if d in KEYS or d == _PAUSE)
 
 
 async def play(call: Call, digits: str) -> None:
@@ -36,6 +38,39 @@ async def play(call: Call, digits: str) -> None:
         if digit != _PAUSE:
             await call.send_dtmf(digit)
         await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+
+class PressedKeys:
+    """Each key of a phone once: read from its packets where they can be had, else told by baresip.
+
+    baresip tells keys apart by their number alone: it misses the second of two equal ones when the
+    end of the first is lost, misses one of which only the end arrives, and takes a late packet for
+    another key.
+
+    Args:
+        press: told each key's code and text.
+        reads: whether packets are read.
+    """
+
+    def __init__(self, press: Callable[[int, str], object], reads: Callable[[], bool]):
+        self._press = press
+        self._reads = reads
+        self._down: str | None = None  # told, and not let go when reading began
+
+    def told(self, name: str, *, down: bool) -> None:
+        """baresip says that a key was pressed, or let go."""
+        key = code_and_digit(name)
+        if key is None or self._reads():
+            return
+        self._down = key[1] if down else None
+        if down:
+            self._press(*key)
+
+    def read(self, digit: str) -> None:
+        """A packet was the first to tell of a key."""
+        down, self._down = self._down, None
+        if digit != down:  # else it was told when it began
+            self._press(KEYS.index(digit), digit)
 
 
 class DigitSender:

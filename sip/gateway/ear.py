@@ -3,8 +3,8 @@
 baresip gives its samples without either, and what its jitter buffer discards is gone. So a second
 socket is bound to the same port at the very address that the SDP names, where baresip's is bound to
 all of them: the kernel gives each packet to the one that is named more exactly. From here each goes
-on to baresip, by way of another loopback address that only baresip's socket covers. Keys, reports
-and the room's sound stay baresip's own business.
+on to baresip, by way of another loopback address that only baresip's socket covers. Reports and the
+room's sound stay baresip's own business.
 """
 
 from __future__ import annotations

@@ -62,13 +62,15 @@ class SipTrace(logging.Handler):
         """The newest received message of this call that `wanted` accepts; None if none comes."""
         kept = self._calls.get(call_id, [])
         found = next((message for message, _ in reversed(kept) if wanted(message)), None)
-        if found is not None:
-            return found
+        return found or await self.next(call_id, wanted, _PATIENCE_S)
+
+    async def next(self, call_id: str, wanted: Wanted, limit_s: float) -> Seen | None:
+        """The next message of this call that `wanted` accepts; None if none comes in time."""
         future: asyncio.Future[Seen] = self._loop.create_future()
         waiter = (call_id, wanted, future)
         self._waiters.append(waiter)
         try:
-            async with asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(limit_s):
                 return await future
         except TimeoutError:
             return None
@@ -145,3 +147,15 @@ def is_answer(message: Seen) -> bool:
 def is_refer_refusal(message: Seen) -> bool:
     """Whether this refuses a REFER."""
     return isinstance(message, Response) and message.status >= 300 and message.cseq[1] == "REFER"
+
+
+def is_refer_taken(message: Seen) -> bool:
+    """Whether this accepts a REFER, or tells of what came of it (RFC 3515 section 2.4.4)."""
+    if isinstance(message, Request):
+        return message.method == "NOTIFY"
+    return message.status // 100 == 2 and message.cseq[1] == "REFER"
+
+
+def is_notify(message: Seen) -> bool:
+    """Whether this tells of what came of a REFER."""
+    return isinstance(message, Request) and message.method == "NOTIFY"

@@ -18,6 +18,7 @@ from speech.offline.answers import best_answer, is_question
 from speech.offline.first import opening
 from speech.offline.intents import Intent, intent_of
 from speech.offline.meaning import Meaning
+from speech.offline.menus import SEND_DTMF, SKIP_TURN, Step, step
 from speech.offline.numbers import readback
 from speech.offline.prompt import Knowledge, read
 
@@ -95,7 +96,16 @@ def reply(
         return _after_tool(scene, history[-1])
     if not any(turn.role == "caller" for turn in history):
         return _say(scene, *phrases.greetings(scene.known), phrases.STILL_THERE)
+    if SEND_DTMF in scene.tools and (asked := step(scene.said, instructions)) is not None:
+        return _navigate(scene, asked)
     return _answer(scene)
+
+
+def _navigate(scene: _Scene, asked: Step) -> Reply:
+    """What a menu is told: a key, or nothing."""
+    if asked.key is not None:
+        return Reply("", (ToolCall(SEND_DTMF, {"keys": asked.key}),))
+    return Reply("", (ToolCall(SKIP_TURN),) if SKIP_TURN in scene.tools else ())
 
 
 def _answer(scene: _Scene) -> Reply:
@@ -180,6 +190,8 @@ def _end(scene: _Scene, intent: Intent | None) -> Reply:
 def _after_tool(scene: _Scene, result: Turn) -> Reply:
     if result.name == END_CALL:
         return _say(scene, *phrases.CLOSINGS)
+    if result.name == SEND_DTMF and result.failed:
+        return _say(scene, *phrases.TO_MENUS)
     return _say(scene, *(phrases.TOOL_FAILED if result.failed else phrases.TOOL_DONE))
 
 

@@ -25,6 +25,7 @@ _ORDER = re.compile(
 _ABOUT_TO_ASK = re.compile(
     r"\bask (?:them |the \w+ |him |her )?(?:if|whether|how|what|when|for)\b(.+)", re.I
 )
+_NOT_PASSED_ON = re.compile(r"\bcould not be (?:passed on|transferred|connected)\b", re.I)
 _SILENT = re.compile(r"\b(?:silent|silence|not said anything|still there|no answer)\b", re.I)
 
 
@@ -36,6 +37,8 @@ def opening(aside: str, known: Knowledge, *, begun: bool) -> str | None:
         begun: whether the agent has spoken before, so that this is no greeting.
     """
     text = sayable(aside)
+    if _NOT_PASSED_ON.search(text):
+        return phrases.NOT_PASSED_ON
     if _FAREWELL.search(text) and begun:
         return _literal(text) or phrases.CLOSINGS[0]
     if _SILENT.search(text) and begun:

@@ -48,6 +48,8 @@ TOOL_FAILED = (
     f"I am sorry, that did not work. {_CALL_BACK}",
     f"It did not work this time either. {_CALL_BACK}",
 )
+NOT_PASSED_ON = f"I am sorry, I could not reach a colleague now. {_CALL_BACK}"
+TO_MENUS = ("I would like to speak to somebody, please.", "Operator, please.")
 SMALLTALK: dict[Intent, tuple[str, ...]] = {
     Intent.NOTHING_HEARD: (
         "I am sorry, I did not hear that. Could you say it again?",

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from livekit import rtc
+from livekit.agents import AgentSession
 from livekit.agents.voice import io
 from rapidfuzz import fuzz
 from scipy.signal import resample_poly
@@ -25,11 +27,20 @@ from agent.ending import Verdict
 from agent.first_sentence import prepare
 from agent.frames import SAID_RATE
 from agent.opening import Opening
+from agent.presence import HANG_UPS
 from agent.prompt import Texts
 from agent.reporter import Reporter
 from agent.session import Engines, build_parts, build_session
 from control_plane.domain.brief import CallBrief
-from control_plane.domain.events import EndedBy, EventBatch, EventReceipt, ItemSaid, Role
+from control_plane.domain.events import (
+    CallEvent,
+    EndedBy,
+    EventBatch,
+    EventReceipt,
+    ItemSaid,
+    Role,
+)
+from sip.ports import TransferFailure
 from speech.offline.voice import SAMPLE_RATE, Speaker
 from tests.system.far_end import without_silence
 
@@ -149,21 +160,51 @@ class Telephone(io.AudioInput):
                     await self._louder.wait()
 
 
+class Handset:
+    """The far end's telephone: what was done to it."""
+
+    def __init__(self, room: rtc.Room) -> None:
+        self.room = room
+        self.is_telephone = True
+        self.keys: list[tuple[float, str]] = []
+        self.transfers: list[str] = []
+        self.outcome: asyncio.Future[TransferFailure | None] = asyncio.Future()
+
+    async def press(self, key: str) -> None:
+        """Take a key."""
+        self.keys.append((time.monotonic(), key))
+
+    async def transfer(self, to_number: str) -> TransferFailure | None:
+        """Be passed on; `outcome` says what comes of it."""
+        self.transfers.append(to_number)
+        return await asyncio.shield(self.outcome)
+
+
 class Books:
     """A control plane that keeps what was said."""
 
     def __init__(self) -> None:
+        self.events: list[CallEvent] = []
+        self._grown = asyncio.Event()
         self.said: list[str] = []
         self.by: dict[Role, list[str]] = {role: [] for role in Role}
         """The same, by who said it."""
 
     async def post_events(self, _session_id: str, batch: EventBatch) -> EventReceipt:
         """Take events."""
+        self.events += batch.events
+        self._grown.set()
         for each in batch.events:
             if isinstance(each, ItemSaid):
                 self.said.append(each.content)
                 self.by[each.role].append(each.content)
         return EventReceipt(through=batch.events[-1].seq)
+
+    async def until(self, wanted: Callable[[Books], bool]) -> None:
+        """Return once they are as wanted."""
+        while not wanted(self):
+            self._grown.clear()
+            await self._grown.wait()
 
     async def post_recording(self, *_: Any) -> int:
         """Take no recording: there is none here."""
@@ -178,13 +219,22 @@ class Conversation:
     """
 
     def __init__(
-        self, call: Call, call_agent: CallAgent, telephone: Telephone, books: Books
+        self,
+        call: Call,
+        call_agent: CallAgent,
+        telephone: Telephone,
+        books: Books,
+        *,
+        session: AgentSession[None],
+        far_end: Handset,
     ) -> None:
         self._call = call
         self._call_agent = call_agent
         self._conversing: asyncio.Task[Verdict] | None = None
         self.telephone = telephone
         self.books = books
+        self.session = session
+        self.far_end = far_end
 
     def answer(self) -> None:
         """Pick up: the agent greets."""
@@ -192,6 +242,13 @@ class Conversation:
         self._conversing = asyncio.create_task(
             self._call.converse(self._call_agent), name="conversation"
         )
+
+    def person_leaves(self) -> None:
+        """Their participant leaves the room, as when they hang up."""
+        person = SimpleNamespace(
+            identity="person", disconnect_reason=HANG_UPS[0], attributes=dict[str, str]()
+        )
+        self.far_end.room.emit("participant_disconnected", person)  # type: ignore[arg-type]
 
     def hang_up(self) -> None:
         """End it, as the person."""
@@ -224,8 +281,9 @@ async def ringing(brief: CallBrief, engines: Engines) -> AsyncIterator[Conversat
     session.input.audio = telephone
     session.output.audio, session.output.transcription = line, line.wording
     room = rtc.Room()  # nobody is in it; the call has its keys and its end from there
+    far_end = Handset(room)
     call = Call(
-        brief, texts, room, session, reporter=reporter, line=line, voice_aside=parts.voice_aside
+        brief, texts, far_end, session, reporter=reporter, line=line, voice_aside=parts.voice_aside
     )
     try:
         call_agent = CallAgent(
@@ -234,14 +292,16 @@ async def ringing(brief: CallBrief, engines: Engines) -> AsyncIterator[Conversat
             first=Opening(await prepare(brief, texts, parts.llm, parts.tts), spec.language),
             continuation=call.continuation,
             is_speaking=lambda: line.is_speaking,
-            on_end_call=call.end_politely,
+            tools=call.tools,
         )
         line.start()
         await session.start(agent=call_agent, record=False)
         call.rescue.prepare()
         async with asyncio.timeout(READY_LIMIT_S):
             await call.rescue.prepared.wait()
-        conversation = Conversation(call, call_agent, telephone, books)
+        conversation = Conversation(
+            call, call_agent, telephone, books, session=session, far_end=far_end
+        )
         try:
             yield conversation
         finally:

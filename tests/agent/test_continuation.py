@@ -35,10 +35,12 @@ class Line:
         self.over = 0
         self.taken_back: list[str | None] = []
         self.context = ChatContext()
+        self.wishes: set[str] = set()
         self.continuation = Continuation(
             self,
             self,
             on_taken_back=lambda message: self.taken_back.append(message.text_content),
+            is_wish=lambda call_id: call_id in self.wishes,
             clock=lambda: self.now,
         )
 
@@ -151,14 +153,29 @@ def test_a_sound_just_before_a_turn_is_made_leaves_nothing(line: Line) -> None:
     assert line.options.interruption["min_duration"] == INTERRUPT_S
 
 
-def test_hanging_up_goes_with_the_turn_that_it_answered(line: Line) -> None:
-    call = FunctionCall(call_id="1", name="end_call", arguments="{}")
-    output = FunctionCallOutput(call_id="1", name="end_call", output="", is_error=False)
+def called(line: Line, name: str, call_id: str) -> list[FunctionCall | FunctionCallOutput]:
+    """The model calls a tool that says nothing."""
+    call = FunctionCall(call_id=call_id, name=name, arguments="{}")
+    output = FunctionCallOutput(call_id=call_id, name=name, output="", is_error=False)
     line.context.items += [call, output]
+    return [call, output]
+
+
+def test_hanging_up_goes_with_the_turn_that_it_answered(line: Line) -> None:
+    called(line, "end_call", "1")
+    line.wishes.add("1")
     line.speaks(after_s=0.5)
     line.is_quiet()
     line.hears("Wait.")
     assert line.context.items == []
+
+
+def test_what_was_done_stays(line: Line) -> None:
+    done = called(line, "send_dtmf", "1")
+    line.speaks(after_s=0.5)
+    line.is_quiet()
+    line.hears("Or press two.")
+    assert line.context.items == done
 
 
 def test_a_pause_within_a_turn_is_the_persons_rhythm(line: Line) -> None:

@@ -16,7 +16,7 @@ from control_plane.assistants import specs
 from control_plane.assistants.schemas import InlineAssistant, merge
 from control_plane.assistants.secrets import PLAIN_HEADERS, Reference
 from control_plane.db.models.assistant import Assistant
-from control_plane.domain.assistant import AssistantSpec
+from control_plane.domain.assistant import AssistantSpec, TransferMode
 from control_plane.domain.declared import not_yet_acted_on, settings_of
 from control_plane.orders.schemas import PlaceCall
 from tests.factories import spec
@@ -83,6 +83,13 @@ def test_only_what_differs_from_its_default_is_listed() -> None:
     assert not_yet_acted_on(spec(sms_enabled=False, sms_template=None)) == []
     changed = spec(sms_enabled=True, sms_template="Hi.", first_sentence="Hi.")
     assert not_yet_acted_on(changed) == ["sms_enabled", "sms_template"]
+
+
+def test_a_value_that_is_not_acted_on_yet_is_listed() -> None:
+    number = {"transfer_phone_number": NUMBER}
+    assert not_yet_acted_on(spec(human_transfer_mode=TransferMode.COLD, **number)) == []
+    warm = spec(human_transfer_mode=TransferMode.WARM, **number)
+    assert not_yet_acted_on(warm) == ["human_transfer_mode"]
 
 
 async def test_answers_name_what_is_not_acted_on(api: httpx.AsyncClient) -> None:

@@ -109,6 +109,34 @@ async def test_it_is_shown_with_its_history_once_it_is_over(
     assert {event["data"]["call_id"] for event in feed} == {call_id}
 
 
+async def test_one_that_is_passed_on_is_told_of(
+    api: httpx.AsyncClient, internal: httpx.AsyncClient, rings: Any
+) -> None:
+    brief = await rings()
+    call_id = brief["session_id"]
+    passed = {"to_phone_number": "+12025550142", "reason": "wants a person"}
+    began = {"type": "transfer_began", "seq": 2, "at": 1.0, **passed}
+    failed = {
+        "type": "transfer_failed", "seq": 3, "at": 1.0, "to_phone_number": "+12025550142",
+        "why": "refused", "sip_status": 486, "detail": "Busy Here",
+    }  # fmt: skip
+    done = {"type": "call_transferred", "seq": 4, "at": 1.0, **passed}
+    ended = {**ENDED, "seq": 5, "ended_by": "agent", "end_reason": "transfer"}
+    await report(internal, brief, ANSWERED, began, failed, done, ended)
+    call = (await api.get(f"/call/{call_id}")).json()["call"]
+    assert call["last_call_attempt"]["end_reason"] == "transfer"
+    events = (await api.get(f"/call/{call_id}/events")).json()["events"]
+    kinds = [event["type"] for event in events if event["type"].startswith("call.")]
+    assert kinds == ["call.ringing", "call.in_progress", "call.transferred", "call.completed"]
+    feed = (await api.get("/webhook/events")).json()["events"]
+    (told,) = [event["data"] for event in feed if event["type"] == "call.transferred"]
+    assert passed.items() <= told.items()
+    assert told["status"] == "calling"
+    steps = (await api.get(f"/call/{call_id}/explain")).json()["decisions"]
+    (step,) = [each for each in steps if each["decision"] == "transfer_failed"]
+    assert step["reason"] == "refused 486 Busy Here"
+
+
 async def test_it_can_be_ended_and_not_held_back(
     api: httpx.AsyncClient, internal: httpx.AsyncClient, rings: Any
 ) -> None:

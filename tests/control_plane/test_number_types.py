@@ -76,6 +76,18 @@ async def test_a_word_that_is_no_costly_type_is_named(api: httpx.AsyncClient) ->
     assert (await api.get("/organization")).json()["allowed_number_types"] == []
 
 
+async def test_no_assistant_transfers_to_a_country_that_may_not_be_called(
+    api: httpx.AsyncClient,
+) -> None:
+    await api.patch("/organization", json={"allowed_countries": ["US"]})
+    body = {"name": "Ann", "prompt": "Be kind.", "transfer_phone_number": "+493023125000"}
+    told = await api.post("/assistant", json=body)
+    assert (told.status_code, told.json()["field"]) == (422, "transfer_phone_number")
+    assert "`offhook allow COUNTRY`" in told.json()["detail"]
+    await api.patch("/organization", json={"allowed_countries": ["US", "DE"]})
+    assert (await api.post("/assistant", json=body)).status_code == 201
+
+
 async def test_no_assistant_transfers_to_a_costly_number(api: httpx.AsyncClient) -> None:
     body = {"name": "Ann", "prompt": "Be kind.", "transfer_phone_number": PREMIUM}
     told = (await api.post("/assistant", json=body)).json()

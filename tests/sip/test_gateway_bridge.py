@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import array
+from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from baresip.audio import AudioInfo
 from baresip.errors import AudioNotActive
 
 from sip.gateway.bridge import CHUNK, FRAME, SILENCE, Bridge
+from sip.gateway.rtp import Packet
 from sip.gateway.tones import DIAL_TONE, mixed
 
 pytestmark = pytest.mark.unit
@@ -178,3 +181,35 @@ def test_a_phone_without_sound_is_no_error() -> None:
     made.heard(7, frame(1))
     made.tick(1.0)
     assert captured == [SILENCE]
+
+
+class Ear:
+    """Packets as they came."""
+
+    def __init__(self, *payloads: bytes) -> None:
+        self.waiting = [Packet(101, n, 800, 7, payload) for n, payload in enumerate(payloads)]
+
+    def packets(self) -> Iterator[Packet]:
+        waiting, self.waiting = self.waiting, []
+        yield from waiting
+
+
+class Way:
+    """A short way that nobody has taken."""
+
+    carries = replaces_room = waiting = False
+
+    def serve(self, _: float) -> None:
+        """Nothing comes."""
+
+
+def test_keys_are_read_where_packets_are_heard() -> None:
+    made, _, _ = bridge()
+    pressed: list[str] = []
+    made.on_key = pressed.append
+    key = bytes([11, 10, 0, 160])
+    made.listen_at(SimpleNamespace(ear=Ear(key, key)))  # type: ignore[arg-type]
+    made.offer(Way())  # type: ignore[arg-type]
+    made.tick(1.0)
+    made.tick(1.01)
+    assert pressed == ["#"]

@@ -229,6 +229,20 @@ async def test_transfer_fails_and_the_call_stays(
     assert watcher.statuses(CALLER)[-1] == "active"
 
 
+async def test_a_phone_that_hangs_up_instead_was_not_transferred(
+    talk: Talk, target: Target, sip: api.SipService, phone: Phone, watcher: Watcher, room_name: str
+) -> None:
+    if not target.embedded:
+        pytest.skip("LiveKit's own service takes every BYE during a transfer for its success")
+    doing = asyncio.create_task(sip.transfer_sip_participant(transfer(room_name)))
+    await phone.request("REFER")
+    talk.send("BYE")
+    with pytest.raises(api.TwirpError) as caught:
+        await doing
+    assert caught.value.code == "aborted"
+    assert (await watcher.gone(CALLER)).reason == 1
+
+
 async def test_transfer_without_a_final_word(
     talk: Talk, sip: api.SipService, phone: Phone, watcher: Watcher, room_name: str
 ) -> None:

@@ -1,0 +1,62 @@
+"""The person's side of a call, as far as the agent can do something to it but speak."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from livekit import rtc
+
+from sip.api import SipApi
+from sip.ports import TransferFailure
+from sip.settings import LiveKitSettings
+
+KEYS = "0123456789*#abcd"
+"""By their codes (RFC 4733, events 0 to 15)."""
+
+
+class FarEnd(Protocol):
+    """One person's side of the call in `room`."""
+
+    @property
+    def room(self) -> rtc.Room: ...
+    @property
+    def is_telephone(self) -> bool:
+        """Whether it has a keypad, or is one's: a browser has none."""
+        ...
+
+    async def press(self, key: str) -> None:
+        """Send one of `KEYS` to it, as a telephone would.
+
+        Raises:
+            livekit.rtc.participant.PublishDTMFError: the room is gone.
+        """
+        ...
+
+    async def transfer(self, to_number: str) -> TransferFailure | None:
+        """Pass the person on; return null once somebody has answered them, or why nobody did."""
+        ...
+
+
+class RoomFarEnd:
+    """A participant of a LiveKit room, by identity; `livekit` has the rights of the agent."""
+
+    def __init__(self, room: rtc.Room, identity: str, livekit: LiveKitSettings) -> None:
+        self.room = room
+        self._identity = identity
+        self._livekit = livekit
+
+    @property
+    def is_telephone(self) -> bool:
+        person = self.room.remote_participants.get(self._identity)
+        return person is not None and person.kind == rtc.ParticipantKind.PARTICIPANT_KIND_SIP
+
+    async def press(self, key: str) -> None:
+        await self.room.local_participant.publish_dtmf(code=KEYS.index(key), digit=key)
+
+    async def transfer(self, to_number: str) -> TransferFailure | None:
+        async with SipApi(self._livekit) as sip:
+            return await sip.transferrer.transfer(
+                room_name=self.room.name,
+                participant_identity=self._identity,
+                to_number=to_number,
+            )

@@ -1,0 +1,1 @@
+"""The tools that the model may call on a call: one module each, and one table of them."""
