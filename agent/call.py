@@ -17,6 +17,7 @@ from livekit.agents import (
     tts,
 )
 
+from agent.answering.watch import AnswerWatch
 from agent.audio_output import AudioOutput
 from agent.call_agent import CallAgent
 from agent.continuation import Continuation
@@ -40,12 +41,7 @@ from agent.transcript import Transcriber
 from agent.transferring import Transferring
 from agent.turn_taking import TurnJudge
 from control_plane.domain.brief import LOST_ATTRIBUTE, CallBrief, Direction
-from control_plane.domain.events import (
-    AttemptResult,
-    CallAnswered,
-    EndedBy,
-    EndReason,
-)
+from control_plane.domain.events import CallAnswered, EndedBy
 from sip import leaving
 
 GREET_ANYWAY_S = 2.5
@@ -70,6 +66,7 @@ class Call:
         reporter: Reporter,
         line: AudioOutput,
         voice_aside: tts.TTS[Any] | None,
+        answering: AnswerWatch,
     ) -> None:
         self._brief = brief
         self._texts = texts
@@ -79,6 +76,7 @@ class Call:
         self._reporter = reporter
         self._speaker = Speaker(session)
         self.ending = Ending()
+        self._answering = answering
         self.rescue = Rescue(
             brief,
             session,
@@ -87,6 +85,7 @@ class Call:
             reporter=reporter,
             ending=self.ending,
             voice=voice_aside,
+            holds=lambda: answering.holds,
         )
         self._in_browser = brief.direction is Direction.BROWSER
         self._person = presence_of(brief, self.ending)
@@ -106,6 +105,7 @@ class Call:
             self._speaker,
             self.ending,
             is_away=lambda: self._person.is_away,
+            holds=lambda: answering.holds,
         )
         masks = Masks()
         self._transcriber = Transcriber(session, reporter, self.continuation, masks)
@@ -155,6 +155,9 @@ class Call:
         """Hold the conversation; returns how it ended. Call it once answered."""
         answered_at = time.monotonic()
         self._person.answered.set()
+        self._answering.answered(
+            self._session, self._speaker, self._reporter, self.ending, persona.first
+        )
         person = self._room.remote_participants.get(self._brief.participant_identity)
         self._reporter.report(
             CallAnswered, sip_call_id=person.attributes.get("sip.callIDFull", "") if person else ""
@@ -173,6 +176,7 @@ class Call:
             ),
             asyncio.create_task(self._greet(persona), name="greeting"),
             asyncio.create_task(self._silence.run(), name="silence"),
+            asyncio.create_task(self._answering.run(), name="who answered"),
             asyncio.create_task(self.rescue.run(), name="rescue"),
             asyncio.create_task(self._lost(), name="lease"),
         ]
@@ -196,8 +200,7 @@ class Call:
     def report_end(self, verdict: Verdict) -> None:
         """Report how the call ended."""
         self._transcriber.settle()
-        spoke = self._transcriber.person_spoke
-        result = AttemptResult.HUMAN if spoke else AttemptResult.UNKNOWN
+        result = self._answering.result(person_spoke=self._transcriber.person_spoke)
         report_end(self._reporter, verdict, result)
 
     async def _greet(self, persona: CallAgent) -> None:
@@ -216,6 +219,7 @@ class Call:
             await asyncio.sleep(GREET_ANYWAY_S)
         except TimeoutError:
             pass
+        await self._answering.may_begin()
         first = opening.take()
         if isinstance(first, Spoken):
             opening.watch(self._speaker.play(first))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable
 
 from livekit import rtc
 from livekit.agents import (
     Agent,
+    ConversationItemAddedEvent,
     ModelSettings,
     StopResponse,
     UserStateChangedEvent,
@@ -33,6 +34,7 @@ class CallAgent(Agent):
         continuation: joins what the person adds to the turn before.
         is_speaking: whether words of the agent were begun and not all heard.
         tools: what the model may call.
+        may_reply: whether a turn that is over is answered: not to a machine.
     """
 
     def __init__(
@@ -44,11 +46,13 @@ class CallAgent(Agent):
         continuation: Continuation,
         is_speaking: Callable[[], bool],
         tools: list[llm.Tool],
+        may_reply: Callable[[], Awaitable[bool]],
     ) -> None:
         super().__init__(instructions=texts.instructions(), tools=[*tools])
         self._language = brief.assistant.language
         self._continuation = continuation
         self._is_speaking = is_speaking
+        self._may_reply = may_reply
         self.first = first
 
     async def stt_node(
@@ -82,10 +86,20 @@ class CallAgent(Agent):
     async def on_user_turn_completed(
         self, turn_ctx: llm.ChatContext, new_message: llm.ChatMessage
     ) -> None:
-        """Have a model that speaks by itself say its first sentence, if that is still to come."""
+        """Answer machines nothing; have a model that speaks by itself say its first sentence."""
+        if not await self._may_reply():
+            await self._keep(new_message)
+            raise StopResponse
         if isinstance(self.first.pending, str):
             self.session.generate_reply(instructions=self.first.pending)
             raise StopResponse
+
+    async def _keep(self, message: llm.ChatMessage) -> None:
+        """Have what was said in the transcript, and before the model once it replies."""
+        context = self.chat_ctx.copy()
+        context.items.append(message)
+        await self.update_chat_ctx(context)
+        self.session.emit("conversation_item_added", ConversationItemAddedEvent(item=message))
 
     def _is_backchannel(self, event: stt.SpeechEvent | str) -> bool:
         if isinstance(event, str):

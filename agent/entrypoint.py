@@ -9,6 +9,7 @@ import msgspec
 from livekit import rtc
 from livekit.agents import AutoSubscribe, JobContext
 
+from agent.answering.watch import AnswerWatch
 from agent.audio_input import AudioInput
 from agent.audio_output import AudioOutput
 from agent.briefing import NobodyThere, get_brief
@@ -125,7 +126,8 @@ async def _hold(
     spec = brief.assistant
     session = build_session(parts, engines, spec.turn_taking, spec.language)
     usage.listen_to_session(session)
-    line_in = AudioInput(recorder.heard)
+    answering = AnswerWatch(brief, texts.spoken(spec.voicemail_message))
+    line_in = AudioInput(answering.tapped(recorder.heard))
     line_out = AudioOutput(recorder.said, recorder.cut)
     session.input.audio = line_in
     if isinstance(judge := session.turn_detection, TurnJudge):
@@ -141,16 +143,17 @@ async def _hold(
     finally:
         # Not broken off when something else fails: the SDK would panic, and every call with it.
         await asyncio.wait([joining], timeout=JOIN_LIMIT_S)
-    aside = parts.voice_aside
-    call = Call(brief, texts, far_end, session, reporter=reporter, line=line_out, voice_aside=aside)
-    persona = CallAgent(
+    call = Call(
         brief,
         texts,
-        first=Opening(first, spec.language),
-        continuation=call.continuation,
-        is_speaking=lambda: line_out.is_speaking,
-        tools=call.tools,
+        far_end,
+        session,
+        reporter=reporter,
+        line=line_out,
+        voice_aside=parts.voice_aside,
+        answering=answering,
     )
+    persona = _persona(brief, texts, Opening(first, spec.language), call, line_out, answering)
     try:
         # Without the room, to which it would send every word and change of state: the gateway
         # throws them away, and with several calls at once they delay the sound.
@@ -177,6 +180,25 @@ async def _hold(
         await session.aclose()
         await parts.aclose()
         usage.report(reporter)  # ears tell their last seconds when they are closed
+
+
+def _persona(
+    brief: CallBrief,
+    texts: Texts,
+    opening: Opening,
+    call: Call,
+    line: AudioOutput,
+    answering: AnswerWatch,
+) -> CallAgent:
+    return CallAgent(
+        brief,
+        texts,
+        first=opening,
+        continuation=call.continuation,
+        is_speaking=lambda: line.is_speaking,
+        tools=call.tools,
+        may_reply=answering.may_reply,
+    )
 
 
 def _routed(reporter: Reporter) -> Told:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -42,6 +43,7 @@ class Rescue:
     """Watches one call and steps in.
 
     Args:
+        holds: whether the agent says nothing of its own now.
         voice: speaks the sentences, while the phone rings; null: there is none to be had.
 
     `prepared` is set once all sentences have been spoken, for nobody to hear yet.
@@ -57,6 +59,7 @@ class Rescue:
         reporter: Reporter,
         ending: Ending,
         voice: tts.TTS[Any] | None,
+        holds: Callable[[], bool] = lambda: False,
     ) -> None:
         self._brief = brief
         self._session = session
@@ -65,6 +68,7 @@ class Rescue:
         self._reporter = reporter
         self._ending = ending
         self._voice = voice
+        self._holds = holds
         self._words = sayings(brief.assistant.language)
         model = session.llm
         self._patience = ReplyFiller(
@@ -72,6 +76,7 @@ class Rescue:
             line,
             on_said=self._report,
             on_given_up=self._no_reply_came,
+            holds=holds,
             untold=isinstance(model, llm.RealtimeModel) and model.capabilities.turn_detection,
         )
         self.prepared = asyncio.Event()
@@ -190,7 +195,7 @@ class Rescue:
         self._again = self._speaker.say(text)
 
     def _on_unheard(self, event: UserTranscriptionTimeoutEvent) -> None:
-        over = self._apologising or self._ending.done
+        over = self._apologising or self._ending.done or self._holds()
         if event.speech_duration < WORTH_WORDS_S or over:
             return
         self._unheard += 1

@@ -50,6 +50,7 @@ class SilenceWatch:
     """Asks twice, then hangs up, when nobody speaks for `silence_timeout_secs` in all.
 
     Args:
+        holds: whether the agent says nothing of its own now.
         is_away: whether the person is out of the room, and waited for: then nobody is asked.
     """
 
@@ -60,6 +61,7 @@ class SilenceWatch:
         speaker: Speaker,
         ending: Ending,
         *,
+        holds: Callable[[], bool],
         is_away: Callable[[], bool] = lambda: False,
     ) -> None:
         self._is_away = is_away
@@ -68,6 +70,7 @@ class SilenceWatch:
         self._session = session
         self._speaker = speaker
         self._ending = ending
+        self._holds = holds
         self._stirred = asyncio.Event()
         session.on("user_state_changed", self._on_user_state)
         session.on("user_input_transcribed", self._on_words)
@@ -112,6 +115,7 @@ class SilenceWatch:
     def _busy(self) -> bool:
         return (
             self._is_held
+            or self._holds()
             or self._session.agent_state in ("speaking", "thinking")
             or self._session.user_state == "speaking"
             or self._is_away()

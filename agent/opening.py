@@ -60,7 +60,7 @@ class Opening:
     """
 
     def __init__(self, first: Spoken | str | None, language: Language) -> None:
-        self._first = first
+        self.first = first
         self._language = language
         self._begun = 0
         self.pending: Spoken | str | None = first
@@ -73,6 +73,10 @@ class Opening:
         self._begun += first is not None
         return first
 
+    def again(self) -> None:
+        """Somebody else is there now, who has not heard it."""
+        self.pending, self._begun = self.first, 0
+
     def began(self, speech: SpeechHandle | None) -> None:
         """The agent speaks: the sentence, as `speech`; it comes again if it was cut off early."""
         if self.take() is not None and speech is not None:
@@ -83,7 +87,7 @@ class Opening:
 
         def over(done: SpeechHandle) -> None:
             if done.interrupted and self._begun < _TIMES and not self._is_told(done.chat_items):
-                self.pending = self._first
+                self.pending = self.first
 
         speech.add_done_callback(over)
 
@@ -97,10 +101,10 @@ class Opening:
         return len(words) <= _NAME_WORDS and not is_asked  # a name, as some pick up with
 
     def _is_told(self, items: list[llm.ChatItem]) -> bool:
-        if not isinstance(self._first, Spoken):
+        if not isinstance(self.first, Spoken):
             return any(item.type == "message" and item.text_content for item in items)
         heard = sum(len(item.text_content or "") for item in items if item.type == "message")
-        return heard > AGAIN_UNTIL * len(self._first.text)
+        return heard > AGAIN_UNTIL * len(self.first.text)
 
 
 def as_said_before(context: llm.ChatContext, sentence: str) -> llm.ChatContext:

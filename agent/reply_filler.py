@@ -67,6 +67,7 @@ class ReplyFiller:
     Args:
         fillers: sentences ready to be heard; the last one is said again and again.
         untold: the model tells the person's turns itself, and of a reply only when it begins.
+        holds: whether the agent says nothing of its own now.
         on_said: called with each filler that is said.
         on_given_up: called once, when there was no word of the reply in time.
     """
@@ -79,6 +80,7 @@ class ReplyFiller:
         on_said: Callable[[str], None],
         on_given_up: Callable[[], None],
         untold: bool = False,
+        holds: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._session = session
@@ -86,6 +88,7 @@ class ReplyFiller:
         self._on_said = on_said
         self._on_given_up = on_given_up
         self._clock = clock
+        self._holds = holds
         self._fillers: tuple[Spoken, ...] = ()
         self._owed_since: float | None = None
         self._said = 0
@@ -114,7 +117,7 @@ class ReplyFiller:
     def look(self) -> None:
         """Say a filler if it is time for one."""
         now = self._clock()
-        if not self._owes():
+        if self._holds() or not self._owes():
             self._owed_since, self._said, self._had_tools = None, 0, False
             return
         if self._owed_since is None:

@@ -238,6 +238,12 @@ def _is_courtesy(words: list[str], base: str, *, answers: bool) -> bool:
     return not answers or any(word in thanks for word in words)
 
 
+def is_courtesy(said: str, language: Language) -> bool:
+    """Return whether `said` is thanks and the like, and nothing else."""
+    words = [word.lower() for word in _WORD.findall(said)]
+    return bool(words) and _is_courtesy(words, language.base, answers=False)
+
+
 def is_backchannel(said: str, language: Language) -> bool:
     """Return whether `said` only tells the agent to go on: "mm-hm", "okay"."""
     words = [word.lower() for word in _WORD.findall(said)]

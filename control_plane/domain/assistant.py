@@ -220,7 +220,7 @@ class AssistantSpec(Struct, frozen=True, kw_only=True):
     """The number that calls show, one of the organization's; none: its default one."""
     webhook_url: Annotated[_Url, ActedOn("control_plane.webhooks.outbox.relay")] = None
     """Gets `{"call": …}` when an order is over."""
-    voicemail_message: Annotated[_Sentence, _NOT_YET] = None
+    voicemail_message: Annotated[_Sentence, ActedOn("agent.answering.watch.AnswerWatch")] = None
     """Spoken to a voicemail before hanging up; none: hang up at once."""
     voicemail_sms_prompt: Annotated[_Instructions, _NOT_YET] = None
     """Instructions for the SMS after a voicemail; none: no SMS."""

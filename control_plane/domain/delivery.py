@@ -33,6 +33,7 @@ CALL_EVENTS = (
     "call.ringing",
     "call.in_progress",
     "call.transferred",
+    "call.voicemail",
     *KINDS,
 )
 CAMPAIGN_EVENTS = (

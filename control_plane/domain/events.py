@@ -34,6 +34,9 @@ class EndReason(StrEnum):
     CANCELLED = "cancelled"
     NOT_ANSWERED = "not_answered"
     CONNECTION_LOST = "connection_lost"
+    VOICEMAIL = "voicemail"
+    IVR_NO_NAVIGATE = "ivr_no_navigate"  # a menu, in which the assistant may press no key
+    UNREACHABLE = "unreachable"  # the network spoke, or a fax whistled, in place of anybody
 
 
 class AttemptResult(StrEnum):
@@ -78,6 +81,21 @@ class CallAnswered(_Event, frozen=True, kw_only=True, tag="call_answered"):
     """The person's side became active."""
 
     sip_call_id: str = ""
+
+
+class AnswerDetected(_Event, frozen=True, kw_only=True, tag="answer_detected"):
+    """Who answered is known, or known better; the latest counts.
+
+    Attributes:
+        engine: what decided: `words`, `tones` or `timing`.
+        evidence: the phrase, the tone or the seconds that did.
+        after_s: seconds from the answer until it was known.
+    """
+
+    result: AttemptResult
+    engine: str
+    evidence: str
+    after_s: float
 
 
 class SoundRouted(_Event, frozen=True, kw_only=True, tag="sound_routed"):
@@ -187,6 +205,7 @@ CallEvent = (
     AgentReady
     | AgentAlive
     | CallAnswered
+    | AnswerDetected
     | SoundRouted
     | ItemSaid
     | KeyPressed

@@ -110,6 +110,9 @@ async def _take(
         case events.AgentLeft():
             _keep(db, order, call, event, at=at, now=now)
             await lifecycle.apply(db, order, call, AgentReleased(at=now))
+        case events.AnswerDetected():
+            _keep(db, order, call, event, at=at, now=now)
+            _answered_by(db, order, call, event, at=at)
         case _:
             if isinstance(event, events.AgentReady):
                 call.session.agent_ready_at = call.session.agent_ready_at or now
@@ -131,6 +134,28 @@ def _keep(
     kind = facts.pop("type")
     del facts["at"], facts["seq"]
     record(db, order or call.session, call, kind, at=at, stored_at=now, **facts)
+
+
+def _answered_by(
+    db: AsyncSession,
+    order: CallOrder | None,
+    call: Call,
+    event: events.AnswerDetected,
+    *,
+    at: datetime,
+) -> None:
+    """Keep who answered; a voicemail is told once."""
+    session, owner = call.session, order or call.session
+    was_told = session.result is events.AttemptResult.VOICEMAIL
+    session.result = event.result
+    session.answer = {
+        "result": event.result.value,
+        "engine": event.engine[:20],
+        "evidence": event.evidence[:300],
+        "after_secs": event.after_s,
+    }
+    if event.result is events.AttemptResult.VOICEMAIL and not was_told:
+        announce(db, owner, call, "call.voicemail", at=at, status=status_of(owner))
 
 
 async def _recorded(

@@ -32,6 +32,7 @@ _DECISIONS = (
     "sound_routed",
     "transfer_failed",
     "call.transferred",
+    "answer_detected",
     "attempt_closed",
     *KINDS,
 )
@@ -174,6 +175,9 @@ def _reason(row: CallEventRow) -> str | None:
     if row.type == "transfer_failed":
         found = (row.data.get("why"), row.data.get("sip_status"), row.data.get("detail"))
         return " ".join(str(each) for each in found if each)
+    if row.type == "answer_detected":
+        known = f"{row.data.get('result')} after {row.data.get('after_s')} s"
+        return f"{known}, by {row.data.get('engine')}: {row.data.get('evidence')}"
     return row.data.get("reason") or row.data.get("end_reason") or row.data.get("dial_error")
 
 

@@ -64,6 +64,18 @@ class TranscriptItem(Struct, frozen=True, kw_only=True):
     delays_ms: dict[str, float] = {}
 
 
+class AnswerView(Struct, frozen=True, kw_only=True):
+    """Who answered: `engine` (`words`, `tones`, `timing`) decided it by `evidence`.
+
+    It was known `after_secs` after the answer.
+    """
+
+    result: AttemptResult
+    engine: str
+    evidence: str
+    after_secs: float
+
+
 class AttemptView(Struct, frozen=True, kw_only=True):
     """One try to reach the number.
 
@@ -85,6 +97,7 @@ class AttemptView(Struct, frozen=True, kw_only=True):
     sip_status: int | None
     sip_reason: str | None
     result: AttemptResult | None
+    answer: AnswerView | None = None  # null: nobody answered, or was judged
     ended_by: EndedBy | None
     end_reason: str | None
     detail: str | None

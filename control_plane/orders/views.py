@@ -27,6 +27,7 @@ from control_plane.orders import repository
 from control_plane.orders.gatekeeper import config_of
 from control_plane.orders.placing import NewOrder
 from control_plane.orders.schemas import (
+    AnswerView,
     AttemptView,
     CallView,
     CampaignName,
@@ -115,6 +116,7 @@ class CallViews:
             sip_status=leg.sip_status,
             sip_reason=leg.sip_reason,
             result=session.result,
+            answer=msgspec.convert(session.answer, AnswerView) if session.answer else None,
             ended_by=session.ended_by,
             end_reason=session.end_reason,
             detail=session.detail,

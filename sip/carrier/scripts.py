@@ -72,6 +72,7 @@ async def screening(line: Line, fate: Fate) -> None:
     """A telephone that asks who is calling before it lets its owner answer."""
     await line.pause(0.3)
     await line.say(SCREENING)
+    await line.last_words()  # what was said into that was no answer to it
     if await line.hear(10.0) is None:
         await line.hang_up()
         return

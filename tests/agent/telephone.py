@@ -19,6 +19,7 @@ from livekit.agents.voice import io
 from rapidfuzz import fuzz
 from scipy.signal import resample_poly
 
+from agent.answering.watch import AnswerWatch
 from agent.audio_input import FRAME_MS, HEARD_RATE
 from agent.audio_output import AudioOutput
 from agent.call import Call
@@ -282,8 +283,16 @@ async def ringing(brief: CallBrief, engines: Engines) -> AsyncIterator[Conversat
     session.output.audio, session.output.transcription = line, line.wording
     room = rtc.Room()  # nobody is in it; the call has its keys and its end from there
     far_end = Handset(room)
+    answering = AnswerWatch(brief, texts.spoken(spec.voicemail_message))
     call = Call(
-        brief, texts, far_end, session, reporter=reporter, line=line, voice_aside=parts.voice_aside
+        brief,
+        texts,
+        far_end,
+        session,
+        reporter=reporter,
+        line=line,
+        voice_aside=parts.voice_aside,
+        answering=answering,
     )
     try:
         call_agent = CallAgent(
@@ -293,6 +302,7 @@ async def ringing(brief: CallBrief, engines: Engines) -> AsyncIterator[Conversat
             continuation=call.continuation,
             is_speaking=lambda: line.is_speaking,
             tools=call.tools,
+            may_reply=answering.may_reply,
         )
         line.start()
         await session.start(agent=call_agent, record=False)

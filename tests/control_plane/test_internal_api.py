@@ -161,6 +161,49 @@ async def test_a_call_from_answer_to_end(
     assert (await internal.post(path, json=late, headers=session_token)).json() == {"through": 4}
 
 
+async def test_who_answered_is_shown_and_a_voicemail_is_told_once(
+    internal: httpx.AsyncClient,
+    api: httpx.AsyncClient,
+    resources: Resources,
+    attempt: CallRow,
+    session_token: dict[str, str],
+) -> None:
+    async with resources.database.transaction() as session:
+        order, row = await leases.hold(session, attempt.id, epoch=attempt.epoch)
+        await lifecycle.apply(session, order, row, DialStarted(at=ago(seconds=1)))
+    told = {"result": "human", "engine": "timing", "evidence": "spoke for 1.2 s", "after_s": 1.9}
+    found = {"result": "voicemail", "engine": "words", "evidence": "“tone”", "after_s": 6.25}
+    ended = {"ended_by": "agent", "end_reason": "voicemail", "result": "voicemail"}
+    sent = [
+        event(1, "agent_ready"),
+        event(2, "call_answered"),
+        event(3, "answer_detected", **told),
+        event(4, "answer_detected", **found),
+        event(5, "answer_detected", **found | {"evidence": "“beep”"}),
+        event(6, "call_ended", **ended),
+    ]
+    answer = await internal.post(
+        f"/internal/sessions/{attempt.id}/events",
+        json={"epoch": attempt.epoch, "events": sent},
+        headers=session_token,
+    )
+    assert answer.json() == {"through": 6}
+    last = (await api.get(f"/call/{attempt.order_id}")).json()["call"]["last_call_attempt"]
+    assert (last["result"], last["end_reason"]) == ("voicemail", "voicemail")
+    assert last["answer"] == {
+        "result": "voicemail",
+        "engine": "words",
+        "evidence": "“beep”",
+        "after_secs": 6.25,
+    }
+    events = (await api.get(f"/call/{attempt.order_id}/events")).json()["events"]
+    kinds = [each["type"] for each in events]
+    assert kinds.count("call.voicemail") == 1
+    steps = (await api.get(f"/call/{attempt.order_id}/explain")).json()["decisions"]
+    why = [each["reason"] for each in steps if each["decision"] == "answer_detected"]
+    assert why[0] == "human after 1.9 s, by timing: spoke for 1.2 s"
+
+
 async def test_an_inbound_call_gets_one_session(
     internal: httpx.AsyncClient,
     api: httpx.AsyncClient,

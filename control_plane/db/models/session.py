@@ -62,6 +62,7 @@ class Session(Base):
     closed_at: Mapped[datetime | None]  # its final status was written
     room_deleted_at: Mapped[datetime | None]
 
+    answer: Mapped[dict[str, Any] | None]  # who answered, by what, and since when that is known
     result: Mapped[AttemptResult | None] = mapped_column(Word(AttemptResult))
     ended_by: Mapped[EndedBy | None] = mapped_column(Word(EndedBy))
     end_reason: Mapped[str | None] = mapped_column(String(40))

@@ -1,0 +1,1 @@
+"""Who answered an outbound call: a person, a voicemail, a menu, a screening telephone."""

@@ -1,0 +1,262 @@
+"""What the agent does about who answered: nothing, or what a machine needs.
+
+A person is answered as ever. The agent keeps silent while a long greeting is judged; leaves its
+message after a voicemail's beep; says who calls when a telephone asks that before it rings; leaves
+menus it may not use.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+from livekit.agents import AgentSession
+
+from agent.answering.detector import Answer
+from agent.answering.ears import AnswerEars
+from agent.audio_input import Heard
+from agent.ending import Ending
+from agent.opening import Opening
+from agent.reporter import Reporter
+from agent.speaker import Speaker
+from agent.spoken import Spoken
+from agent.turn_taking import is_courtesy
+from control_plane.domain.brief import CallBrief, Direction
+from control_plane.domain.events import (
+    AnswerDetected,
+    AttemptResult,
+    EndedBy,
+    EndReason,
+    ItemSaid,
+    Role,
+)
+
+GREETING_LIMIT_S = 60.0
+"""A greeting without an end is left without a message."""
+QUIET_S = 2.0
+"""Silence after a greeting that has no beep."""
+AFTER_BEEP_S = 0.3
+MESSAGES = 2
+"""A beep into the message begins it once more: what came before it was not recorded."""
+MESSAGE_LIMIT_S = 60.0
+SCREENED_QUIET_S = 2.5
+"""Silence after a telephone has asked who calls, and no words of it were recognised."""
+
+
+class AnswerWatch:
+    """Watches an outbound call from its answer on; of other calls it knows that a person called.
+
+    Args:
+        message: what a voicemail is told; empty: it is hung up on.
+    """
+
+    def __init__(self, brief: CallBrief, message: str) -> None:
+        self._spec = brief.assistant
+        self._is_on = brief.direction is Direction.OUTBOUND
+        self._message = message
+        self._ears = AnswerEars(brief.assistant.language, self._look)
+        self._detector = self._ears.detector
+        self._reported: Answer | None = None
+        self._navigates = False
+        self._introduced = False
+
+    def tapped(self, onward: Heard) -> Heard:
+        """Return what takes the line's sound and passes it on."""
+        return self._ears.tapped(onward)
+
+    def answered(
+        self,
+        session: AgentSession[Any],
+        speaker: Speaker,
+        reporter: Reporter,
+        ending: Ending,
+        opening: Opening,
+    ) -> None:
+        """They have answered: watch this session."""
+        self._session = session
+        self._speaker = speaker
+        self._reporter = reporter
+        self._ending = ending
+        self._opening = opening
+        if self._is_on:
+            self._ears.answered(session)
+
+    # -- what others ask ----------------------------------------------------------
+
+    @property
+    def holds(self) -> bool:
+        """Whether the agent says nothing of its own now, and owes nobody an answer."""
+        is_live = self._ears.is_live and not self._navigates
+        return is_live and self._detector.must_wait(self._ears.now_s)
+
+    def result(self, *, person_spoke: bool) -> AttemptResult:
+        """Return who answered, in the end."""
+        if self._detector.answer is not None:
+            return self._detector.answer.result
+        return AttemptResult.HUMAN if person_spoke else AttemptResult.UNKNOWN
+
+    async def may_reply(self) -> bool:
+        """Return whether a turn that has just ended is to be answered; a long greeting waits."""
+        if not self._ears.is_live or self._navigates:
+            return True
+        self._ears.untold = ""
+        if self._is_screened:
+            self._be_screened()
+            return False
+        self._detector.turn(self._ears.now_s)
+        while self._detector.answer is None and not self._detector.speaks:
+            await self._settle()
+        self._look()
+        self._tell()
+        answer = self._detector.answer
+        return self._navigates or (answer is not None and not answer.is_machine)
+
+    async def may_begin(self) -> None:
+        """Return once the agent may speak first: not into a long greeting, and to no machine."""
+        while self.holds:
+            if self._detector.answer is None and not self._detector.speaks:
+                await self._settle()
+            else:
+                await self._ears.stirs_within(None)
+        self._tell()
+
+    async def _settle(self) -> None:
+        """Wait for more of a greeting; without it, a person waits for us."""
+        if not await self._ears.stirs_within(self._detector.settles_in(self._ears.now_s)):
+            self._detector.silence(self._ears.now_s)
+
+    # -- what is done ---------------------------------------------------------------
+
+    def _look(self) -> None:
+        """Leave a menu to the model, ungreeted, before a reply to it can be begun."""
+        answer = self._detector.answer
+        is_menu = answer is not None and answer.result is AttemptResult.IVR
+        if is_menu and self._spec.ivr_navigation_enabled and not self._navigates:
+            self._navigates = True
+            self._opening.take()
+
+    async def run(self) -> None:
+        """Deal with machines until cancelled."""
+        while True:
+            self._tell()
+            answer = self._detector.answer
+            if answer is not None and answer.is_machine and not self._navigates:
+                await self._deal_with(answer)
+            await self._ears.stirs_within(None)
+
+    async def _deal_with(self, answer: Answer) -> None:
+        if not self._introduced:
+            await self._hush()
+        match answer.result:
+            case AttemptResult.VOICEMAIL:
+                await self._at_voicemail(answer)
+            case AttemptResult.IVR:
+                self._leave(EndReason.IVR_NO_NAVIGATE, answer)
+            case AttemptResult.IOS_SCREENING_FILTER:
+                await self._introduce()
+            case _:
+                self._leave(EndReason.UNREACHABLE, answer)
+
+    async def _at_voicemail(self, answer: Answer) -> None:
+        if self._session.tts is None:  # else the model replies to the greeting by itself
+            self._session.input.set_audio_enabled(False)
+        if self._message and answer.takes_message and await self._greeting_is_over():
+            for _ in range(MESSAGES):
+                if await self._say_message():
+                    break
+        if self._ears.picked_up:
+            self._tell()
+            self._greet()
+        else:
+            self._leave(EndReason.VOICEMAIL, answer)
+
+    def _leave(self, reason: EndReason, answer: Answer) -> None:
+        """Hang up; the transcript has what made the agent do it."""
+        if self._ears.untold:
+            self._reporter.report(ItemSaid, role=Role.USER, content=self._ears.untold)
+        self._ending.end(EndedBy.AGENT, reason, answer.evidence)
+
+    async def _greeting_is_over(self) -> bool:
+        """Return once a message is recorded; false, when that never comes."""
+        limit_s = self._ears.now_s + GREETING_LIMIT_S
+        while self._ears.now_s < limit_s:
+            if self._detector.beep_s is not None and not self._detector.speaks:
+                await asyncio.sleep(AFTER_BEEP_S)
+                return True
+            if self._ears.quiet_s >= QUIET_S:
+                return True
+            await self._ears.stirs_within(QUIET_S - self._ears.quiet_s)
+        return False
+
+    async def _say_message(self) -> bool:
+        """Return whether the message was heard whole, or a person came."""
+        beep_s, self._ears.is_told = self._detector.beep_s, True
+        speech = self._speaker.say(self._message, allow_interruptions=False)
+        speech.add_done_callback(lambda _: self._ears.stir())
+        until_s = self._ears.now_s + MESSAGE_LIMIT_S
+        while not speech.done() and (left_s := until_s - self._ears.now_s) > 0:
+            await self._ears.stirs_within(left_s)
+            if self._ears.picked_up or self._detector.beep_s != beep_s:
+                await self._hush()
+                break
+        self._ears.is_told = False
+        return self._ears.picked_up or self._detector.beep_s == beep_s
+
+    async def _introduce(self) -> None:
+        """Say who calls and why where nothing that was asked made a turn: it was not understood."""
+        while not self._introduced and self._ears.quiet_s < SCREENED_QUIET_S:
+            await self._ears.stirs_within(SCREENED_QUIET_S)
+        if not self._introduced:
+            self._introduced = True
+            self._greet()
+
+    def _be_screened(self) -> None:
+        """Say the first sentence to the telephone until it was heard, and once more to its owner.
+
+        It is no reply of the model's: that may have been made before anybody knew who speaks.
+        """
+        words = self._ears.last_words
+        if not self._introduced or self._opening.pending is not None:
+            self._introduced = True
+        elif not self._ears.is_of_machine(words) and not is_courtesy(words, self._spec.language):
+            self._detector.picked_up(words, self._ears.now_s)
+            self._tell()
+        else:
+            return  # it rings through
+        self._greet()
+
+    def _greet(self) -> None:
+        """Say the first sentence: it tells who calls and why."""
+        self._opening.again()
+        first = self._opening.take()
+        if isinstance(first, Spoken):
+            self._opening.watch(self._speaker.play(first))
+        elif first is not None:
+            self._session.generate_reply(instructions=first)
+        else:
+            self._session.generate_reply()
+
+    async def _hush(self) -> None:
+        with suppress(RuntimeError):  # the session is closed
+            await self._speaker.interrupt()
+
+    @property
+    def _is_screened(self) -> bool:
+        answer = self._detector.answer
+        return answer is not None and answer.result is AttemptResult.IOS_SCREENING_FILTER
+
+    def _tell(self) -> None:
+        """Report who it is, when that is news."""
+        answer = self._detector.answer
+        if answer is None or answer == self._reported:
+            return
+        self._reported = answer
+        self._reporter.report(
+            AnswerDetected,
+            result=answer.result,
+            engine=answer.engine.value,
+            evidence=answer.evidence[:300],
+            after_s=answer.at_s,
+        )
+        self._ears.stir()

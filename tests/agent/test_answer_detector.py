@@ -1,0 +1,182 @@
+"""Who answered, judged from what is heard and when: seconds since the answer, made up here."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.answering.detector import AnswerDetector, Engine
+from agent.answering.tones import Tone
+from control_plane.domain.assistant import Language
+from control_plane.domain.events import AttemptResult
+
+pytestmark = pytest.mark.unit
+
+HUMAN, VOICEMAIL, IVR = AttemptResult.HUMAN, AttemptResult.VOICEMAIL, AttemptResult.IVR
+SCREENING, UNKNOWN = AttemptResult.IOS_SCREENING_FILTER, AttemptResult.UNKNOWN
+GREETING = "You have reached Dana Miller. Please leave a message after the tone."
+
+
+class Line:
+    """A call's first half minute."""
+
+    def __init__(self, language: Language = Language.EN_US) -> None:
+        self.detector = AnswerDetector(language)
+        self.at = 0.5
+
+    def says(self, words: str, seconds: float) -> Line:
+        """They speak for so long; the words are written down 0.2 s later."""
+        self.detector.speech_began(self.at)
+        self.at += seconds
+        self.detector.speech_ended(self.at)
+        if words:
+            self.detector.heard(words, self.at + 0.2, is_final=True)
+        return self
+
+    def pauses(self, seconds: float) -> Line:
+        self.at += seconds
+        return self
+
+    def turn(self) -> Line:
+        """Their turn seems over."""
+        self.at += 0.4
+        self.detector.turn(self.at)
+        return self
+
+    def beeps(self) -> Line:
+        self.at += 0.4
+        self.detector.tone(Tone.BEEP, self.at)
+        return self
+
+    @property
+    def result(self) -> AttemptResult | None:
+        answer = self.detector.answer
+        return answer.result if answer is not None else None
+
+
+@pytest.mark.parametrize(
+    ("words", "seconds"), [("Hello?", 0.4), ("", 0.5), ("Yes, this is Dana speaking.", 1.6)]
+)
+def test_who_says_little_is_answered_at_once(words: str, seconds: float) -> None:
+    line = Line().says(words, seconds).turn()
+    assert line.result is HUMAN
+    assert not line.detector.must_wait(line.at)
+
+
+def test_nobody_is_judged_before_they_speak() -> None:
+    line = Line()
+    assert line.result is None
+    assert not line.detector.must_wait(10.0)
+
+
+def test_a_long_greeting_is_waited_for_while_it_lasts_and_a_second_more() -> None:
+    line = Line()
+    line.detector.speech_began(0.5)
+    assert not line.detector.must_wait(2.0)
+    assert line.detector.must_wait(3.1)
+    line.detector.heard("thank you for calling acme how can i help", 4.0, is_final=True)
+    line.detector.speech_ended(4.5)
+    line.detector.turn(4.9)
+    assert line.result is None
+    assert line.detector.settles_in(4.9) == pytest.approx(0.6)
+    line.detector.silence(5.5)
+    assert line.result is HUMAN
+
+
+def test_the_pauses_in_a_greeting_do_not_end_it() -> None:
+    line = Line()
+    for _ in range(4):
+        line.says("we are a family business", 1.2).pauses(0.6)
+    assert line.detector.settles_in(line.at) > 0.0
+
+
+@pytest.mark.parametrize(
+    ("words", "seconds", "result"),
+    [
+        (GREETING, 4.2, VOICEMAIL),
+        ("The mailbox is full.", 1.4, VOICEMAIL),
+        ("Welcome to Example Bank. For sales, press one. For support, press two.", 5.0, IVR),
+        ("Record your name and reason for calling.", 3.0, SCREENING),
+        ("The number you have dialed is not in service.", 2.8, UNKNOWN),
+        ("Leave a message after the tone, or press one for more options.", 4.0, VOICEMAIL),
+    ],
+)
+def test_a_machine_is_known_by_its_words(words: str, seconds: float, result: AttemptResult) -> None:
+    line = Line().says(words, seconds)
+    answer = line.detector.answer
+    assert answer is not None
+    assert (answer.result, answer.engine, answer.is_machine) == (result, Engine.WORDS, True)
+    assert line.detector.must_wait(line.at)
+
+
+def test_words_count_while_they_are_still_being_said() -> None:
+    line = Line()
+    line.detector.speech_began(0.5)
+    line.detector.heard("you have reached the voicemail of", 3.0, is_final=False)
+    assert line.result is VOICEMAIL
+
+
+def test_a_full_mailbox_takes_no_message() -> None:
+    answer = Line().says("This mailbox is full. Goodbye.", 2.5).detector.answer
+    assert answer is not None
+    assert not answer.takes_message
+
+
+def test_one_weak_sign_makes_nobody_a_machine() -> None:
+    asks = Line().says("Is this a voicemail?", 1.2).turn()
+    assert asks.result is None
+    asks.detector.silence(asks.at + asks.detector.settles_in(asks.at))
+    assert asks.result is HUMAN
+    busy = Line().says("Sorry, I can't take your call, I am driving.", 2.6).turn()
+    assert busy.result is None
+    busy.detector.silence(busy.at + busy.detector.settles_in(busy.at))
+    assert busy.result is HUMAN
+
+
+def test_two_weak_signs_are_a_strong_one() -> None:
+    assert Line().says("I can't take your call.", 1.5).beeps().result is VOICEMAIL
+    assert Line().says("hmm hmm", 6.0).beeps().result is VOICEMAIL
+
+
+def test_a_beep_says_nothing_alone() -> None:
+    line = Line().beeps()
+    assert line.result is None
+    assert line.says("Hello?", 0.5).beeps().turn().result is HUMAN
+    late = Line().says("we sell cars and other things", 3.5).pauses(6.0).beeps()
+    assert late.result is None
+
+
+def test_the_network_is_known_by_its_tones() -> None:
+    line = Line()
+    line.detector.tone(Tone.SPECIAL_INFORMATION, 1.4)
+    answer = line.detector.answer
+    assert answer is not None
+    assert (answer.result, answer.engine, answer.is_machine) == (UNKNOWN, Engine.TONES, True)
+
+
+def test_a_machine_that_begins_like_a_person_is_found_out() -> None:
+    line = Line().says("Hi, this is Bob.", 1.2).turn()
+    assert line.result is HUMAN
+    assert line.pauses(0.8).says(GREETING, 4.0).result is VOICEMAIL
+
+
+def test_after_two_turns_it_stays_a_person() -> None:
+    line = Line().says("Hello?", 0.5).turn().pauses(2.0).says("Who is this?", 0.8).turn()
+    line.pauses(1.0).says("You may leave a message after the tone, she said.", 3.0)
+    assert line.result is HUMAN
+    late = Line().says("Hello?", 0.5).turn().pauses(31.0)
+    assert late.says("Please leave a message after the tone.", 3.0).result is HUMAN
+
+
+def test_a_screening_telephone_may_ring_a_voicemail() -> None:
+    line = Line().says("Say your name and reason for calling.", 2.4)
+    assert line.result is SCREENING
+    line.pauses(3.0).says("Thank you. Please stay on the line.", 2.0)
+    assert line.result is SCREENING
+    assert line.pauses(5.0).says(GREETING, 4.0).result is VOICEMAIL
+
+
+def test_a_person_may_pick_up_after_all() -> None:
+    line = Line().says(GREETING, 4.2).beeps()
+    line.detector.picked_up("Hello, I am here", line.at)
+    assert line.result is HUMAN
+    assert not line.detector.must_wait(line.at)

@@ -1,0 +1,133 @@
+"""Who answers, over SIP: the simulator's voicemail, menu and screening telephone.
+
+Machine time: as the other calls.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from rapidfuzz import fuzz
+
+from agent.answering.tones import Tone, ToneDetector
+from tests.ears.phrase_bank import ACCEPT, PhraseBank
+from tests.system.far_end import RATE
+from tests.system.platform import Platform
+from tests.system.sound import channels
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
+
+VOICEMAIL, MENU, SCREENING, PERSON = (f"+120255501{last:02d}" for last in (14, 15, 16, 1))
+FIRST = "Hello, this is Bright Smile. I am calling about your appointment on Monday."
+MESSAGE = "This is the Bright Smile dental clinic. Please call us back about your appointment."
+
+
+@pytest.fixture(scope="module")
+def bank() -> PhraseBank:
+    return PhraseBank([FIRST, MESSAGE])
+
+
+def called(
+    platform: Platform, number: str, variables: dict[str, str] | None = None, **assistant: Any
+) -> dict[str, Any]:
+    """Call a number; returns the finished call, its recording there."""
+    spec = {
+        "name": "Reminders",
+        "prompt": "You remind people of their appointment.",
+        "first_sentence": FIRST,
+        "first_sentence_mode": "static",
+        **assistant,
+    }
+    order = platform.order(number, assistant=spec, prompt_variables=variables or {})
+    platform.finished(order["id"])
+    return platform.wait_call(
+        order["id"], lambda c: c["last_call_attempt"]["recording_state"] != "spooling", 15.0
+    )
+
+
+def told(platform: Platform, call: dict[str, Any]) -> list[str]:
+    """Return the webhook events of a call."""
+    events = platform.api.get(f"/call/{call['id']}/events")["events"]
+    return [each["type"] for each in events if each["type"].startswith("call.")]
+
+
+@pytest.mark.shows("voicemail_message")
+def test_a_voicemail_is_left_the_message_after_its_beep(
+    platform: Platform, bank: PhraseBank
+) -> None:
+    call = called(
+        platform,
+        VOICEMAIL,
+        variables={"clinic": "Bright Smile"},
+        voicemail_message=MESSAGE.replace("Bright Smile", "{{clinic}}"),
+    )
+    attempt = call["last_call_attempt"]
+    assert (attempt["result"], attempt["end_reason"]) == ("voicemail", "voicemail"), attempt
+    assert attempt["ended_by"] == "agent"
+    assert attempt["answer"]["result"] == "voicemail"
+    assert attempt["answer"]["evidence"] != ""
+    assert told(platform, call)[-2:] == ["call.voicemail", "call.completed"]
+    theirs, ours = channels(platform, attempt)
+    beep_s = _beep_ends_s(theirs)
+    after, before = ours[int(beep_s * RATE) :], ours[: int(beep_s * RATE)]
+    assert bank.best_in(after, RATE, MESSAGE) >= ACCEPT
+    assert bank.best_in(before, RATE, MESSAGE) < ACCEPT
+    said = [each["content"] for each in attempt["transcript"] if each["role"] == "assistant"]
+    assert said.count(MESSAGE) == 1
+    decisions = platform.api.get(f"/call/{call['id']}/explain")["decisions"]
+    [why] = [each["reason"] for each in decisions if each["decision"] == "answer_detected"]
+    assert why.startswith("voicemail after")
+
+
+def _beep_ends_s(theirs: npt.NDArray[np.int16]) -> float:
+    """Return where the last tone of the other side's channel ends (s)."""
+    detector, ends = ToneDetector(RATE), 0.0
+    for at in range(0, len(theirs), RATE // 50):
+        if Tone.BEEP in detector.hear(theirs[at : at + RATE // 50].tobytes()):
+            ends = at / RATE
+    assert ends > 0.0
+    return ends
+
+
+def test_a_voicemail_is_hung_up_on_where_there_is_no_message(platform: Platform) -> None:
+    attempt = called(platform, VOICEMAIL)["last_call_attempt"]
+    assert (attempt["result"], attempt["end_reason"]) == ("voicemail", "voicemail"), attempt
+    theirs = " ".join(i["content"] for i in attempt["transcript"] if i["role"] == "user")
+    assert fuzz.partial_ratio("you have reached the voicemail", theirs.lower()) >= 80
+
+
+def test_a_voicemail_is_nobody_reached_and_is_tried_again(platform: Platform) -> None:
+    order = platform.order(VOICEMAIL, call_retry_config={"max_retry_attempts": 2})
+    call = platform.wait_call(
+        order["id"], lambda c: (c["last_call_attempt"] or {}).get("ended_at"), 60.0
+    )
+    waits = (call["status"], call["last_call_attempt"]["result"])
+    assert waits == ("scheduled", "voicemail")
+    assert call["next_at"] is not None
+    platform.api.post(f"/call/{order['id']}/cancel")
+
+
+def test_a_menu_that_the_assistant_may_not_use_is_left(platform: Platform) -> None:
+    attempt = called(platform, MENU)["last_call_attempt"]
+    assert (attempt["result"], attempt["end_reason"]) == ("IVR", "ivr_no_navigate"), attempt
+
+
+def test_who_is_screened_says_who_calls_and_is_put_through(
+    platform: Platform, bank: PhraseBank
+) -> None:
+    attempt = called(platform, SCREENING)["last_call_attempt"]
+    assert attempt["result"] == "human", attempt
+    said = [each["content"] for each in attempt["transcript"] if each["role"] == "assistant"]
+    # Once to the telephone, once to its owner, who may go on with a question.
+    assert sum(words.startswith(FIRST) for words in said) == 2, said
+    heard = [each["content"] for each in attempt["transcript"] if each["role"] == "user"]
+    assert fuzz.partial_ratio("name and reason for calling", " ".join(heard).lower()) >= 80
+
+
+def test_a_person_is_answered_as_ever(platform: Platform) -> None:
+    attempt = called(platform, PERSON)["last_call_attempt"]
+    assert attempt["result"] == "human", attempt
+    assert attempt["answer"]["engine"] == "timing"
