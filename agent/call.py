@@ -41,7 +41,7 @@ from agent.transcript import Transcriber
 from agent.transferring import Transferring
 from agent.turn_taking import TurnJudge
 from control_plane.domain.brief import LOST_ATTRIBUTE, CallBrief, Direction
-from control_plane.domain.events import CallAnswered, EndedBy
+from control_plane.domain.events import CallAnswered, EndedBy, EndReason
 from sip import leaving
 
 GREET_ANYWAY_S = 2.5

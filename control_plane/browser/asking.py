@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from control_plane.assistants import inline, versions
 from control_plane.assistants import repository as assistants
 from control_plane.assistants.inline import Inline
+from control_plane.assistants.schemas import merge
 from control_plane.assistants.versions import Version
 from control_plane.browser.schemas import StartSession
 from control_plane.compliance import facts, suspended
@@ -66,7 +67,7 @@ async def start(database: Database, vault: Vault, asked: Asked) -> Begun:
         check_webhook_url(request.webhook_url, field="webhook_url")
     made = None  # sealing is slow: before the transaction
     if request.assistant_id is None and request.assistant is not None:
-        made = inline.make(vault, owner, request.assistant)
+        made = inline.make(vault, owner, merge(request.assistant))
     async with database.transaction() as db:
         now = await read_clock(db)
         opens_at = _opening(request.scheduled_at, now)
