@@ -61,7 +61,7 @@ class SilenceWatch:
         speaker: Speaker,
         ending: Ending,
         *,
-        holds: Callable[[], bool],
+        holds: Callable[[], bool] = lambda: False,
         is_away: Callable[[], bool] = lambda: False,
     ) -> None:
         self._is_away = is_away

@@ -33,7 +33,7 @@ async def test_a_watch_is_over_although_words_come_as_the_call_ends(turns: int) 
     session = Session()
     talk = cast("AgentSession[Any]", session)
     watch = asyncio.create_task(
-        SilenceWatch(spec(), talk, Speaker(talk), Ending(), holds=lambda: False).run()
+        SilenceWatch(spec(), talk, Speaker(talk), Ending()).run()
     )
     await turn_of_the_loop(3)
     session.emit(
