@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any
 
 import msgspec
@@ -10,7 +11,6 @@ from msgspec import Meta, Struct
 
 from control_plane.assistants.schemas import AssistantView, InlineAssistant
 from control_plane.domain.attempt import AttemptStatus
-from control_plane.domain.brief import Direction
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.calling_times import CallRetryConfig
 from control_plane.domain.dial_errors import DialError
@@ -48,6 +48,13 @@ class PlaceCall(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     from_phone_number: Annotated[str, Meta(max_length=100)] | None = None
     metadata: Annotated[dict[Key, Value], Meta(max_length=100)] | None = None
     prompt_variables: Annotated[dict[Key, Value], Meta(max_length=500)] | None = None
+
+
+class CallDirection(StrEnum):
+    """Who called whom; what began in a browser is no call."""
+
+    OUTBOUND = "outbound"
+    INBOUND = "inbound"
 
 
 class TranscriptItem(Struct, frozen=True, kw_only=True):
@@ -132,7 +139,7 @@ class CallView(Struct, frozen=True, kw_only=True):
     id: str
     organization_id: str
     status: OrderStatus
-    direction: Direction
+    direction: CallDirection
     to_phone_number: str
     from_phone_number: str | None
     assistant: AssistantView

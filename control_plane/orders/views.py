@@ -29,6 +29,7 @@ from control_plane.orders.placing import NewOrder
 from control_plane.orders.schemas import (
     AnswerView,
     AttemptView,
+    CallDirection,
     CallView,
     CampaignName,
     Concurrency,
@@ -153,7 +154,7 @@ def _of_order(
         waiting_for, next_at = lane.rule, lane.until
     return CallView(
         **_shared(order, version, attempts, cost),
-        direction=Direction.OUTBOUND,
+        direction=CallDirection.OUTBOUND,
         to_phone_number=order.to_phone_number,
         from_phone_number=_caller_number(order, attempts),
         call_retry_config=config_of(order),
@@ -180,7 +181,7 @@ def _of_session(
     """Return a call that came in: one attempt, and nothing to wait for."""
     return CallView(
         **_shared(session, version, attempts, cost),
-        direction=session.direction,
+        direction=CallDirection.INBOUND,  # of a browser's session this is not shown
         to_phone_number=leg.to_phone_number,
         from_phone_number=leg.from_phone_number,
         call_retry_config=CallRetryConfig(),
