@@ -86,7 +86,7 @@ def _use_exact_types(app: Litestar) -> None:
         kind
         for route in app.routes
         for handler in getattr(route, "route_handlers", ())
-        if isinstance(handler, HTTPRouteHandler)
+        if isinstance(handler, HTTPRouteHandler) and handler.resolve_include_in_schema()
         for kind in _structs(handler)
     }
     _, exact = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")

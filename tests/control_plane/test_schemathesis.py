@@ -123,6 +123,14 @@ def test_a_fault_would_be_noticed(running: Running) -> None:
             case.validate_response(answer, checks=CHECKS)
 
 
+def test_the_document_knows_nothing_of_dialects(running: Running) -> None:
+    paths = ("/v1", "/voice/", "/dial", "/redial", "/voice-api")
+    assert not [path for path in running.document["paths"] if path.startswith(paths)]
+    schemas = running.document["components"]["schemas"]
+    assert not {"Schedule", "Scheduled", "Dialled", "SessionList"} & set(schemas)
+    assert not [name for name in schemas if "dialects" in name]
+
+
 def test_no_operation_has_a_fault(running: Running) -> None:
     schema = schemathesis.openapi.from_dict(running.document)
     operations = [each.ok() for each in schema.get_all_operations()]
