@@ -32,9 +32,7 @@ async def turn_of_the_loop(times: int) -> None:
 async def test_a_watch_is_over_although_words_come_as_the_call_ends(turns: int) -> None:
     session = Session()
     talk = cast("AgentSession[Any]", session)
-    watch = asyncio.create_task(
-        SilenceWatch(spec(), talk, Speaker(talk), Ending()).run()
-    )
+    watch = asyncio.create_task(SilenceWatch(spec(), talk, Speaker(talk), Ending()).run())
     await turn_of_the_loop(3)
     session.emit(
         "user_input_transcribed", UserInputTranscribedEvent(transcript="Bye.", is_final=True)
