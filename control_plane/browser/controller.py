@@ -8,7 +8,7 @@ from litestar import Controller, Request, Response, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.response import Stream
 
-from control_plane.browser import asking, repository
+from control_plane.browser import asking, ending, repository
 from control_plane.browser.asking import Asked
 from control_plane.browser.dependencies import GivenDoor
 from control_plane.browser.repository import Filter
@@ -20,19 +20,15 @@ from control_plane.browser.schemas import (
     Transcript,
 )
 from control_plane.browser.views import load, view_of
-from control_plane.db.base import read_clock
-from control_plane.domain.browser import OVER, SessionStatus
-from control_plane.domain.errors import BadInput, Conflict
+from control_plane.domain.browser import SessionStatus
+from control_plane.domain.errors import BadInput
 from control_plane.domain.ids import parse_id
-from control_plane.domain.transitions import CancelRequested
 from control_plane.http.dependencies import GivenDatabase, GivenPrincipal, GivenStreams, GivenVault
 from control_plane.http.filters import CreatedAfter, CreatedBefore, Metadata, instant, pair
 from control_plane.http.pages import Cursor, Limit
 from control_plane.orders.dependencies import GivenViews, GivenWatch
 from control_plane.orders.following import history
 from control_plane.orders.schemas import EventPage
-from control_plane.sessions import leases, lifecycle
-from control_plane.sessions.browsers import status_of
 
 
 class SessionController(Controller):
@@ -128,15 +124,9 @@ class SessionController(Controller):
         Again changes nothing; what has ended in another way is a conflict.
         """
         key = parse_id(session_id, what="session")
-        async with database.transaction() as db:
-            await repository.get(db, principal.organization_id, key)
-            _, call = await leases.hold(db, key, epoch=None)
-            status = status_of(call.session)
-            if status in OVER and call.session.cancel_requested_at is None:
-                raise Conflict(f"the session is already {status}; nothing is left to end")
-            await lifecycle.apply(db, call, CancelRequested(at=await read_clock(db)))
+        row = await ending.end(database, principal.organization_id, key)
         async with database.reading() as db:
-            [view] = await load(db, views, [call.session])
+            [view] = await load(db, views, [row])
         return SessionEnvelope(view)
 
     @get(

@@ -1,4 +1,4 @@
-"""The Voice API's telephone half: dial, follow, list, read, end; limited by the minute per key."""
+"""The Voice API: dial, start, follow, list, read, end; limited by the minute for each key."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from control_plane.assistants import versions
 from control_plane.assistants.repository import get_assistant
+from control_plane.browser import asking, ending
+from control_plane.browser.asking import Asked
+from control_plane.browser.dependencies import GivenDoor
+from control_plane.browser.schemas import StartSession
 from control_plane.db.engine import Database
 from control_plane.dialects.placing import ONCE, Speaker, placed_call, variables_of
 from control_plane.dialects.variables import values_of
@@ -28,6 +32,8 @@ from control_plane.dialects.voice.schemas import (
     SessionList,
     SessionStatus,
     SessionView,
+    Start,
+    Started,
     Status,
     Transcript,
     Turn,
@@ -100,6 +106,27 @@ class VoiceApiController(Controller):
             raise _renamed(exc) from exc
         return await _status(database, views, principal, placed_call(answer).id)
 
+    @post("/voice/start", status_code=200, opt={"per_minute": SESSION})
+    async def start(
+        self,
+        data: JSONBody[Start],
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        vault: GivenVault,
+        door: GivenDoor,
+    ) -> Started:
+        """Start a session in a browser: what a LiveKit client joins it with."""
+        speaker = await _speaker(database, principal, data)
+        request = StartSession(
+            assistant_id=speaker.assistant.id,
+            prompt_variables=values_of(data.context, variables_of(speaker.spec)),
+            max_duration_secs=data.max_duration or MAX_DURATION_SECS,
+            recording=data.recording,
+        )
+        asked = Asked(principal.organization_id, principal.key_id, request)
+        row = (await asking.start(database, vault, asked)).call.session
+        return Started(row.id, door.token(row), door.url)
+
     @get("/voice/status/{session_id:str}", opt={"per_minute": STATUS})
     async def get_status(
         self,
@@ -133,9 +160,9 @@ class VoiceApiController(Controller):
         )
         async with database.reading() as db:
             found = await sessions.page(
-                db, principal.organization_id, wanted, limit=limit, offset=offset
+                db, views, principal.organization_id, wanted, limit=limit, offset=offset
             )
-            shown = [sessions.view(each) for each in await views.load(db, found)]
+        shown = [sessions.view(each) for each in found]
         return SessionList(sessions=shown, limit=limit, offset=offset)
 
     @get("/voice/sessions/{session_id:str}", opt={"per_minute": SESSION})
@@ -148,8 +175,8 @@ class VoiceApiController(Controller):
     ) -> SessionView:
         """Return a session."""
         async with database.reading() as db:
-            call = await sessions.get_session(db, views, principal.organization_id, session_id)
-        return sessions.view(call)
+            found = await sessions.get_session(db, views, principal.organization_id, session_id)
+        return sessions.view(found)
 
     @get("/v1/widget/transcript/{session_id:str}", opt={"per_minute": SESSION})
     async def get_transcript(
@@ -161,7 +188,8 @@ class VoiceApiController(Controller):
     ) -> Transcript:
         """Return what was said so far."""
         async with database.reading() as db:
-            call = await sessions.get_session(db, views, principal.organization_id, session_id)
+            found = await sessions.get_session(db, views, principal.organization_id, session_id)
+        call = found.call
         turns = [
             Turn(
                 role=item.role, content=item.content, timestamp=datetime.fromtimestamp(item.at, UTC)
@@ -170,7 +198,7 @@ class VoiceApiController(Controller):
             for item in attempt.transcript
             if item.role is not Role.TOOL
         ]
-        return Transcript(session_id=call.id, status=sessions.status_of(call), transcript=turns)
+        return Transcript(session_id=call.id, status=sessions.status_of(found), transcript=turns)
 
     @get("/voice/recording/{recording_id:str}", opt={"per_minute": SESSION})
     async def get_recording(
@@ -194,23 +222,24 @@ class VoiceApiController(Controller):
     ) -> SessionStatus:
         """End a session, or withdraw the call; one that is over stays as it is."""
         async with database.reading() as db:
-            call = await sessions.get_session(db, views, principal.organization_id, session_id)
+            found = await sessions.get_session(db, views, principal.organization_id, session_id)
+        cancel = service.cancel if found.browser is None else ending.end
         try:
-            await service.cancel(database, principal.organization_id, call.id)
+            await cancel(database, principal.organization_id, found.call.id)
         except Conflict:  # it is over
-            return SessionStatus(call.id, sessions.status_of(call))
-        return await _status(database, views, principal, call.id)
+            return SessionStatus(found.call.id, sessions.status_of(found))
+        return await _status(database, views, principal, found.call.id)
 
 
 async def _status(
     database: Database, views: Any, principal: Principal, session_id: str
 ) -> SessionStatus:
     async with database.reading() as db:
-        call = await sessions.get_session(db, views, principal.organization_id, session_id)
-    return SessionStatus(call.id, sessions.status_of(call))
+        found = await sessions.get_session(db, views, principal.organization_id, session_id)
+    return SessionStatus(found.call.id, sessions.status_of(found))
 
 
-async def _speaker(database: Database, principal: Principal, given: Dial) -> Speaker:
+async def _speaker(database: Database, principal: Principal, given: Dial | Start) -> Speaker:
     """Return the agent as this call has it."""
     key = parse_id(given.agent_id, what="agent", field="agent_id")
     changes: dict[str, Any] = {"max_call_duration_secs": given.max_duration or MAX_DURATION_SECS}

@@ -50,6 +50,23 @@ class Dial(Struct, frozen=True, kw_only=True):
     webhook_url: Annotated[str, Meta(max_length=2_000)] | None = None
 
 
+class Start(Struct, frozen=True, kw_only=True):
+    """A conversation in a browser to start."""
+
+    agent_id: Annotated[str, Meta(max_length=36)]
+    context: dict[str, Any] | None = None
+    max_duration: Annotated[int, Meta(ge=10, le=86_400)] | None = None
+    recording: bool | None = None
+
+
+class Started(Struct, frozen=True):
+    """A browser session, and what a LiveKit client joins it with; the token is shown here alone."""
+
+    session_id: str
+    token: str
+    livekit_url: str
+
+
 class SessionStatus(Struct, frozen=True):
     """How far a session got."""
 
@@ -58,14 +75,14 @@ class SessionStatus(Struct, frozen=True):
 
 
 class SessionView(Struct, frozen=True, kw_only=True):
-    """A session; `duration` in seconds, from the answer to the end."""
+    """A session; `duration` in seconds, from the answer to the end; a browser has no numbers."""
 
     session_id: str
     agent_id: str | None
     status: Status
     direction: str
     from_number: str | None
-    to_number: str
+    to_number: str | None
     context: dict[str, str]
     scheduled_at: datetime | None
     created_at: datetime

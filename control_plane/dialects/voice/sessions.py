@@ -1,8 +1,7 @@
-"""Calls as the Voice API's sessions: found, told, filtered."""
+"""Calls and browser sessions as the Voice API's: found, told, filtered."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,12 +9,14 @@ from msgspec import Struct
 from sqlalchemy import ColumnElement, and_, not_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control_plane.browser import repository as browser_sessions
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.session import Session
 from control_plane.dialects.voice.schemas import RecordingView, SessionView, Status
 from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.brief import Direction
+from control_plane.domain.browser import SessionStatus
 from control_plane.domain.call_order import OrderStatus, is_final
 from control_plane.domain.errors import NotFound
 from control_plane.domain.ids import parse_id
@@ -23,10 +24,19 @@ from control_plane.domain.recording import RecordingState
 from control_plane.orders import repository
 from control_plane.orders.schemas import AttemptView, CallView
 from control_plane.orders.views import CallViews
+from control_plane.sessions import browsers
 from control_plane.sessions.calls import Owner
 
 _FINAL = [status for status in OrderStatus if is_final(status)]
 _ANSWERED = Session.answered_at.is_not(None)
+_IN_BROWSER = {
+    SessionStatus.CREATED: Status.INITIATING,
+    SessionStatus.WAITING: Status.INITIATING,
+    SessionStatus.IN_PROGRESS: Status.IN_PROGRESS,
+    SessionStatus.COMPLETED: Status.COMPLETED,
+    SessionStatus.CANCELLED: Status.FAILED,
+    SessionStatus.FAILED: Status.FAILED,
+}
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
@@ -38,13 +48,27 @@ class Wanted(Struct, frozen=True, kw_only=True):
     end: datetime | None = None
 
 
+class Found(Struct, frozen=True):
+    """A session: its view as a call, and its row where it is a browser's."""
+
+    call: CallView
+    browser: Session | None = None
+
+
 async def page(
-    db: AsyncSession, organization_id: str, wanted: Wanted, *, limit: int, offset: int
-) -> Sequence[Owner]:
-    """Return orders and calls that came in, newest first."""
+    db: AsyncSession,
+    views: CallViews,
+    organization_id: str,
+    wanted: Wanted,
+    *,
+    limit: int,
+    offset: int,
+) -> list[Found]:
+    """Return orders, calls that came in, and browser sessions, newest first."""
     orders = select(CallOrder.id).where(*_shared(CallOrder, organization_id, wanted))
     came_in = select(Session.id).where(
-        Session.direction == Direction.INBOUND, *_shared(Session, organization_id, wanted)
+        Session.direction.in_((Direction.INBOUND, Direction.BROWSER)),
+        *_shared(Session, organization_id, wanted),
     )
     if wanted.status is not None:
         orders = orders.where(_of_orders(wanted.status))
@@ -52,8 +76,9 @@ async def page(
     both = union_all(orders, came_in).subquery()
     ids = await db.scalars(select(both.c.id).order_by(both.c.id.desc()).limit(limit).offset(offset))
     keys = list(ids)
-    found = await repository.owners_of(db, keys)
-    return [found[key] for key in keys]
+    owners = await repository.owners_of(db, keys)
+    rows = [owners[key] for key in keys]
+    return [_found(row, call) for row, call in zip(rows, await views.load(db, rows), strict=True)]
 
 
 def _shared(
@@ -92,20 +117,32 @@ def _of_sessions(status: Status) -> ColumnElement[bool]:
 
 async def get_session(
     db: AsyncSession, views: CallViews, organization_id: str, session_id: str
-) -> CallView:
-    """Return the session's call.
+) -> Found:
+    """Return the session.
 
     Raises:
         NotFound: this organization has none with that id.
     """
     try:
         key = parse_id(session_id, what="session", field="session_id")
-        owner = await repository.get_call(db, organization_id, key)
+        owner = await _owner(db, organization_id, key)
     except NotFound as exc:
         told = f"there is no session with the id {session_id[:64]!r}"
         raise NotFound(told, field="session_id") from exc
     [call] = await views.load(db, [owner])
-    return call
+    return _found(owner, call)
+
+
+async def _owner(db: AsyncSession, organization_id: str, key: str) -> Owner:
+    try:
+        return await repository.get_call(db, organization_id, key)
+    except NotFound:
+        return await browser_sessions.get(db, organization_id, key)
+
+
+def _found(owner: Owner, call: CallView) -> Found:
+    is_browser = isinstance(owner, Session) and owner.direction is Direction.BROWSER
+    return Found(call, owner if is_browser and isinstance(owner, Session) else None)
 
 
 async def get_recording(
@@ -124,7 +161,7 @@ async def get_recording(
     if row is None or row.organization_id != organization_id:
         raise missing
     order_id = await db.scalar(select(Attempt.order_id).where(Attempt.session_id == key))
-    call = await get_session(db, views, organization_id, order_id or key)
+    call = (await get_session(db, views, organization_id, order_id or key)).call
     attempt = next((each for each in call.call_attempts if each.id == key), None)
     if attempt is None or attempt.recording_state is RecordingState.ABSENT:
         raise missing
@@ -138,19 +175,20 @@ async def get_recording(
     )
 
 
-def view(call: CallView) -> SessionView:
-    """Return a call as a session."""
+def view(found: Found) -> SessionView:
+    """Return a session as the document has it."""
+    call, browser = found.call, found.browser
     last = call.last_call_attempt
     is_recorded = last is not None and last.recording_state is not RecordingState.ABSENT
     return SessionView(
         session_id=call.id,
         agent_id=call.assistant.id,
-        status=status_of(call),
-        direction=call.direction,
-        from_number=call.from_phone_number,
-        to_number=call.to_phone_number,
+        status=status_of(found),
+        direction=call.direction if browser is None else Direction.BROWSER,
+        from_number=call.from_phone_number or None,
+        to_number=call.to_phone_number or None,
         context=call.prompt_variables,
-        scheduled_at=call.scheduled_at,
+        scheduled_at=call.scheduled_at if browser is None else browser.scheduled_at,
         created_at=call.created_at,
         started_at=last.answered_at if last is not None else None,
         ended_at=last.ended_at if last is not None else None,
@@ -160,8 +198,11 @@ def view(call: CallView) -> SessionView:
     )
 
 
-def status_of(call: CallView) -> Status:
-    """Return the word for where a call stands; one that was answered did not fail."""
+def status_of(found: Found) -> Status:
+    """Return the word for where a session stands; one that was answered did not fail."""
+    call = found.call
+    if found.browser is not None:
+        return _IN_BROWSER[browsers.status_of(found.browser)]
     if is_final(call.status):
         answered = any(each.answered_at is not None for each in call.call_attempts)
         return Status.COMPLETED if answered else Status.FAILED

@@ -1,4 +1,4 @@
-"""The telephone half of the Voice API document, from its own fields, words and limits."""
+"""The Voice API document, from its own fields, words and limits."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jwt
 import pytest
 import pytest_asyncio
 from msgspec import Struct, inspect
@@ -127,6 +128,45 @@ async def test_a_call_is_dialled_followed_and_ended(desk: Desk, mount: str) -> N
     for _ in range(2):
         ended = await desk.ask("POST", f"{mount}/voice/end/{session_id}")
         assert (ended.status_code, ended.json()["status"]) == (200, "failed")
+
+
+@pytest.mark.parametrize("mount", MOUNTS)
+async def test_a_session_in_a_browser_is_started_followed_and_ended(desk: Desk, mount: str) -> None:
+    body = {"agent_id": desk.agent, "context": CONTEXT, "recording": False}
+    answer = await desk.ask("POST", f"{mount}{FACTS['start']['path']}", json=body)
+    assert answer.status_code == 200, answer.text
+    started = answer.json()
+    assert list(started) == FACTS["start"]["answer"]
+    assert started["livekit_url"].startswith("ws")
+    session_id = started["session_id"]
+    native = (await desk.api.get(f"/session/{session_id}")).json()["session"]
+    assert (native["max_duration_secs"], native["recording"]) == (600, False)
+    assert native["prompt_variables"] == CONTEXT
+    claims = jwt.decode(started["token"], options={"verify_signature": False})
+    assert claims["video"]["room"].endswith(session_id)
+    status = await desk.ask("GET", f"{mount}/voice/status/{session_id}")
+    assert status.json() == {"session_id": session_id, "status": "initiating"}
+    shown = (await desk.ask("GET", f"{mount}/voice/sessions/{session_id}")).json()
+    assert (shown["direction"], shown["agent_id"]) == ("browser", desk.agent)
+    assert (shown["from_number"], shown["to_number"], shown["recording_id"]) == (None, None, None)
+    listed = (await desk.ask("GET", f"{mount}/voice/sessions")).json()
+    assert listed["sessions"][0] == shown
+    transcript = await desk.ask("GET", f"{mount}/v1/widget/transcript/{session_id}")
+    assert transcript.json()["transcript"] == []
+    for _ in range(2):
+        ended = await desk.ask("POST", f"{mount}/voice/end/{session_id}")
+        assert (ended.status_code, ended.json()["status"]) == (200, "failed")
+    over = (await desk.ask("GET", f"{mount}/voice/sessions?status=failed")).json()["sessions"]
+    assert over[0]["session_id"] == session_id
+
+
+async def test_a_session_needs_an_agent_that_is_there(desk: Desk) -> None:
+    async def start(**fields: Any) -> httpx.Response:
+        return await desk.ask("POST", "/voice/start", json=fields)
+
+    await refused(await start(), 422, "agent_id")
+    await refused(await start(agent_id=NOBODY), 404, "agent_id")
+    await refused(await start(agent_id=desk.agent, max_duration=5), 422, "max_duration")
 
 
 async def test_the_call_is_as_it_was_asked_for(desk: Desk) -> None:
