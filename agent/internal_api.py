@@ -11,6 +11,7 @@ import msgspec
 from control_plane.domain.brief import CallBrief
 from control_plane.domain.events import EventBatch, EventReceipt
 from control_plane.domain.recording import RecordingKind
+from process.keep_alive import LIMITS
 from process.wear import Worn
 
 REQUEST_LIMIT_S = 10.0
@@ -53,6 +54,7 @@ class InternalApi:
             base_url=base_url,
             headers={"Authorization": f"Bearer {token}"},
             timeout=REQUEST_LIMIT_S,
+            limits=LIMITS,
             trust_env=False,
             verify=_TLS,
         )

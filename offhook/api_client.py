@@ -12,6 +12,7 @@ import httpx
 
 from offhook.installation import Installation
 from offhook.ports import PortRefused
+from process.keep_alive import LIMITS
 
 LONG_S = 40.0
 
@@ -28,6 +29,7 @@ class ApiClient:
             base_url=base_url,
             headers={"Authorization": f"Bearer {api_key}"},
             timeout=15.0,
+            limits=LIMITS,
             trust_env=False,
         )
 

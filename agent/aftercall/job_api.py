@@ -10,6 +10,7 @@ import msgspec
 
 from agent.internal_api import Refused, Unreachable
 from control_plane.domain.probe import Job, JobReport, TakenJob
+from process.keep_alive import LIMITS
 from process.worker_key import worker_key
 
 WAIT_S = 4
@@ -20,7 +21,9 @@ class JobApi:
     """HTTP client of the internal listener; every method raises `Unreachable` or `Refused`."""
 
     def __init__(self, base_url: str, livekit_secret: str) -> None:
-        self._http = httpx.AsyncClient(base_url=base_url, timeout=_LIMIT_S, trust_env=False)
+        self._http = httpx.AsyncClient(
+            base_url=base_url, timeout=_LIMIT_S, limits=LIMITS, trust_env=False
+        )
         self._key = worker_key(livekit_secret)
         self._name = f"aftercall:{socket.gethostname()[:60]}:{os.getpid()}"
 
