@@ -71,6 +71,7 @@ class AnswerDetector:
         self._beep_follows = False
         self._tone: Tone | None = None
         self._turns = 0
+        self._has_heard_us = False
         self.answer: Answer | None = None
 
     # -- what is heard ----------------------------------------------------------
@@ -104,10 +105,14 @@ class AnswerDetector:
             self._tone = tone
         self._decide(at_s)
 
-    def turn(self, at_s: float) -> None:
-        """Their turn seems to be over."""
+    def heard_us(self) -> None:
+        """They have heard a sentence of the agent's to its end: what they say is no greeting."""
+        self._has_heard_us = True
+
+    def turn(self, at_s: float, *, asks: bool = False) -> None:
+        """Their turn seems to be over; with `asks`, it was a question."""
         self._decide(at_s)
-        if self.answer is None and self._utterance_s(at_s) <= LONG_S and not self._signs():
+        if self.answer is None and not self._signs() and (asks or not self._is_long(at_s)):
             self._conclude(
                 AttemptResult.HUMAN,
                 Engine.TIMING,
@@ -137,7 +142,7 @@ class AnswerDetector:
         if self.answer is not None:
             return self.answer.is_machine
         if self._speaks:
-            return self._utterance_s(at_s) > LONG_S or bool(self._signs())
+            return self._is_long(at_s) or bool(self._signs())
         return self._began_s is not None and self.settles_in(at_s) > 0.0
 
     def settles_in(self, at_s: float) -> float:
@@ -145,7 +150,7 @@ class AnswerDetector:
         signs = self._signs()
         if signs:
             return max(0.0, self._ended_s + SETTLE_WEAK_S - at_s)
-        if self._utterance_s(at_s) > LONG_S:
+        if self._is_long(at_s):
             return max(0.0, self._ended_s + SETTLE_S - at_s)
         return 0.0
 
@@ -248,6 +253,10 @@ class AnswerDetector:
         found = signs_in(self._words, self._language)
         found.pop(Sign.WAIT, None)  # people say so as well
         return found
+
+    def _is_long(self, at_s: float) -> bool:
+        """Whether what they say is more than a person says on picking up."""
+        return not self._has_heard_us and self._utterance_s(at_s) > LONG_S
 
     def _utterance_s(self, at_s: float) -> float:
         if self._began_s is None:

@@ -8,7 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from livekit.agents import AgentSession, UserInputTranscribedEvent, UserStateChangedEvent
+from livekit.agents import (
+    AgentSession,
+    ConversationItemAddedEvent,
+    UserInputTranscribedEvent,
+    UserStateChangedEvent,
+)
 
 from agent.answering.detector import AnswerDetector
 from agent.answering.tones import ToneDetector
@@ -70,6 +75,7 @@ class AnswerEars:
         self._answered_at = time.monotonic()
         session.on("user_state_changed", self._on_user_state)
         session.on("user_input_transcribed", self._on_words)
+        session.on("conversation_item_added", self._on_item)
 
     def tapped(self, onward: Heard) -> Heard:
         """Return what takes the line's sound (mono int16 at `HEARD_RATE`) and passes it on."""
@@ -113,6 +119,12 @@ class AnswerEars:
         elif event.old_state == "speaking":
             self.detector.speech_ended(self.now_s - END_LAG_S)
         self.stir()
+
+    def _on_item(self, event: ConversationItemAddedEvent) -> None:
+        item = event.item
+        if item.type == "message" and item.role == "assistant" and not item.interrupted:
+            self.detector.heard_us()
+            self.stir()
 
     def _on_words(self, event: UserInputTranscribedEvent) -> None:
         words = event.transcript.strip()

@@ -104,7 +104,8 @@ class AnswerWatch:
         if self._is_screened:
             self._be_screened()
             return False
-        self._detector.turn(self._ears.now_s)
+        asks = self._ears.last_words.endswith("?")
+        self._detector.turn(self._ears.now_s, asks=asks)
         while self._detector.answer is None and not self._detector.speaks:
             await self._settle()
         self._look()

@@ -82,6 +82,20 @@ def test_a_long_greeting_is_waited_for_while_it_lasts_and_a_second_more() -> Non
     assert line.result is HUMAN
 
 
+def test_who_answers_us_or_asks_is_not_waited_for() -> None:
+    told = Line()
+    told.detector.heard_us()
+    told.pauses(4.0).says("I would like to book a table for two tomorrow evening, please.", 3.6)
+    assert not told.detector.must_wait(told.at)
+    assert told.turn().result is HUMAN
+    asks = Line().says("Good morning, Bright Smile, this is Dana, how can I help you?", 3.4)
+    asks.detector.turn(asks.at + 0.4, asks=True)
+    assert asks.result is HUMAN
+    voicemail = Line()
+    voicemail.detector.heard_us()
+    assert voicemail.says(GREETING, 4.2).result is VOICEMAIL
+
+
 def test_the_pauses_in_a_greeting_do_not_end_it() -> None:
     line = Line()
     for _ in range(4):
