@@ -69,7 +69,7 @@ class AnswerDetector:
         self._longest_s = 0.0
         self._beep_s: float | None = None
         self._beep_follows = False
-        self._tone: Tone | None = None
+        self._tone: Tone | None = None  # of the network, or a fax
         self._turns = 0
         self._has_heard_us = False
         self.answer: Answer | None = None
@@ -137,6 +137,17 @@ class AnswerDetector:
 
     # -- what follows -------------------------------------------------------------
 
+    @property
+    def is_screened(self) -> bool:
+        """Whether a telephone answered that asks who calls before it rings."""
+        return self.answer is not None and (
+            self.answer.result is AttemptResult.IOS_SCREENING_FILTER
+        )
+
+    def is_person(self, at_s: float) -> bool:
+        """Return whether it is a person, and nothing that comes can change that."""
+        return self.answer is not None and not self.answer.is_machine and self._is_final(at_s)
+
     def must_wait(self, at_s: float) -> bool:
         """Return whether the agent is to keep silent until more is known."""
         if self.answer is not None:
@@ -174,10 +185,9 @@ class AnswerDetector:
     def _decide(self, at_s: float) -> None:
         if self._is_final(at_s):
             return
-        utterance_s = self._utterance_s(at_s)
-        self._longest_s = max(self._longest_s, utterance_s)
+        self._longest_s = max(self._longest_s, self._utterance_s(at_s))
         signs = self._signs()
-        if self._by_tones(at_s):
+        if self._by_tones(signs, at_s):
             return
         for sign, least_s, result in (
             (Sign.FULL, _FULL_S, AttemptResult.VOICEMAIL),
@@ -186,7 +196,7 @@ class AnswerDetector:
             (Sign.VOICEMAIL, _STRONG_S, AttemptResult.VOICEMAIL),
             (Sign.UNAVAILABLE, _FULL_S, AttemptResult.UNKNOWN),
         ):
-            if sign not in signs or (self._is_screened and sign is Sign.SCREENING):
+            if sign not in signs or (self.is_screened and sign is Sign.SCREENING):
                 continue
             if sign is Sign.MENU and Sign.VOICEMAIL in signs and "message" in self._words:
                 continue  # "leave a message, or press one for more options"
@@ -202,21 +212,15 @@ class AnswerDetector:
 
     def _is_final(self, at_s: float) -> bool:
         """A screening telephone may turn out to ring a voicemail, a person's greeting to be one."""
-        if self.answer is None or self._is_screened:
+        if self.answer is None or self.is_screened:
             return False
         return self.answer.is_machine or self._turns >= _TURNS or at_s > REVISED_UNTIL_S
 
-    @property
-    def _is_screened(self) -> bool:
-        return self.answer is not None and (
-            self.answer.result is AttemptResult.IOS_SCREENING_FILTER
-        )
-
-    def _by_tones(self, at_s: float) -> bool:
-        if self._tone in (Tone.SPECIAL_INFORMATION, Tone.FAX, Tone.BUSY):
+    def _by_tones(self, signs: dict[Sign, str], at_s: float) -> bool:
+        if self._tone is not None:
             self._conclude(AttemptResult.UNKNOWN, Engine.TONES, self._tone.value, at_s)
             return True
-        is_likely = self._longest_s > LONG_S or Sign.AWAY in self._signs()
+        is_likely = self._longest_s > LONG_S or Sign.AWAY in signs
         if self._beep_follows and is_likely:
             evidence = f"a beep after {self._longest_s:.1f} s of speech"
             self._conclude(AttemptResult.VOICEMAIL, Engine.TONES, evidence, at_s)
@@ -241,7 +245,7 @@ class AnswerDetector:
             is_machine=is_machine,
             takes_message=takes_message,
         )
-        if self._is_screened:  # what it said of itself says nothing of what it rings
+        if self.is_screened:  # what it said of itself says nothing of what it rings
             self._said.clear()
             self._interim, self._longest_s, self._beep_follows = "", 0.0, False
 

@@ -82,7 +82,8 @@ class AnswerEars:
 
         def heard(samples: bytes, until: float | None = None) -> None:
             onward(samples, until)
-            if self.is_live and self.now_s <= TONES_UNTIL_S:
+            now_s = self.now_s
+            if self.is_live and now_s <= TONES_UNTIL_S and not self.detector.is_person(now_s):
                 self._hear(samples)
 
         return heard

@@ -101,7 +101,7 @@ class AnswerWatch:
         if not self._ears.is_live or self._navigates:
             return True
         self._ears.untold = ""
-        if self._is_screened:
+        if self._detector.is_screened:
             self._be_screened()
             return False
         asks = self._ears.last_words.endswith("?")
@@ -241,11 +241,6 @@ class AnswerWatch:
     async def _hush(self) -> None:
         with suppress(RuntimeError):  # the session is closed
             await self._speaker.interrupt()
-
-    @property
-    def _is_screened(self) -> bool:
-        answer = self._detector.answer
-        return answer is not None and answer.result is AttemptResult.IOS_SCREENING_FILTER
 
     def _tell(self) -> None:
         """Report who it is, when that is news."""

@@ -15,20 +15,23 @@ from control_plane.browser.repository import Filter
 from control_plane.browser.schemas import (
     SessionEnvelope,
     SessionPage,
+    SessionView,
     StartedSession,
     StartSession,
     Transcript,
 )
 from control_plane.browser.views import load, view_of
+from control_plane.db.engine import Database
 from control_plane.domain.browser import SessionStatus
-from control_plane.domain.errors import BadInput
 from control_plane.domain.ids import parse_id
+from control_plane.http.auth import Principal
 from control_plane.http.dependencies import GivenDatabase, GivenPrincipal, GivenStreams, GivenVault
-from control_plane.http.filters import CreatedAfter, CreatedBefore, Metadata, instant, pair
+from control_plane.http.filters import CreatedAfter, CreatedBefore, Metadata, instant, one_of, pair
 from control_plane.http.pages import Cursor, Limit
 from control_plane.orders.dependencies import GivenViews, GivenWatch
 from control_plane.orders.following import history
 from control_plane.orders.schemas import EventPage
+from control_plane.orders.views import CallViews
 
 
 class SessionController(Controller):
@@ -70,11 +73,7 @@ class SessionController(Controller):
         views: GivenViews,
     ) -> SessionEnvelope:
         """Return the session with its transcript."""
-        key = parse_id(session_id, what="session")
-        async with database.reading() as db:
-            row = await repository.get(db, principal.organization_id, key)
-            [view] = await load(db, views, [row])
-        return SessionEnvelope(view)
+        return SessionEnvelope(await _view(database, views, principal, session_id))
 
     @get(operation_id="listSessions", summary="List browser sessions")
     async def list_all(
@@ -92,7 +91,7 @@ class SessionController(Controller):
     ) -> SessionPage:
         """Return sessions, newest first."""
         wanted = Filter(
-            statuses=[_status(word) for word in status or []],
+            statuses=[one_of(SessionStatus, word, "status") for word in status or []],
             assistant_id=assistant_id,
             metadata=tuple(pair(text) for text in metadata or []),
             created_after=instant(created_after, "created_after"),
@@ -142,11 +141,7 @@ class SessionController(Controller):
         views: GivenViews,
     ) -> Transcript:
         """Return what was said so far."""
-        key = parse_id(session_id, what="session")
-        async with database.reading() as db:
-            row = await repository.get(db, principal.organization_id, key)
-            [view] = await load(db, views, [row])
-        return Transcript(view.transcript)
+        return Transcript((await _view(database, views, principal, session_id)).transcript)
 
     @get(
         "/{session_id:str}/events",
@@ -172,9 +167,11 @@ class SessionController(Controller):
         return await history(request, principal, database, streams, watch, key, after=after)
 
 
-def _status(word: str) -> SessionStatus:
-    try:
-        return SessionStatus(word)
-    except ValueError as exc:
-        known = ", ".join(SessionStatus)
-        raise BadInput(f"status is one of {known}", field="status") from exc
+async def _view(
+    database: Database, views: CallViews, principal: Principal, session_id: str
+) -> SessionView:
+    key = parse_id(session_id, what="session")
+    async with database.reading() as db:
+        row = await repository.get(db, principal.organization_id, key)
+        [view] = await load(db, views, [row])
+    return view

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, TypeVar
 
 from litestar.params import QueryParameter
 
@@ -14,6 +15,7 @@ Metadata = Annotated[
 ]
 CreatedAfter = Annotated[datetime | None, QueryParameter(description="From then")]
 CreatedBefore = Annotated[datetime | None, QueryParameter(description="Until then")]
+E = TypeVar("E", bound=StrEnum)
 
 
 def pair(text: str) -> tuple[str, str]:
@@ -37,3 +39,15 @@ def instant(given: datetime | None, field: str) -> datetime | None:
     if given is not None and given.tzinfo is None:
         raise BadInput(f"{field} needs a zone: write it as 2026-01-31T12:00:00Z", field=field)
     return given
+
+
+def one_of(kind: type[E], word: str, field: str) -> E:
+    """Return the member of `kind` that `word` names.
+
+    Raises:
+        BadInput: it names none.
+    """
+    try:
+        return kind(word)
+    except ValueError as exc:
+        raise BadInput(f"{field} is one of {', '.join(kind)}", field=field) from exc

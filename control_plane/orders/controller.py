@@ -15,7 +15,7 @@ from control_plane.domain.errors import BadInput
 from control_plane.domain.ids import parse_id
 from control_plane.domain.phone import e164
 from control_plane.http.dependencies import GivenDatabase, GivenPrincipal, GivenStreams, GivenVault
-from control_plane.http.filters import CreatedAfter, CreatedBefore, Metadata, instant, pair
+from control_plane.http.filters import CreatedAfter, CreatedBefore, Metadata, instant, one_of, pair
 from control_plane.http.pages import Cursor, Limit
 from control_plane.orders import repository, service
 from control_plane.orders.batch import MOST_ROWS, BatchAnswer, PlaceCalls, place_all
@@ -134,7 +134,7 @@ class OrderController(Controller):
     ) -> CallPage:
         """Return orders and calls that came in, newest first."""
         wanted = Filter(
-            statuses=[_status(word) for word in status or []],
+            statuses=[one_of(OrderStatus, word, "status") for word in status or []],
             number=_number(number) if number is not None else None,
             direction=_direction(direction) if direction is not None else None,
             campaign_id=campaign_id,
@@ -249,11 +249,3 @@ def _direction(word: str) -> Direction:
         if word == each:
             return each
     raise BadInput("direction is inbound or outbound", field="direction")
-
-
-def _status(word: str) -> OrderStatus:
-    try:
-        return OrderStatus(word)
-    except ValueError as exc:
-        known = ", ".join(OrderStatus)
-        raise BadInput(f"status is one of {known}", field="status") from exc

@@ -20,6 +20,7 @@ from control_plane.domain.errors import BadInput
 from control_plane.domain.ids import new_id, parse_id
 from control_plane.domain.preset import AnyPreset, ModelPreset, PresetKind, VoicePreset, kind_of
 from control_plane.http.dependencies import GivenDatabase, GivenPrincipal, GivenVault
+from control_plane.http.filters import one_of
 from control_plane.http.pages import Cursor, Limit
 from control_plane.presets import repository
 
@@ -84,7 +85,7 @@ class PresetController(Controller):
     ) -> PresetPage:
         """Return presets, newest first."""
         before = parse_id(cursor, what="preset", field="cursor") if cursor is not None else None
-        wanted = _kind(kind) if kind is not None else None
+        wanted = one_of(PresetKind, kind, "kind") if kind is not None else None
         async with database.reading() as db:
             rows = await repository.list_presets(
                 db, principal.organization_id, kind=wanted, before=before, limit=limit + 1
@@ -167,10 +168,3 @@ def _check(given: AnyPreset) -> None:
 async def _sealer(vault: Vault, given: AnyPreset) -> Sealer:
     clear = [value for _, value in secrets.find(given)]
     return await asyncio.to_thread(Sealer, vault, *clear)
-
-
-def _kind(word: str) -> PresetKind:
-    try:
-        return PresetKind(word)
-    except ValueError as exc:
-        raise BadInput(f"kind is one of {', '.join(PresetKind)}", field="kind") from exc

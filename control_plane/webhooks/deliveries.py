@@ -17,6 +17,7 @@ from control_plane.domain.errors import BadInput, Conflict, NotFound
 from control_plane.domain.ids import parse_id
 from control_plane.http.auth import Principal
 from control_plane.http.dependencies import GivenDatabase, GivenPrincipal
+from control_plane.http.filters import one_of
 from control_plane.http.pages import Cursor, Limit
 from control_plane.webhooks import queue, repository
 from control_plane.webhooks.controller import refuse_disabled
@@ -157,7 +158,7 @@ async def _page(
         principal.organization_id,
         endpoint_id=endpoint_id,
         call_id=parse_id(call_id, what="call", field="call_id") if call_id else None,
-        states=[_state(word) for word in status or []],
+        states=[one_of(DeliveryState, word, "status") for word in status or []],
         before=parse_id(cursor, what="delivery", field="cursor") if cursor else None,
         limit=limit + 1,
     )
@@ -165,10 +166,3 @@ async def _page(
         rows = (await db.scalars(query)).all()
     views = [delivery_view(row) for row in rows[:limit]]
     return DeliveryPage(views, views[-1].id if len(rows) > limit else None)
-
-
-def _state(word: str) -> DeliveryState:
-    try:
-        return DeliveryState(word)
-    except ValueError as exc:
-        raise BadInput(f"status is one of {', '.join(DeliveryState)}", field="status") from exc

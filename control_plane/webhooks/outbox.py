@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import msgspec
+from msgspec import Struct
 from sqlalchemy import insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -54,7 +55,6 @@ async def relay(
     if not rows:
         return 0
     made = await _to_endpoints(db, rows, now=now)
-    made += await _to_orders(db, vault, rows, now=now)
     made += await _to_askers(db, vault, rows, now=now)
     made += await _to_assistants(db, vault, views, rows, now=now)
     if made:
@@ -143,28 +143,50 @@ def _is_for(row: OutboxRow, endpoint: WebhookEndpoint) -> bool:
     )
 
 
+class _Asker(Struct, frozen=True):
+    """Who asked for a call or a session: where its events go, and what it said of it."""
+
+    receiver: EventReceiver
+    metadata: dict[str, str]
+
+
 async def _to_askers(
     db: AsyncSession, vault: Vault, rows: Sequence[OutboxRow], *, now: datetime
 ) -> list[dict[str, Any]]:
-    """Return what the `webhook_url` of browser sessions gets: each event, as endpoints do."""
-    told = [row for row in rows if row.type in SESSION_EVENTS]
-    if not told:
-        return []
-    asked = await db.scalars(
-        select(Session).where(
-            Session.id.in_({row.call_id for row in told}), Session.webhook_url.is_not(None)
-        )
-    )
-    sessions = {each.id: each for each in asked}
+    """Return what the URLs get that an order or a session names: the events that it asks for."""
+    askers = await _askers(db, rows)
     made = []
-    for row in told:
-        session = sessions.get(row.call_id or "")
-        if session is None:
-            continue
-        await default_signer(db, vault, row.organization_id, now=now)
-        payload = event_payload(row, session.call_metadata)
-        made.append(_to_url(row, session.webhook_url or "", row.id, payload, now=now))
+    for row in rows:
+        asker = askers.get(row.call_id or "")
+        if asker is not None and row.type in asker.receiver.types:
+            await default_signer(db, vault, row.organization_id, now=now)
+            payload = event_payload(row, asker.metadata)
+            made.append(_to_url(row, asker.receiver.url, row.id, payload, now=now))
     return made
+
+
+async def _askers(db: AsyncSession, rows: Sequence[OutboxRow]) -> dict[str, _Asker]:
+    """Return by the call's id who wants to be told of it."""
+    found: dict[str, _Asker] = {}
+    sessions = {row.call_id for row in rows if row.type in SESSION_EVENTS}
+    calls = {row.call_id for row in rows if row.call_id is not None} - sessions
+    if calls:
+        orders = await db.execute(
+            select(CallOrder.id, CallOrder.events_to, CallOrder.call_metadata).where(
+                CallOrder.id.in_(calls), CallOrder.events_to.is_not(None)
+            )
+        )
+        for key, told, metadata in orders:
+            found[key] = _Asker(msgspec.convert(told, EventReceiver), metadata)
+    if sessions:
+        asked = await db.execute(
+            select(Session.id, Session.webhook_url, Session.call_metadata).where(
+                Session.id.in_(sessions), Session.webhook_url.is_not(None)
+            )
+        )
+        for key, url, metadata in asked:
+            found[key] = _Asker(EventReceiver(url, SESSION_EVENTS), metadata)
+    return found
 
 
 def _to_url(
@@ -224,29 +246,6 @@ async def _to_assistants(
         message_id, payload = message_id_of(owner.id), owner_payload(owner, view)
         waits = {"next_at": held.due_at(view, now=now)}
         made.append(_to_url(row, url, message_id, payload, now=now) | waits)
-    return made
-
-
-async def _to_orders(
-    db: AsyncSession, vault: Vault, rows: Sequence[OutboxRow], *, now: datetime
-) -> list[dict[str, Any]]:
-    """Return what the receivers that orders name get: events of the types that they ask for."""
-    called = {row.call_id for row in rows if row.call_id is not None}
-    found = await db.execute(
-        select(CallOrder.id, CallOrder.events_to, CallOrder.call_metadata).where(
-            CallOrder.id.in_(called), CallOrder.events_to.is_not(None)
-        )
-    )
-    receivers = {
-        key: (msgspec.convert(told, EventReceiver), metadata) for key, told, metadata in found
-    }
-    made = []
-    for row in rows:
-        receiver, metadata = receivers.get(row.call_id or "", (None, {}))
-        if receiver is not None and row.type in receiver.types:
-            await default_signer(db, vault, row.organization_id, now=now)
-            payload = event_payload(row, metadata)
-            made.append(_to_url(row, receiver.url, row.id, payload, now=now))
     return made
 
 

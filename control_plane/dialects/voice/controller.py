@@ -49,6 +49,7 @@ from control_plane.http.buckets import Buckets
 from control_plane.http.dependencies import GivenDatabase, GivenPrincipal, GivenVault
 from control_plane.orders import service
 from control_plane.orders.dependencies import GivenIntake, GivenViews
+from control_plane.orders.views import CallViews
 
 START, SESSION, STATUS, LIST = ("start", 10), ("session", 30), ("status", 60), ("list", 30)
 """How many requests a key may make in a minute, by what they ask for."""
@@ -174,8 +175,7 @@ class VoiceApiController(Controller):
         views: GivenViews,
     ) -> SessionView:
         """Return a session."""
-        async with database.reading() as db:
-            found = await sessions.get_session(db, views, principal.organization_id, session_id)
+        found = await _found(database, views, principal, session_id)
         return sessions.view(found)
 
     @get("/v1/widget/transcript/{session_id:str}", opt={"per_minute": SESSION})
@@ -187,8 +187,7 @@ class VoiceApiController(Controller):
         views: GivenViews,
     ) -> Transcript:
         """Return what was said so far."""
-        async with database.reading() as db:
-            found = await sessions.get_session(db, views, principal.organization_id, session_id)
+        found = await _found(database, views, principal, session_id)
         call = found.call
         turns = [
             Turn(
@@ -221,8 +220,7 @@ class VoiceApiController(Controller):
         views: GivenViews,
     ) -> SessionStatus:
         """End a session, or withdraw the call; one that is over stays as it is."""
-        async with database.reading() as db:
-            found = await sessions.get_session(db, views, principal.organization_id, session_id)
+        found = await _found(database, views, principal, session_id)
         cancel = service.cancel if found.browser is None else ending.end
         try:
             await cancel(database, principal.organization_id, found.call.id)
@@ -231,11 +229,17 @@ class VoiceApiController(Controller):
         return await _status(database, views, principal, found.call.id)
 
 
-async def _status(
-    database: Database, views: Any, principal: Principal, session_id: str
-) -> SessionStatus:
+async def _found(
+    database: Database, views: CallViews, principal: Principal, session_id: str
+) -> sessions.Found:
     async with database.reading() as db:
-        found = await sessions.get_session(db, views, principal.organization_id, session_id)
+        return await sessions.get_session(db, views, principal.organization_id, session_id)
+
+
+async def _status(
+    database: Database, views: CallViews, principal: Principal, session_id: str
+) -> SessionStatus:
+    found = await _found(database, views, principal, session_id)
     return SessionStatus(found.call.id, sessions.status_of(found))
 
 
