@@ -73,6 +73,10 @@ class AudioOutput(io.AudioOutput):
         await self.outlet.publish(room)
         self.start()
 
+    async def wait_listened_to(self) -> None:
+        """Return once somebody hears what is said from its first sound on, or nobody listens."""
+        await self.outlet.wait_listened_to()
+
     def start(self) -> None:
         """Begin to play."""
         self._pump = asyncio.create_task(self._play(), name="line out")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -23,6 +24,12 @@ this process is late; 100 ms were too few for a stall of 150 ms."""
 ROOM_DELAY_S = 0.12
 """What is still on its way through WebRTC when its queue here is empty."""
 
+LISTENER_S = 2.0
+"""So long a client may take to subscribe to the track before words are said all the same."""
+LISTENER_BEGINS_S = 0.2
+"""What a client has not heard that was sent so soon after it had subscribed: its decoder, or the
+page's element, was not there yet. Seen: the first 0.1 s of a first word."""
+
 
 class AudioSource:
     """Plays what it is handed, mono int16 at `SAID_RATE`, and holds some of it."""
@@ -38,6 +45,8 @@ class AudioSource:
         self._resampler = Resampler(SAID_RATE, SAID_RATE)
         self._is_filling = True
         self._cleared = asyncio.Event()
+        self._publication: rtc.LocalTrackPublication | None = None
+        self._subscribed_at: float | None = None  # monotonic
 
     @property
     def is_silent_by_itself(self) -> bool:
@@ -55,7 +64,18 @@ class AudioSource:
         options = rtc.TrackPublishOptions(
             source=rtc.TrackSource.SOURCE_MICROPHONE, dtx=False, red=False
         )
-        await room.local_participant.publish_track(track, options)
+        room.on("local_track_subscribed", self._on_subscribed)
+        self._publication = await room.local_participant.publish_track(track, options)
+
+    async def wait_listened_to(self) -> None:
+        """Return once somebody hears what is said from its first sound on, or nobody listens."""
+        if self._publication is None or not self._by_room:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LISTENER_S):
+                await self._publication.wait_for_subscription()
+        if self._subscribed_at is not None:
+            await asyncio.sleep(self._subscribed_at + LISTENER_BEGINS_S - time.monotonic())
 
     def take_short_way(self, way: Way) -> None:
         """Hand what is said to the gateway from now on."""
@@ -117,6 +137,9 @@ class AudioSource:
     async def aclose(self) -> None:
         """Free the track's source."""
         await self.source.aclose()
+
+    def _on_subscribed(self, _: rtc.Track) -> None:
+        self._subscribed_at = time.monotonic()
 
     async def _unless_cleared(self, seconds: float) -> None:
         if seconds <= 0:

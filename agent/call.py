@@ -74,6 +74,7 @@ class Call:
         self._room = far_end.room
         self._session = session
         self._reporter = reporter
+        self._line = line
         self._speaker = Speaker(session)
         self.ending = Ending()
         self._answering = answering
@@ -220,6 +221,7 @@ class Call:
         except TimeoutError:
             pass
         await self._answering.may_begin()
+        await self._line.wait_listened_to()
         first = opening.take()
         if isinstance(first, Spoken):
             opening.watch(self._speaker.play(first))
