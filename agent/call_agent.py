@@ -17,11 +17,11 @@ from livekit.agents import (
 
 from agent import opening
 from agent.continuation import Continuation
-from agent.hearing import Echoes
+from agent.hearing import Echoes, Words
 from agent.opening import Opening
 from agent.prompt import Texts
 from agent.spoken import Spoken
-from agent.turn_taking import is_backchannel
+from agent.turn_taking import TurnJudge, is_backchannel
 from control_plane.domain.brief import CallBrief
 
 
@@ -59,7 +59,8 @@ class CallAgent(Agent):
         self, audio: AsyncIterable[rtc.AudioFrame], model_settings: ModelSettings
     ) -> AsyncIterable[stt.SpeechEvent | str]:
         """Hear the person; a "mm-hm" while the agent speaks is no turn, and it goes on."""
-        echoes = Echoes()
+        echoes, judge = Echoes(), self.session.turn_detection
+        words = judge.words if isinstance(judge, TurnJudge) else Words()
 
         def on_user_state(event: UserStateChangedEvent) -> None:
             if event.new_state == "speaking":
@@ -68,9 +69,11 @@ class CallAgent(Agent):
         self.session.on("user_state_changed", on_user_state)
         try:
             async for event in Agent.default.stt_node(self, audio, model_settings):
-                if echoes.is_echo(event):
-                    continue
-                if not (self._is_speaking() and self._is_backchannel(event)):
+                words.take(event)
+                nods = self._is_speaking() and self._is_backchannel(event)
+                if echoes.is_echo(event) or nods:
+                    words.drop()
+                else:
                     yield await self._joined(event)
         finally:
             self.session.off("user_state_changed", on_user_state)

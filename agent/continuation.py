@@ -68,6 +68,7 @@ class Continuation:
         self._clock = clock
         self._interrupt_s: float = session.options.interruption["min_duration"]
         self._quiet_since = -math.inf
+        self._began_at = -math.inf
         self._speaks = False
         self._is_open = False  # they have spoken, and no turn has been made of it
         self._turn: ChatMessage | None = None  # the latest; no reply to it was heard whole
@@ -92,7 +93,9 @@ class Continuation:
         if not words or event.type is not stt.SpeechEventType.FINAL_TRANSCRIPT:
             return event, None
         turn, goes_on = self._turn, self._goes_on
-        self._has_resumed = self._goes_on = False
+        self._goes_on = False
+        if not self._is_of_before(event):
+            self._has_resumed = False
         if not goes_on or turn is None:
             return event, None
         self._turn = None
@@ -111,7 +114,8 @@ class Continuation:
         if not self._speaks:
             self._quiet_since, self._is_open = now - END_LAG_S, True
             return
-        pause_s = max(0.0, now - START_LAG_S - self._quiet_since)
+        self._began_at = now - START_LAG_S
+        pause_s = max(0.0, self._began_at - self._quiet_since)
         self._has_resumed = pause_s <= GOES_ON_S
         if not self._has_resumed:
             self._goes_on, self._turn = False, None
@@ -120,6 +124,10 @@ class Continuation:
             self._go_on()
         if self._rhythm is not None and (self._goes_on or self._is_open):
             self._rhythm.went_on(pause_s)
+
+    def _is_of_before(self, event: stt.SpeechEvent) -> bool:
+        """Whether these words were said before the person spoke again: some are written late."""
+        return event.speech_end_time is not None and event.speech_end_time < self._began_at
 
     def _go_on(self) -> None:
         self._goes_on = True

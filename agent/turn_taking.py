@@ -17,6 +17,7 @@ from livekit.agents.language import LanguageCode
 from livekit.agents.voice.turn import TurnHandlingOptions
 from msgspec import Struct
 
+from agent.hearing import Words
 from agent.turn_syntax import asks_for_more, is_question
 from agent.turn_words import (
     BACKCHANNELS,
@@ -127,6 +128,10 @@ class TurnJudge:
         self._language = language
         self._profile = profile
         self._session: AgentSession[Any] | None = None
+        self.words = Words()
+        """What the recogniser owes: nobody's turn ends with half of what they said. Ears that take
+        an utterance whole write it down half a second later, when the first of two sentences with
+        a pause between them would be a turn by itself."""
         self.sooner_by: Callable[[], float] = lambda: 0.0
         """By how much less the person's sound and the answer are on their way than through the room
         (s): who goes on after a pause is heard as much later against an answer as that."""
@@ -158,7 +163,8 @@ class TurnJudge:
     async def predict_end_of_turn(
         self, chat_ctx: llm.ChatContext, *, timeout: float | None = None
     ) -> float:
-        """Return how likely the person has finished, 0 to 1."""
+        """Return how likely the person has finished, 0 to 1, once all their words are there."""
+        await self.words.wait_none()
         said = asked = ""
         for item in chat_ctx.items:
             if item.type == "message" and item.role == "assistant":

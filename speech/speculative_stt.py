@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from livekit import rtc
-from livekit.agents import NOT_GIVEN, APIConnectOptions, NotGivenOr
+from livekit.agents import NOT_GIVEN, APIConnectOptions, LanguageCode, NotGivenOr
 from livekit.agents import stt as lk_stt
 from livekit.agents import vad as lk_vad
 from livekit.agents.stt import SpeechData, SpeechEvent, SpeechEventType
@@ -167,9 +167,10 @@ class Hearing:
         frames, self._heard_s = _without(event.frames, self._heard_s), 0.0
         self._since_s = event.silence_duration
         said = await self._said(guess, frames)
-        if said is not None:
-            final = SpeechEventType.FINAL_TRANSCRIPT
-            self._emit(SpeechEvent(final, alternatives=[said], speech_end_time=ended_at))
+        # Who waits for its words is told as well that there were none.
+        said = said or SpeechData(language=LanguageCode(""), text="")
+        final = SpeechEventType.FINAL_TRANSCRIPT
+        self._emit(SpeechEvent(final, alternatives=[said], speech_end_time=ended_at))
 
     async def _said(self, guess: Guess | None, frames: Frames) -> SpeechData | None:
         if guess is not None:

@@ -73,10 +73,12 @@ class Line:
         self._callbacks["conversation_item_added"](ConversationItemAddedEvent(item=message))
         return message
 
-    def hears(self, text: str, kind: SpeechEventType = FINAL) -> str:
+    def hears(
+        self, text: str, kind: SpeechEventType = FINAL, *, said_until: float | None = None
+    ) -> str:
         """Words are written down; returns them as the session gets them."""
         data = SpeechData(language=LanguageCode("en"), text=text)
-        event = SpeechEvent(kind, alternatives=[data])
+        event = SpeechEvent(kind, alternatives=[data], speech_end_time=said_until)
         event, context = self.continuation.joined(event, self.context)
         self.context = context or self.context
         return event.alternatives[0].text
@@ -196,3 +198,14 @@ def test_who_goes_on_in_the_instant_in_which_the_turn_is_made_goes_on(line: Line
     assert line.continuation.is_undecided
     line.is_quiet()
     assert line.hears("Or Tuesday.") == "Since Monday. Or Tuesday."
+
+
+def test_words_that_are_written_late_do_not_make_what_follows_a_turn_of_its_own(line: Line) -> None:
+    line.add("assistant", "Since when?")
+    line.speaks(after_s=3.0)
+    line.is_quiet()
+    said_until = line.now - END_LAG_S
+    line.speaks(after_s=0.7)
+    line.add("user", line.hears("Since Monday.", said_until=said_until))
+    line.is_quiet()
+    assert line.hears("Or Tuesday.", said_until=line.now - END_LAG_S) == "Since Monday. Or Tuesday."

@@ -191,12 +191,12 @@ async def test_a_final_that_fails_is_told(room: Room) -> None:
         await ending
 
 
-async def test_a_cough_is_asked_for_once_and_says_nothing(room: Room) -> None:
+async def test_a_cough_is_asked_for_once_and_is_told_to_be_no_words(room: Room) -> None:
     await room.speaks(0.3)
     await room.pauses()
     room.guesses[0].answer.set_result("")
     await room.ends()
-    assert room.said() == [(START, ""), (END, "")]
+    assert room.said() == [(START, ""), (END, ""), (FINAL, "")]
     assert room.decoded == []
 
 
