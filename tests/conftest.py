@@ -21,7 +21,10 @@ from control_plane.db.migrate import migrate
 from control_plane.keys.tokens import TokenSigner
 from tests import holding
 from tests.holding import Held
+from tests.long_tests import pytest_collection_modifyitems
 from tests.postgres import server
+
+__all__ = ["pytest_collection_modifyitems"]
 
 _TEMPLATE = "offhook_template"
 _held: list[Held] = []

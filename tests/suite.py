@@ -40,7 +40,8 @@ class Part(Struct, frozen=True):
     """One pytest.
 
     Args:
-        only: what it runs; `without`: what of that it leaves to others.
+        only: what it runs; `without`: what of that it leaves to others; `marked`: the tests with
+            this mark alone.
         niceness: how much it yields to others; `IDLE`: it takes the time that they leave.
         is_equipment: of no use while nothing that it tests has changed.
     """
@@ -48,6 +49,7 @@ class Part(Struct, frozen=True):
     name: str
     only: tuple[str, ...]
     without: tuple[str, ...] = ()
+    marked: str = ""
     niceness: int = 0
     is_equipment: bool = False
 
@@ -57,7 +59,8 @@ class Part(Struct, frozen=True):
         more = (f"--ignore={each}" for each in self.without)
         # The one above would have it stand on the whole control plane.
         cut = ("--confcutdir=tests/carrier",) if self.is_equipment else ()
-        return (*PYTEST, *cut, *self.only, *more)
+        marked = ("-m", self.marked) if self.marked else ()
+        return (*PYTEST, *cut, *marked, *self.only, *more)
 
 
 class Done(Struct, frozen=True):
@@ -80,10 +83,7 @@ DATABASE = ("tests/campaigns", "tests/control_plane", "tests/compliance")
 CONTRACT = "tests/contract/sip"
 ROW_CALLS = tuple(
     f"tests/system/test_{name}.py"
-    for name in (
-        *("assistant_tests", "dialects", "fates", "lost_parts", "order_book", "wear"),
-        "webhook_url",
-    )
+    for name in ("dialects", "fates", "lost_parts", "order_book", "webhook_url")
 )
 BESIDE = (
     "tests/system/test_provider_faults.py",
@@ -117,6 +117,7 @@ STAGES: tuple[tuple[Lane, ...], ...] = (
             Part("SIP contract", (CONTRACT,), (SHORT_WAY,)),
             Part("agent", ("tests/agent",), AGENT_CALLS),
             Part("providers", SPOKEN, equipment.TESTS),
+            Part("calls judged by rows", ROW_CALLS),
         ),
         (Part("API and database", DATABASE, niceness=10),),
         (Part("all others", ("tests",), ELSEWHERE, niceness=10),),
@@ -125,7 +126,6 @@ STAGES: tuple[tuple[Lane, ...], ...] = (
     (
         # One after the other: with two calls of different parts at a time words came chopped.
         (
-            Part("calls judged by rows", ROW_CALLS),
             Part("calls", ("tests/system",), (*BESIDE, *ROW_CALLS)),
             Part("calls without SIP", (*AGENT_CALLS, SHORT_WAY)),
             Part("faults and sounds of calls", BESIDE),
@@ -136,10 +136,16 @@ STAGES: tuple[tuple[Lane, ...], ...] = (
 ALL_ALONG: Lane = (SIMULATOR,)
 LONG: tuple[tuple[Lane, ...], ...] = (
     ((Part("faults", ("tests/faults", "--log-cli-level=INFO")),), (STRANGERS, MANY_ROWS)),
-    ((Part("provider faults over SIP", ("tests/system/test_provider_faults.py",)),),),
+    (
+        (
+            Part("provider faults over SIP", ("tests/system/test_provider_faults.py",)),
+            Part("long calls", ("tests/agent", "tests/system"), BESIDE[:1], marked="long"),
+        ),
+    ),
     ((EQUIPMENT,),),
 )
 AT_LENGTH = {
+    "OFFHOOK_TEST_LONG": "1",
     "OFFHOOK_TEST_KILLS": "200",
     "OFFHOOK_TEST_ORDERS": "2000",
     "OFFHOOK_TEST_FREEZE_S": "60",
@@ -147,7 +153,6 @@ AT_LENGTH = {
     "OFFHOOK_TEST_SCHEDULES": "10000",
     "OFFHOOK_TEST_ROWS": "100000",
     "OFFHOOK_TEST_EXAMPLES": "150000",
-    "OFFHOOK_TEST_EVERY_FAULT_OVER_SIP": "1",
 }
 
 

@@ -296,12 +296,14 @@ ON_THE_WIRE = (
     ("429 lasts", "healthy"),
     ("fallbacks in order", "google drops once"),
     ("empty once", "stalls in the middle"),
+    ("nothing lasts", "realtime drops, lasts"),
     ("endless", "disconnect, then a fallback"),
     ("stall, then a fallback", "silent"),
-    ("nothing lasts", "realtime drops, lasts"),
     ("fails before the call", "realtime hangs"),
 )
 """Rows in pairs that are held at the same time: no two of a pair break the same capability."""
+ALWAYS = 4
+"""So many of these pairs, one of each class of failures, are held by `make test`."""
 
 
 def every_pair() -> list[tuple[str, ...]]:

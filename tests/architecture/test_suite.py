@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests import equipment, suite
+from tests import equipment, long_tests, suite
 
 pytestmark = pytest.mark.unit
 
@@ -28,6 +31,51 @@ def runs(part: suite.Part, module: str) -> bool:
 @pytest.mark.parametrize("module", MODULES)
 def test_each_module_is_run_by_one_part(module: str) -> None:
     assert len([part.name for part in PARTS if runs(part, module)]) == 1
+
+
+def test_what_is_marked_long_is_run_by_a_part_of_the_long_suite() -> None:
+    parts = [each for lanes in suite.LONG for lane in lanes for each in lane]
+    others = [module for module in MODULES if ROOT / module != Path(__file__)]
+    marked = [module for module in others if "pytest.mark.long" in (ROOT / module).read_text()]
+    assert marked
+    assert [each for each in marked if not any(runs(part, each) for part in parts)] == []
+
+
+SOME = """
+import pytest
+
+@pytest.mark.long
+def test_long():
+    pass
+
+def test_short():
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked", "with_all", "run"),
+    [
+        ("test_some.py", "", ["test_short"]),
+        ("test_some.py::test_long", "", ["test_long"]),
+        ("test_some.py", "1", ["test_long", "test_short"]),
+    ],
+)
+def test_what_is_long_runs_where_it_is_asked_for(
+    tmp_path: Path, asked: str, with_all: str, run: list[str]
+) -> None:
+    (tmp_path / "test_some.py").write_text(SOME)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = long: takes long")
+    command = [sys.executable, "-W", "ignore", "-m", "pytest", "-p", "tests.long_tests"]
+    told = subprocess.run(
+        [*command, "--collect-only", "-q", asked],
+        env={**os.environ, "PYTHONPATH": str(ROOT), long_tests.VARIABLE: with_all},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert [line.split("::")[1] for line in told.splitlines() if "::" in line] == run
 
 
 def test_what_a_part_names_is_there() -> None:

@@ -13,7 +13,7 @@ from tests.campaigns.conftest import Desk
 
 pytestmark = [pytest.mark.db, pytest.mark.timeout(180)]
 
-ROWS = int(os.environ.get("OFFHOOK_TEST_ROWS", "20000"))
+ROWS = int(os.environ.get("OFFHOOK_TEST_ROWS", "5000"))
 MOST_BYTES = 40 * 1024 * 1024
 CSV = {"Content-Type": "text/csv"}
 

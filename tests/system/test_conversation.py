@@ -141,6 +141,7 @@ def test_a_person_who_says_hello_and_pauses_is_neither_cut_off_nor_misunderstood
     assert sum(fuzz.partial_ratio("new patient", words) >= 90 for words in turns) == 1, said
 
 
+@pytest.mark.long
 @pytest.mark.shows("prompt")
 def test_the_ear_notices_a_wrong_sentence(
     platform: Platform, speaker: Speaker, bank: PhraseBank, folder: Path

@@ -53,7 +53,10 @@ def test_redial_tells_of_a_call_that_nobody_took(
     "turns",
     [
         False,
-        {"type": "server_vad", "threshold": 0.5, "silence_duration_ms": 400},
+        pytest.param(
+            {"type": "server_vad", "threshold": 0.5, "silence_duration_ms": 400},
+            marks=pytest.mark.long,
+        ),
         {"type": "semantic_vad", "eagerness": "high"},
     ],
     ids=str,

@@ -8,7 +8,6 @@ else: more, and a small machine chops what is heard.
 from __future__ import annotations
 
 import itertools
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -19,8 +18,8 @@ import pytest
 from speech.offline.voice import Speaker
 from tests.agent.provider_judging import Ear, Held, wrongs
 from tests.agent.provider_rows import (
+    ALWAYS,
     ELEVENLABS,
-    ON_THE_WIRE,
     QUESTION,
     ROWS,
     Row,
@@ -36,7 +35,10 @@ from tests.system.test_conversation import number_at
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
-PAIRS = every_pair() if os.environ.get("OFFHOOK_TEST_EVERY_FAULT_OVER_SIP") else ON_THE_WIRE
+PAIRS = [
+    pytest.param(pair, marks=[pytest.mark.long] if at >= ALWAYS else [], id=" beside ".join(pair))
+    for at, pair in enumerate(every_pair())
+]
 _callees = itertools.count(500)
 
 
@@ -46,7 +48,7 @@ def ear(speaker: Speaker) -> Ear:
 
 
 @pytest.mark.shows("ears_fallbacks", "llm_fallbacks", "voice_fallbacks")
-@pytest.mark.parametrize("pair", PAIRS, ids=" beside ".join)
+@pytest.mark.parametrize("pair", PAIRS)
 def test_calls_at_the_same_time(
     platform: Platform,
     providers: ProviderServers,

@@ -83,6 +83,9 @@ WAYS = {
     ),
 }
 
+LONG = ("openrouter and ink-2", "custom and ink-whisper", "google realtime")
+"""The plugins of these are tested against the same servers without a call (tests/providers)."""
+
 
 @pytest.fixture(scope="module")
 def bank(speaker: Speaker) -> PhraseBank:
@@ -90,7 +93,10 @@ def bank(speaker: Speaker) -> PhraseBank:
 
 
 @pytest.mark.shows("ears", "end_of_call_sentence", "llm_model", "voice")
-@pytest.mark.parametrize("name", WAYS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(each, marks=[pytest.mark.long] if each in LONG else []) for each in WAYS],
+)
 def test_a_conversation(
     platform: Platform,
     providers: ProviderServers,

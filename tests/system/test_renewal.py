@@ -19,6 +19,7 @@ TALK_S = 15
 WORN_LIMIT_S, RENEWED_LIMIT_S = 30.0, 90.0
 
 
+@pytest.mark.long
 def test_a_worn_worker_begins_anew_while_others_call(tmp_path: Path) -> None:
     # Any call leaves more than this behind: what is made once.
     with running(tmp_path, {"OFFHOOK_WORKER_GROWTH_MB": "1"}) as platform:

@@ -216,6 +216,7 @@ def test_a_caller_who_hangs_up(held: Held, folder: Path, speaker: Speaker) -> No
     assert Decimal(call["cost"]["usd"]) > 0
 
 
+@pytest.mark.long
 def test_the_embedded_engines_cost_nothing(held: Held, folder: Path, speaker: Speaker) -> None:
     platform = held.platform
     script = [*asking(speaker, folder, GOODBYE), {"stay": 20}]
@@ -253,6 +254,7 @@ def test_a_provider_that_fails_before_the_call(held: Held, providers: ProviderSe
     assert (attempt["usage"], attempt["cost"]["usd"]) == ([], "0.000000")
 
 
+@pytest.mark.long
 def test_nobody_knows_what_a_killed_agent_used(held: Held, folder: Path) -> None:
     platform = held.platform
     with phone(folder, [{"stay": 60}]) as far_end:

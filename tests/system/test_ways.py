@@ -135,7 +135,7 @@ class Listener:
             await stream.aclose()
 
 
-@pytest.mark.parametrize("hidden", [False, True])
+@pytest.mark.parametrize("hidden", [pytest.param(False, marks=pytest.mark.long), True])
 def test_a_listener_hears_both_and_nobody_misses_a_word(
     platform: Platform, speaker: Speaker, bank: PhraseBank, folder: Path, hidden: bool
 ) -> None:
