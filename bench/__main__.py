@@ -22,6 +22,7 @@ BENCHES = (
     "tools",
     "capacity",
     "migration",
+    "amd",
 )
 
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from agent.answering.tones import Tone
-from agent.answering.words import Sign, signs_in
+from agent.answering.words import Sign, away_in, signs_in
 from control_plane.domain.assistant import Language
 from control_plane.domain.events import AttemptResult
 
@@ -21,8 +21,13 @@ PAUSE_S = 0.9
 """A shorter pause is one inside a greeting."""
 _STRONG_S, _FULL_S = 2.0, 1.2
 """A shorter utterance with a machine's words may be a person's: "Is this a voicemail?"."""
-_BEEP_AFTER_S = 4.0
-"""So long after a greeting a beep belongs to it."""
+_REPEATS_S = 12.0
+"""The network's words may come again and again; until then a voicemail's may follow them."""
+_BEEP_AFTER_S, _BEEPED_S = 4.0, 1.5
+"""So long after a greeting a beep belongs to it; after a shorter one it says nothing."""
+_AWAY = 2
+"""So many things that tell of nobody's being there are a machine's, where silence follows: a person
+who says so once wants to be called later."""
 SETTLE_S, SETTLE_WEAK_S = 1.0, 1.8
 """Silence after a long greeting, or one with a weak sign, after which it was a person's."""
 REVISED_UNTIL_S = 30.0
@@ -125,7 +130,7 @@ class AnswerDetector:
 
     def silence(self, at_s: float) -> None:
         """Nothing came after their turn for as long as `settles_in` said."""
-        if self.answer is None:
+        if self.answer is None and not self._by_silence(at_s):
             long = f"spoke for {self._utterance_s(at_s):.1f} s, then waited"
             self._conclude(AttemptResult.HUMAN, Engine.TIMING, long, at_s, is_machine=False)
 
@@ -194,10 +199,12 @@ class AnswerDetector:
             (Sign.SCREENING, _FULL_S, AttemptResult.IOS_SCREENING_FILTER),
             (Sign.MENU, _STRONG_S, AttemptResult.IVR),
             (Sign.VOICEMAIL, _STRONG_S, AttemptResult.VOICEMAIL),
-            (Sign.UNAVAILABLE, _FULL_S, AttemptResult.UNKNOWN),
+            (Sign.UNAVAILABLE, _REPEATS_S, AttemptResult.UNKNOWN),
         ):
             if sign not in signs or (self.is_screened and sign is Sign.SCREENING):
                 continue
+            if sign is Sign.SCREENING and Sign.MENU in signs:
+                continue  # "in a few words, tell me what you're calling about"
             if sign is Sign.MENU and Sign.VOICEMAIL in signs and "message" in self._words:
                 continue  # "leave a message, or press one for more options"
             if self._longest_s >= least_s or self._beep_follows:
@@ -210,6 +217,22 @@ class AnswerDetector:
                 )
                 return
 
+    def _by_silence(self, at_s: float) -> bool:
+        """Whether a machine has said all that it says: the network, or a voicemail with no beep.
+
+        "The person you are calling is not available" may go on with "please leave a message".
+        """
+        signs = self._signs()
+        if (words := signs.get(Sign.UNAVAILABLE)) is not None and self._longest_s >= _FULL_S:
+            self._conclude(AttemptResult.UNKNOWN, Engine.WORDS, f"“{words}”", at_s)
+            return True
+        is_long = self._longest_s > LONG_S and not self._words.rstrip().endswith("?")
+        if is_long and away_in(self._words, self._language) >= _AWAY:
+            evidence = f"“{signs.get(Sign.AWAY, '')}”, then silence"
+            self._conclude(AttemptResult.VOICEMAIL, Engine.WORDS, evidence, at_s)
+            return True
+        return False
+
     def _is_final(self, at_s: float) -> bool:
         """A screening telephone may turn out to ring a voicemail, a person's greeting to be one."""
         if self.answer is None or self.is_screened:
@@ -220,7 +243,7 @@ class AnswerDetector:
         if self._tone is not None:
             self._conclude(AttemptResult.UNKNOWN, Engine.TONES, self._tone.value, at_s)
             return True
-        is_likely = self._longest_s > LONG_S or Sign.AWAY in signs
+        is_likely = self._longest_s >= _BEEPED_S or Sign.AWAY in signs
         if self._beep_follows and is_likely:
             evidence = f"a beep after {self._longest_s:.1f} s of speech"
             self._conclude(AttemptResult.VOICEMAIL, Engine.TONES, evidence, at_s)

@@ -45,27 +45,37 @@ _DIGIT: Mapping[str, str] = {
 
 _SIGNS: Mapping[str, Mapping[Sign, str]] = {
     "en": {
-        Sign.FULL: r"(?:mail ?box|voice ?mail)(?: box)? (?:is|are) (?:currently )?full"
+        Sign.FULL: r"(?:mail ?box|voice ?mail|in ?box)(?: box)?(?: (?:of|for|belonging to)"
+        r"(?: \w+){1,5})? (?:is|are) (?:currently |now )?full"
         r"|(?:has not|hasn't|have not|haven't) (?:been )?set up|is not set up"
         r"|(?:cannot|can't|not able to) (?:accept|take|record) (?:any |new |any new )?messages?",
         Sign.SCREENING: r"(?:record|state|say|tell me|give) your name"
         r"|name and (?:the )?reason|reason for (?:your call|calling)|why (?:you are|you're) calling"
         r"|what (?:you are|you're|are you) calling about|if this person is available"
+        r"|purpose of (?:your|the) call|(?:say|tell me) who (?:you are|is calling)"
         r"|call (?:assist|screen)|screening (?:service|this call|your call)",
         Sign.VOICEMAIL: r"voice ?mail|(?<!to )leave (?:a|your|me a|us a|the) (?:\w+ ){0,3}message"
         r"|(?<!to )leave (?:your|a) name|(?:after|at) the (?:tone|beep|signal)|answering machine"
-        r"|record your message|mail ?box|automated voice messag",
+        r"|record your message|mail ?box|automated voice messag"
+        r"|leave it (?:at|after)|you know what to do|sorry (?:i|we) missed (?:you|your)"
+        r"|(?:drop|send|shoot) me a (?:text|line)|checking (?:my )?(?:messages|voice ?mail)",
         Sign.AWAY: r"(?:can't|cannot|can not|unable to) (?:come to|get to|answer|take)"
         r" (?:the|your|my|our) (?:phone|call)|not available|away from (?:my|the) (?:phone|desk)"
         r"|(?:get|call) (?:right )?(?:back to you|you back) as soon|return your call"
-        r"|please try (?:again|your call again) later|you have reached|you've reached",
+        r"|please try (?:again|your call again) later|you have reached|you've reached"
+        r"|(?:office|offices|store|we) (?:is|are) (?:currently |now |presently )?closed"
+        r"|(?:business|office|opening|our) hours|next business day|out of the office"
+        r"|(?:not|nobody) (?:is )?(?:at )?home|(?:was|did)(?:n't| not) hear",
         Sign.MENU: rf"press {_DIGIT['en']}\b|(?:following|our) (?:menu|options)"
         r"|main menu|listen (?:carefully|closely)|for (?:\w+ ){1,4}(?:press|say|dial)\b"
-        r"|to repeat (?:this|these)|if you know (?:your party's|the) extension"
+        r"|to repeat (?:this|these)|in a few words|you can say|to continue in"
+        r"|automated (?:system|attendant|assistant)|(?:enter|say) your (?:\w+ ){0,4}number"
+        r"|(?:pound|hash|star) (?:sign|key)|if you know (?:your party's|the) extension"
         r"|para espanol",
         Sign.UNAVAILABLE: r"(?:number|person|party|customer|subscriber) (?:that )?you"
         r"(?: have|'ve| are)? (?:dialed|dialled|called|calling|trying)"
         r"|(?:is |been )?(?:not in service|disconnected|no longer in service)"
+        r"|circuits are (?:\w+ )?busy"
         r"|(?:call|number) (?:cannot|can not|can't) be (?:completed|connected|reached)"
         r"|check the number and (?:dial|try)",
         Sign.WAIT: r"(?:stay|remain|hold) on the line|please (?:hold|wait)"
@@ -211,6 +221,14 @@ _COMPILED = {
     base: tuple((sign, re.compile(rf"\b(?:{pattern})")) for sign, pattern in signs.items())
     for base, signs in _SIGNS.items()
 }
+
+
+def away_in(said: str, language: Language) -> int:
+    """Return how many different things in `said` tell that nobody is there."""
+    plain = _plain(said)
+    patterns = (_COMPILED[base] for base in dict.fromkeys((language.base, "en")))
+    away = (dict(each)[Sign.AWAY] for each in patterns)
+    return len({match.group() for pattern in away for match in pattern.finditer(plain)})
 
 
 def signs_in(said: str, language: Language) -> dict[Sign, str]:

@@ -110,7 +110,11 @@ def test_the_pauses_in_a_greeting_do_not_end_it() -> None:
         ("The mailbox is full.", 1.4, VOICEMAIL),
         ("Welcome to Example Bank. For sales, press one. For support, press two.", 5.0, IVR),
         ("Record your name and reason for calling.", 3.0, SCREENING),
-        ("The number you have dialed is not in service.", 2.8, UNKNOWN),
+        ("The number you have dialed is not in service.", 12.0, UNKNOWN),
+        ("Sorry, this user's inbox is full.", 2.0, VOICEMAIL),
+        ("In a few words, tell me what you're calling about.", 3.0, IVR),
+        ("Say who you are and the purpose of your call.", 3.0, SCREENING),
+        ("Hey, it's Jenny. You know what to do.", 2.1, VOICEMAIL),
         ("Leave a message after the tone, or press one for more options.", 4.0, VOICEMAIL),
     ],
 )
@@ -149,6 +153,36 @@ def test_one_weak_sign_makes_nobody_a_machine() -> None:
 def test_two_weak_signs_are_a_strong_one() -> None:
     assert Line().says("I can't take your call.", 1.5).beeps().result is VOICEMAIL
     assert Line().says("hmm hmm", 6.0).beeps().result is VOICEMAIL
+
+
+def settled(line: Line) -> AttemptResult | None:
+    """Return who it is once silence has followed their turn."""
+    line.turn()
+    line.pauses(line.detector.settles_in(line.at))
+    line.detector.silence(line.at)
+    return line.result
+
+
+def test_the_network_is_heard_out_for_a_voicemail_that_may_follow() -> None:
+    away = "The person you are trying to reach is not available."
+    assert settled(Line().says(away, 2.8)) is UNKNOWN
+    line = Line().says(away, 2.8)
+    assert line.result is None
+    assert line.pauses(0.7).says("Please leave a message.", 1.4).result is VOICEMAIL
+
+
+def test_who_is_away_in_two_ways_is_no_person_once_they_are_silent() -> None:
+    closed = "Our office is currently closed. Our hours are eight to five, Monday through Friday."
+    assert settled(Line().says(closed, 5.0)) is VOICEMAIL
+    busy = "I can't take your call right now, I am driving. Try me tonight."
+    assert settled(Line().says(busy, 4.0)) is HUMAN
+    front = "You've reached Baker and Stone, our hours are nine to five. How can I help you?"
+    assert settled(Line().says(front, 4.0)) is HUMAN
+
+
+def test_a_beep_after_a_short_greeting_makes_it_a_voicemail() -> None:
+    assert Line().says("Hey, it's Jenny, you know.", 1.7).turn().beeps().result is VOICEMAIL
+    assert Line().says("Hello, who's there?", 1.2).turn().beeps().result is HUMAN
 
 
 def test_a_beep_says_nothing_alone() -> None:
