@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 from msgspec import Struct
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.assistants import inline, versions
@@ -26,6 +28,8 @@ from control_plane.domain.ids import new_id, parse_id
 from control_plane.domain.leg import LegKind
 from control_plane.domain.recording import RecordingState
 from control_plane.domain.transitions import SessionAsked
+from control_plane.orders import idempotency
+from control_plane.orders.idempotency import RequestKey
 from control_plane.providers.needed import missing_keys
 from control_plane.sessions import lifecycle
 from control_plane.sessions.calls import Call
@@ -53,6 +57,31 @@ class Begun(Struct, frozen=True):
     notices: list[str]
 
 
+class Known(Struct, frozen=True):
+    """A session that the same request began before: its id, and what its owner was told then."""
+
+    session_id: str
+    notices: list[str]
+
+
+async def start_once(
+    database: Database, vault: Vault, asked: Asked, key: RequestKey
+) -> Begun | Known:
+    """Return the session, stored; the one before, where the same request comes again.
+
+    Raises:
+        KeyReused: the key came with another request before; and what `start` raises.
+    """
+    try:
+        return await _start(database, vault, asked, key)
+    except IntegrityError:  # the same request, at the same time
+        async with database.reading() as db:
+            known = await _known(db, key)
+        if known is None:
+            raise
+        return known
+
+
 async def start(database: Database, vault: Vault, asked: Asked) -> Begun:
     """Return the session, stored.
 
@@ -62,6 +91,14 @@ async def start(database: Database, vault: Vault, asked: Asked) -> Begun:
         Conflict: the organization is suspended, has no key for a provider of the assistant, or its
             own key has reached a cap.
     """
+    begun = await _start(database, vault, asked, None)
+    assert isinstance(begun, Begun)
+    return begun
+
+
+async def _start(
+    database: Database, vault: Vault, asked: Asked, key: RequestKey | None
+) -> Begun | Known:
     request, owner = asked.request, asked.organization_id
     if request.webhook_url:
         check_webhook_url(request.webhook_url, field="webhook_url")
@@ -70,6 +107,8 @@ async def start(database: Database, vault: Vault, asked: Asked) -> Begun:
         made = inline.make(vault, owner, merge(request.assistant))
     async with database.transaction() as db:
         now = await read_clock(db)
+        if key is not None and (known := await _known(db, key)) is not None:
+            return known
         opens_at = _opening(request.scheduled_at, now)
         await _check_allowed(db, asked, now)
         speaker, version = await _speaker(db, owner, request, made, now=now)
@@ -85,8 +124,20 @@ async def start(database: Database, vault: Vault, asked: Asked) -> Begun:
         missing = [each for each in version.variables if each not in speaker.prompt_variables]
         missing = list(dict.fromkeys(missing))
         await lifecycle.apply(db, call, SessionAsked(at=now, without_value=tuple(missing)))
-    said = [f"{{{{{name}}}}} has no value in prompt_variables: it is left out" for name in missing]
+        said = [
+            f"{{{{{name}}}}} has no value in prompt_variables: it is left out" for name in missing
+        ]
+        if key is not None:
+            answer = msgspec.json.encode(Known(call.id, said))
+            db.add(idempotency.keep(key, answer, status=201, now=now))
     return Begun(call, version, recording, said)
+
+
+async def _known(db: AsyncSession, key: RequestKey) -> Known | None:
+    """Return what this request began before; the token is not kept, it is made anew."""
+    for answer in (await idempotency.known_answers(db, [key])).values():
+        return msgspec.json.decode(idempotency.replay(answer, key), type=Known)
+    return None
 
 
 def _opening(wanted: datetime | None, now: datetime) -> datetime:

@@ -9,7 +9,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.response import Stream
 
 from control_plane.browser import asking, ending, repository
-from control_plane.browser.asking import Asked
+from control_plane.browser.asking import Asked, Begun, Known
 from control_plane.browser.dependencies import GivenDoor
 from control_plane.browser.repository import Filter
 from control_plane.browser.schemas import (
@@ -30,6 +30,7 @@ from control_plane.http.filters import CreatedAfter, CreatedBefore, Metadata, in
 from control_plane.http.pages import Cursor, Limit
 from control_plane.orders.dependencies import GivenViews, GivenWatch
 from control_plane.orders.following import history
+from control_plane.orders.idempotency import REPLAYED, IdempotencyKey, request_key
 from control_plane.orders.schemas import EventPage
 from control_plane.orders.views import CallViews
 
@@ -44,24 +45,43 @@ class SessionController(Controller):
     async def start(
         self,
         data: JSONBody[StartSession],
+        request: Request[Any, Any, Any],
         principal: GivenPrincipal,
         database: GivenDatabase,
         vault: GivenVault,
         views: GivenViews,
         door: GivenDoor,
-    ) -> StartedSession:
+        idempotency_key: IdempotencyKey = None,
+    ) -> Response[StartedSession]:
         """Return a session and the token with which a LiveKit client joins it.
 
         Its agent is on its way once this has answered; with `scheduled_at`, at that time.
         """
         asked = Asked(principal.organization_id, principal.key_id, data)
-        begun = await asking.start(database, vault, asked)
-        row = begun.call.session
-        return StartedSession(
-            session=view_of(row, views.of_begun(begun.call, begun.version, begun.recording)),
-            token=door.token(row),
-            livekit_url=door.url,
-            notices=begun.notices,
+        key = request_key(
+            idempotency_key,
+            organization_id=principal.organization_id,
+            operation="startSession",
+            body=await request.body(),
+        )
+        begun: Begun | Known
+        if key is None:
+            begun = await asking.start(database, vault, asked)
+        else:
+            begun = await asking.start_once(database, vault, asked, key)
+        if isinstance(begun, Begun):
+            row = begun.call.session
+            view = view_of(row, views.of_begun(begun.call, begun.version, begun.recording))
+        else:
+            async with database.reading() as db:
+                row = await repository.get(db, principal.organization_id, begun.session_id)
+                [view] = await load(db, views, [row])
+        return Response(
+            StartedSession(
+                session=view, token=door.token(row), livekit_url=door.url, notices=begun.notices
+            ),
+            status_code=201,
+            headers={REPLAYED: "true"} if isinstance(begun, Known) else {},
         )
 
     @get("/{session_id:str}", operation_id="getSession", summary="Get a browser session")

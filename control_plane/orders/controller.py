@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from litestar import Controller, MediaType, Request, Response, get, post
-from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.response import Stream
 
 from control_plane.db.engine import Database
@@ -22,7 +22,7 @@ from control_plane.orders.batch import MOST_ROWS, BatchAnswer, PlaceCalls, place
 from control_plane.orders.dependencies import GivenIntake, GivenViews, GivenWatch
 from control_plane.orders.explain import Explanation, explain
 from control_plane.orders.following import history
-from control_plane.orders.idempotency import HEADER, REPLAYED, request_key
+from control_plane.orders.idempotency import REPLAYED, IdempotencyKey, request_key
 from control_plane.orders.intake import Answer
 from control_plane.orders.listing import Filter, page_of_calls
 from control_plane.orders.requests import order_request
@@ -31,10 +31,6 @@ from control_plane.orders.views import CallViews
 from control_plane.sessions.calls import Owner
 
 BATCH_BODY_LIMIT = 32 * 1024 * 1024
-IdempotencyKey = Annotated[
-    str | None,
-    HeaderParameter(name=HEADER, description="Sent again, the same request changes nothing"),
-]
 
 
 class OrderController(Controller):

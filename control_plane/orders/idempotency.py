@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Annotated
 
+from litestar.params import HeaderParameter
 from msgspec import Struct
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -21,6 +23,10 @@ HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
 KEPT = timedelta(hours=24)
 _LONGEST = 255
+IdempotencyKey = Annotated[
+    str | None,
+    HeaderParameter(name=HEADER, description="Sent again, the same request changes nothing"),
+]
 
 
 class RequestKey(Struct, frozen=True):

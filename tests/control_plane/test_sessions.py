@@ -486,3 +486,38 @@ async def test_livekits_hint_that_somebody_came_wakes_who_sends_agents(
     )
     assert answer.status_code == 200, answer.text
     assert await changes.wait(since=heard, timeout_s=5.0 if wakes else 0.2) is wakes
+
+
+async def test_the_same_request_again_starts_no_second_session(
+    api: httpx.AsyncClient, resources: Resources
+) -> None:
+    wanted = {"assistant": {"prompt": "Hi {{name}}."}}
+    headers = {"Idempotency-Key": "one"}
+    first, *others = await asyncio.gather(
+        *(api.post("/session", json=wanted, headers=headers) for _ in range(5))
+    )
+    assert {answer.status_code for answer in (first, *others)} == {201}
+    assert len({answer.json()["session"]["id"] for answer in (first, *others)}) == 1
+    replayed = [answer.headers.get("Idempotent-Replayed") for answer in (first, *others)]
+    assert sorted(replayed, key=str) == [None, *["true"] * 4]
+    for answer in (first, *others):
+        told = answer.json()
+        assert told["notices"] == ["{{name}} has no value in prompt_variables: it is left out"]
+        grants = jwt.decode(told["token"], options={"verify_signature": False})
+        assert grants["video"]["room"] == f"web-{told['session']['id']}"
+    async with resources.database.reading() as db:
+        assert await db.scalar(select(func.count()).select_from(Session)) == 1
+
+
+async def test_a_key_that_came_with_another_request_starts_nothing(
+    api: httpx.AsyncClient, resources: Resources
+) -> None:
+    headers = {"Idempotency-Key": "one"}
+    refused = await api.post("/session", json={"assistant_id": "nobody"}, headers=headers)
+    assert refused.status_code == 404  # what was refused is not kept
+    assert (await api.post("/session", json=INLINE, headers=headers)).status_code == 201
+    other = {**INLINE, "metadata": {"a": "b"}}
+    answer = await api.post("/session", json=other, headers=headers)
+    assert (answer.status_code, answer.json()["field"]) == (422, "Idempotency-Key")
+    async with resources.database.reading() as db:
+        assert await db.scalar(select(func.count()).select_from(Session)) == 1
