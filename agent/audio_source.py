@@ -136,6 +136,7 @@ class AudioSource:
 
     async def aclose(self) -> None:
         """Free the track's source."""
+        self._publication = None
         await self.source.aclose()
 
     def _on_subscribed(self, _: rtc.Track) -> None:

@@ -103,6 +103,11 @@ def _plain(value: str, limit: int, *, breaks: str = "\n\t") -> str:
 def _marked(name: str, value: str) -> str:
     if value == placeholder(name):  # it leaves the prompt as it was written
         return value
+    return as_data(value)
+
+
+def as_data(value: str) -> str:
+    """Return `value` between the marks that a model is told to take for data."""
     return f"⟦{value.translate(_NO_MARKS)}⟧"
 
 

@@ -10,7 +10,8 @@ from msgspec import Struct
 
 from agent.turn_taking import DETECTION_LAG_S, TurnJudge, turn_handling
 from control_plane.domain.assistant import Language, TurnTaking
-from control_plane.domain.brief import CallBrief
+from control_plane.domain.brief import CallBrief, Direction
+from control_plane.domain.providers import EmbeddedModel, RealtimeModel
 from process.addresses import Allowed
 from process.logs import get_logger
 from speech import limits
@@ -22,6 +23,7 @@ log = get_logger(__name__)
 SILENCE_S = 0.25
 """Silence after which speech has ended."""
 CLOSE_LIMIT_S = 2.0
+TextModel = llm.LLM[Any]
 UNHEARD_S = 4.0
 """After speech whose words have not come by then, the agent asks to hear it again."""
 
@@ -38,17 +40,25 @@ class Parts(Struct, frozen=True):
     """One call's model, voice and ears; a realtime model brings its own of both.
 
     `voice_aside` speaks the agent's own sentences: the assistant's voice, or the embedded one
-    where it speaks the language.
+    where it speaks the language. `adviser` is asked about whoever answers: the assistant's model
+    once more, since what fails of the session's own ends calls; null where it has none in words.
     """
 
     voice_aside: tts.TTS[Any] | None
     llm: llm.LLM[Any] | llm.RealtimeModel
     tts: tts.TTS[Any] | None
     stt: stt.STT[Any] | None
+    adviser: TextModel | None = None
 
     async def aclose(self) -> None:
         """Close every connection to a provider; what fails in it is nobody's loss any more."""
-        parts = {self.llm, self.tts, self.stt, self.voice_aside}  # one may play two of them
+        parts = {
+            self.llm,
+            self.tts,
+            self.stt,
+            self.voice_aside,
+            self.adviser,
+        }  # one may play two of them
         closing = [asyncio.ensure_future(part.aclose()) for part in parts if part is not None]
         _, late = await asyncio.wait(closing, timeout=CLOSE_LIMIT_S)
         for each in late:
@@ -102,7 +112,18 @@ def build_parts(brief: CallBrief, engines: Engines) -> Parts:
             allowed=engines.allowed,
         )
     own_voice = speaker if spec.voice is not None or not hears_itself else None
-    return Parts(llm=model, tts=own_voice, stt=ears, voice_aside=speaker)
+    return Parts(
+        llm=model, tts=own_voice, stt=ears, voice_aside=speaker, adviser=_adviser(brief, engines)
+    )
+
+
+def _adviser(brief: CallBrief, engines: Engines) -> TextModel | None:
+    named = brief.assistant.llm_model
+    is_none = named is None or isinstance(named, RealtimeModel | EmbeddedModel)
+    if is_none or brief.direction is not Direction.OUTBOUND:
+        return None
+    model = make_llm(named, brief.providers, allowed=engines.allowed)
+    return model if isinstance(model, llm.LLM) else None
 
 
 def build_session(

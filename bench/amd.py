@@ -20,7 +20,8 @@ from livekit import rtc
 from livekit.agents import vad
 from msgspec import Struct
 
-from agent.answering.detector import Answer, AnswerDetector
+from agent.answering.answer import Answer
+from agent.answering.detector import AnswerDetector
 from agent.answering.tones import ToneDetector
 from agent.continuation import END_LAG_S, START_LAG_S
 from agent.session import load_vad

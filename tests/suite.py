@@ -96,6 +96,7 @@ AGENT_CALLS = (
     "tests/agent/test_going_on.py",
     "tests/agent/test_line_sounds.py",
     "tests/agent/test_provider_faults.py",
+    "tests/agent/test_second_opinion.py",
     "tests/agent/test_usage.py",
 )
 SPOKEN = ("tests/providers", "tests/speech")

@@ -6,10 +6,8 @@ Pure: whoever uses it says when things happen, in seconds since the answer.
 from __future__ import annotations
 
 import math
-from enum import StrEnum
 
-from msgspec import Struct
-
+from agent.answering.answer import Answer, Engine
 from agent.answering.tones import Tone
 from agent.answering.words import Sign, away_in, signs_in
 from control_plane.domain.assistant import Language
@@ -34,31 +32,6 @@ REVISED_UNTIL_S = 30.0
 """A machine that began like a person may give itself away as long as that."""
 _TURNS = 2
 """After so many turns in which nothing did, it is a person."""
-
-
-class Engine(StrEnum):
-    """What decided."""
-
-    WORDS = "words"
-    TONES = "tones"
-    TIMING = "timing"
-
-
-class Answer(Struct, frozen=True):
-    """Who answered, by what, and since when that is known.
-
-    Attributes:
-        is_machine: nobody to talk with; of `unknown`: the network, a fax.
-        takes_message: a voicemail with room.
-        at_s: seconds since the answer.
-    """
-
-    result: AttemptResult
-    engine: Engine
-    evidence: str
-    at_s: float
-    is_machine: bool = True
-    takes_message: bool = True
 
 
 class AnswerDetector:
@@ -134,6 +107,15 @@ class AnswerDetector:
             long = f"spoke for {self._utterance_s(at_s):.1f} s, then waited"
             self._conclude(AttemptResult.HUMAN, Engine.TIMING, long, at_s, is_machine=False)
 
+    def advised(self, result: AttemptResult, at_s: float) -> None:
+        """A model takes what they have said for this; it counts while nothing else is known."""
+        if self.answer is not None or self._speaks or not self.is_unclear(at_s):
+            return
+        said = f"{result.value}, after {self._utterance_s(at_s):.1f} s of “{self.greeting[:120]}”"
+        self._conclude(
+            result, Engine.MODEL, said, at_s, is_machine=result is not AttemptResult.HUMAN
+        )
+
     def picked_up(self, words: str, at_s: float) -> None:
         """A person spoke after all, with these words."""
         self._said.clear()
@@ -169,6 +151,15 @@ class AnswerDetector:
         if self._is_long(at_s):
             return max(0.0, self._ended_s + SETTLE_S - at_s)
         return 0.0
+
+    @property
+    def greeting(self) -> str:
+        """What they have said, as far as it is written down."""
+        return " ".join(self._said)
+
+    def is_unclear(self, at_s: float) -> bool:
+        """Return whether they said more than a person says on picking up, and may be one."""
+        return self.answer is None and self._is_long(at_s)
 
     @property
     def speaks(self) -> bool:

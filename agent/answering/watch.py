@@ -13,8 +13,9 @@ from typing import Any
 
 from livekit.agents import AgentSession
 
-from agent.answering.detector import Answer
+from agent.answering.answer import Answer
 from agent.answering.ears import AnswerEars
+from agent.answering.opinion import SecondOpinion
 from agent.audio_input import Heard
 from agent.ending import Ending
 from agent.opening import Opening
@@ -49,14 +50,18 @@ class AnswerWatch:
 
     Args:
         message: what a voicemail is told; empty: it is hung up on.
+        opinion: asked about a long greeting in which nothing gives anybody away.
     """
 
-    def __init__(self, brief: CallBrief, message: str) -> None:
+    def __init__(self, brief: CallBrief, message: str, opinion: SecondOpinion) -> None:
         self._spec = brief.assistant
         self._is_on = brief.direction is Direction.OUTBOUND
         self._message = message
         self._ears = AnswerEars(brief.assistant.language, self._look)
         self._detector = self._ears.detector
+        self._opinion = opinion
+        self._asking: asyncio.Task[None] | None = None
+        self._asked = ""
         self._reported: Answer | None = None
         self._navigates = False
         self._introduced = False
@@ -124,8 +129,25 @@ class AnswerWatch:
 
     async def _settle(self) -> None:
         """Wait for more of a greeting; without it, a person waits for us."""
+        self._ask()
         if not await self._ears.stirs_within(self._detector.settles_in(self._ears.now_s)):
             self._detector.silence(self._ears.now_s)
+
+    def _ask(self) -> None:
+        """Ask a model about the greeting, while the silence after it is waited for."""
+        words = self._detector.greeting
+        if not words or words == self._asked or not self._detector.is_unclear(self._ears.now_s):
+            return
+        self._asked = words
+        if self._asking is not None:
+            self._asking.cancel()
+        self._asking = asyncio.create_task(self._advise(words), name="second opinion")
+
+    async def _advise(self, words: str) -> None:
+        result = await self._opinion.of(words)
+        if result is not None and words == self._detector.greeting:
+            self._detector.advised(result, self._ears.now_s)
+            self._ears.stir()
 
     # -- what is done ---------------------------------------------------------------
 
@@ -139,12 +161,16 @@ class AnswerWatch:
 
     async def run(self) -> None:
         """Deal with machines until cancelled."""
-        while True:
-            self._tell()
-            answer = self._detector.answer
-            if answer is not None and answer.is_machine and not self._navigates:
-                await self._deal_with(answer)
-            await self._ears.stirs_within(None)
+        try:
+            while True:
+                self._tell()
+                answer = self._detector.answer
+                if answer is not None and answer.is_machine and not self._navigates:
+                    await self._deal_with(answer)
+                await self._ears.stirs_within(None)
+        finally:
+            if self._asking is not None:
+                self._asking.cancel()
 
     async def _deal_with(self, answer: Answer) -> None:
         if not self._introduced:

@@ -72,7 +72,7 @@ class TranscriptItem(Struct, frozen=True, kw_only=True):
 
 
 class AnswerView(Struct, frozen=True, kw_only=True):
-    """Who answered: `engine` (`words`, `tones`, `timing`) decided it by `evidence`.
+    """Who answered: `engine` (`words`, `tones`, `timing`, `model`) decided it by `evidence`.
 
     It was known `after_secs` after the answer.
     """

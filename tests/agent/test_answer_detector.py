@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agent.answering.detector import AnswerDetector, Engine
+from agent.answering.answer import Engine
+from agent.answering.detector import AnswerDetector
 from agent.answering.tones import Tone
 from control_plane.domain.assistant import Language
 from control_plane.domain.events import AttemptResult
