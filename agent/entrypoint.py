@@ -9,7 +9,6 @@ import msgspec
 from livekit import rtc
 from livekit.agents import AutoSubscribe, JobContext
 
-from agent.answering.opinion import SecondOpinion
 from agent.answering.watch import AnswerWatch
 from agent.audio_input import AudioInput
 from agent.audio_output import AudioOutput
@@ -127,9 +126,7 @@ async def _hold(
     spec = brief.assistant
     session = build_session(parts, engines, spec.turn_taking, spec.language)
     usage.listen_to_session(session)
-    answering = AnswerWatch(
-        brief, texts.spoken(spec.voicemail_message), SecondOpinion(parts.adviser)
-    )
+    answering = AnswerWatch(brief, texts.spoken(spec.voicemail_message), parts.adviser)
     line_in = AudioInput(answering.tapped(recorder.heard))
     line_out = AudioOutput(recorder.said, recorder.cut)
     session.input.audio = line_in

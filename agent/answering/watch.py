@@ -11,7 +11,7 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
-from livekit.agents import AgentSession
+from livekit.agents import AgentSession, llm
 
 from agent.answering.answer import Answer
 from agent.answering.ears import AnswerEars
@@ -50,16 +50,16 @@ class AnswerWatch:
 
     Args:
         message: what a voicemail is told; empty: it is hung up on.
-        opinion: asked about a long greeting in which nothing gives anybody away.
+        adviser: asked about a long greeting in which nothing gives anybody away; null: nobody is.
     """
 
-    def __init__(self, brief: CallBrief, message: str, opinion: SecondOpinion) -> None:
+    def __init__(self, brief: CallBrief, message: str, adviser: llm.LLM[Any] | None) -> None:
         self._spec = brief.assistant
         self._is_on = brief.direction is Direction.OUTBOUND
         self._message = message
         self._ears = AnswerEars(brief.assistant.language, self._look)
         self._detector = self._ears.detector
-        self._opinion = opinion
+        self._opinion = SecondOpinion(adviser)
         self._asking: asyncio.Task[None] | None = None
         self._asked = ""
         self._reported: Answer | None = None

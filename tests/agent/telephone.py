@@ -19,7 +19,6 @@ from livekit.agents.voice import io
 from rapidfuzz import fuzz
 from scipy.signal import resample_poly
 
-from agent.answering.opinion import SecondOpinion
 from agent.answering.watch import AnswerWatch
 from agent.audio_input import FRAME_MS, HEARD_RATE
 from agent.audio_output import AudioOutput
@@ -284,9 +283,7 @@ async def ringing(brief: CallBrief, engines: Engines) -> AsyncIterator[Conversat
     session.output.audio, session.output.transcription = line, line.wording
     room = rtc.Room()  # nobody is in it; the call has its keys and its end from there
     far_end = Handset(room)
-    answering = AnswerWatch(
-        brief, texts.spoken(spec.voicemail_message), SecondOpinion(parts.adviser)
-    )
+    answering = AnswerWatch(brief, texts.spoken(spec.voicemail_message), parts.adviser)
     call = Call(
         brief,
         texts,
