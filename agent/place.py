@@ -14,7 +14,7 @@ from agent.ending import Verdict
 from control_plane.domain.brief import decode_metadata
 from sip import leaving
 
-END_ROOM_LIMIT_S = 3.0
+END_ROOM_LIMIT_S = leaving.BARE_LIMIT_S + leaving.LEAVE_LIMIT_S + 1.0
 
 
 class Place:

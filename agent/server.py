@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from livekit.agents import AgentServer, JobContext, JobExecutorType
+from livekit.agents import AgentServer, JobContext, JobExecutorType, JobRequest
 
 from agent import stand_in
 from agent.entrypoint import run_call
@@ -23,6 +23,7 @@ from process.addresses import Allowed
 from process.gc_tuning import tune_gc
 from process.logs import get_logger
 from process.short_way.offers import Folder
+from sip import leaving
 from speech.prewarm import load_offline
 from speech.warm_clients import warm_clients
 
@@ -162,7 +163,10 @@ def build_server(
         taken()
         await run_call(context, engines, settings.internal_url, settings.livekit, offers)
 
-    server.rtc_session(functools.partial(take_job), agent_name=AGENT_NAME)
+    async def accept(request: JobRequest) -> None:
+        await request.accept(attributes=leaving.KNOWN)
+
+    server.rtc_session(functools.partial(take_job), agent_name=AGENT_NAME, on_request=accept)
     return server
 
 

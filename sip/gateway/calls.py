@@ -206,7 +206,8 @@ class Leg:
             await self.room.settled()
         self.parts.media.close(self.bridge)
         await self.ways.close()
-        await self.room.leave(end.reason)
+        client, at_once = self.parts.presence.client, self.parts.calls.closing
+        await self.room.leave(end.reason, client, at_once=at_once)
         if phone is not None and phone.call_id:
             self.parts.endpoint.trace.forget(phone.call_id)
 

@@ -75,7 +75,10 @@ class MediaEngine:
         bridge.close()
 
     def hear(self, bridge: Bridge, sid: str, track: rtc.Track) -> None:
-        """Let the phone hear a subscribed track."""
+        """Let the phone hear a subscribed track, unless the bridge is closed already."""
+        with self._lock:
+            if id(bridge) not in self._bridges:
+                return  # nobody would ever close the stream, which keeps the whole connection
         # In pieces of 10 ms: 20 would wait for their second half.
         stream = open_stream(track, rate=RATE, frame_ms=10)
         self._streams[stream.handle] = functools.partial(bridge.heard, stream.handle)
@@ -95,10 +98,14 @@ class MediaEngine:
                 self.late_ticks += 1
                 due = now  # after a stall the lost ticks are not made up
             due += TICK_S
-            with self._lock:
-                bridges = list(self._bridges.values())
-            for bridge in bridges:
-                bridge.tick(now)
+            self._tick(now)
+
+    def _tick(self, now: float) -> None:
+        # A method of its own: between the ticks no variable holds a call that is over.
+        with self._lock:
+            bridges = list(self._bridges.values())
+        for bridge in bridges:
+            bridge.tick(now)
 
     # -- told by the tap, on the SDK's thread: all sound of this process is its own ------------
 

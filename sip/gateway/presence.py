@@ -26,10 +26,19 @@ class Presence:
         self._server = server
         self._client: api.LiveKitAPI | None = None
 
+    @property
+    def client(self) -> api.LiveKitAPI:
+        """What asks; others may, too."""
+        if self._client is None:
+            server = self._server
+            timeout = aiohttp.ClientTimeout(total=_LIMIT_S)
+            self._client = api.LiveKitAPI(server.url, server.key, server.secret, timeout=timeout)
+        return self._client
+
     async def others(self, room: str, than: Collection[str]) -> bool | None:
         """Whether anybody but these identities is in a room; None when the server does not say."""
         try:
-            answer = await self._asking().room.list_participants(
+            answer = await self.client.room.list_participants(
                 api.ListParticipantsRequest(room=room)
             )
         except (api.TwirpError, aiohttp.ClientError, TimeoutError) as error:
@@ -44,10 +53,3 @@ class Presence:
         """Close the connections."""
         if self._client is not None:
             await self._client.aclose()
-
-    def _asking(self) -> api.LiveKitAPI:
-        if self._client is None:
-            server = self._server
-            timeout = aiohttp.ClientTimeout(total=_LIMIT_S)
-            self._client = api.LiveKitAPI(server.url, server.key, server.secret, timeout=timeout)
-        return self._client

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from livekit import api, rtc
@@ -63,6 +64,7 @@ class RoomSide:
         self._changes: asyncio.Queue[dict[str, str]] = asyncio.Queue()
         self._writer: asyncio.Task[None] | None = None
         self._left = False
+        self._publishing = asyncio.Lock()
         self._gone = asyncio.Event()
         self._room.on("disconnected", self._on_disconnected)
         self._room.on("participant_connected", self._on_others)
@@ -85,7 +87,7 @@ class RoomSide:
             .with_identity(member.identity)
             .with_name(member.name)
             .with_metadata(member.metadata)
-            .with_attributes(member.attributes)
+            .with_attributes({**leaving.KNOWN, **member.attributes})
             .with_kind("sip")
             .with_grants(
                 api.VideoGrants(
@@ -130,7 +132,9 @@ class RoomSide:
         track = rtc.LocalAudioTrack.create_audio_track(self._member.identity, source)
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, dtx=False)
         try:
-            async with asyncio.timeout(_JOIN_LIMIT_S):
+            async with asyncio.timeout(_JOIN_LIMIT_S), self._publishing:
+                if self._left:
+                    raise TwirpError("unavailable", "the track was not published: the call is over")
                 await self._room.local_participant.publish_track(track, options)
         except (rtc.participant.PublishTrackError, TimeoutError) as error:
             raise TwirpError("unavailable", f"the track was not published: {error}") from error
@@ -162,17 +166,36 @@ class RoomSide:
         if self._room.isconnected():
             await self._room.local_participant.publish_dtmf(code=code, digit=digit)
 
-    async def leave(self, reason: DisconnectReason.ValueType) -> None:
-        """Leave, if not already out, so that others see this reason."""
+    async def leave(
+        self,
+        reason: DisconnectReason.ValueType,
+        client: api.LiveKitAPI,
+        *,
+        at_once: bool = False,
+    ) -> None:
+        """Leave, if not already out, so that others see this reason.
+
+        Args:
+            client: takes the agent's track off first.
+            at_once: whether this process is about to end.
+        """
         self._left = True
         if self._writer is not None:
             self._writer.cancel()
             await asyncio.gather(self._writer, return_exceptions=True)
+        limit_s = leaving.AT_ONCE_S if at_once else leaving.BARE_LIMIT_S
         try:
-            async with asyncio.timeout(_LEAVE_LIMIT_S):
-                await self._room.disconnect(reason=reason)
+            async with asyncio.timeout(2 * limit_s + _LEAVE_LIMIT_S):
+                await self._published(limit_s)
+                await leaving.leave(client, self._room, reason, limit_s=limit_s)
         except TimeoutError:
             log.warning("leaving the room took too long", room=self._member.room)
+
+    async def _published(self, limit_s: float) -> None:
+        """Wait until nothing is being published: of half a track the SDK keeps everything."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit_s), self._publishing:
+                pass
 
     async def _write(self) -> None:
         while True:

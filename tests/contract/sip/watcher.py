@@ -7,7 +7,7 @@ import asyncio
 import math
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from livekit import api, rtc
@@ -30,9 +30,18 @@ class Note:
 class Watcher:
     """Joins a room, keeps notes, can publish a tone."""
 
-    def __init__(self, url: str, key: str, secret: str, room: str):
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        secret: str,
+        room: str,
+        kind: str = "standard",
+        attributes: Mapping[str, str] | None = None,
+    ):
         self.identity = f"watcher-{secrets.token_hex(3)}"
         self._url, self._key, self._secret, self._name = url, key, secret, room
+        self._kind, self._shown_as = kind, dict(attributes or {})
         self.room = rtc.Room()
         self.notes: list[Note] = []
         self._changed = asyncio.Event()
@@ -45,11 +54,14 @@ class Watcher:
         self.room.on("participant_attributes_changed", self._attributes)
         self.room.on("sip_dtmf_received", self._dtmf)
         self.room.on("track_subscribed", self._track)
+        self.room.on("track_unpublished", self._track_off)
 
     async def join(self) -> None:
         token = (
             api.AccessToken(self._key, self._secret)
             .with_identity(self.identity)
+            .with_kind(self._kind)
+            .with_attributes(self._shown_as)
             .with_grants(api.VideoGrants(room_join=True, room=self._name))
         )
         await self.room.connect(self._url, token.to_jwt())
@@ -122,6 +134,12 @@ class Watcher:
         await self.until(lambda: bool(found()), limit)
         return found()[0]
 
+    async def silenced(self, identity: str, limit: float = LIMIT) -> None:
+        """Wait until a participant has a track less."""
+        await self.until(
+            lambda: any(n.what == "track off" and n.identity == identity for n in self.notes), limit
+        )
+
     async def pressed(self, count: int, limit: float = LIMIT) -> list[str]:
         def keys() -> list[str]:
             return [n.detail["digit"] for n in self.notes if n.what == "dtmf"]
@@ -157,6 +175,9 @@ class Watcher:
     ) -> None:
         self._note("track", who.identity, {"name": track.name})
         self._tasks.append(asyncio.create_task(self._listen(track)))
+
+    def _track_off(self, _: rtc.RemoteTrackPublication, who: rtc.RemoteParticipant) -> None:
+        self._note("track off", who.identity, {})
 
     async def _listen(self, track: rtc.Track) -> None:
         stream = rtc.AudioStream(track, sample_rate=8000, num_channels=1, frame_size_ms=20)
