@@ -1,4 +1,7 @@
-"""Which organizations are suspended: no new call either way; live ones end as they are."""
+"""Which organizations are suspended: no new call either way, and no key of theirs is used.
+
+Live calls end as they are: what they need was handed out when they began.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,22 @@ async def all_suspended(db: AsyncSession) -> frozenset[str]:
     """Return every organization that is suspended."""
     rows = await db.scalars(select(Organization.id).where(Organization.suspended_at.is_not(None)))
     return frozenset(rows)
+
+
+async def check_may_spend(db: AsyncSession, organization_id: str) -> None:
+    """Find out whether the keys of providers that the organization stored may be used.
+
+    Raises:
+        Conflict: it is suspended.
+    """
+    since = await db.scalar(
+        select(Organization.suspended_at).where(Organization.id == organization_id)
+    )
+    if since is not None:
+        raise Conflict(
+            "the organization is suspended, and its keys of providers are not used until whoever "
+            f"runs this installation resumes it: `offhook org resume {organization_id}`"
+        )
 
 
 def check_active(owner: Organization) -> None:

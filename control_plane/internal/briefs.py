@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.assistants import specs, versions
+from control_plane.compliance import suspended
 from control_plane.db.crypto import Vault
 from control_plane.db.models.call_order import CallOrder
 from control_plane.domain.brief import ANSWER_TIMEOUT_S, CallBrief
 from control_plane.domain.browser import ALONE_S
-from control_plane.domain.errors import StaleEpoch, TokenUsed
+from control_plane.domain.errors import Conflict, StaleEpoch, TokenUsed
 from control_plane.keys.tokens import Claims, Scope, TokenSigner
 from control_plane.providers.needed import access_of, for_agent, providers_of
 from control_plane.sessions import leases
@@ -27,12 +28,15 @@ async def take(db: AsyncSession, claims: Claims, *, now: datetime) -> tuple[Call
     Raises:
         TokenUsed: it was opened before.
         StaleEpoch: the attempt was taken over or is closed.
+        Conflict: the organization is suspended.
     """
     order, call = await leases.hold(db, claims.subject, epoch=claims.epoch)
     if call.session.closed_at is not None:
         raise StaleEpoch("the attempt is closed; there is nothing to talk about")
     if call.session.brief_taken_at is not None:
         raise TokenUsed("this brief was taken before; a token opens it once")
+    if await suspended.suspended_of(db, [call.session.organization_id]):
+        raise Conflict("the organization is suspended: it begins no conversation")
     call.session.brief_taken_at = now
     return order, call
 

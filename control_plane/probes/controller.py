@@ -9,6 +9,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, QueryParameter
 
 from control_plane.assistants import repository as assistants
+from control_plane.compliance.suspended import check_may_spend
 from control_plane.db.base import read_clock
 from control_plane.domain.errors import NotFound
 from control_plane.domain.ids import parse_id
@@ -48,10 +49,12 @@ class AssistantTestController(Controller):
     ) -> Response[AssistantTestEnvelope]:
         """Have each model answer, each voice speak and each recogniser hear one sentence.
 
-        One that runs already is joined. 200 when it was done within `wait`, else 202.
+        One that runs already is joined. 200 when it was done within `wait`, else 202. A conflict
+        while the organization is suspended.
         """
         key = parse_id(assistant_id, what="assistant")
         async with database.transaction() as db:
+            await check_may_spend(db, principal.organization_id)
             row = await assistants.get_assistant(db, principal.organization_id, key)
             made = await repository.test_of(db, row)
         made, now = await wait_for(database, principal.organization_id, made.id, limit_s=wait)

@@ -13,6 +13,7 @@ from control_plane.db.base import read_clock
 from control_plane.db.engine import wake
 from control_plane.db.heartbeats import alive
 from control_plane.db.models.assistant import Assistant
+from control_plane.db.models.organization import Organization
 from control_plane.db.models.probe import Probe
 from control_plane.domain.errors import NotFound, StaleEpoch
 from control_plane.domain.ids import new_id
@@ -132,10 +133,14 @@ async def report(db: AsyncSession, probe_id: str, takes: int, told: JobReport) -
 
 
 def _takeable(now: datetime) -> ColumnElement[bool]:
-    """The condition that `domain.probe.verdict` leaves a job to a worker, as SQL."""
+    """The condition that `domain.probe.verdict` leaves a job to a worker, as SQL.
+
+    Those of organizations that are suspended are left to none: it would use their keys.
+    """
+    active = select(Organization.id).where(Organization.suspended_at.is_(None))
     fresh = and_(Probe.lease_until.is_(None), Probe.created_at > now - PATIENCE)
     left = and_(Probe.takes < TAKES, Probe.lease_until <= now, Probe.lease_until > now - PATIENCE)
-    return and_(Probe.done_at.is_(None), or_(fresh, left))
+    return and_(Probe.done_at.is_(None), or_(fresh, left), Probe.organization_id.in_(active))
 
 
 async def _add(

@@ -16,6 +16,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control_plane.compliance.suspended import check_may_spend
 from control_plane.db.crypto import Vault
 from control_plane.db.models.organization import ProviderKey
 from control_plane.db.sealed import looks_masked, masked, seal, unseal
@@ -84,6 +85,7 @@ class ProviderController(Controller):
         told: KeyCheck | UnsetType = UNSET
         if check:
             async with database.reading() as db:
+                await check_may_spend(db, principal.organization_id)
                 stored = await _find(db, principal, provider)
                 key = await _meant(db, vault, stored, data)
             told = await ask(provider, ProviderAccess(key, data.api_url), allowed)
@@ -126,6 +128,7 @@ class ProviderController(Controller):
     ) -> ProviderView:
         """Ask the provider now whether it accepts the stored key."""
         async with database.reading() as db:
+            await check_may_spend(db, principal.organization_id)
             row = await _required(db, principal, name)
             access = ProviderAccess(await unseal(db, vault, row.secret_id), row.api_url)
             view = await _view(db, row)

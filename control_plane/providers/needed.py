@@ -6,6 +6,7 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control_plane.compliance.suspended import check_may_spend
 from control_plane.db.crypto import Vault
 from control_plane.db.models.organization import ProviderKey
 from control_plane.db.sealed import unseal
@@ -39,9 +40,14 @@ def providers_of(spec: AssistantSpec) -> set[Provider]:
 async def access_of(
     db: AsyncSession, vault: Vault, organization_id: str, needed: set[Provider]
 ) -> dict[Provider, ProviderAccess]:
-    """Return the keys, in clear, of those providers that the organization has one for."""
+    """Return the keys, in clear, of those providers that the organization has one for.
+
+    Raises:
+        Conflict: the organization is suspended.
+    """
     if not needed:
         return {}
+    await check_may_spend(db, organization_id)
     rows = await db.scalars(
         select(ProviderKey).where(
             ProviderKey.organization_id == organization_id, ProviderKey.name.in_(needed)

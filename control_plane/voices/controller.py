@@ -11,6 +11,7 @@ from litestar.params import JSONBody, QueryParameter
 from msgspec import Meta, Struct
 from sqlalchemy import delete
 
+from control_plane.compliance.suspended import check_may_spend
 from control_plane.db.models.probe import Probe
 from control_plane.domain.assistant import Language
 from control_plane.domain.errors import BadInput, Conflict
@@ -107,6 +108,7 @@ class VoiceController(Controller):
         owner = principal.organization_id
         wanted = Preview(text=data.text, voice=data.voice, language=data.language)
         async with database.transaction() as db:
+            await check_may_spend(db, owner)  # no worker would take it
             if data.voice is not None:
                 needed = {Provider(data.voice.provider)}
                 if not await access_of(db, vault, owner, needed):

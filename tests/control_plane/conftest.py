@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import httpx
@@ -70,3 +70,15 @@ async def internal(resources: Resources) -> AsyncIterator[httpx.AsyncClient]:
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://internal") as client:
             yield client
+
+
+@pytest.fixture
+def suspend(api: httpx.AsyncClient) -> Callable[[], Awaitable[str]]:
+    """Suspends the first organization, and returns how it is resumed, as refusals say it."""
+
+    async def now() -> str:
+        owner = (await api.get("/organization")).json()["id"]
+        assert (await api.post(f"/organizations/{owner}/suspend")).status_code == 200
+        return f"`offhook org resume {owner}`"
+
+    return now

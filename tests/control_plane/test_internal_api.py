@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -74,6 +75,27 @@ async def test_a_brief_is_whole_and_opens_once(
     again = await internal.get("/internal/brief", headers=bearer(token))
     assert again.status_code == 409
     assert again.json()["code"] == "token_used"
+
+
+async def test_a_suspended_organization_gets_no_brief_and_loses_none(
+    api: httpx.AsyncClient,
+    internal: httpx.AsyncClient,
+    resources: Resources,
+    attempt: CallRow,
+    session_token: dict[str, str],
+    suspend: Callable[[], Awaitable[str]],
+) -> None:
+    token = resources.signer.issue(Scope.BRIEF, attempt.id, epoch=attempt.epoch, ttl=TTL)
+    remedy = await suspend()
+    refused = await internal.get("/internal/brief", headers=bearer(token))
+    assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+    path = f"/internal/sessions/{attempt.id}/events"  # a call that is live ends as it is
+    batch = {"epoch": attempt.epoch, "events": [event(1)]}
+    told = await internal.post(path, headers=session_token, json=batch)
+    assert told.status_code == 200, told.text
+    owner = remedy.rstrip("`").split()[-1]
+    assert (await api.post(f"/organizations/{owner}/resume")).status_code == 200
+    assert (await internal.get("/internal/brief", headers=bearer(token))).status_code == 200
 
 
 async def test_tokens_are_checked(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -224,3 +225,20 @@ async def test_signs_of_life_come_from_taking(
         now = await read_clock(session)
         await beat(session, repository.WORKER, "w", now=now - timedelta(seconds=30))
     assert not await there()
+
+
+async def test_a_suspended_organization_is_not_tested(
+    api: httpx.AsyncClient,
+    internal: httpx.AsyncClient,
+    assistant: str,
+    suspend: Callable[[], Awaitable[str]],
+) -> None:
+    asked = await ask(api, assistant)
+    remedy = await suspend()
+    assert await take(internal) is None  # asked for before, and its keys are not handed out
+    refused = await api.post(f"/assistant/{assistant}/test")
+    assert (refused.status_code, remedy in refused.json()["detail"]) == (409, True)
+    assert (await look(api, asked))["status"] == "running"
+    owner = remedy.rstrip("`").split()[-1]
+    assert (await api.post(f"/organizations/{owner}/resume")).status_code == 200
+    assert (await take(internal))["id"] == asked["id"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -225,3 +225,18 @@ def test_what_an_answer_says_of_a_key(status: int, body: Any, verdict: Verdict, 
     assert said in told.said
     assert GOOD not in told.said
     assert GOOD[-8:] not in told.said
+
+
+async def test_the_key_of_a_suspended_organization_is_not_tried(
+    api: httpx.AsyncClient, servers: ProviderServers, suspend: Callable[[], Awaitable[str]]
+) -> None:
+    url = servers.access()[Provider.OPENAI].api_url
+    assert (await put(api, "openai", GOOD, url, check=False)).status_code == 200
+    remedy = await suspend()
+    masked = (await api.get("/provider/openai")).json()["api_key"]
+    for answer in (
+        await api.post("/provider/openai/check"),
+        await api.put("/provider/openai?check=true", json={"api_key": masked, "api_url": url}),
+    ):
+        assert (answer.status_code, remedy in answer.json()["detail"]) == (409, True), answer.text
+    assert servers.journal.entries() == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from tests.providers.servers import KEY, ProviderServers, serving
 
 pytestmark = pytest.mark.db
 
+Suspend = Callable[[], Awaitable[str]]
 OURS = {"Authorization": f"Bearer {worker_key('s' * 32)}"}
 
 
@@ -170,3 +171,21 @@ async def test_a_preview_that_fails_says_why(
     assert (answer.status_code, answer.json()["detail"]) == (409, "cartesia said no")
     german = await api.post("/voices/preview", json={"text": "Hallo.", "language": "de-DE"})
     assert german.json()["detail"] == "the embedded voice speaks English only: name a voice"
+
+
+async def test_a_suspended_organization_asks_no_provider_for_voices(
+    api: httpx.AsyncClient, servers: ProviderServers, suspend: Suspend
+) -> None:
+    await know(api, servers, "cartesia")
+    remedy = await suspend()
+    sentence = {"text": "Hello."}
+    voice = {"provider": "cartesia", "id": "v"}
+    for answer in (
+        await api.get("/voices"),
+        await api.get("/voices?provider=cartesia"),
+        await api.post("/voices/preview", json={**sentence, "voice": voice}),
+        await api.post("/voices/preview", json=sentence),
+    ):
+        assert (answer.status_code, remedy in answer.json()["detail"]) == (409, True), answer.text
+    assert servers.journal.entries() == []
+    assert [each["provider"] for each in await listed(api, "?provider=offline")] == ["offline"]
