@@ -7,6 +7,7 @@ from aiohttp import web
 
 from sip.carrier.carrier import Carrier
 from sip.carrier.fates import FATES
+from sip.listener import Listener
 
 
 class Health:
@@ -19,16 +20,15 @@ class Health:
         app = web.Application()
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/numbers", self._numbers)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._listener = Listener(app)
 
-    async def start(self) -> None:
-        """Listen."""
-        await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._port).start()
+    async def start(self) -> int:
+        """Listen, within the limits of `sip.listener`; return the port."""
+        return await self._listener.start(self._host, self._port)
 
     async def stop(self) -> None:
         """Stop listening."""
-        await self._runner.cleanup()
+        await self._listener.stop()
 
     async def _healthz(self, _: web.Request) -> web.Response:
         phones = self._carrier.phones

@@ -25,7 +25,6 @@ from sip.gateway.directory import Directory
 from sip.gateway.endpoint import Endpoint, hang_up
 from sip.gateway.inbound import InboundCall
 from sip.gateway.ledger import Ledger, report_lost
-from sip.gateway.listener import Listener
 from sip.gateway.media import MediaEngine
 from sip.gateway.presence import Presence
 from sip.gateway.rooms import Server
@@ -33,6 +32,7 @@ from sip.gateway.service import CallService
 from sip.gateway.settings import Settings
 from sip.gateway.store import Store, StoreError
 from sip.gateway.twirp import application
+from sip.listener import Listener
 
 log = get_logger("sip.gateway")
 _FAREWELL_S = 2.0

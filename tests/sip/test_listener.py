@@ -11,8 +11,8 @@ from google.protobuf import empty_pb2
 from livekit import api
 from livekit.protocol.sip import TransferSIPParticipantRequest
 
-from sip.gateway.listener import Listener
 from sip.gateway.twirp import Method, application, needs
+from sip.listener import Listener
 
 pytestmark = pytest.mark.unit
 

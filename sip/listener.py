@@ -1,4 +1,4 @@
-"""The gateway's HTTP listener: what a connection may hold before its token is checked."""
+"""An HTTP listener of the gateway or the simulator: what a connection may hold of it."""
 
 from __future__ import annotations
 
