@@ -8,7 +8,7 @@ from typing import Protocol
 import httpx
 import msgspec
 
-from control_plane.domain.brief import CallBrief
+from control_plane.domain.brief import CallBrief, decode_brief
 from control_plane.domain.events import EventBatch, EventReceipt
 from control_plane.domain.recording import RecordingKind
 from process.keep_alive import LIMITS
@@ -17,6 +17,8 @@ from process.wear import Worn
 REQUEST_LIMIT_S = 10.0
 _TLS = ssl.create_default_context()
 """Made once: reading the certificates takes longer than the whole request for a brief."""
+# Made before there are threads: control_plane/domain/brief.py says why.
+_RECEIPT = msgspec.json.Decoder(EventReceipt)
 
 
 class Unreachable(Exception):
@@ -62,7 +64,7 @@ class InternalApi:
     async def fetch_brief(self) -> CallBrief:
         """Return the brief that the dispatch's one-use token opens."""
         answer = await self._send("GET", "/internal/brief")
-        return msgspec.json.decode(answer.content, type=CallBrief)
+        return decode_brief(answer.content)
 
     async def claim_inbound(self) -> CallBrief:
         """Return the brief for the call in the room that the job's own LiveKit token opens.
@@ -70,7 +72,7 @@ class InternalApi:
         The first job that asks for a room has it; asking again is harmless.
         """
         answer = await self._send("POST", "/internal/inbound")
-        return msgspec.json.decode(answer.content, type=CallBrief)
+        return decode_brief(answer.content)
 
     async def post_events(self, session_id: str, batch: EventBatch) -> EventReceipt:
         """Store the batch; returns how far the stream is safe."""
@@ -79,7 +81,7 @@ class InternalApi:
             f"/internal/sessions/{session_id}/events",
             content=msgspec.json.encode(batch),
         )
-        return msgspec.json.decode(answer.content, type=EventReceipt)
+        return _RECEIPT.decode(answer.content)
 
     async def post_recording(
         self, session_id: str, kind: RecordingKind, offset: int, page: bytes
@@ -130,8 +132,11 @@ class _Problem(msgspec.Struct):
     code: str = ""
 
 
+_PROBLEM = msgspec.json.Decoder(_Problem)
+
+
 def _reason(answer: httpx.Response) -> str:
     try:
-        return msgspec.json.decode(answer.content, type=_Problem).code
+        return _PROBLEM.decode(answer.content).code
     except msgspec.DecodeError:  # not the control plane's own words
         return ""

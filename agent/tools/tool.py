@@ -69,6 +69,10 @@ class Tool(Struct, frozen=True, kw_only=True):
     can_be_taken_back: bool
     make: Callable[[Surroundings], Work]
 
+    def __post_init__(self) -> None:
+        # Two calls that were the first to read these at once would end the process.
+        msgspec.json.Decoder(self.arguments)
+
     def bound(self, surroundings: Surroundings) -> llm.Tool:
         """Return the tool as LiveKit offers it to the model of one call."""
         work = self.make(surroundings)
