@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from baresip.call import Call
 from baresip.errors import BaresipError
@@ -16,7 +17,7 @@ from process.gc_tuning import tune_gc
 from process.logs import configure, get_logger
 from process.settings import SettingsError, load
 from process.short_way.offers import Folder, NoFolder
-from process.wear import share_memory
+from process.wear import come_to_rest, share_memory, tidy
 from sip.front import Front, PortBusy
 from sip.gateway.admission import Admission
 from sip.gateway.call_log import name_calls
@@ -70,6 +71,7 @@ class Gateway:
             (settings.sip_host, settings.sip_port), self._admission.decide, dialogs=agents
         )
         self._listener: Listener | None = None
+        self._tidying: asyncio.Task[NoReturn] | None = None
 
     @property
     def healthy(self) -> bool:
@@ -93,6 +95,7 @@ class Gateway:
         except BaresipError as error:
             raise StartError(f"the SIP stack did not start: {error}") from error
         tune_gc()
+        self._tidying = asyncio.create_task(self._tidy_at_rest(), name="tidying")
         log.info("gateway ready", sip_port=settings.sip_port, api_port=settings.api_port)
         stopping = _signalled()
         await asyncio.wait({stopping, self._endpoint.dead}, return_when=asyncio.FIRST_COMPLETED)
@@ -102,11 +105,22 @@ class Gateway:
         """End all calls, leave all rooms, close all ports."""
         if self._listener is not None:
             await self._listener.stop()
+        if self._tidying is not None:
+            self._tidying.cancel()
         await self._calls.end_all(_FAREWELL_S)
         await self._front.stop()
         self._media.stop()
         await self._presence.close()
         await self._endpoint.stop()
+
+    async def _tidy_at_rest(self) -> NoReturn:
+        """Give back what calls left, which keeps native memory: they refer to themselves."""
+        tidied = 0
+        while True:
+            tidied = await come_to_rest(
+                lambda: bool(self._calls.active), lambda: self._calls.taken, since=tidied
+            )
+            tidy()
 
     async def _listen(self) -> None:
         settings = self._settings

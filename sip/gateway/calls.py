@@ -75,6 +75,7 @@ class Calls:
     ledger: Ledger
     active: set[Leg] = field(default_factory=set)
     closing: bool = False
+    taken: int = 0  # so far
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
@@ -92,6 +93,7 @@ class Calls:
     def start(self, leg: Leg, work: Coroutine[Any, Any, None]) -> None:
         """Carry a call in a task of its own until it has ended."""
         self.active.add(leg)
+        self.taken += 1
         self.ledger.started(leg.call_id, Entry(leg.member.room, leg.member.identity))
         self.spawn(work).add_done_callback(lambda task: self._over(leg, task))
 
