@@ -72,6 +72,8 @@ from control_plane.voices.controller import VoiceController
 from control_plane.webhooks.controller import WebhookController
 from control_plane.webhooks.deliveries import DeliveryController
 from control_plane.webhooks.feed import Feed
+from control_plane.widget.controller import PageController
+from control_plane.widget.keys import PublicKeyController
 from process.addresses import Allowed
 from process.worker_key import is_worker_key
 from sip.api import SipApi
@@ -178,6 +180,7 @@ def create_public_app(resources: Resources) -> Litestar:
         ProviderController,
         VoiceController,
         KeyController,
+        PublicKeyController,
         OrganizationController,
         RegistryController,
         AuditController,
@@ -196,6 +199,7 @@ def create_public_app(resources: Resources) -> Litestar:
             *(_dialect(path, [RedialController]) for path in ("/redial/v1", "/v1")),
             *(_dialect(path, [DialController]) for path in ("/dial-outbound", "/")),
             *(_dialect(path, [VoiceApiController]) for path in ("/voice-api", "/")),
+            PageController,
             RecordingController,
             HealthController,
             LiveKitHookController,
