@@ -20,6 +20,7 @@ from livekit.agents.types import (
 from livekit.agents.voice import io
 from msgspec import Struct
 
+from agent.audio_output import AudioOutput
 from control_plane.domain.brief import CallBrief, Direction
 from control_plane.domain.ids import new_id
 from process.logs import get_logger
@@ -139,12 +140,13 @@ class Captions(io.TextOutput):
                 self._waiting.clear()
 
 
-def captioned(
-    wording: io.TextOutput, session: AgentSession[Any], room: rtc.Room, brief: CallBrief
-) -> io.TextOutput:
-    """Return what takes the agent's words: `wording`, in a browser session with captions before."""
+def connect_output(
+    session: AgentSession[Any], line: AudioOutput, room: rtc.Room, brief: CallBrief
+) -> None:
+    """Let `session` speak into the line, and show captions in the room of a browser session."""
+    session.output.audio, session.output.transcription = line, line.wording
     if brief.direction is not Direction.BROWSER:
-        return wording
+        return
 
     async def send(caption: Caption) -> None:
         me = room.local_participant
@@ -159,6 +161,6 @@ def captioned(
         await writer.write(caption.text)
         await writer.aclose()
 
-    captions = Captions(wording, send)
+    captions = Captions(line.wording, send)
     captions.follow(session)
-    return captions
+    session.output.transcription = captions
