@@ -25,7 +25,7 @@ from offhook.ports import PortRefused
 from offhook.up import up as run_up
 from offhook.voices import voices_app
 from offhook.webhooks import webhooks_app
-from offhook.widget import WEB, NoWidget
+from offhook.widget import WEB, NoWidget, obtain_checks
 from offhook.widget import obtain as obtain_widget
 
 DOWN_LIMIT_S = 60.0
@@ -175,10 +175,16 @@ def livekit_build() -> None:
 
 
 @widget_app.command("build")
-def widget_build() -> None:
+def widget_build(
+    checks: Annotated[
+        bool, typer.Option("--checks", help="Install what its checks need, too.")
+    ] = False,
+) -> None:
     """Build the telephone for web pages, unless it is built."""
     try:
         obtain_widget(os.environ, say)
+        if checks:
+            obtain_checks(os.environ, say)
     except NoWidget as exc:
         fail(str(exc))
         raise typer.Exit(1) from None

@@ -19,6 +19,7 @@ from msgspec import Struct
 ROOT = Path(__file__).resolve().parent.parent
 WEB = ROOT / "web"
 NODE_NEEDED = 20
+CHECKS = ("axe-core", "typescript")
 _PROBE_LIMIT_S = 15
 _INSTALL_LIMIT_S = 180
 _SOURCES = ("package.json", "package-lock.json", "build.mjs", "src")
@@ -67,6 +68,17 @@ def obtain(environ: Mapping[str, str], say: Say, *, web: Path = WEB) -> None:
         shutil.rmtree(built, ignore_errors=True)
         fresh.replace(built)
         say(f"The widget is built ({time.monotonic() - began:.0f} s)")
+
+
+def obtain_checks(environ: Mapping[str, str], say: Say, *, web: Path = WEB) -> None:
+    """Install what the checks of the widget need, unless it is there.
+
+    Raises:
+        NoWidget: naming the cure.
+    """
+    with _alone(environ):
+        if not all((web / "node_modules" / name).exists() for name in CHECKS):
+            install(find_node(environ, say), environ, say, web=web, development=True)
 
 
 def install(

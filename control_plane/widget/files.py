@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,10 @@ class PageFiles:
                 "the widget is not built here: `offhook widget build` builds it, and says what it "
                 "lacks if it cannot; then load this again"
             ) from None
+        tag = f'"{hashlib.sha256(content).hexdigest()[:24]}"'
+        headers["ETag"] = tag
+        if tag in request.headers.get("if-none-match", ""):
+            return Response(b"", status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
         return Response(content, headers=headers)
 
 

@@ -46,11 +46,8 @@ def built() -> Path:
 @pytest.fixture(scope="session")
 def axe(built: Path) -> str:
     """Return the source of axe."""
-    source = widget.WEB / "node_modules" / "axe-core" / "axe.min.js"
-    if not source.exists():
-        node = widget.find_node(os.environ, print)
-        widget.install(node, os.environ, print, development=True)
-    return source.read_text()
+    widget.obtain_checks(os.environ, print)
+    return (widget.WEB / "node_modules" / "axe-core" / "axe.min.js").read_text()
 
 
 @pytest.fixture(scope="session")

@@ -167,7 +167,7 @@ def test_a_spoken_conversation_until_the_tab_is_closed(
         30.0,
     )
     assert (seen["status"], seen["ended_by"], seen["end_reason"]) == ("completed", "user", None)
-    bank = PhraseBank([GREETING, *QUESTIONS, HOURS])
+    bank = PhraseBank([GREETING, *QUESTIONS, HOURS], decoys=())
     person, agent = channels(platform, seen, rate=JUDGED_RATE)
     # What browsers do to a microphone's sound takes from a voice what the ear would ask for.
     assert max(QUESTIONS, key=lambda each: bank.best_in(person, JUDGED_RATE, each)) == ASK_HOURS

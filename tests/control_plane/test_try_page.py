@@ -68,11 +68,14 @@ async def test_pages_of_any_origin_load_the_widget(
         async with browser(app, address="192.0.2.7") as client:
             path = "/widget/offhook-call.mjs"
             answer = await client.get(path, headers={"Accept-Encoding": packed})
+            same = {"Accept-Encoding": packed, "If-None-Match": answer.headers["etag"]}
+            again = await client.get(path, headers=same)
             other = await client.get("/widget/secret.key")
     assert answer.content == SCRIPT
     assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
     assert answer.headers.get("content-encoding", "identity") == packed
     assert answer.headers["access-control-allow-origin"] == "*"
+    assert (again.status_code, again.content) == (304, b"")
     assert other.status_code == 404
 
 
