@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import wave
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from livekit import api
 from playwright.sync_api import BrowserContext, Page, expect
 
+from control_plane.keys.join_tokens import JoinTokens
 from speech.offline.voice import SAMPLE_RATE, Speaker
 from tests.browser.conftest import Browsers
 from tests.browser.embedding import Site
@@ -226,6 +231,40 @@ def test_what_goes_wrong_is_said_in_words_and_spends_nothing(
     page = opened(allowed, site.page(elsewhere["key"], assistant))
     page.get_by_role("button", name="Start talking").click()
     expect(page.get_by_role("alert")).to_contain_text("does not let this page in")
+
+
+async def close_room(platform: Platform, name: str) -> None:
+    """Close a room of livekit-server's."""
+    livekit = api.LiveKitAPI(platform.home.livekit_url, *platform.home.livekit_keys())
+    try:
+        await livekit.room.delete_room(api.DeleteRoomRequest(room=name))
+    finally:
+        await livekit.aclose()
+
+
+def test_a_page_of_another_server_is_told_of_a_second_tab_and_that_nobody_is_free(
+    platform: Platform, site: Site, browsers: Browsers
+) -> None:
+    """Its sessions come from the site's own server; in this one no agent ever comes."""
+    now = datetime.now(UTC)
+    token = JoinTokens(*platform.home.livekit_keys()).issue(
+        "nobody-free", "a", opens_at=now, until=now + timedelta(minutes=5), room_stays_s=20
+    )
+    site.session = {"token": token, "livekit_url": platform.home.livekit_url, "recording": True}
+    context = browsers.launch(YES).new_context()
+    first, second = (opened(context, site.own_page) for _ in range(2))
+    for tab in (first, second):
+        tab.bring_to_front()
+        tab.get_by_role("button", name="Start talking").click()
+        expect(tab.get_by_role("status")).to_contain_text("Connected.", timeout=LIMIT_MS)
+        expect(tab.get_by_text("This conversation is recorded.")).to_be_visible()
+    first.bring_to_front()
+    expect(first.get_by_role("alert")).to_have_text("The conversation goes on in another tab.")
+    with ThreadPoolExecutor(1) as aside:  # Playwright has this thread's loop
+        aside.submit(asyncio.run, close_room(platform, "nobody-free")).result(10)
+    second.bring_to_front()
+    expect(second.get_by_role("alert")).to_contain_text("Nobody is free", timeout=LIMIT_MS)
+    expect(second.get_by_role("button", name="Try again")).to_be_visible()
 
 
 def test_the_try_it_page_lists_the_assistants_and_one_can_talk(
