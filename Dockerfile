@@ -1,4 +1,12 @@
 # One image for every process of ours; docker-compose.yml says which one runs.
+FROM node:24-slim AS widget
+WORKDIR /web
+COPY web/package.json web/package-lock.json web/.npmrc ./
+RUN npm ci --ignore-scripts --omit=dev
+COPY web/build.mjs ./
+COPY web/src src
+RUN node build.mjs
+
 FROM python:3.11-slim-bookworm
 
 ENV PYTHONUNBUFFERED=1 \
@@ -18,6 +26,7 @@ COPY process process
 COPY scheduler scheduler
 COPY sip sip
 COPY speech speech
+COPY --from=widget /web/dist web/dist
 
 RUN useradd --create-home --uid 10001 offhook && mkdir /data && chown offhook /data
 USER offhook

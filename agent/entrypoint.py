@@ -15,6 +15,7 @@ from agent.audio_output import AudioOutput
 from agent.briefing import NobodyThere, get_brief
 from agent.call import Call
 from agent.call_agent import CallAgent
+from agent.captions import connect_output
 from agent.ending import Verdict, report_end
 from agent.far_end import RoomFarEnd
 from agent.first_sentence import NotPrepared, prepare
@@ -132,7 +133,7 @@ async def _hold(
     session.input.audio = line_in
     if isinstance(judge := session.turn_detection, TurnJudge):
         judge.sooner_by = line_in.sooner_by
-    session.output.audio, session.output.transcription = line_out, line_out.wording
+    connect_output(session, line_out, context.room, brief)
     sounds = Sounds(spec, line_out)
     told = _routed(reporter)
     short_way = ShortWay(offers, brief.participant_identity, line_in, line_out.outlet, told)

@@ -72,6 +72,10 @@ from control_plane.voices.controller import VoiceController
 from control_plane.webhooks.controller import WebhookController
 from control_plane.webhooks.deliveries import DeliveryController
 from control_plane.webhooks.feed import Feed
+from control_plane.widget.controller import PageController
+from control_plane.widget.files import PageFiles, WidgetController
+from control_plane.widget.keys import PublicKeyController
+from control_plane.widget.try_page import TryController, TryPage
 from process.addresses import Allowed
 from process.worker_key import is_worker_key
 from sip.api import SipApi
@@ -105,6 +109,8 @@ class Resources(Struct, frozen=True, kw_only=True):
     arrivals: Arrivals
     buckets: Buckets
     door: Door
+    page_files: PageFiles
+    try_page: TryPage
 
 
 @contextlib.asynccontextmanager
@@ -155,6 +161,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                 arrivals=Arrivals(tokens, LiveKitCallRooms(client.room)),
                 door=Door(tokens, settings.api.livekit_public_url or livekit.url),
                 buckets=Buckets(),
+                page_files=PageFiles(),
+                try_page=TryPage(settings.api.try_page, settings.api.url),
             )
     finally:
         await client.aclose()
@@ -178,6 +186,7 @@ def create_public_app(resources: Resources) -> Litestar:
         ProviderController,
         VoiceController,
         KeyController,
+        PublicKeyController,
         OrganizationController,
         RegistryController,
         AuditController,
@@ -196,6 +205,9 @@ def create_public_app(resources: Resources) -> Litestar:
             *(_dialect(path, [RedialController]) for path in ("/redial/v1", "/v1")),
             *(_dialect(path, [DialController]) for path in ("/dial-outbound", "/")),
             *(_dialect(path, [VoiceApiController]) for path in ("/voice-api", "/")),
+            PageController,
+            WidgetController,
+            TryController,
             RecordingController,
             HealthController,
             LiveKitHookController,

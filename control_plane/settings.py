@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from control_plane.recordings.settings import RecordingSettings
+from control_plane.widget.settings import TryAccess
 from process.addresses import HttpSettings
 from sip.settings import LiveKitSettings
 
@@ -54,6 +55,7 @@ class ApiSettings(Struct, frozen=True):
     sip_lan_username: str = msgspec.field(name="OFFHOOK_SIP_LAN_USERNAME", default="")
     sip_lan_password: str = msgspec.field(name="OFFHOOK_SIP_LAN_PASSWORD", default="")
     livekit_public_url: str = msgspec.field(name="OFFHOOK_LIVEKIT_PUBLIC_URL", default="")
+    try_page: TryAccess = msgspec.field(name="OFFHOOK_TRY_PAGE", default=TryAccess.LOOPBACK)
     prices: str = msgspec.field(name="OFFHOOK_PRICES", default="")
     log_level: str = msgspec.field(name="OFFHOOK_LOG_LEVEL", default="INFO")
     log_pii: bool = msgspec.field(name="OFFHOOK_LOG_PII", default=False)

@@ -25,6 +25,8 @@ from offhook.ports import PortRefused
 from offhook.up import up as run_up
 from offhook.voices import voices_app
 from offhook.webhooks import webhooks_app
+from offhook.widget import WEB, NoWidget, obtain_checks
+from offhook.widget import obtain as obtain_widget
 
 DOWN_LIMIT_S = 60.0
 PARTS = ("livekit", "gateway", "carrier", "control-plane", "agent", "scheduler", "aftercall")
@@ -37,6 +39,8 @@ app = typer.Typer(
 )
 livekit_app = typer.Typer(help="The livekit-server in use.", no_args_is_help=True)
 app.add_typer(livekit_app, name="livekit")
+widget_app = typer.Typer(help="The telephone for web pages.", no_args_is_help=True)
+app.add_typer(widget_app, name="widget")
 app.add_typer(webhooks_app, name="webhooks")
 app.add_typer(voices_app, name="voices")
 app.add_typer(org_app, name="org")
@@ -168,6 +172,23 @@ def livekit_build() -> None:
         fail(str(exc))
         raise typer.Exit(1) from None
     say(f"{' '.join(found.command)}: {found.why}")
+
+
+@widget_app.command("build")
+def widget_build(
+    checks: Annotated[
+        bool, typer.Option("--checks", help="Install what its checks need, too.")
+    ] = False,
+) -> None:
+    """Build the telephone for web pages, unless it is built."""
+    try:
+        obtain_widget(os.environ, say)
+        if checks:
+            obtain_checks(os.environ, say)
+    except NoWidget as exc:
+        fail(str(exc))
+        raise typer.Exit(1) from None
+    say(f"The widget is in {WEB / 'dist'}")
 
 
 def main() -> None:

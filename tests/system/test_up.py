@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.system.platform import settings, wait_for
@@ -100,6 +101,9 @@ def test_once_is_answered_understood_and_recorded(tmp_path: Path) -> None:
         assert "The first phone call" not in text
         assert key not in text
         assert key[:8] in text
+        page = f"http://127.0.0.1:{env['OFFHOOK_API_PORT']}/try"
+        assert page in text
+        assert httpx.get(page, trust_env=False).text.startswith("<!doctype html>")
         second = offhook(env, "up")
         assert second.returncode == 0
         assert "up already" in second.stdout

@@ -15,6 +15,7 @@ from control_plane.db.models import (
     organization,
     preset,
     probe,
+    public_key,
     recording,
     session,
     trunk,
@@ -35,5 +36,6 @@ MODULES = (
     webhook,
     probe,
     preset,
+    public_key,
 )
 METADATA: MetaData = Base.metadata

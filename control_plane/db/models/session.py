@@ -34,6 +34,13 @@ class Session(Base):
             sqlite_where=text("due_at IS NOT NULL"),
             postgresql_where=text("due_at IS NOT NULL"),
         ),
+        Index(
+            "session_by_public_key",
+            "public_key_id",
+            "created_at",
+            sqlite_where=text("public_key_id IS NOT NULL"),
+            postgresql_where=text("public_key_id IS NOT NULL"),
+        ),
     )
 
     id: Mapped[str] = id_column()
@@ -77,6 +84,7 @@ class Session(Base):
 
     # Of a browser session.
     api_key_id: Mapped[str | None] = mapped_column(String(36))
+    public_key_id: Mapped[str | None] = mapped_column(String(36))
     scheduled_at: Mapped[datetime | None]
     due_at: Mapped[datetime | None]  # when an agent is to be sent; null: none is to be
     agent_sent_at: Mapped[datetime | None]
