@@ -18,6 +18,7 @@ from agent.call_agent import CallAgent
 from agent.ending import Verdict, report_end
 from agent.far_end import RoomFarEnd
 from agent.first_sentence import NotPrepared, prepare
+from agent.humans import Humans
 from agent.internal_api import InternalApi, Refused, Unreachable
 from agent.opening import Opening
 from agent.place import Place
@@ -88,7 +89,12 @@ async def run_call(
         offers = None  # no gateway carries it
     try:
         with conversation(brief.session_id):
-            far_end = RoomFarEnd(context.room, brief.participant_identity, livekit)
+            far_end = RoomFarEnd(
+                context.room,
+                brief.participant_identity,
+                livekit,
+                Humans(session_api, brief.session_id),
+            )
             await _hold(context, brief, engines, reporter, recorder, usage, offers, place, far_end)
     except (ProviderKeyMissing, NotPrepared) as exc:
         log.warning("a provider failed before the call", why=exc)

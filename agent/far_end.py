@@ -6,6 +6,8 @@ from typing import Protocol
 
 from livekit import rtc
 
+from agent.humans import Humans
+from control_plane.domain.human_leg import HumanView
 from sip.api import SipApi
 from sip.ports import TransferFailure
 from sip.settings import LiveKitSettings
@@ -36,14 +38,25 @@ class FarEnd(Protocol):
         """Pass the person on; return null once somebody has answered them, or why nobody did."""
         ...
 
+    async def bring_in(self, to_number: str, *, reason: str, because: str) -> HumanView:
+        """Have a human called into the room; return what came of it, once that is known.
+
+        Args:
+            reason: why the person is passed on; `because`: why that is not done by REFER.
+        """
+        ...
+
 
 class RoomFarEnd:
     """A participant of a LiveKit room, by identity; `livekit` has the rights of the agent."""
 
-    def __init__(self, room: rtc.Room, identity: str, livekit: LiveKitSettings) -> None:
+    def __init__(
+        self, room: rtc.Room, identity: str, livekit: LiveKitSettings, humans: Humans
+    ) -> None:
         self.room = room
         self._identity = identity
         self._livekit = livekit
+        self._humans = humans
 
     @property
     def is_telephone(self) -> bool:
@@ -60,3 +73,6 @@ class RoomFarEnd:
                 participant_identity=self._identity,
                 to_number=to_number,
             )
+
+    async def bring_in(self, to_number: str, *, reason: str, because: str) -> HumanView:
+        return await self._humans.bring_in(to_number, reason=reason, because=because)

@@ -65,6 +65,7 @@ class CallBrief(Struct, frozen=True, kw_only=True):
         heartbeat_secs: how often, at least, an event must arrive to keep the call's lease.
         answer_timeout_secs: how long the agent waits, once ready, for the call to be answered.
         time_zone: the person's (IANA), as far as the number or the order tells.
+        takes_refer: whether the trunk of the person's telephone takes a REFER.
         providers: keys for the cloud providers that `assistant` names, and no others.
     """
 
@@ -83,6 +84,7 @@ class CallBrief(Struct, frozen=True, kw_only=True):
     prompt_variables: dict[str, str] = msgspec.field(default_factory=dict)
     heartbeat_secs: float = 3.0
     answer_timeout_secs: float = ANSWER_TIMEOUT_S
+    takes_refer: bool = True
     providers: dict[Provider, ProviderAccess] = msgspec.field(default_factory=dict)
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from control_plane.assistants import specs, versions
 from control_plane.db.crypto import Vault
 from control_plane.db.models.call_order import CallOrder
+from control_plane.db.models.trunk import Trunk
 from control_plane.domain.brief import ANSWER_TIMEOUT_S, CallBrief
 from control_plane.domain.browser import ALONE_S
 from control_plane.domain.errors import StaleEpoch, TokenUsed
@@ -49,6 +50,7 @@ async def build(
     stored = await specs.opened(db, vault, version.stored)
     spec = await for_agent(db, call.session.organization_id, stored)
     spec = spec_of(call.session, spec)
+    trunk = await db.get(Trunk, call.leg.trunk_id) if call.leg.trunk_id is not None else None
     lifetime = timedelta(seconds=spec.max_call_duration_secs) + _SLACK
     return CallBrief(
         session_id=call.id,
@@ -64,6 +66,7 @@ async def build(
         time_zone=order.zones[0] if order is not None and order.zones else "UTC",
         prompt_variables=call.session.prompt_variables,
         heartbeat_secs=leases.HEARTBEAT_SECS,
+        takes_refer=trunk is None or trunk.takes_refer,
         answer_timeout_secs=ALONE_S if call.in_browser else ANSWER_TIMEOUT_S,
         providers=await access_of(db, vault, call.session.organization_id, providers_of(spec)),
     )

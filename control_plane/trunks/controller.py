@@ -36,6 +36,7 @@ _PLAIN = (
     "calls_per_second",
     "max_concurrent_calls",
     "price_per_minute",
+    "takes_refer",
 )
 
 
@@ -71,6 +72,7 @@ class TrunkController(Controller):
             calls_per_second=data.calls_per_second,
             max_concurrent_calls=data.max_concurrent_calls,
             price_per_minute=data.price_per_minute,
+            takes_refer=data.takes_refer,
             created_at=now,
             updated_at=now,
         )

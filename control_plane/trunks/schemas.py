@@ -36,6 +36,12 @@ Price = Annotated[
 ]
 
 
+TakesRefer = Annotated[
+    bool,
+    Meta(description="Whether it passes calls on (REFER); else the human is called into the call"),
+]
+
+
 class TrunkCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A new trunk. Outbound ones need an address and numbers; inbound ones a way to be known by:
     numbers, allowed addresses (CIDR) or a digest user. With the purpose `simulator` it takes the
@@ -55,6 +61,7 @@ class TrunkCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     calls_per_second: CallsPerSecond = CALLS_PER_SECOND
     max_concurrent_calls: MaxCalls = MAX_CONCURRENT_CALLS
     price_per_minute: Price = 0.0
+    takes_refer: TakesRefer = True
 
 
 class TrunkPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,6 +78,7 @@ class TrunkPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     calls_per_second: CallsPerSecond | UnsetType = UNSET
     max_concurrent_calls: MaxCalls | UnsetType = UNSET
     price_per_minute: Price | UnsetType = UNSET
+    takes_refer: TakesRefer | UnsetType = UNSET
 
 
 class DestinationStopView(Struct, frozen=True, kw_only=True):
@@ -104,6 +112,7 @@ class TrunkView(Struct, frozen=True, kw_only=True):
     calls_per_second: float
     max_concurrent_calls: int
     price_per_minute: float
+    takes_refer: bool
     live_calls: int
     blocked_until: datetime | None
     blocked_rule: str | None

@@ -41,6 +41,7 @@ from control_plane.domain.events import (
     ItemSaid,
     Role,
 )
+from control_plane.domain.human_leg import HumanView
 from sip.ports import TransferFailure
 from speech.offline.voice import SAMPLE_RATE, Speaker
 from tests.system.far_end import without_silence
@@ -170,6 +171,8 @@ class Handset:
         self.keys: list[tuple[float, str]] = []
         self.transfers: list[str] = []
         self.outcome: asyncio.Future[TransferFailure | None] = asyncio.Future()
+        self.asked_in: list[tuple[str, str, str]] = []
+        self.human: asyncio.Future[HumanView] = asyncio.Future()
 
     async def press(self, key: str) -> None:
         """Take a key."""
@@ -179,6 +182,11 @@ class Handset:
         """Be passed on; `outcome` says what comes of it."""
         self.transfers.append(to_number)
         return await asyncio.shield(self.outcome)
+
+    async def bring_in(self, to_number: str, *, reason: str, because: str) -> HumanView:
+        """Have a human called; `human` says what comes of it."""
+        self.asked_in.append((to_number, reason, because))
+        return await asyncio.shield(self.human)
 
 
 class Books:

@@ -46,6 +46,7 @@ class Trunk(Base):
     calls_per_second: Mapped[float] = mapped_column(default=CALLS_PER_SECOND)
     max_concurrent_calls: Mapped[int] = mapped_column(default=MAX_CONCURRENT_CALLS)
     price_per_minute: Mapped[float] = mapped_column(default=0.0)
+    takes_refer: Mapped[bool] = mapped_column(default=True)  # else a human is called instead
     sip_trunk_id: Mapped[str | None] = mapped_column(String(100))
     sip_rule_id: Mapped[str | None] = mapped_column(String(100))
     applied_hash: Mapped[str | None] = mapped_column(String(64))
