@@ -94,6 +94,7 @@ async def run_call(
                 brief.participant_identity,
                 livekit,
                 Humans(session_api, brief.session_id),
+                refer_to=brief.refer_to,
             )
             await _hold(context, brief, engines, reporter, recorder, usage, offers, place, far_end)
     except (ProviderKeyMissing, NotPrepared) as exc:

@@ -8,6 +8,7 @@ from livekit import rtc
 
 from agent.humans import Humans
 from control_plane.domain.human_leg import HumanView
+from control_plane.domain.refer_uri import refer_uri
 from sip.api import SipApi
 from sip.ports import TransferFailure
 from sip.settings import LiveKitSettings
@@ -48,15 +49,26 @@ class FarEnd(Protocol):
 
 
 class RoomFarEnd:
-    """A participant of a LiveKit room, by identity; `livekit` has the rights of the agent."""
+    """A participant of a LiveKit room, by identity; `livekit` has the rights of the agent.
+
+    Args:
+        refer_to: the template of the URI that a REFER asks for.
+    """
 
     def __init__(
-        self, room: rtc.Room, identity: str, livekit: LiveKitSettings, humans: Humans
+        self,
+        room: rtc.Room,
+        identity: str,
+        livekit: LiveKitSettings,
+        humans: Humans,
+        *,
+        refer_to: str,
     ) -> None:
         self.room = room
         self._identity = identity
         self._livekit = livekit
         self._humans = humans
+        self._refer_to = refer_to
 
     @property
     def is_telephone(self) -> bool:
@@ -71,7 +83,7 @@ class RoomFarEnd:
             return await sip.transferrer.transfer(
                 room_name=self.room.name,
                 participant_identity=self._identity,
-                to_number=to_number,
+                to_uri=refer_uri(self._refer_to, to_number),
             )
 
     async def bring_in(self, to_number: str, *, reason: str, because: str) -> HumanView:

@@ -34,13 +34,13 @@ class LiveKitTransferrer:
         self._service = service
 
     async def transfer(
-        self, *, room_name: str, participant_identity: str, to_number: str
+        self, *, room_name: str, participant_identity: str, to_uri: str
     ) -> TransferFailure | None:
         """Return null once somebody has answered, or why nobody did."""
         request = proto.TransferSIPParticipantRequest(
             room_name=room_name,
             participant_identity=participant_identity,
-            transfer_to=f"tel:{to_number}",
+            transfer_to=to_uri,
             play_dialtone=True,
         )
         request.ringing_timeout.FromTimedelta(timedelta(seconds=RINGING_S))

@@ -10,6 +10,7 @@ from control_plane.assistants import specs, versions
 from control_plane.db.crypto import Vault
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.trunk import Trunk
+from control_plane.domain import refer_uri
 from control_plane.domain.brief import ANSWER_TIMEOUT_S, CallBrief
 from control_plane.domain.browser import ALONE_S
 from control_plane.domain.errors import StaleEpoch, TokenUsed
@@ -67,6 +68,7 @@ async def build(
         prompt_variables=call.session.prompt_variables,
         heartbeat_secs=leases.HEARTBEAT_SECS,
         takes_refer=trunk is None or trunk.takes_refer,
+        refer_to=trunk.refer_to if trunk is not None else refer_uri.DEFAULT,
         answer_timeout_secs=ALONE_S if call.in_browser else ANSWER_TIMEOUT_S,
         providers=await access_of(db, vault, call.session.organization_id, providers_of(spec)),
     )

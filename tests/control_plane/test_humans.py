@@ -143,3 +143,15 @@ async def test_a_trunk_says_whether_it_takes_refer(api: httpx.AsyncClient) -> No
     assert trunk["takes_refer"] is True
     changed = await api.patch(f"/trunk/{trunk['id']}", json={"takes_refer": False})
     assert changed.json()["takes_refer"] is False
+
+
+async def test_a_trunk_says_what_a_refer_asks_for(api: httpx.AsyncClient) -> None:
+    [trunk, *_] = (await api.get("/trunk")).json()["trunks"]
+    path = f"/trunk/{trunk['id']}"
+    assert trunk["refer_to"] == "tel:{number}"
+    changed = await api.patch(path, json={"refer_to": "sip:{number}@pbx.example"})
+    assert changed.json()["refer_to"] == "sip:{number}@pbx.example"
+    refused = await api.patch(path, json={"refer_to": "sip:{number}"})
+    assert refused.status_code == 422
+    assert refused.json()["field"] == "refer_to"
+    assert "sip:{number}@host" in refused.json()["detail"]

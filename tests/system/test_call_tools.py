@@ -158,12 +158,14 @@ class Passed:
     spoke_after: bool
 
 
-async def pass_on(desk: Desk, answer: Callable[[Peer, Talk, Request], Awaitable[None]]) -> Passed:
+async def pass_on(
+    desk: Desk, answer: Callable[[Peer, Talk, Request], Awaitable[None]], **trunk: Any
+) -> Passed:
     """Call a phone that asks for a colleague by a key, and answers the REFER so."""
     peer = Peer()
     await peer.start()
     try:
-        placed = await asyncio.to_thread(desk.order, peer.port, **COLD)
+        placed = await asyncio.to_thread(desk.order, peer.port, trunk=trunk, **COLD)
         invite = await peer.request("INVITE", 30)
         talk = peer.answer(invite)
         await peer.request("ACK")
@@ -231,12 +233,15 @@ def test_a_caller_is_passed_on_or_stays(desk: Desk, providers: ProviderServers) 
     )
 
     async def all_of_them() -> list[Passed]:
-        ways = (takes, is_busy_there)
-        return list(await asyncio.gather(*(pass_on(desk, way) for way in ways)))
+        by_sip = {"refer_to": "sip:{digits}@pbx.example;user=phone"}
+        return list(
+            await asyncio.gather(pass_on(desk, takes), pass_on(desk, is_busy_there, **by_sip))
+        )
 
     taken, busy = asyncio.run(all_of_them())
-    for each in (taken, busy):
-        assert (each.refer.header("refer-to") or "").strip("<>") == f"tel:{COLLEAGUE}"
+    asked = {"taken": f"tel:{COLLEAGUE}", "busy": "sip:12025550142@pbx.example;user=phone"}
+    for each, uri in ((taken, asked["taken"]), (busy, asked["busy"])):
+        assert (each.refer.header("refer-to") or "").strip("<>") == uri
         began = desk.events(each.call, "transfer_began")
         assert [(e["to_phone_number"], e["reason"]) for e in began] == [
             (COLLEAGUE, "wants a colleague")
