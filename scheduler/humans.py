@@ -8,60 +8,35 @@ asks for the human now, and they are a colleague.
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
-from msgspec import Struct
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from control_plane.compliance import facts, suspended
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
 from control_plane.db.models.session import Leg
 from control_plane.db.models.trunk import Trunk
-from control_plane.domain.brief import Direction
 from control_plane.domain.dial_errors import DialFailureKind as Kind
 from control_plane.domain.dial_errors import cause_of, meaning
-from control_plane.domain.gate import GateView, Go, Ledgers, Rule, gate
 from control_plane.domain.human_leg import (
-    LINE_WITHIN,
     RINGING_S,
     TALK_LIMIT,
     HumanResult,
     result_of,
 )
 from control_plane.domain.transitions import DialFailed
-from control_plane.domain.zones import recipient
 from control_plane.orders.endings import tell_trunk
 from control_plane.sessions import humans, leases
 from control_plane.sessions.calls import Call
 from control_plane.trunks import pace
-from control_plane.trunks.repository import calls_on
-from control_plane.trunks.routing import Route, country_prefix, load_dial_plan
 from process.logs import get_logger
 from scheduler.clock import Clock, WallClock
+from scheduler.human_line import Never, find
 from scheduler.rooms import Rooms, RoomTrouble
 from sip.ports import Answered, Dialer, DialFailure, DialFailureKind, DialRequest, TooLate
 
 log = get_logger(__name__)
-_PROMPT_S = leases.LEASE.total_seconds() / 4
+_PROMPT = leases.LEASE / 4
 """How soon after its mark an INVITE leaves, or not at all."""
-_LOOK_AGAIN = timedelta(seconds=0.25)
-"""How soon a line that was not free is looked for again."""
-_NOW = timedelta()
-
-
-class _Later(Struct, frozen=True):
-    """The INVITE must wait for so long."""
-
-    wait: timedelta
-
-
-class _Never(Struct, frozen=True):
-    """There is no INVITE; the leg is closed."""
-
-    result: HumanResult
-    rule: str
 
 
 class HumanDialer:
@@ -126,10 +101,13 @@ class HumanDialer:
 
     async def carry_out(self, session_id: str, leg_id: str) -> None:
         """Take one leg from its claim to the dial's result."""
-        request = await self._mark(session_id, leg_id)
-        if request is None:
-            return
-        result = await self._dialer.dial(request)
+        request = await self.mark(session_id, leg_id)
+        if request is not None:
+            await self.place(session_id, leg_id, request)
+
+    async def place(self, session_id: str, leg_id: str, request: DialRequest) -> None:
+        """Place the call that was marked as begun, and write down what came of it."""
+        result = TooLate() if await self._is_late(leg_id) else await self._dialer.dial(request)
         match result:
             case Answered(sip_call_id):
                 await self.answered(session_id, leg_id, sip_call_id)
@@ -143,7 +121,7 @@ class HumanDialer:
                     return  # it may yet be answered: its lease lapses, and it is looked into
                 await self._failed(session_id, leg_id, result)
 
-    async def _mark(self, session_id: str, leg_id: str) -> DialRequest | None:
+    async def mark(self, session_id: str, leg_id: str) -> DialRequest | None:
         """Return the dial, marked as begun; null when there is none."""
         while True:
             async with self._database.transaction() as db:
@@ -155,32 +133,45 @@ class HumanDialer:
                 if call.session.closed_at is not None:
                     humans.give_up(db, owner, call, leg, HumanResult.CALLER_LEFT, now=now)
                     return None
-                found = await _line(db, call, leg, now)
-                if isinstance(found, _Never):
+                found = await find(db, call, leg, now)
+                if isinstance(found, Never):
                     humans.give_up(db, owner, call, leg, found.result, now=now, rule=found.rule)
                     return None
                 if isinstance(found, Trunk):
                     leg.dialing_at, leg.lease_until = now, now + leases.LEASE
-                    return _request(call, leg, found, self._clock.now() + _PROMPT_S)
+                    return _request(call, leg, found, self._clock.now() + _PROMPT.total_seconds())
             await self._clock.wait(found.wait / timedelta(seconds=1))
 
+    async def _is_late(self, leg_id: str) -> bool:
+        """Return whether this process stood still since the mark: others may have given up."""
+        async with self._database.reading() as db:
+            marked_at = (await db.get_one(Leg, leg_id)).dialing_at
+            return marked_at is None or await read_clock(db) - marked_at > _PROMPT
+
     async def answered(self, session_id: str, leg_id: str, sip_call_id: str) -> None:
-        """Hand the call over; the room ends when nobody is left who could talk."""
+        """Hand the call over; who answers when nobody waits for them any more is hung up."""
         async with self._database.transaction() as db:
             order, call = await leases.hold(db, session_id, epoch=None)
             leg, now = await humans.open_of(db, session_id), await read_clock(db)
-            if leg is None or leg.id != leg_id or leg.answered_at is not None:
-                return
-            leg.sip_call_id = sip_call_id or leg.sip_call_id
-            if leg.trunk_id is not None:
-                await pace.took_the_call(db, leg.trunk_id)
-            owner = order or call.session
-            if call.session.closed_at is None:
-                humans.hand_over(db, owner, call, leg, now=now)
-                return
-            humans.give_up(db, owner, call, leg, HumanResult.CALLER_LEFT, now=now)
-            room_name = call.session.room_name
-        await self._close(room_name)
+            is_over, room_name = call.session.closed_at is not None, call.session.room_name
+            if leg is not None and leg.id == leg_id:
+                if leg.answered_at is not None:
+                    return  # another process was faster
+                leg.sip_call_id = sip_call_id or leg.sip_call_id
+                if leg.trunk_id is not None:
+                    await pace.took_the_call(db, leg.trunk_id)
+                owner = order or call.session
+                if not is_over:
+                    humans.hand_over(db, owner, call, leg, now=now)
+                    return
+                humans.give_up(db, owner, call, leg, HumanResult.CALLER_LEFT, now=now)
+        try:
+            if is_over:
+                await self._rooms.close(room_name)
+            else:
+                await self._rooms.put_out(room_name, humans.identity(leg_id))
+        except RoomTrouble as exc:
+            log.warning("a human waits in a room for nobody", attempt_id=session_id, error=exc)
 
     async def lost(self, session_id: str, leg_id: str) -> None:
         """Close a leg whose dial's result nobody knows, and of which the room shows nothing."""
@@ -219,67 +210,6 @@ class HumanDialer:
         except RoomTrouble:
             return True  # not known, so nothing may be concluded
         return any(each.identity == request.participant_identity for each in present)
-
-    async def _close(self, room_name: str) -> None:
-        try:
-            await self._rooms.close(room_name)
-        except RoomTrouble as exc:
-            log.warning("a room was not deleted", room=room_name, error=exc)
-
-
-async def _line(db: AsyncSession, call: Call, leg: Leg, now: datetime) -> Trunk | _Later | _Never:
-    """Return the trunk that the INVITE leaves by now, or how long it must wait, or why never."""
-    owner = leg.organization_id
-    plan = await load_dial_plan(db, owner)
-    numbers = await facts.about_numbers(db, owner, [leg.to_phone_number], consents=False)
-    decision = gate(
-        GateView(),
-        now,
-        recipient(leg.to_phone_number, ()),
-        Ledgers(
-            do_not_call=leg.to_phone_number in numbers.do_not_call,
-            allowed_countries=plan.countries,
-            allowed_types=plan.number_types,
-            suspended=bool(await suspended.suspended_of(db, [owner])),
-        ),
-    )
-    if not isinstance(decision, Go):
-        return _Never(HumanResult.FORBIDDEN, decision.rule)
-    way = plan.route(_shown(call), to=leg.to_phone_number)
-    way = way or plan.route(None, to=leg.to_phone_number)
-    if way is None:
-        return _Never(HumanResult.NO_LINE, "no_trunk")
-    return await _on(db, way, leg, now)
-
-
-async def _on(db: AsyncSession, way: Route, leg: Leg, now: datetime) -> Trunk | _Later | _Never:
-    locked = await pace.lock_with_trunk(db, way.trunk.id)
-    if locked is None:
-        return _Later(_LOOK_AGAIN)
-    state, trunk = locked
-    if state.stopped_at is not None:
-        return _Never(HumanResult.NO_LINE, Rule.TRUNK_STOPPED)
-    stopped = await pace.stopped_destinations(db, trunk.id)
-    if country_prefix(leg.to_phone_number) in stopped:
-        return _Never(HumanResult.FORBIDDEN, Rule.DESTINATION_STOPPED)
-    if leg.trunk_id is None:
-        live, _, _ = await calls_on(db, trunk.id)
-        is_blocked = state.blocked_until is not None and state.blocked_until > now
-        if is_blocked or live >= trunk.max_concurrent_calls or trunk.sip_trunk_id is None:
-            if now - leg.created_at > LINE_WITHIN:
-                rule = state.blocked_rule if is_blocked else Rule.TRUNK_PACE
-                return _Never(HumanResult.NO_LINE, rule or Rule.TRUNK_BREAKER)
-            return _Later(_LOOK_AGAIN)
-        leg.trunk_id, leg.from_phone_number = trunk.id, way.from_phone_number
-    early = await pace.time_to_invite(db, leg, now)
-    return _Later(early) if early > _NOW else trunk
-
-
-def _shown(call: Call) -> str | None:
-    """Return the number of ours that the person's side of the call goes by."""
-    if call.session.direction is Direction.INBOUND:
-        return call.leg.to_phone_number
-    return call.leg.from_phone_number or None
 
 
 def _request(call: Call, leg: Leg, trunk: Trunk, dial_before: float) -> DialRequest:

@@ -60,11 +60,12 @@ async def _see_out(client: api.LiveKitAPI, room_name: str) -> None:
     """Hang up whom the message does not reach, and wait for the agents."""
     for each in await _still_there(client, room_name, _OURS, LIMIT_S):
         if each.kind == ParticipantInfo.Kind.SIP:
-            await _put_out(client, room_name, each.identity)
+            await put_out(client, room_name, each.identity)
     await _still_there(client, room_name, (ParticipantInfo.Kind.AGENT,), AGENT_LIMIT_S)
 
 
-async def _put_out(client: api.LiveKitAPI, room_name: str, identity: str) -> None:
+async def put_out(client: api.LiveKitAPI, room_name: str, identity: str) -> None:
+    """Have a participant leave, which hangs up a telephone; who is gone has left already."""
     who = api.RoomParticipantIdentity(room=room_name, identity=identity)
     try:
         await client.room.remove_participant(who)

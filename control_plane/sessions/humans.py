@@ -25,6 +25,11 @@ from control_plane.sessions.leases import LEASE
 _IS_HUMAN = Leg.kind == LegKind.HUMAN
 
 
+def identity(leg_id: str) -> str:
+    """Return the identity that the human gets in the conversation's room."""
+    return f"human-{leg_id}"
+
+
 async def ask(
     db: AsyncSession, owner: Owner, call: Call, asked: HumanAsked, *, now: datetime
 ) -> Leg:
@@ -48,7 +53,7 @@ async def ask(
         session_id=call.id,
         organization_id=session.organization_id,
         kind=LegKind.HUMAN,
-        participant_identity=f"human-{asked.id}",
+        participant_identity=identity(asked.id),
         to_phone_number=asked.to_phone_number,
         from_phone_number="",  # the scheduler's choice, as is the trunk
         created_at=now,

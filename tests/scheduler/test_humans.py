@@ -339,6 +339,30 @@ async def test_a_human_who_answers_nobody_is_hung_up(call: Call) -> None:
     assert (after.ended_by, after.end_reason) == (EndedBy.USER, None)
 
 
+async def test_a_human_who_answers_when_given_up_is_hung_up_alone(call: Call) -> None:
+    """A SIP service that dials late, when another scheduler has looked and found nobody."""
+    call.desk.sip.hold = asyncio.Event()
+    leg_id = await call.ask()
+    await call.dialer.dial_due()
+    await call.desk.sip.ringing.wait()
+    await call.change(leg_id, closed_at=factories.ago(), result=HumanResult.FAILED)
+    call.seen(human=leg_id)
+    call.desk.sip.hold.set()
+    await call.dialer.finish(10)
+    assert call.desk.rooms.journal[-1] == f"human-{leg_id} put out"
+    assert (await call.reloaded()).handed_over_at is None
+
+
+async def test_who_stood_still_after_the_mark_calls_nobody(call: Call) -> None:
+    leg_id = await call.ask()
+    request = await call.dialer.mark(call.attempt.id, leg_id)
+    assert request is not None
+    await call.change(leg_id, dialing_at=factories.ago(seconds=5))
+    await call.dialer.place(call.attempt.id, leg_id, request)
+    assert call.desk.sip.dialled == []
+    assert (await call.view(leg_id)).result is HumanResult.FAILED
+
+
 async def test_a_talk_goes_on_without_its_agent(call: Call) -> None:
     leg_id = await call.asked_and_dialled()
     gone = HandedOver(seq=2, at=0.0, result=AttemptResult.HUMAN)
