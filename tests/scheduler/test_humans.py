@@ -33,9 +33,11 @@ from control_plane.domain.human_leg import (
 )
 from control_plane.domain.ids import new_id
 from control_plane.domain.leg import LegKind
+from control_plane.orders.service import cancel
 from control_plane.sessions import humans, leases
 from control_plane.sessions.making import Person, Speaker, begin
 from control_plane.trunks import pace
+from scheduler.cancel import Canceller
 from scheduler.humans import HumanDialer
 from scheduler.reconciler import Reconciler
 from scheduler.rooms import Present
@@ -416,6 +418,31 @@ async def test_an_agent_that_ends_it_at_the_same_moment_does_not_unsay_it(call: 
     after = await call.reloaded()
     assert (after.status, after.end_reason) == (AttemptStatus.COMPLETED, "transfer")
     assert after.ended_by is EndedBy.AGENT
+    assert (await call.leg(leg_id)).closed_at is not None
+
+
+async def test_a_sip_service_that_is_gone_ends_talks_too(call: Call) -> None:
+    leg_id = await call.asked_and_dialled()
+    await Reconciler(call.desk.database, call.desk.rooms).end_ongoing()
+    after = await call.reloaded()
+    assert (after.status, after.end_reason) == (AttemptStatus.COMPLETED, "transfer")
+    assert after.detail == "sip_service_lost"
+    assert (await call.leg(leg_id)).closed_at is not None
+
+
+async def test_a_cancel_ends_a_talk(call: Call) -> None:
+    leg_id = await call.asked_and_dialled()
+    await cancel(call.desk.database, call.desk.owner, call.order.id)
+    await Canceller(call.desk.database, call.desk.rooms).end_cancelled()
+    after = await call.reloaded()
+    assert (after.status, after.end_reason, after.detail) == (
+        AttemptStatus.COMPLETED,
+        "transfer",
+        "cancelled",
+    )
+    order = await factories.reload_order(call.desk.database, call.order.id)
+    assert order.status is OrderStatus.CANCELLED
+    assert call.desk.rooms.journal[-1] == "room closed"
     assert (await call.leg(leg_id)).closed_at is not None
 
 
