@@ -35,7 +35,7 @@ class FarEnd(Protocol):
         """
         ...
 
-    async def transfer(self, to_number: str) -> TransferFailure | None:
+    async def transfer(self, to_number: str, *, ringing_s: int) -> TransferFailure | None:
         """Pass the person on; return null once somebody has answered them, or why nobody did."""
         ...
 
@@ -78,12 +78,13 @@ class RoomFarEnd:
     async def press(self, key: str) -> None:
         await self.room.local_participant.publish_dtmf(code=KEYS.index(key), digit=key)
 
-    async def transfer(self, to_number: str) -> TransferFailure | None:
+    async def transfer(self, to_number: str, *, ringing_s: int) -> TransferFailure | None:
         async with SipApi(self._livekit) as sip:
             return await sip.transferrer.transfer(
                 room_name=self.room.name,
                 participant_identity=self._identity,
                 to_uri=refer_uri(self._refer_to, to_number),
+                ringing_s=ringing_s,
             )
 
     async def bring_in(self, to_number: str, *, reason: str, because: str) -> HumanView:

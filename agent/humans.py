@@ -8,18 +8,18 @@ from collections.abc import Awaitable, Callable
 from agent.internal_api import HumansApi, Refused, Unreachable
 from control_plane.domain.human_leg import (
     LINE_WITHIN,
-    RINGING_S,
     HumanAsked,
     HumanResult,
     HumanState,
     HumanView,
 )
 from control_plane.domain.ids import new_id
+from control_plane.domain.transfer_targets import LONGEST_RINGING_S
 from process.logs import get_logger
 
 log = get_logger(__name__)
 AGAIN_S = 0.3
-LIMIT_S = LINE_WITHIN.total_seconds() + RINGING_S + 30.0
+LIMIT_S = LINE_WITHIN.total_seconds() + LONGEST_RINGING_S + 30.0
 """Beyond what the scheduler may take, and a restart of it: then nothing is coming any more."""
 _FINAL = frozenset({HumanState.ANSWERED, HumanState.OVER})
 

@@ -1,4 +1,4 @@
-"""Passing the person on to somebody else: one at a time, to the configured number alone.
+"""Passing the person on to somebody else: one at a time, to the configured numbers alone.
 
 By REFER where the trunk takes it. Otherwise, and where their side does not do it, the human is
 called into the room, and the agent leaves the two alone.
@@ -7,7 +7,8 @@ called into the room, and the agent leaves the two alone.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from livekit.agents import AgentSession, ToolError
@@ -19,6 +20,7 @@ from agent.limits import SilenceWatch
 from agent.mixing import Loop
 from agent.reporter import Reporter
 from agent.sounds import Plays, ringback
+from control_plane.domain.assistant import humans_of
 from control_plane.domain.brief import CallBrief, Direction
 from control_plane.domain.events import (
     CallTransferred,
@@ -28,6 +30,7 @@ from control_plane.domain.events import (
     TransferFailed,
 )
 from control_plane.domain.human_leg import HumanResult, HumanView
+from control_plane.domain.transfer_targets import TransferTarget
 from sip.ports import TransferFailure, TransferFailureKind
 
 _K, _R = TransferFailureKind, HumanResult
@@ -90,6 +93,7 @@ class Transferring:
         self._line = line
         self._task: asyncio.Task[None] | None = None
         self._by_refer = False
+        self._why_no_refer = None if brief.takes_refer else NO_REFER
         self._on_left: Callable[[], None] | None = None
 
     @property
@@ -97,27 +101,33 @@ class Transferring:
         """Whether one has begun and is not over."""
         return self._task is not None and not self._task.done()
 
-    def check(self) -> str:
-        """Return the number that calls are passed on to.
+    def check(self) -> list[TransferTarget]:
+        """Return whom the call is passed on to, in order.
 
         Raises:
-            ToolError: nobody can be passed on to it now, for a reason that the model is told.
+            ToolError: nobody can be passed on now, for a reason that the model is told.
         """
-        to = self._brief.assistant.transfer_phone_number
-        if to is None:
+        targets = humans_of(self._brief.assistant)
+        if not targets:
             raise _refusal("no number is configured to pass calls on to")
         if not self._far_end.is_telephone:
             raise _refusal("the person is not on a telephone")
         if self.is_under_way:
             raise _refusal("they are being passed on already: wait for what comes of it")
-        if _digits(to) == _digits(self._persons_number):
+        own = _digits(self._persons_number)
+        others = [each for each in targets if _digits(each.phone_number) != own]
+        if not others:
             raise _refusal("the number to pass calls on to is the person's own")
-        return to
+        now = datetime.now(UTC)
+        there = [each for each in others if each.hours is None or each.hours.include(now)]
+        if not there:
+            raise _refusal("nobody takes calls at this hour")
+        return there
 
-    def begin(self, to: str, reason: str) -> None:
-        """Pass the person on; returns at once."""
+    def begin(self, targets: Sequence[TransferTarget], reason: str) -> None:
+        """Pass the person on to the first of `targets` who answers; returns at once."""
         if not self.is_under_way:
-            self._task = asyncio.create_task(self._transfer(to, reason), name="transfer")
+            self._task = asyncio.create_task(self._transfer(targets, reason), name="transfer")
 
     def left(self, on_left: Callable[[], None]) -> bool:
         """The person has left the call; return whether that is for the transfer to judge.
@@ -142,22 +152,14 @@ class Transferring:
         is_caller = brief.direction is Direction.INBOUND
         return brief.from_phone_number if is_caller else brief.to_phone_number
 
-    async def _transfer(self, to: str, reason: str) -> None:
-        self._reporter.report(TransferBegan, to_phone_number=to, reason=reason)
+    async def _transfer(self, targets: Sequence[TransferTarget], reason: str) -> None:
         self._silence.hold()
         try:
-            failure = await self._pass_on(to, reason)
+            failure = await self._to_one_of(targets, reason)
         finally:
             self._silence.go_on()
         if failure is None:
             return
-        self._reporter.report(
-            TransferFailed,
-            to_phone_number=to,
-            why=failure.why,
-            sip_status=failure.sip_status,
-            detail=failure.detail,
-        )
         if self._on_left is not None:
             self._on_left()
         elif failure.why != _K.HUNG_UP and not self._ending.done:
@@ -167,28 +169,50 @@ class Transferring:
                 "go on without it: help them yourself, or offer that a colleague calls back."
             )
 
-    async def _pass_on(self, to: str, reason: str) -> Failure | None:
-        """Return null once the call is somebody else's, or why it is not."""
-        because = NO_REFER
-        if self._brief.takes_refer:
-            failure = await self._refer(to)
+    async def _to_one_of(self, targets: Sequence[TransferTarget], reason: str) -> Failure | None:
+        """Return null once the call is somebody else's, or why the last of them has it not."""
+        failure = None
+        for target in targets:
+            to = target.phone_number
+            self._reporter.report(TransferBegan, to_phone_number=to, reason=reason)
+            failure = await self._pass_on(target, reason)
+            if failure is None:
+                return None
+            self._reporter.report(
+                TransferFailed,
+                to_phone_number=to,
+                why=failure.why,
+                sip_status=failure.sip_status,
+                detail=failure.detail,
+            )
+            if self._on_left is not None or failure.why == _K.HUNG_UP or self._ending.done:
+                break
+        return failure
+
+    async def _pass_on(self, target: TransferTarget, reason: str) -> Failure | None:
+        """Return null once the call is the target's, or why it is not."""
+        to = target.phone_number
+        if self._why_no_refer is None:
+            failure = await self._refer(target)
             if failure is None:
                 self._reporter.report(CallTransferred, to_phone_number=to, reason=reason)
                 self._ending.end(EndedBy.AGENT, EndReason.TRANSFER)
                 return None
             if self._on_left is not None or failure.kind not in _BRIDGED:
                 return of_refer(failure)
-            because = " ".join(str(each) for each in (failure.kind, failure.sip_status) if each)
-        human = await self._bridge(to, reason, because)
+            self._why_no_refer = " ".join(
+                str(each) for each in (failure.kind, failure.sip_status) if each
+            )
+        human = await self._bridge(to, reason, self._why_no_refer)
         if human.result is not HumanResult.ANSWERED:
             return of_human(human)
         self._ending.end(EndedBy.AGENT, EndReason.TRANSFER, hands_over=True)
         return None
 
-    async def _refer(self, to: str) -> TransferFailure | None:
+    async def _refer(self, target: TransferTarget) -> TransferFailure | None:
         self._by_refer = True
         try:
-            return await self._far_end.transfer(to)
+            return await self._far_end.transfer(target.phone_number, ringing_s=target.ring_secs)
         finally:
             self._by_refer = False
 

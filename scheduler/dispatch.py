@@ -14,7 +14,7 @@ from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.trunk import Trunk
-from control_plane.domain.assistant import AssistantSpec
+from control_plane.domain.assistant import AssistantSpec, humans_of
 from control_plane.domain.dial_errors import DialFailureKind as Kind
 from control_plane.domain.errors import StaleEpoch
 from control_plane.domain.gate import Go
@@ -53,7 +53,7 @@ _PROMPT_S = leases.LEASE.total_seconds() / 4
 
 def _longest_s(spec: AssistantSpec) -> int:
     """Return how long a call may be (s); a human may talk on when the agent has left."""
-    more = TALK_LIMIT if spec.transfer_phone_number is not None else _NOW
+    more = TALK_LIMIT if humans_of(spec) else _NOW
     return spec.max_call_duration_secs + round(more / timedelta(seconds=1))
 
 

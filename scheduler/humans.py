@@ -18,11 +18,11 @@ from control_plane.db.models.trunk import Trunk
 from control_plane.domain.dial_errors import DialFailureKind as Kind
 from control_plane.domain.dial_errors import cause_of, meaning
 from control_plane.domain.human_leg import (
-    RINGING_S,
     TALK_LIMIT,
     HumanResult,
     result_of,
 )
+from control_plane.domain.transfer_targets import RINGING_S
 from control_plane.domain.transitions import DialFailed
 from control_plane.orders.endings import tell_trunk
 from control_plane.sessions import humans, leases
@@ -219,7 +219,7 @@ def _request(call: Call, leg: Leg, trunk: Trunk, dial_before: float) -> DialRequ
         from_number=leg.from_phone_number,
         room_name=call.session.room_name,
         participant_identity=leg.participant_identity,
-        ringing_timeout_s=RINGING_S,
+        ringing_timeout_s=leg.ring_secs or RINGING_S,
         max_call_duration_s=round(TALK_LIMIT / timedelta(seconds=1)),
         dial_before=dial_before,
     )

@@ -197,7 +197,7 @@ class Transferrer(Protocol):
     """Sends the person on a line to somebody else (RFC 3515)."""
 
     async def transfer(
-        self, *, room_name: str, participant_identity: str, to_uri: str
+        self, *, room_name: str, participant_identity: str, to_uri: str, ringing_s: int
     ) -> TransferFailure | None:
         """Return null once somebody there has answered, or why nobody did.
 

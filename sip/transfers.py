@@ -11,9 +11,6 @@ from livekit.protocol import sip as proto
 from sip.failures import DIAL_ERRORS
 from sip.ports import TransferFailure, TransferFailureKind
 
-RINGING_S = 30
-"""So long it may ring where the person is passed to. The embedded gateway gives up after ten
-seconds when it was told of no ringing; LiveKit's own service cannot, and waits this long then."""
 _K = TransferFailureKind
 _BY_NOTIFY = "call transfer failed"
 """In what the SIP service says of a status that came by NOTIFY, from whom they were passed to."""
@@ -34,16 +31,20 @@ class LiveKitTransferrer:
         self._service = service
 
     async def transfer(
-        self, *, room_name: str, participant_identity: str, to_uri: str
+        self, *, room_name: str, participant_identity: str, to_uri: str, ringing_s: int
     ) -> TransferFailure | None:
-        """Return null once somebody has answered, or why nobody did."""
+        """Return null once somebody has answered, or why nobody did.
+
+        The embedded gateway gives up after ten seconds when it was told of no ringing; LiveKit's
+        own service cannot, and waits for `ringing_s` then.
+        """
         request = proto.TransferSIPParticipantRequest(
             room_name=room_name,
             participant_identity=participant_identity,
             transfer_to=to_uri,
             play_dialtone=True,
         )
-        request.ringing_timeout.FromTimedelta(timedelta(seconds=RINGING_S))
+        request.ringing_timeout.FromTimedelta(timedelta(seconds=ringing_s))
         try:
             answer = await self._service.transfer_sip_participant(request)
         except DIAL_ERRORS as exc:

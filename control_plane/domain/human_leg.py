@@ -9,8 +9,6 @@ from msgspec import Struct
 
 from control_plane.domain.dial_errors import DialError, DialFailureKind, meaning
 
-RINGING_S = 30
-"""So long it rings at the human's, as it does after a REFER."""
 LINE_WITHIN = timedelta(seconds=20)
 """So long a free line of the trunk is waited for: somebody hears it ring meanwhile."""
 TALK_LIMIT = timedelta(hours=4)

@@ -11,6 +11,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from control_plane.assistants import versions
 from control_plane.db.base import read_clock
 from control_plane.db.engine import wake
+from control_plane.domain.assistant import humans_of
 from control_plane.domain.errors import BadInput, NotAllowed
 from control_plane.domain.human_leg import HumanAsked, HumanState, HumanView
 from control_plane.domain.ids import parse_id
@@ -45,13 +46,16 @@ class HumanController(Controller):
         async with database.transaction() as db:
             order, call = await leases.hold(db, session_id, epoch=claims.epoch)
             version = await versions.get(db, call.session.assistant_version_id)
-            if data.to_phone_number != version.spec.transfer_phone_number:
+            known = {each.phone_number: each for each in humans_of(version.spec)}
+            target = known.get(data.to_phone_number)
+            if target is None:
                 raise BadInput(
-                    "calls are passed on to the assistant's transfer_phone_number alone",
+                    "calls are passed on to the assistant's transfer_phone_number and "
+                    "transfer_targets alone",
                     field="to_phone_number",
                 )
-            now = await read_clock(db)
-            leg = await humans.ask(db, order or call.session, call, data, now=now)
+            now, owner = await read_clock(db), order or call.session
+            leg = await humans.ask(db, owner, call, data, ring_secs=target.ring_secs, now=now)
             wake(db)
             return humans.view(leg)
 

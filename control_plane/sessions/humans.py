@@ -18,6 +18,7 @@ from control_plane.domain.errors import Conflict, NotFound
 from control_plane.domain.events import AttemptResult, EndedBy, EndReason
 from control_plane.domain.human_leg import HumanAsked, HumanResult, HumanState, HumanView
 from control_plane.domain.leg import LegKind
+from control_plane.domain.transfer_targets import RINGING_S
 from control_plane.sessions.calls import OPEN, Call, Owner, select_calls, status_of
 from control_plane.sessions.history import announce, record
 from control_plane.sessions.leases import LEASE
@@ -31,7 +32,13 @@ def identity(leg_id: str) -> str:
 
 
 async def ask(
-    db: AsyncSession, owner: Owner, call: Call, asked: HumanAsked, *, now: datetime
+    db: AsyncSession,
+    owner: Owner,
+    call: Call,
+    asked: HumanAsked,
+    *,
+    ring_secs: int = RINGING_S,
+    now: datetime,
 ) -> Leg:
     """Return the leg of a human who is asked in; the same one when it is asked for again.
 
@@ -58,6 +65,7 @@ async def ask(
         from_phone_number="",  # the scheduler's choice, as is the trunk
         created_at=now,
         reason=asked.reason[:500],
+        ring_secs=ring_secs,
     )
     db.add(leg)
     to = asked.to_phone_number

@@ -170,6 +170,7 @@ class Handset:
         self.is_telephone = True
         self.keys: list[tuple[float, str]] = []
         self.transfers: list[str] = []
+        self.rang: list[int] = []
         self.outcome: asyncio.Future[TransferFailure | None] = asyncio.Future()
         self.asked_in: list[tuple[str, str, str]] = []
         self.human: asyncio.Future[HumanView] = asyncio.Future()
@@ -178,9 +179,10 @@ class Handset:
         """Take a key."""
         self.keys.append((time.monotonic(), key))
 
-    async def transfer(self, to_number: str) -> TransferFailure | None:
+    async def transfer(self, to_number: str, *, ringing_s: int) -> TransferFailure | None:
         """Be passed on; `outcome` says what comes of it."""
         self.transfers.append(to_number)
+        self.rang.append(ringing_s)
         return await asyncio.shield(self.outcome)
 
     async def bring_in(self, to_number: str, *, reason: str, because: str) -> HumanView:

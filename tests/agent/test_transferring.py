@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from agent.session import Engines
 from agent.stock_phrases import sayings
 from agent.transferring import of_human, of_refer
 from control_plane.domain.assistant import Language, TransferMode
+from control_plane.domain.calling_times import Weekday
 from control_plane.domain.events import (
     CallTransferred,
     EndedBy,
@@ -26,6 +28,7 @@ from control_plane.domain.events import (
     TransferFailed,
 )
 from control_plane.domain.human_leg import HumanResult, HumanState, HumanView
+from control_plane.domain.transfer_targets import TransferHours, TransferTarget
 from sip.ports import TransferFailure
 from sip.ports import TransferFailureKind as Kind
 from tests.agent.asked import LIMIT_S, Asked, asked
@@ -226,6 +229,46 @@ async def test_who_hangs_up_while_a_human_is_called_has_hung_up(
         await until(lambda: bool(call.far_end.asked_in))
         call.conversation.person_leaves()
         assert await call.conversation.over() == Verdict(EndedBy.USER)
+
+
+SECOND = TransferTarget("+12025550143", "Bo", None, 10)
+
+
+async def test_the_next_target_is_tried_when_one_is_not_reached(
+    servers: ProviderServers, engines: Engines
+) -> None:
+    async with desk(servers, engines, transfer_targets=(SECOND,)) as call:
+        await call.says("I want to speak to a human.")
+        await begun(call)
+        first, call.far_end.outcome = call.far_end.outcome, asyncio.Future()
+        first.set_result(BUSY)
+        await until(lambda: call.far_end.transfers == [COLLEAGUE, SECOND.phone_number])
+        assert call.far_end.rang == [30, 10]
+        # Their side takes no REFER, and is asked for none again.
+        call.far_end.outcome.set_result(TransferFailure(kind=Kind.UNSUPPORTED, sip_status=405))
+        await until(lambda: len(call.far_end.asked_in) == 1)
+        call.far_end.human.set_result(of_a_human(HumanResult.ANSWERED))
+        assert (await call.conversation.over()).hands_over
+        told = [(type(each), each.to_phone_number) for each in happened(call)]
+        assert told == [
+            (TransferBegan, COLLEAGUE),
+            (TransferFailed, COLLEAGUE),
+            (TransferBegan, SECOND.phone_number),
+        ]
+
+
+async def test_who_takes_no_calls_now_is_left_out(
+    servers: ProviderServers, engines: Engines
+) -> None:
+    today = datetime.now(UTC).weekday()
+    never = TransferHours("UTC", (list(Weekday)[(today + 3) % 7],))
+    away = TransferTarget(SECOND.phone_number, "", never)
+    settings = {"transfer_phone_number": None, "transfer_targets": (away,)}
+    async with desk(servers, engines, **settings) as call:
+        await call.says("I want to speak to a human.")
+        await call.told(lambda _: "I cannot pass you on." in said(call))
+        assert "nobody takes calls at this hour" in (call.tools()[-1].tool_output or "")
+        assert call.far_end.transfers == []
 
 
 @pytest.mark.parametrize(

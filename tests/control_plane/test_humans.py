@@ -35,6 +35,7 @@ async def attempt(api: httpx.AsyncClient, resources: Resources) -> CallRow:
             "llm_model": {"type": "embedded"},
             "human_transfer_mode": "cold",
             "transfer_phone_number": COLLEAGUE,
+            "transfer_targets": [{"phone_number": "+1 202 555 0143", "ring_secs": 12}],
         },
         "force_now": True,
     }
@@ -110,6 +111,15 @@ async def test_only_the_configured_number_is_called(agent: Asking) -> None:
     answer = await agent.ask(new_id(), "+12025550199")
     assert answer.status_code == 422
     assert "transfer_phone_number" in answer.json()["detail"]
+
+
+async def test_a_further_target_is_called_for_as_long_as_it_says(
+    agent: Asking, resources: Resources
+) -> None:
+    leg_id = new_id()
+    assert (await agent.ask(leg_id, "+12025550143")).status_code == 200
+    async with resources.database.reading() as db:
+        assert (await db.get_one(Leg, leg_id)).ring_secs == 12
 
 
 async def test_nobody_is_asked_in_before_or_after_the_talk(

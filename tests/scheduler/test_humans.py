@@ -24,7 +24,6 @@ from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.events import AttemptResult, CallEnded, EndedBy, HandedOver
 from control_plane.domain.human_leg import (
     LINE_WITHIN,
-    RINGING_S,
     TALK_LIMIT,
     HumanAsked,
     HumanResult,
@@ -87,7 +86,8 @@ class Call:
         async with self.desk.database.transaction() as db:
             order, call = await leases.hold(db, self.attempt.id, epoch=None)
             assert order is not None
-            leg = await humans.ask(db, order, call, asked, now=await read_clock(db))
+            now = await read_clock(db)
+            leg = await humans.ask(db, order, call, asked, ring_secs=17, now=now)
             return leg.id
 
     async def dial(self) -> None:
@@ -161,7 +161,7 @@ async def test_a_human_is_called_into_the_room_and_handed_the_call(call: Call) -
     assert (request.to_number, request.from_number) == (COLLEAGUE, factories.OURS)
     assert request.room_name == call.attempt.room_name
     assert request.participant_identity == f"human-{leg_id}"
-    assert request.ringing_timeout_s == RINGING_S
+    assert request.ringing_timeout_s == 17
     assert request.max_call_duration_s == TALK_LIMIT.total_seconds()
     assert (await call.view(leg_id)).state is HumanState.ANSWERED
     after = await call.reloaded()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -75,13 +75,15 @@ class Line:
 async def bridging(
     desk: Desk,
     refer: Callable[[Phone, Talk, Request], Awaitable[None]] | None = refuses,
+    targets: Sequence[dict[str, Any]] = (),
     **trunk: Any,
 ) -> AsyncIterator[Line]:
     """Have a human's phone ring for a person on the line."""
+    told = COLD | {"transfer_targets": list(targets)}
     person, human = Phone(), Phone()
     await person.start()
     await human.start()
-    placed = await asyncio.to_thread(desk.order, person.port, trunk=trunk, **COLD)
+    placed = await asyncio.to_thread(desk.order, person.port, trunk=trunk, **told)
     line = Line(desk, placed, person, human)
     try:
         line.talk = person.answer(await person.request("INVITE", 30))
@@ -180,6 +182,28 @@ def test_who_is_not_taken_stays_with_the_agent(
             attempt = call["last_call_attempt"]
             assert (attempt["ended_by"], attempt["end_reason"]) == ("user", None)
             assert attempt["transfer"] is None
+
+    asyncio.run(run())
+
+
+@pytest.mark.shows("transfer_targets")
+def test_the_next_human_is_called_when_one_is_not_reached(desk: Desk) -> None:
+    second = "+12025550143"
+
+    async def run() -> None:
+        async with bridging(desk, None, [{"phone_number": second}], takes_refer=False) as line:
+            line.person.reply(line.rings, 486, "Busy Here")
+            line.rings = await line.person.request("INVITE", 30)
+            assert second in line.rings.uri
+            talk = await line.take()
+            await until_hears(line.person, HUMAN, 10)
+            await line.transferred()
+            talk.send("BYE")
+            await line.person.request("BYE", BYE_WITHIN_S)
+            call = await line.call()
+            (failed,) = desk.events(call, "transfer_failed")
+            assert (failed["to_phone_number"], failed["why"]) == (COLLEAGUE, "busy")
+            assert call["last_call_attempt"]["transfer"]["to_phone_number"] == second
 
     asyncio.run(run())
 

@@ -133,3 +133,4 @@ class Leg(Base):
     lease_until: Mapped[datetime | None]  # the scheduler's, from its claim to the dial's result
     result: Mapped[HumanResult | None] = mapped_column(Word(HumanResult))
     reason: Mapped[str | None] = mapped_column(Text)  # why the person is passed on
+    ring_secs: Mapped[int | None]  # for so long at most

@@ -18,6 +18,7 @@ _OF_THE_LEG = {
     "lease_until": sa.BigInteger(),
     "result": sa.String(length=40),
     "reason": sa.Text(),
+    "ring_secs": sa.Integer(),
 }
 _OPEN = "closed_at IS NULL"
 
