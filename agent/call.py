@@ -124,6 +124,7 @@ class Call:
             reporter=reporter,
             ending=self.ending,
             silence=self._silence,
+            line=line,
         )
         self.tools = offered(self._surroundings())
         self._watch()

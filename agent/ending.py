@@ -7,25 +7,37 @@ import asyncio
 from msgspec import Struct
 
 from agent.reporter import Reporter
-from control_plane.domain.events import AgentLeft, AttemptResult, CallEnded, EndedBy, EndReason
+from control_plane.domain.events import (
+    AgentLeft,
+    AttemptResult,
+    CallEnded,
+    EndedBy,
+    EndReason,
+    HandedOver,
+)
 
 
 class Verdict(Struct, frozen=True):
     """Who ended the call and why; `reason` is null when the person hung up.
 
-    With `is_open` it is over for this agent alone: another may be sent to the same room.
+    With `is_open` it is over for this agent alone: another may be sent to the same room. With
+    `hands_over`, too: the person and a human talk on in it.
     """
 
     by: EndedBy
     reason: EndReason | None = None
     detail: str = ""
     is_open: bool = False
+    hands_over: bool = False
 
 
 def report_end(reporter: Reporter, verdict: Verdict, result: AttemptResult) -> None:
     """Report how a call ended and what answered it."""
     if verdict.is_open:
         reporter.report(AgentLeft)
+        return
+    if verdict.hands_over:
+        reporter.report(HandedOver, result=result)
         return
     reporter.report(
         CallEnded,
@@ -49,10 +61,11 @@ class Ending:
         detail: str = "",
         *,
         is_open: bool = False,
+        hands_over: bool = False,
     ) -> None:
         """End the call for this reason, unless it is ending already."""
         if not self._verdict.done():
-            self._verdict.set_result(Verdict(by, reason, detail, is_open))
+            self._verdict.set_result(Verdict(by, reason, detail, is_open, hands_over))
 
     @property
     def done(self) -> bool:

@@ -19,6 +19,7 @@ from agent.captions import connect_output
 from agent.ending import Verdict, report_end
 from agent.far_end import RoomFarEnd
 from agent.first_sentence import NotPrepared, prepare
+from agent.humans import Humans
 from agent.internal_api import InternalApi, Refused, Unreachable
 from agent.opening import Opening
 from agent.place import Place
@@ -89,7 +90,13 @@ async def run_call(
         offers = None  # no gateway carries it
     try:
         with conversation(brief.session_id):
-            far_end = RoomFarEnd(context.room, brief.participant_identity, livekit)
+            far_end = RoomFarEnd(
+                context.room,
+                brief.participant_identity,
+                livekit,
+                Humans(session_api, brief.session_id),
+                refer_to=brief.refer_to,
+            )
             await _hold(context, brief, engines, reporter, recorder, usage, offers, place, far_end)
     except (ProviderKeyMissing, NotPrepared) as exc:
         log.warning("a provider failed before the call", why=exc)

@@ -6,6 +6,9 @@ from typing import Protocol
 
 from livekit import rtc
 
+from agent.humans import Humans
+from control_plane.domain.human_leg import HumanView
+from control_plane.domain.refer_uri import refer_uri
 from sip.api import SipApi
 from sip.ports import TransferFailure
 from sip.settings import LiveKitSettings
@@ -32,18 +35,40 @@ class FarEnd(Protocol):
         """
         ...
 
-    async def transfer(self, to_number: str) -> TransferFailure | None:
+    async def transfer(self, to_number: str, *, ringing_s: int) -> TransferFailure | None:
         """Pass the person on; return null once somebody has answered them, or why nobody did."""
+        ...
+
+    async def bring_in(self, to_number: str, *, reason: str, because: str) -> HumanView:
+        """Have a human called into the room; return what came of it, once that is known.
+
+        Args:
+            reason: why the person is passed on; `because`: why that is not done by REFER.
+        """
         ...
 
 
 class RoomFarEnd:
-    """A participant of a LiveKit room, by identity; `livekit` has the rights of the agent."""
+    """A participant of a LiveKit room, by identity; `livekit` has the rights of the agent.
 
-    def __init__(self, room: rtc.Room, identity: str, livekit: LiveKitSettings) -> None:
+    Args:
+        refer_to: the template of the URI that a REFER asks for.
+    """
+
+    def __init__(
+        self,
+        room: rtc.Room,
+        identity: str,
+        livekit: LiveKitSettings,
+        humans: Humans,
+        *,
+        refer_to: str,
+    ) -> None:
         self.room = room
         self._identity = identity
         self._livekit = livekit
+        self._humans = humans
+        self._refer_to = refer_to
 
     @property
     def is_telephone(self) -> bool:
@@ -53,10 +78,14 @@ class RoomFarEnd:
     async def press(self, key: str) -> None:
         await self.room.local_participant.publish_dtmf(code=KEYS.index(key), digit=key)
 
-    async def transfer(self, to_number: str) -> TransferFailure | None:
+    async def transfer(self, to_number: str, *, ringing_s: int) -> TransferFailure | None:
         async with SipApi(self._livekit) as sip:
             return await sip.transferrer.transfer(
                 room_name=self.room.name,
                 participant_identity=self._identity,
-                to_number=to_number,
+                to_uri=refer_uri(self._refer_to, to_number),
+                ringing_s=ringing_s,
             )
+
+    async def bring_in(self, to_number: str, *, reason: str, because: str) -> HumanView:
+        return await self._humans.bring_in(to_number, reason=reason, because=because)

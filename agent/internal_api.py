@@ -10,11 +10,13 @@ import msgspec
 
 from control_plane.domain.brief import CallBrief, decode_brief
 from control_plane.domain.events import EventBatch, EventReceipt
+from control_plane.domain.human_leg import HumanAsked, HumanView
 from control_plane.domain.recording import RecordingKind
 from process.keep_alive import LIMITS
 from process.wear import Worn
 
 REQUEST_LIMIT_S = 10.0
+FOLLOW_S = 5
 _TLS = ssl.create_default_context()
 """Made once: reading the certificates takes longer than the whole request for a brief."""
 # Made before there are threads: control_plane/domain/brief.py says why.
@@ -43,6 +45,16 @@ class SessionApi(Protocol):
         self, session_id: str, kind: RecordingKind, offset: int, page: bytes
     ) -> int:
         """Append `page` at `offset` bytes of that file; returns the size stored."""
+
+
+class HumansApi(Protocol):
+    """Where humans are asked into a session; both raise `Unreachable` or `Refused`."""
+
+    async def ask_human(self, session_id: str, asked: HumanAsked) -> HumanView:
+        """Have a human dialled into the room; asking again with the same id is harmless."""
+
+    async def follow_human(self, session_id: str, leg_id: str) -> HumanView:
+        """Return how far it is, within some seconds, sooner once that is final."""
 
 
 class InternalApi:
@@ -94,6 +106,21 @@ class InternalApi:
             content_type="application/octet-stream",
         )
         return int(answer.json()["size"])
+
+    async def ask_human(self, session_id: str, asked: HumanAsked) -> HumanView:
+        """Have a human dialled into the room; asking again with the same id is harmless."""
+        answer = await self._send(
+            "POST",
+            f"/internal/sessions/{session_id}/humans",
+            content=msgspec.json.encode(asked),
+        )
+        return msgspec.json.decode(answer.content, type=HumanView)
+
+    async def follow_human(self, session_id: str, leg_id: str) -> HumanView:
+        """Return how far it is, within some seconds, sooner once that is final."""
+        path = f"/internal/sessions/{session_id}/humans/{leg_id}?wait={FOLLOW_S}"
+        answer = await self._send("GET", path)
+        return msgspec.json.decode(answer.content, type=HumanView)
 
     async def tell_restart(self, reason: Worn) -> None:
         """Have it counted that this worker begins anew; the token is that of workers."""

@@ -20,13 +20,15 @@ END_ROOM_LIMIT_S = leaving.BARE_LIMIT_S + leaving.LEAVE_LIMIT_S + 1.0
 class Place:
     """Where the agent is until `leave`.
 
-    The room goes with the agent, which hangs up the person's side. That of a browser session stays
-    until the agent knows that the conversation is over: another one may be sent there.
+    The room goes with the agent, which hangs up the person's side, unless that talks on with a
+    human. That of a browser session stays until the agent knows that the conversation is over:
+    another one may be sent there.
     """
 
     def __init__(self, context: JobContext) -> None:
         self._context = context
         self._stays = False
+        self._others_talk = False
         # What is not ours is left as it is said to be left, at the latest by who made the room.
         with suppress(msgspec.MsgspecError):
             self._stays = decode_metadata(context.job.metadata).room_stays
@@ -36,8 +38,9 @@ class Place:
         self._stays = False
 
     def left_by(self, verdict: Verdict) -> Verdict:
-        """Return `verdict`, by which the agent leaves; the room goes unless it stays open."""
+        """Return `verdict`, by which the agent leaves; the room goes unless others stay in it."""
         self._stays = self._stays and verdict.is_open
+        self._others_talk = self._others_talk or verdict.hands_over
         return verdict
 
     async def leave(self) -> None:
@@ -46,7 +49,7 @@ class Place:
         # Gone already, or the server is: the scheduler deletes what is left.
         with suppress(api.ServerError, aiohttp.ClientError, TimeoutError):
             async with asyncio.timeout(END_ROOM_LIMIT_S):
-                if self._stays:
+                if self._stays or self._others_talk:
                     await context.room.disconnect()
                 else:
                     await leaving.end_room(context.api, context.job.room.name, me=context.room)

@@ -6,6 +6,7 @@ import asyncio
 import random
 import threading
 from collections.abc import Callable
+from functools import cache
 from importlib.resources import as_file, files
 from typing import Protocol
 
@@ -40,6 +41,14 @@ def clip(name: str) -> Samples:
             with as_file(files("livekit.agents.resources") / name) as path:
                 _decoded[name] = _decode(str(path))
         return _decoded[name]
+
+
+@cache
+def ringback() -> Samples:
+    """Return what is heard while it rings somewhere: 425 Hz, a second of five (ITU-T E.180)."""
+    second = np.arange(SAID_RATE) / SAID_RATE
+    tone = np.sin(2 * np.pi * 425 * second) * 0.2 * 32_767
+    return np.concatenate((tone, np.zeros(4 * SAID_RATE))).astype(np.int16)
 
 
 class Sounds:

@@ -42,6 +42,7 @@ from control_plane.http.requests import StrictRequest, known_query
 from control_plane.http.streams import OpenStreams
 from control_plane.internal.arrivals import Arrivals
 from control_plane.internal.controller import InternalController
+from control_plane.internal.humans import HumanController
 from control_plane.internal.jobs import JobController
 from control_plane.internal.workers import WorkerController
 from control_plane.keys.controller import KeyController
@@ -231,7 +232,7 @@ def create_internal_app(resources: Resources) -> Litestar:
     """Return the application for our own agents; bind it to loopback."""
     return _application(
         resources,
-        [InternalController, JobController, MetricsController, WorkerController],
+        [InternalController, HumanController, JobController, MetricsController, WorkerController],
         body_limit=INTERNAL_BODY_LIMIT,
         openapi=None,
     )

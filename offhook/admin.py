@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from control_plane.domain import refer_uri
 from control_plane.domain.providers import Provider
 from offhook.api_client import ApiClient, ApiProblem, connect, installed
 from offhook.console import fail, local_time, one_of, say
@@ -42,6 +43,10 @@ def add_trunk(
     calls_per_second: Annotated[float, typer.Option(help="How fast it may be called")] = 1.0,
     max_calls: Annotated[int, typer.Option(help="Calls at once")] = 10,
     default: Annotated[bool, typer.Option(help="Use it for every order")] = True,
+    refer: Annotated[bool, typer.Option(help="It passes calls on (REFER)")] = True,
+    refer_to: Annotated[
+        str, typer.Option(help="The URI that a REFER asks for, with {number} or {digits}")
+    ] = refer_uri.DEFAULT,
     simulator: Annotated[
         bool, typer.Option("--simulator", help="It leads to the carrier simulator")
     ] = False,
@@ -56,6 +61,8 @@ def add_trunk(
         "is_default": default,
         "calls_per_second": calls_per_second,
         "max_concurrent_calls": max_calls,
+        "takes_refer": refer,
+        "refer_to": refer_to,
     }
     if simulator:
         body["purpose"] = "simulator"

@@ -14,9 +14,11 @@ from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.trunk import Trunk
+from control_plane.domain.assistant import AssistantSpec, humans_of
 from control_plane.domain.dial_errors import DialFailureKind as Kind
 from control_plane.domain.errors import StaleEpoch
 from control_plane.domain.gate import Go
+from control_plane.domain.human_leg import TALK_LIMIT
 from control_plane.domain.transitions import (
     AnyFact,
     AttemptAbandoned,
@@ -47,6 +49,12 @@ _NOW = timedelta()
 """An INVITE that leaves even a moment early is not among those that the trunk remembers."""
 _PROMPT_S = leases.LEASE.total_seconds() / 4
 """How soon after its mark an INVITE leaves, or not at all."""
+
+
+def _longest_s(spec: AssistantSpec) -> int:
+    """Return how long a call may be (s); a human may talk on when the agent has left."""
+    more = TALK_LIMIT if humans_of(spec) else _NOW
+    return spec.max_call_duration_secs + round(more / timedelta(seconds=1))
 
 
 class Dispatcher:
@@ -247,7 +255,7 @@ class Dispatcher:
             room_name=row.session.room_name,
             participant_identity=row.leg.participant_identity,
             ringing_timeout_s=self._ringing_timeout_s,
-            max_call_duration_s=version.spec.max_call_duration_secs,
+            max_call_duration_s=_longest_s(version.spec),
             dial_before=dial_before,
         )
 

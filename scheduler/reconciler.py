@@ -116,6 +116,8 @@ class Reconciler:
                     log.debug("another process was faster", attempt_id=call.id)
 
     async def _look_at(self, call: Call, now: datetime, limit: timedelta) -> None:
+        if call.session.handed_over_at is not None:
+            return  # it goes on without its agent (`talks.TalkWatch`)
         lease = call.session.dispatch_lease_until
         if lease is not None and lease > now:
             return

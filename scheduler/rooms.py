@@ -60,6 +60,10 @@ class Rooms(Protocol):
         """End the room and every call in it; one that is gone is closed already."""
         ...
 
+    async def put_out(self, room_name: str, identity: str) -> None:
+        """Hang up one participant of a room; who is gone is out already."""
+        ...
+
 
 class LiveKitRooms:
     """Keeps rooms through livekit-server's API."""
@@ -121,6 +125,11 @@ class LiveKitRooms:
         """End the room and every call in it; one that is gone is closed already."""
         with _trouble():
             await leaving.end_room(self._client, room_name)
+
+    async def put_out(self, room_name: str, identity: str) -> None:
+        """Hang up one participant of a room; who is gone is out already."""
+        with _trouble():
+            await leaving.put_out(self._client, room_name, identity)
 
 
 @contextlib.contextmanager

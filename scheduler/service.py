@@ -24,6 +24,7 @@ from scheduler.deliver import Deliverer
 from scheduler.dispatch import Dispatcher
 from scheduler.expire import Expirer
 from scheduler.heartbeat import beat
+from scheduler.humans import HumanDialer
 from scheduler.prepare import Preparer
 from scheduler.reconciler import Reconciler
 from scheduler.recordings import RecordingMover
@@ -34,6 +35,7 @@ from scheduler.room_cleanup import Tidier
 from scheduler.rooms import Rooms
 from scheduler.settings import SchedulerSettings
 from scheduler.sip_watch import SipWatch
+from scheduler.talks import TalkWatch
 from scheduler.timetable import Timetable
 from scheduler.trunks import TrunkKeeper
 from sip.ports import Dialer, Presence, Trunks
@@ -45,6 +47,8 @@ REAP_S = 5.0
 TRUNKS_S = 30.0
 SIP_WATCH_S = 0.25
 HEARTBEAT_S = 3.0
+TALKS_S = 0.5
+"""Who is hung up on hears silence for so long, twice at most."""
 EXPIRE_S = 10.0
 FORGET_S = 600.0
 GRACE_S = 5.0
@@ -106,6 +110,7 @@ async def run(world: World, settings: SchedulerSettings, stopped: asyncio.Event)
         timetable.on_change("dispatch", dispatch, sweep_s=SWEEP_S, rest_s=DISPATCH_REST_S)
         timetable.on_change("apply trunks", keeper.apply, sweep_s=TRUNKS_S, rest_s=0.2)
         _open_sessions(world, settings, timetable)
+        dialer = _pass_on(world, timetable, tasks)
         _keep_order(world, settings, timetable)
         relay = Relay(database, world.vault, world.views)
         deliverer = Deliverer(
@@ -117,9 +122,8 @@ async def run(world: World, settings: SchedulerSettings, stopped: asyncio.Event)
         log.info("the scheduler runs", name=name)
         await stopped.wait()
         timetable.stop()
-        await asyncio.gather(
-            dispatcher.finish(GRACE_S), deliverer.finish(GRACE_S), mover.finish(GRACE_S)
-        )
+        working = (dispatcher, dialer, deliverer, mover)
+        await asyncio.gather(*(each.finish(GRACE_S) for each in working))
     log.info("the scheduler has stopped", name=name)
 
 
@@ -148,6 +152,17 @@ def _keep_order(world: World, settings: SchedulerSettings, timetable: Timetable)
     tidier = Tidier(database, world.rooms)
     timetable.every(SLOW_SWEEP_S, "close stray rooms", tidier.close_strays)
     timetable.on_change("delete rooms", tidier.delete_rooms, sweep_s=SLOW_SWEEP_S, rest_s=0.2)
+
+
+def _pass_on(world: World, timetable: Timetable, tasks: asyncio.TaskGroup) -> HumanDialer:
+    """Call humans into conversations, and watch those that go on without an agent."""
+    database = world.database
+    dialer = HumanDialer(database, rooms=world.rooms, dialer=world.dialer, tasks=tasks)
+    watch = TalkWatch(database, world.rooms, dialer)
+    timetable.every(HEARTBEAT_S, "keep dialled humans", dialer.beat)
+    timetable.on_change("call humans", dialer.dial_due, sweep_s=SWEEP_S, rest_s=DISPATCH_REST_S)
+    timetable.every(TALKS_S, "watch talks", watch.look)
+    return dialer
 
 
 def _open_sessions(world: World, settings: SchedulerSettings, timetable: Timetable) -> None:

@@ -161,7 +161,7 @@ async def _ask(client: api.LiveKitAPI, room_name: str) -> None:
         await _send(client, room_name)
     for each in present:
         if not _knows(each):
-            await _put_out(client, room_name, each.identity)
+            await put_out(client, room_name, each.identity)
 
 
 async def _send(client: api.LiveKitAPI, room_name: str) -> None:
@@ -169,7 +169,8 @@ async def _send(client: api.LiveKitAPI, room_name: str) -> None:
     await client.room.send_data(request)
 
 
-async def _put_out(client: api.LiveKitAPI, room_name: str, identity: str) -> None:
+async def put_out(client: api.LiveKitAPI, room_name: str, identity: str) -> None:
+    """Have a participant leave, which hangs up a telephone; who is gone has left already."""
     who = api.RoomParticipantIdentity(room=room_name, identity=identity)
     with _unless_gone():
         await client.room.remove_participant(who)

@@ -170,15 +170,18 @@ class CallRooms(Protocol):
 class TransferFailureKind(StrEnum):
     """Why somebody on a line was not passed on."""
 
-    REFUSED = "refused"  # by their side, or by whom they were passed to; there is a status
-    UNSUPPORTED = "unsupported"  # their side takes no REFER
-    SILENT = "silent"  # nothing final came of it in time
+    REFUSED = "refused"  # by whom they were passed to; there is a status
+    UNSUPPORTED = "unsupported"  # their side refused the REFER itself
+    SILENT = "silent"  # their side says nothing of it
+    UNANSWERED = "unanswered"  # it rang there for as long as it may
     HUNG_UP = "hung_up"  # they are not on the line any more
     SERVICE = "service"  # the SIP service did not do it
 
 
 class TransferFailure(Struct, frozen=True, kw_only=True):
     """The person was not passed on; unless they hung up, they are still on the line.
+
+    Nobody's phone rang for it unless it is `REFUSED` or `UNANSWERED`, as far as is known.
 
     Attributes:
         sip_status: the status that says so (RFC 3261 section 21), where one does.
@@ -194,7 +197,7 @@ class Transferrer(Protocol):
     """Sends the person on a line to somebody else (RFC 3515)."""
 
     async def transfer(
-        self, *, room_name: str, participant_identity: str, to_number: str
+        self, *, room_name: str, participant_identity: str, to_uri: str, ringing_s: int
     ) -> TransferFailure | None:
         """Return null once somebody there has answered, or why nobody did.
 

@@ -11,11 +11,11 @@ from livekit.protocol import sip as proto
 from sip.failures import DIAL_ERRORS
 from sip.ports import TransferFailure, TransferFailureKind
 
-RINGING_S = 30
-"""So long it may ring where the person is passed to. The embedded gateway gives up after ten
-seconds when it was told of no ringing; LiveKit's own service cannot, and waits this long then."""
 _K = TransferFailureKind
-_NO_REFER = frozenset({405, 420, 501})
+_BY_NOTIFY = "call transfer failed"
+"""In what the SIP service says of a status that came by NOTIFY, from whom they were passed to."""
+_RANG = "while it rang"
+"""In what the embedded service says of a limit that passed while a NOTIFY told of ringing."""
 _BY_CODE: dict[str, TransferFailureKind] = {
     api.TwirpErrorCode.DEADLINE_EXCEEDED: _K.SILENT,
     api.TwirpErrorCode.CANCELED: _K.SILENT,
@@ -31,36 +31,43 @@ class LiveKitTransferrer:
         self._service = service
 
     async def transfer(
-        self, *, room_name: str, participant_identity: str, to_number: str
+        self, *, room_name: str, participant_identity: str, to_uri: str, ringing_s: int
     ) -> TransferFailure | None:
-        """Return null once somebody has answered, or why nobody did."""
+        """Return null once somebody has answered, or why nobody did.
+
+        The embedded gateway gives up after ten seconds when it was told of no ringing; LiveKit's
+        own service cannot, and waits for `ringing_s` then.
+        """
         request = proto.TransferSIPParticipantRequest(
             room_name=room_name,
             participant_identity=participant_identity,
-            transfer_to=f"tel:{to_number}",
+            transfer_to=to_uri,
             play_dialtone=True,
         )
-        request.ringing_timeout.FromTimedelta(timedelta(seconds=RINGING_S))
+        request.ringing_timeout.FromTimedelta(timedelta(seconds=ringing_s))
         try:
             answer = await self._service.transfer_sip_participant(request)
         except DIAL_ERRORS as exc:
             return failure_of(exc)
         if answer.status == proto.SIPTransferStatus.STS_TRANSFER_FAILED:
             status = answer.sip_status
-            return _refused(int(status.code) or None, status.status)
+            return TransferFailure(
+                kind=_K.REFUSED, sip_status=int(status.code) or None, sip_reason=status.status
+            )
         return None
 
 
 def failure_of(error: BaseException) -> TransferFailure:
     """Return what an error of a transfer means; one of `DIAL_ERRORS`."""
     if isinstance(error, api.SipCallError) and error.sip_status_code is not None:
-        return _refused(error.sip_status_code, error.sip_status or "")
+        kind = _K.REFUSED if _BY_NOTIFY in error.message else _K.UNSUPPORTED
+        return TransferFailure(
+            kind=kind, sip_status=error.sip_status_code, sip_reason=error.sip_status or ""
+        )
     if isinstance(error, api.ServerError):
         reason = error.message.removeprefix("twirp error unknown: ")
-        return TransferFailure(kind=_BY_CODE.get(error.code, _K.SERVICE), sip_reason=reason)
+        kind = _BY_CODE.get(error.code, _K.SERVICE)
+        if kind is _K.SILENT and _RANG in reason:
+            kind = _K.UNANSWERED
+        return TransferFailure(kind=kind, sip_reason=reason)
     return TransferFailure(kind=_K.SERVICE, sip_reason=str(error) or type(error).__name__)
-
-
-def _refused(status: int | None, reason: str) -> TransferFailure:
-    kind = _K.UNSUPPORTED if status in _NO_REFER else _K.REFUSED
-    return TransferFailure(kind=kind, sip_status=status, sip_reason=reason)

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 from agent.stock_phrases import sayings
 from agent.tools.irrevocable import Deed
 from agent.tools.tool import Surroundings, Tool, Work
-from control_plane.domain.assistant import AssistantSpec, TransferMode
+from control_plane.domain.assistant import AssistantSpec, TransferMode, humans_of
 
 
 class Arguments(Struct, frozen=True):
@@ -22,10 +22,10 @@ class Arguments(Struct, frozen=True):
 
 def _make(call: Surroundings) -> Work:
     async def transfer_call(given: Arguments, _: Any) -> Deed:
-        to = call.transferring.check()
+        targets = call.transferring.check()
 
         async def begin() -> None:
-            call.transferring.begin(to, given.reason)
+            call.transferring.begin(targets, given.reason)
 
         return Deed(
             do=begin,
@@ -38,7 +38,7 @@ def _make(call: Surroundings) -> Work:
 
 
 def _is_offered(spec: AssistantSpec) -> bool:
-    return spec.human_transfer_mode is TransferMode.COLD and spec.transfer_phone_number is not None
+    return spec.human_transfer_mode is TransferMode.COLD and bool(humans_of(spec))
 
 
 TRANSFER_CALL = Tool(

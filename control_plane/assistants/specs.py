@@ -16,7 +16,7 @@ from control_plane.assistants.secrets import Place, Reference
 from control_plane.db.crypto import Vault
 from control_plane.db.models.organization import Secret
 from control_plane.db.sealed import Sealer, keep, looks_masked, mask, unseal
-from control_plane.domain.assistant import AssistantSpec
+from control_plane.domain.assistant import AssistantSpec, humans_of
 from control_plane.domain.brief import Direction
 from control_plane.domain.errors import BadInput
 from control_plane.domain.ids import new_id
@@ -53,7 +53,7 @@ async def store(
     """
     if previous is None or previous.from_phone_number != spec.from_phone_number:
         await _check_number(db, organization_id, spec)
-    if previous is None or previous.transfer_phone_number != spec.transfer_phone_number:
+    if previous is None or humans_of(previous) != humans_of(spec):
         check_transfer(spec, await load_dial_plan(db, organization_id))
     before = _Before(previous)
     _rows = await _load(db, before.values)
@@ -167,28 +167,33 @@ async def _check_number(db: AsyncSession, organization_id: str, spec: AssistantS
 
 
 def check_transfer(spec: AssistantSpec, dial_plan: DialPlan, *, within: str = "") -> None:
-    """Refuse the number of transfers where its type or its country may not be called.
+    """Refuse numbers of transfers whose type or whose country may not be called.
 
-    An organization without a number or a list of countries has none to hold it to yet.
+    An organization without a number or a list of countries has none to hold them to yet.
 
     Raises:
-        BadInput: it may not; `within` precedes the field's name.
+        BadInput: one may not; `within` precedes the field's name.
     """
-    number = spec.transfer_phone_number
-    if number is None:
-        return
-    kind = read(number).type
-    if kind not in dial_plan.number_types:
+    numbers = [("transfer_phone_number", spec.transfer_phone_number)]
+    numbers += [
+        (f"transfer_targets[{n}].phone_number", target.phone_number)
+        for n, target in enumerate(spec.transfer_targets)
+    ]
+    for field, number in numbers:
+        if number is not None:
+            _check_human(number, dial_plan, f"{within}{field}")
+
+
+def _check_human(number: str, dial_plan: DialPlan, field: str) -> None:
+    found = read(number)
+    if found.type not in dial_plan.number_types:
+        raise BadInput(f"{field} may not be called: {needs_leave(found.type)}", field=field)
+    if dial_plan.countries and country(found.e164) not in dial_plan.countries:
         raise BadInput(
-            f"transfer_phone_number may not be called: {needs_leave(kind)}",
-            field=f"{within}transfer_phone_number",
-        )
-    if dial_plan.countries and country(number) not in dial_plan.countries:
-        raise BadInput(
-            "transfer_phone_number may not be called: its country is not on the organization's "
+            f"{field} may not be called: its country is not on the organization's "
             "list: PATCH /organization with allowed_countries, or `offhook allow COUNTRY`, widens "
             "it",
-            field=f"{within}transfer_phone_number",
+            field=field,
         )
 
 

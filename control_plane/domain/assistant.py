@@ -22,6 +22,7 @@ from control_plane.domain.outcome import Outcome
 from control_plane.domain.phone import e164
 from control_plane.domain.providers import Ears, GivenVoice, LlmModel, TextModel, Voice
 from control_plane.domain.tools import CustomTool, DataField, check_fields, check_tools
+from control_plane.domain.transfer_targets import TransferTarget, check_targets, in_order
 from control_plane.domain.urls import check_email
 
 
@@ -228,10 +229,14 @@ class AssistantSpec(Struct, frozen=True, kw_only=True):
     """The agent may press keys and skip turns in a phone menu."""
     transfer_phone_number: Annotated[_Number, _TRANSFER] = None
     """The person that calls are transferred to."""
+    transfer_targets: Annotated[
+        tuple[TransferTarget, ...], up_to(20, check=check_targets), _TRANSFER
+    ] = ()
+    """Whom calls are passed on to next, in this order: after `transfer_phone_number`, or alone."""
     human_transfer_mode: Annotated[
         TransferMode | None, ActedOn(_TRANSFER.place, but_not=(TransferMode.WARM,))
     ] = None
-    """The agent introduces the person, or passes the call on; needs `transfer_phone_number`."""
+    """The agent introduces the person, or passes the call on; needs a number to pass it on to."""
     warm_transfer_summary_instructions: Annotated[_Instructions, _NOT_YET] = None
     """What the person is told before a warm transfer."""
     custom_tools: Annotated[tuple[CustomTool, ...], up_to(64, check=check_tools), _NOT_YET] = ()
@@ -258,3 +263,8 @@ class AssistantSpec(Struct, frozen=True, kw_only=True):
         str | None, up_to(100_000), Template(OF_THE_CALL), _NOT_YET
     ] = None
     """Instructions for that; none: a prompt of our own."""
+
+
+def humans_of(spec: AssistantSpec) -> list[TransferTarget]:
+    """Return whom calls are passed on to, in order; `transfer_phone_number` is the first."""
+    return in_order(spec.transfer_phone_number, spec.transfer_targets)

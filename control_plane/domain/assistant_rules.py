@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from control_plane.domain.assistant import AssistantSpec, FirstSentenceMode
+from control_plane.domain.assistant import AssistantSpec, FirstSentenceMode, humans_of
 from control_plane.domain.credentials import check_url_keeps_none
 from control_plane.domain.declared import settings_of
 from control_plane.domain.errors import BadInput
@@ -111,9 +111,9 @@ def _check_speech(spec: AssistantSpec, within: str) -> None:
 
 
 def _check_transfer(spec: AssistantSpec, within: str) -> None:
-    if spec.human_transfer_mode is not None and spec.transfer_phone_number is None:
+    if spec.human_transfer_mode is not None and not humans_of(spec):
         raise BadInput(
             "human_transfer_mode says how a call reaches transfer_phone_number: add "
-            "transfer_phone_number, or leave human_transfer_mode null",
+            "transfer_phone_number or transfer_targets, or leave human_transfer_mode null",
             field=f"{within}human_transfer_mode",
         )

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.providers import Provider
+from control_plane.domain.refer_uri import DEFAULT
 
 BRIEF_VERSION = 1
 ANSWER_TIMEOUT_S = 120.0
@@ -65,6 +66,8 @@ class CallBrief(Struct, frozen=True, kw_only=True):
         heartbeat_secs: how often, at least, an event must arrive to keep the call's lease.
         answer_timeout_secs: how long the agent waits, once ready, for the call to be answered.
         time_zone: the person's (IANA), as far as the number or the order tells.
+        takes_refer: whether the trunk of the person's telephone takes a REFER, and
+        refer_to: the template of the URI in it.
         providers: keys for the cloud providers that `assistant` names, and no others.
     """
 
@@ -83,6 +86,8 @@ class CallBrief(Struct, frozen=True, kw_only=True):
     prompt_variables: dict[str, str] = msgspec.field(default_factory=dict)
     heartbeat_secs: float = 3.0
     answer_timeout_secs: float = ANSWER_TIMEOUT_S
+    takes_refer: bool = True
+    refer_to: str = DEFAULT
     providers: dict[Provider, ProviderAccess] = msgspec.field(default_factory=dict)
 
 

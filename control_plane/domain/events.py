@@ -153,7 +153,8 @@ class TransferFailed(_Event, frozen=True, kw_only=True, tag="transfer_failed"):
     """They were not, and are still on the line, unless they hung up.
 
     Attributes:
-        why: `refused`, `unsupported`, `silent`, `hung_up` or `service`, as the SIP service says.
+        why: of a REFER `refused`, `unanswered` or `hung_up`; else what came of calling the human
+            (`human_leg.HumanResult`).
         sip_status: the status that says so, where one does.
     """
 
@@ -172,6 +173,15 @@ class CallTransferred(_Event, frozen=True, kw_only=True, tag="call_transferred")
 
 class AgentLeft(_Event, frozen=True, kw_only=True, tag="agent_left"):
     """Nobody came for so long that the agent has left; the session stays open without one."""
+
+
+class HandedOver(_Event, frozen=True, kw_only=True, tag="handed_over"):
+    """The agent has left; the person and the human talk on without it.
+
+    `result` is what had answered.
+    """
+
+    result: AttemptResult
 
 
 class RecordingFinished(_Event, frozen=True, kw_only=True, tag="recording_finished"):
@@ -214,6 +224,7 @@ CallEvent = (
     | TransferBegan
     | TransferFailed
     | CallTransferred
+    | HandedOver
     | RecordingFinished
     | UsageCounted
     | CallEnded

@@ -11,3 +11,4 @@ class LegKind(StrEnum):
     CALLEE = "callee"  # the person whom an order calls
     CALLER = "caller"  # the person who called us
     BROWSER = "browser"  # the person who came by a browser
+    HUMAN = "human"  # whom the person was passed on to

@@ -10,6 +10,8 @@ from control_plane.assistants import specs, versions
 from control_plane.compliance import suspended
 from control_plane.db.crypto import Vault
 from control_plane.db.models.call_order import CallOrder
+from control_plane.db.models.trunk import Trunk
+from control_plane.domain import refer_uri
 from control_plane.domain.brief import ANSWER_TIMEOUT_S, CallBrief
 from control_plane.domain.browser import ALONE_S
 from control_plane.domain.errors import Conflict, StaleEpoch, TokenUsed
@@ -53,6 +55,7 @@ async def build(
     stored = await specs.opened(db, vault, version.stored)
     spec = await for_agent(db, call.session.organization_id, stored)
     spec = spec_of(call.session, spec)
+    trunk = await db.get(Trunk, call.leg.trunk_id) if call.leg.trunk_id is not None else None
     lifetime = timedelta(seconds=spec.max_call_duration_secs) + _SLACK
     return CallBrief(
         session_id=call.id,
@@ -68,6 +71,8 @@ async def build(
         time_zone=order.zones[0] if order is not None and order.zones else "UTC",
         prompt_variables=call.session.prompt_variables,
         heartbeat_secs=leases.HEARTBEAT_SECS,
+        takes_refer=trunk is None or trunk.takes_refer,
+        refer_to=trunk.refer_to if trunk is not None else refer_uri.DEFAULT,
         answer_timeout_secs=ALONE_S if call.in_browser else ANSWER_TIMEOUT_S,
         providers=await access_of(db, vault, call.session.organization_id, providers_of(spec)),
     )

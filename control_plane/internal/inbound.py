@@ -16,7 +16,7 @@ from control_plane.db.engine import Database
 from control_plane.db.models.assistant import Assistant
 from control_plane.db.models.recording import Recording
 from control_plane.db.models.session import Session
-from control_plane.db.models.trunk import Number
+from control_plane.db.models.trunk import Number, Trunk
 from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.errors import Conflict, NotFound, StaleEpoch, TokenUsed
 from control_plane.domain.ids import new_id
@@ -53,10 +53,10 @@ async def receive(database: Database, arrival: Arrival, *, now: datetime) -> Cal
 
 async def _received(db: AsyncSession, arrival: Arrival, *, now: datetime) -> Call:
     join = arrival.join
-    organization_id, caller = await _whose(db, arrival.callers)
+    trunk, caller = await _whose(db, arrival.callers)
     known = await db.scalar(select(Session).where(Session.room_name == join.room))
     if known is None:
-        return await _stored(db, organization_id, join, caller, now=now)
+        return await _stored(db, trunk, join, caller, now=now)
     if known.agent_identity != join.identity:
         raise TokenUsed("another agent has the call in this room: one asks for it, once")
     if known.closed_at is not None:
@@ -65,24 +65,25 @@ async def _received(db: AsyncSession, arrival: Arrival, *, now: datetime) -> Cal
     return call
 
 
-async def _whose(db: AsyncSession, callers: Sequence[Caller]) -> tuple[str, Caller]:
-    """Return the organization that is called, and who calls it."""
+async def _whose(db: AsyncSession, callers: Sequence[Caller]) -> tuple[Trunk, Caller]:
+    """Return the trunk of the organization that is called, and who calls it."""
     trunks = await inbound_trunks(db, [each.sip_trunk_id for each in callers])
-    owners = {trunk.sip_trunk_id: trunk.organization_id for trunk in trunks}
+    found = {trunk.sip_trunk_id: trunk for trunk in trunks}
     for caller in callers:
-        owner = owners.get(caller.sip_trunk_id)
-        if owner is None:
+        trunk = found.get(caller.sip_trunk_id)
+        if trunk is None:
             continue
-        if await taken.is_of_others(db, owner, caller.called_number):
+        if await taken.is_of_others(db, trunk.organization_id, caller.called_number):
             # A SIP service other than ours may give the call to whoever takes every number.
             raise NotFound("another organization's inbound trunk takes the calls to this number")
-        return owner, caller
+        return trunk, caller
     raise NotFound("nobody in the room came over an inbound trunk that we have")
 
 
 async def _stored(
-    db: AsyncSession, organization_id: str, join: Join, caller: Caller, *, now: datetime
+    db: AsyncSession, trunk: Trunk, join: Join, caller: Caller, *, now: datetime
 ) -> Call:
+    organization_id = trunk.organization_id
     if await suspended.suspended_of(db, [organization_id]):
         raise Conflict("the organization is suspended: it takes no calls")
     assistant = await _answering(db, organization_id, caller.called_number)
@@ -96,6 +97,7 @@ async def _stored(
         identity=caller.identity[:300],
         to_phone_number=caller.called_number[:100],
         from_phone_number=caller.calling_number[:100],
+        trunk_id=trunk.id,
         sip_call_id=caller.sip_call_id[:300],
     )
     session, leg = begin(

@@ -18,7 +18,7 @@ from control_plane.domain.prices import DEFAULTS, Prices
 from control_plane.domain.transitions import AgentReleased, ConversationEnded, DialAnswered
 from control_plane.domain.usage import Used, since
 from control_plane.orders import lifecycle
-from control_plane.sessions import leases
+from control_plane.sessions import humans, leases
 from control_plane.sessions.calls import Call, status_of
 from control_plane.sessions.history import announce, record
 from control_plane.sessions.usage import Usage, earlier_parts, usage_of
@@ -53,7 +53,7 @@ async def store(
     now = await read_clock(db)
     before = usage_of(call.session)
     news = []
-    if call.session.closed_at is None:
+    if call.session.closed_at is None and call.session.handed_over_at is None:
         call.session.call_lease_until = now + leases.LEASE
     for event in sorted(batch.events, key=lambda each: each.seq):
         if event.seq <= call.session.last_event_seq:
@@ -107,6 +107,9 @@ async def _take(
             announce(db, owner, call, "call.transferred", at=now, status=status, **facts)
         case events.AgentAlive():
             pass
+        case events.HandedOver():
+            _keep(db, order, call, event, at=at, now=now)
+            humans.agent_left(call, event.result, now)
         case events.AgentLeft():
             _keep(db, order, call, event, at=at, now=now)
             await lifecycle.apply(db, order, call, AgentReleased(at=now))

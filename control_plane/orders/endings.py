@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.compliance import entries
 from control_plane.db.models.call_order import CallOrder
+from control_plane.db.models.session import Leg
 from control_plane.db.models.trunk import Trunk
 from control_plane.domain import call_order as orders
 from control_plane.domain import dial_errors, transitions
@@ -20,6 +21,7 @@ from control_plane.domain.retry import Finish, TryAgain, after_abandoned, after_
 from control_plane.domain.waiting import Cause
 from control_plane.orders import steps
 from control_plane.orders.gatekeeper import config_of
+from control_plane.sessions import humans
 from control_plane.sessions import steps as conversation
 from control_plane.sessions.calls import Call
 from control_plane.sessions.history import record
@@ -101,7 +103,7 @@ async def failed(
         order.uncounted_in_a_row = 0
     conversation.close_unanswered(db, order, call, fact)
     cause = dial_errors.cause_of(fact.sip_status, fact.kind)
-    await _tell_trunk(db, call, meaning.policy, fact, cause)
+    await tell_trunk(db, call.leg, meaning.policy, fact, cause)
     if meaning.policy is Policy.DECLINED_FOR_GOOD:
         await entries.never_call(
             db,
@@ -136,25 +138,27 @@ async def _charge(db: AsyncSession, order: CallOrder, call: Call, fact: transiti
     seconds = max(0.0, (fact.at - call.session.answered_at) / timedelta(seconds=1))
     trunk = await db.get(Trunk, call.leg.trunk_id) if call.leg.trunk_id is not None else None
     price = trunk.price_per_minute if trunk is not None else 0.0
-    await entries.use(db, order.api_key_id, fact.at, seconds=seconds, spend=seconds / 60 * price)
+    spend = seconds / 60 * price + await humans.spend(db, call.id, fact.at)
+    await entries.use(db, order.api_key_id, fact.at, seconds=seconds, spend=spend)
 
 
-async def _tell_trunk(
-    db: AsyncSession, call: Call, policy: Policy, fact: transitions.DialFailed, cause: Cause
+async def tell_trunk(
+    db: AsyncSession, leg: Leg, policy: Policy, fact: transitions.DialFailed, cause: Cause
 ) -> None:
-    if call.leg.trunk_id is None or (fact.sip_status is None and fact.kind in _OUR_OWN):
+    """Note what a failed dial says of the trunk that its leg took."""
+    if leg.trunk_id is None or (fact.sip_status is None and fact.kind in _OUR_OWN):
         return
     said = f"SIP {fact.sip_status} {fact.sip_reason}".strip() if fact.sip_status else fact.kind
     match policy:
         case Policy.BACK_OFF:
-            await pace.refused(db, call.leg.trunk_id, cause, fact.at)
+            await pace.refused(db, leg.trunk_id, cause, fact.at)
         case Policy.STOP_DESTINATION:
-            prefix = country_prefix(call.leg.to_phone_number)
-            await pace.stop_destination(db, call.leg.trunk_id, prefix, said, fact.at)
+            prefix = country_prefix(leg.to_phone_number)
+            await pace.stop_destination(db, leg.trunk_id, prefix, said, fact.at)
         case Policy.STOP_TRUNK if fact.kind is not DialFailureKind.BAD_REQUEST:
-            await pace.stop(db, call.leg.trunk_id, said, fact.at)
+            await pace.stop(db, leg.trunk_id, said, fact.at)
         case _ if fact.sip_status is not None or fact.kind is DialFailureKind.RING_TIMEOUT:
-            await pace.took_the_call(db, call.leg.trunk_id)
+            await pace.took_the_call(db, leg.trunk_id)
 
 
 async def _go_on(

@@ -30,6 +30,8 @@ _DECISIONS = (
     "call.initiating",
     "call.ringing",
     "sound_routed",
+    "human_asked",
+    "human_not_reached",
     "transfer_failed",
     "call.transferred",
     "answer_detected",
@@ -174,6 +176,11 @@ def _reason(row: CallEventRow) -> str | None:
         return f"{row.data.get('way')}: {why}" if why else row.data.get("way")
     if row.type == "transfer_failed":
         found = (row.data.get("why"), row.data.get("sip_status"), row.data.get("detail"))
+        return " ".join(str(each) for each in found if each)
+    if row.type == "human_asked":
+        return f"{row.data.get('reason')} ({row.data.get('because')})"
+    if row.type == "human_not_reached":
+        found = (row.data.get("result"), row.data.get("sip_status"), row.data.get("sip_reason"))
         return " ".join(str(each) for each in found if each)
     if row.type == "answer_detected":
         known = f"{row.data.get('result')} after {row.data.get('after_s')} s"

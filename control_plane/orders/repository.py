@@ -19,6 +19,7 @@ from control_plane.domain.call_order import WAITING
 from control_plane.domain.dial_errors import DialError
 from control_plane.domain.errors import NotFound
 from control_plane.domain.events import Role
+from control_plane.domain.leg import LegKind
 from control_plane.domain.recording import RecordingState
 from control_plane.sessions.calls import LIVE, OPEN, Call, Owner, list_calls, select_calls
 
@@ -215,7 +216,7 @@ async def outcomes(
     query = (
         select(Leg.answered_at.is_not(None), Leg.dial_error)
         .join(Attempt, Attempt.session_id == Leg.session_id)
-        .where(Attempt.order_id == order_id)
+        .where(Attempt.order_id == order_id, Leg.kind == LegKind.CALLEE)
         .order_by(Attempt.ordinal.desc())
     )
     if besides is not None:

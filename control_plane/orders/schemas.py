@@ -83,6 +83,19 @@ class AnswerView(Struct, frozen=True, kw_only=True):
     after_secs: float
 
 
+class TransferView(Struct, frozen=True, kw_only=True):
+    """A human whom the person was bridged to, and how long the two have talked without the agent.
+
+    `is_recorded` says whether that talk is in the recording.
+    """
+
+    to_phone_number: str
+    from_phone_number: str
+    at: datetime
+    talk_secs: float | None  # null while they talk
+    is_recorded: bool = False
+
+
 class AttemptView(Struct, frozen=True, kw_only=True):
     """One try to reach the number.
 
@@ -111,6 +124,7 @@ class AttemptView(Struct, frozen=True, kw_only=True):
     usage: list[Used] | None = None  # null until the agent has told it, and where it died
     cost: Cost | None = None
     counted: bool
+    transfer: TransferView | None = None  # null: nobody was bridged to a human
     recording_url: str | None
     recording_mix_url: str | None
     recording_state: RecordingState

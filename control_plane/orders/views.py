@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -35,8 +36,10 @@ from control_plane.orders.schemas import (
     Concurrency,
     EventView,
     TranscriptItem,
+    TransferView,
 )
 from control_plane.recordings.links import RecordingLinks
+from control_plane.sessions import humans
 from control_plane.sessions.calls import Call, Owner, status_of
 from control_plane.sessions.usage import cost_of_calls, usage_of
 from control_plane.trunks import pace
@@ -66,13 +69,21 @@ class CallViews:
         recordings = await repository.recordings_of(
             db, [call.id for some in calls.values() for call in some]
         )
+        passed_on = await humans.answered_of(
+            db, [c.id for some in calls.values() for c in some if c.session.handed_over_at]
+        )
         campaigns = await _campaigns(db, orders)
         lanes = await _closed_lanes(db, orders)
         found = []
         for owner in owners:
             mine = calls[owner.id]
             attempts = [
-                self._attempt(call, recordings.get(call.id), transcripts.get(call.id, []))
+                self._attempt(
+                    call,
+                    recordings.get(call.id),
+                    transcripts.get(call.id, []),
+                    passed_on.get(call.id),
+                )
                 for call in mine
             ]
             version = await versions.get(db, owner.assistant_version_id)
@@ -97,6 +108,7 @@ class CallViews:
         call: Call,
         recording: Recording | None,
         items: Sequence[CallEventRow],
+        human: Leg | None = None,
     ) -> AttemptView:
         state = recording.state if recording is not None else RecordingState.ABSENT
         stored = state is RecordingState.STORED
@@ -124,6 +136,7 @@ class CallViews:
             usage=usage.parts if usage is not None else None,
             cost=usage.cost if usage is not None else None,
             counted=call.is_counted,
+            transfer=_transfer(session, human),
             recording_url=self._links.url(call.id, RecordingKind.STEREO) if stored else None,
             recording_mix_url=self._links.url(call.id, RecordingKind.MIX)
             if stored and recording is not None and recording.mix_path is not None
@@ -136,6 +149,18 @@ class CallViews:
                 for item in items
             ],
         )
+
+
+def _transfer(session: Session, human: Leg | None) -> TransferView | None:
+    if human is None or session.handed_over_at is None:
+        return None
+    ended, since = session.ended_at, session.handed_over_at
+    return TransferView(
+        to_phone_number=human.to_phone_number,
+        from_phone_number=human.from_phone_number,
+        at=since,
+        talk_secs=round((ended - since) / timedelta(seconds=1), 3) if ended is not None else None,
+    )
 
 
 def _of_order(

@@ -39,7 +39,7 @@ async def hold(
     """Return the call and its order, locked until the transaction ends.
 
     Args:
-        epoch: the fence; None only for who bumps it in the same transaction.
+        epoch: the fence; None only for who bumps it in the same transaction, or acts for no owner.
 
     Raises:
         NotFound: there is no such session.

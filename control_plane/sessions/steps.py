@@ -10,6 +10,7 @@ from control_plane.domain import transitions
 from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.events import AttemptResult, EndedBy, EndReason
 from control_plane.domain.recording import RecordingState
+from control_plane.sessions import humans
 from control_plane.sessions.calls import Call, Owner
 from control_plane.sessions.history import record
 
@@ -29,7 +30,11 @@ def answer(call: Call, fact: transitions.DialAnswered) -> bool:
 def note_end(call: Call, fact: transitions.ConversationEnded) -> None:
     """Note the agent's last word."""
     session = call.session
-    session.agent_ended_at = fact.at
+    session.agent_ended_at = session.agent_ended_at or fact.at
+    if session.handed_over_at is not None:  # the agent's part was over then, by its transfer
+        session.result = session.result or fact.result
+        session.detail = fact.detail or fact.end_reason or session.detail
+        return
     session.ended_by, session.end_reason = fact.ended_by, fact.end_reason
     session.result, session.detail = fact.result, fact.detail or None
 
@@ -43,6 +48,7 @@ async def close_answered(
     session.result = session.result or AttemptResult.UNKNOWN
     if session.end_reason == EndReason.NOT_ANSWERED:
         await _correct_the_agent(db, call)
+    await humans.close_all(db, session.id, fact.at)
     _close(db, owner, call, fact)
 
 

@@ -20,6 +20,7 @@ from control_plane.domain.brief import Direction
 from control_plane.domain.errors import BadInput, Conflict
 from control_plane.domain.ids import new_id, parse_id
 from control_plane.domain.phone import e164
+from control_plane.domain.refer_uri import check_template
 from control_plane.domain.sip_address import check_trunk_address
 from control_plane.http.dependencies import GivenDatabase, GivenPrincipal, GivenVault
 from control_plane.trunks import pace, repository, taken
@@ -36,6 +37,8 @@ _PLAIN = (
     "calls_per_second",
     "max_concurrent_calls",
     "price_per_minute",
+    "takes_refer",
+    "refer_to",
 )
 
 
@@ -71,6 +74,8 @@ class TrunkController(Controller):
             calls_per_second=data.calls_per_second,
             max_concurrent_calls=data.max_concurrent_calls,
             price_per_minute=data.price_per_minute,
+            takes_refer=data.takes_refer,
+            refer_to=data.refer_to,
             created_at=now,
             updated_at=now,
         )
@@ -198,6 +203,7 @@ async def _check(db: AsyncSession, row: Trunk) -> None:
         raise BadInput("username and password belong together: give both or none", field="username")
     if row.address is not None:
         check_trunk_address(row.address)
+    check_template(row.refer_to)
     if row.direction == Direction.OUTBOUND:
         if row.address is None:
             raise BadInput("an outbound trunk needs an address, host[:port]", field="address")

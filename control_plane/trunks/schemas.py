@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from control_plane.db.models.trunk import CALLS_PER_SECOND, MAX_CONCURRENT_CALLS
+from control_plane.domain import refer_uri
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 # What may stand in it is checked with the rest of the trunk, to say what to write instead.
@@ -36,6 +37,23 @@ Price = Annotated[
 ]
 
 
+TakesRefer = Annotated[
+    bool,
+    Meta(description="Whether it passes calls on (REFER); else the human is called into the call"),
+]
+
+
+ReferTo = Annotated[
+    str,
+    Meta(
+        max_length=300,
+        description="The URI that a REFER asks to call: `{number}` is the human's in E.164, "
+        "`{digits}` without the plus",
+        examples=["tel:{number}", "sip:{number}@pbx.example;user=phone"],
+    ),
+]
+
+
 class TrunkCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A new trunk. Outbound ones need an address and numbers; inbound ones a way to be known by:
     numbers, allowed addresses (CIDR) or a digest user. With the purpose `simulator` it takes the
@@ -55,6 +73,8 @@ class TrunkCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     calls_per_second: CallsPerSecond = CALLS_PER_SECOND
     max_concurrent_calls: MaxCalls = MAX_CONCURRENT_CALLS
     price_per_minute: Price = 0.0
+    takes_refer: TakesRefer = True
+    refer_to: ReferTo = refer_uri.DEFAULT
 
 
 class TrunkPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,6 +91,8 @@ class TrunkPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     calls_per_second: CallsPerSecond | UnsetType = UNSET
     max_concurrent_calls: MaxCalls | UnsetType = UNSET
     price_per_minute: Price | UnsetType = UNSET
+    takes_refer: TakesRefer | UnsetType = UNSET
+    refer_to: ReferTo | UnsetType = UNSET
 
 
 class DestinationStopView(Struct, frozen=True, kw_only=True):
@@ -104,6 +126,8 @@ class TrunkView(Struct, frozen=True, kw_only=True):
     calls_per_second: float
     max_concurrent_calls: int
     price_per_minute: float
+    takes_refer: bool
+    refer_to: str
     live_calls: int
     blocked_until: datetime | None
     blocked_rule: str | None

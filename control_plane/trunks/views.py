@@ -36,6 +36,8 @@ async def trunk_view(db: AsyncSession, row: Trunk) -> TrunkView:
         calls_per_second=row.calls_per_second,
         max_concurrent_calls=row.max_concurrent_calls,
         price_per_minute=row.price_per_minute,
+        takes_refer=row.takes_refer,
+        refer_to=row.refer_to,
         live_calls=live,
         blocked_until=state.blocked_until if state is not None else None,
         blocked_rule=state.blocked_rule if state is not None else None,

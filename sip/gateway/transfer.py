@@ -59,12 +59,14 @@ async def _outcome(
     until = asyncio.get_running_loop().time() + limit
     first: set[asyncio.Future[Any]] = {referring, leg.ended, told}
     await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-    if told.done() and told.result() is not None:  # it rings there, or the like
+    rings = told.done() and told.result() is not None  # it rings there, or the like
+    if rings:
         await leg.first(referring, max(0.0, until - asyncio.get_running_loop().time()))
     if leg.ended.done() and not referring.done():
         return _went(taken)
     if not referring.done():
-        raise relayed("deadline_exceeded", "request timed out")
+        why = "request timed out while it rang there" if rings else "request timed out"
+        raise relayed("deadline_exceeded", why)
     try:
         referring.result()
     except TransferFailed as error:

@@ -46,7 +46,7 @@ class Asked:
 
 @asynccontextmanager
 async def asked(
-    servers: ProviderServers, engines: Engines, **settings: Any
+    servers: ProviderServers, engines: Engines, *, takes_refer: bool = True, **settings: Any
 ) -> AsyncIterator[Asked]:
     """Hold a call whose model is at `servers`."""
     brief = call_brief(
@@ -58,6 +58,7 @@ async def asked(
         }
     )
     access = {Provider.OPENAI: ProviderAccess(KEY, servers.openai_url)}
-    async with ringing(msgspec.structs.replace(brief, providers=access), engines) as conversation:
+    brief = msgspec.structs.replace(brief, providers=access, takes_refer=takes_refer)
+    async with ringing(brief, engines) as conversation:
         conversation.answer()
         yield Asked(conversation)

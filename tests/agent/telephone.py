@@ -41,6 +41,7 @@ from control_plane.domain.events import (
     ItemSaid,
     Role,
 )
+from control_plane.domain.human_leg import HumanView
 from sip.ports import TransferFailure
 from speech.offline.voice import SAMPLE_RATE, Speaker
 from tests.system.far_end import without_silence
@@ -169,16 +170,25 @@ class Handset:
         self.is_telephone = True
         self.keys: list[tuple[float, str]] = []
         self.transfers: list[str] = []
+        self.rang: list[int] = []
         self.outcome: asyncio.Future[TransferFailure | None] = asyncio.Future()
+        self.asked_in: list[tuple[str, str, str]] = []
+        self.human: asyncio.Future[HumanView] = asyncio.Future()
 
     async def press(self, key: str) -> None:
         """Take a key."""
         self.keys.append((time.monotonic(), key))
 
-    async def transfer(self, to_number: str) -> TransferFailure | None:
+    async def transfer(self, to_number: str, *, ringing_s: int) -> TransferFailure | None:
         """Be passed on; `outcome` says what comes of it."""
         self.transfers.append(to_number)
+        self.rang.append(ringing_s)
         return await asyncio.shield(self.outcome)
+
+    async def bring_in(self, to_number: str, *, reason: str, because: str) -> HumanView:
+        """Have a human called; `human` says what comes of it."""
+        self.asked_in.append((to_number, reason, because))
+        return await asyncio.shield(self.human)
 
 
 class Books:

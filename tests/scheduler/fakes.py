@@ -57,6 +57,12 @@ class FakeRooms:
         self.journal.append("room closed")
         self.present.pop(room_name, None)
 
+    async def put_out(self, room_name: str, identity: str) -> None:
+        self._must_work()
+        self.journal.append(f"{identity} put out")
+        there = self.present.get(room_name, [])
+        self.present[room_name] = [each for each in there if each.identity != identity]
+
     def _must_work(self) -> None:
         if self.broken:
             raise RoomTrouble("connection refused")

@@ -92,6 +92,14 @@ class Rooms:
             room.closed = True
             room.change()
 
+    async def put_out(self, room_name: str, identity: str) -> None:
+        """Hang up one phone of the room."""
+        await self._reach()
+        room = self.open_rooms.get(room_name)
+        if room is not None and room.phones.pop(identity, None) is not None:
+            self._world.note("rooms", f"{identity} put out of {room_name}")
+            room.change()
+
     def vanish(self, room_name: str) -> None:
         """Close a room that everybody has left."""
         room = self.open_rooms.get(room_name)

@@ -19,10 +19,17 @@ def refusal(status: int, reason: str) -> api.SipCallError:
 @pytest.mark.parametrize(
     ("error", "kind", "status"),
     [
-        (refusal(486, "Busy Here"), Kind.REFUSED, 486),
+        (refusal(486, "call transfer failed: sip status: 486: Busy Here"), Kind.REFUSED, 486),
+        (refusal(486, "sip status: 486: Busy Here"), Kind.UNSUPPORTED, 486),
+        (refusal(403, "sip status: 403: Forbidden"), Kind.UNSUPPORTED, 403),
         (refusal(501, "Not Implemented"), Kind.UNSUPPORTED, 501),
         (refusal(405, "Method Not Allowed"), Kind.UNSUPPORTED, 405),
         (api.ServerError("deadline_exceeded", "request timed out", status=408), Kind.SILENT, None),
+        (
+            api.ServerError("deadline_exceeded", "request timed out while it rang", status=408),
+            Kind.UNANSWERED,
+            None,
+        ),
         (api.ServerError("canceled", "context deadline", status=408), Kind.SILENT, None),
         (api.ServerError("aborted", "the phone hung up", status=409), Kind.HUNG_UP, None),
         (api.ServerError("not_found", "no participant", status=404), Kind.HUNG_UP, None),

@@ -45,7 +45,7 @@ def missing(bank: PhraseBank, heard: npt.NDArray[np.int16], phrases: list[str]) 
     return [phrase for phrase in phrases if bank.best_in(heard, RATE, phrase) < ACCEPT]
 
 
-def number_at(platform: Platform, name: str, port: int) -> str:
+def number_at(platform: Platform, name: str, port: int, **settings: Any) -> str:
     """Give the installation a trunk to a phone at `port`; returns the number that selects it."""
     number = f"+1202555{next(_numbers):04d}"
     trunk = platform.api.post(
@@ -55,6 +55,7 @@ def number_at(platform: Platform, name: str, port: int) -> str:
             "address": f"127.0.0.1:{port}",
             "numbers": [number],
             "is_default": False,
+            **settings,
         },
     )
     platform.api.post(

@@ -13,6 +13,7 @@ from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.brief import Direction
 from control_plane.domain.dial_errors import DialError
 from control_plane.domain.events import AttemptResult, EndedBy
+from control_plane.domain.human_leg import HumanResult
 from control_plane.domain.leg import LegKind
 
 
@@ -65,6 +66,7 @@ class Session(Base):
     agent_ready_at: Mapped[datetime | None]
     answered_at: Mapped[datetime | None]  # the person and the agent could hear each other
     agent_ended_at: Mapped[datetime | None]  # the agent's last word came
+    handed_over_at: Mapped[datetime | None]  # a human has answered; the agent is not needed
     ended_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]  # its final status was written
     room_deleted_at: Mapped[datetime | None]
@@ -106,6 +108,12 @@ class Leg(Base):
             sqlite_where=text("closed_at IS NULL"),
             postgresql_where=text("closed_at IS NULL"),
         ),
+        Index(
+            "leg_open",
+            "kind",
+            sqlite_where=text("closed_at IS NULL"),
+            postgresql_where=text("closed_at IS NULL"),
+        ),
         Index("leg_to_number", "organization_id", "to_phone_number", "dialing_at"),
     )
 
@@ -128,3 +136,9 @@ class Leg(Base):
     sip_status: Mapped[int | None]
     sip_reason: Mapped[str | None] = mapped_column(String(300))
     sip_call_id: Mapped[str | None] = mapped_column(String(300))
+
+    # Of a human whom the person is passed on to.
+    lease_until: Mapped[datetime | None]  # the scheduler's, from its claim to the dial's result
+    result: Mapped[HumanResult | None] = mapped_column(Word(HumanResult))
+    reason: Mapped[str | None] = mapped_column(Text)  # why the person is passed on
+    ring_secs: Mapped[int | None]  # for so long at most

@@ -9,6 +9,7 @@ from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from control_plane.db.base import Base, Json, Word, id_column
+from control_plane.domain.refer_uri import DEFAULT
 
 CALLS_PER_SECOND = 1.0
 MAX_CONCURRENT_CALLS = 10
@@ -46,6 +47,8 @@ class Trunk(Base):
     calls_per_second: Mapped[float] = mapped_column(default=CALLS_PER_SECOND)
     max_concurrent_calls: Mapped[int] = mapped_column(default=MAX_CONCURRENT_CALLS)
     price_per_minute: Mapped[float] = mapped_column(default=0.0)
+    takes_refer: Mapped[bool] = mapped_column(default=True)  # else a human is called instead
+    refer_to: Mapped[str] = mapped_column(String(300), default=DEFAULT)  # the URI's template
     sip_trunk_id: Mapped[str | None] = mapped_column(String(100))
     sip_rule_id: Mapped[str | None] = mapped_column(String(100))
     applied_hash: Mapped[str | None] = mapped_column(String(64))
