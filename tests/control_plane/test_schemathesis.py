@@ -150,6 +150,11 @@ def test_no_operation_has_a_fault(running: Running) -> None:
         )
         @given(case=cases(operation, running.ids), sensible=st.booleans())
         def try_it(case: Case, sensible: bool) -> None:
+            if (
+                case.formatted_path != case.path
+                and case.formatted_path in running.document["paths"]
+            ):
+                return  # `/webhook/secret` is another operation
             if sensible:
                 case.body = with_sense(case.body)
             case.validate_response(running.send(case), checks=CHECKS)
