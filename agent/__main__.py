@@ -8,6 +8,10 @@ import sys
 
 # The turn detector's 250 MB model is not used (agent/session.py); LiveKit reads this at import.
 os.environ.setdefault("LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE", "0")
+# Its watch over event loops walks the frames of threads that run, which CPython 3.11 does not
+# survive each time: on a busy machine the worker ended with SIGSEGV in `PyFrame_GetBack`, and
+# every call with it.
+os.environ["LIVEKIT_AGENTS_LOOP_BLOCK_WARN_MS"] = "0"
 
 from agent import stand_in
 from agent.server import load_engines, serve

@@ -3,8 +3,8 @@
 Of a participant whom the server puts out, by deleting the room too, the SDK keeps the native side
 until the process ends: half a megabyte and often a thread for each call (issue 1443 of
 livekit/rust-sdks, present in `livekit` 1.1.21). So everybody in the room is asked to leave who
-knows the message: an agent, and a gateway's participant, which says so by an attribute. Others,
-LiveKit's own SIP service and browsers, are put out.
+knows the message: an agent, and a gateway's participant, which says so by an attribute. LiveKit's
+own SIP service does not, and is put out.
 
 Of a participant whose tracks are in the room when we leave it, the SDK keeps our whole connection:
 half a megabyte again, whether we were subscribed or not (pull request 1435 of the same repository).
@@ -155,12 +155,15 @@ def _tracks(room: rtc.Room) -> list[rtc.RemoteParticipant]:
 
 
 async def _ask(client: api.LiveKitAPI, room_name: str) -> None:
-    """Ask those to leave who know the message, and put out the others."""
+    """Ask those to leave who know the message, and hang up the telephones of those who do not.
+
+    A page is told by the deletion of its room that the conversation is over.
+    """
     present = await _present(client, room_name)
     if any(map(_knows, present)):  # a message to nobody is a warning of theirs
         await _send(client, room_name)
     for each in present:
-        if not _knows(each):
+        if each.kind == ParticipantInfo.Kind.SIP and not _knows(each):
             await put_out(client, room_name, each.identity)
 
 

@@ -96,7 +96,7 @@ async def test_an_agent_that_ends_the_room_leaves_after_the_calls_track(
     assert happened(other, *steps)[:2] == list(steps)
 
 
-async def test_others_are_put_out_at_once_when_the_room_ends(
+async def test_a_page_is_told_that_the_room_ended_and_the_gateway_leaves_by_itself(
     sip: api.SipService,
     phone: Phone,
     trunk: str,
@@ -105,16 +105,16 @@ async def test_others_are_put_out_at_once_when_the_room_ends(
     room_name: str,
     lk: api.LiveKitAPI,
 ) -> None:
-    put_out: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    watcher.room.on("disconnected", put_out.set_result)
+    told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    watcher.room.on("disconnected", told.set_result)
     async with in_the_room(target, room_name) as agent:
         await answered(sip, phone, dial(room_name, trunk))
         await agent.status(CALLER, "active")
         ending = asyncio.create_task(leaving.end_room(lk, room_name))
-        assert await put_out == DisconnectReason.PARTICIPANT_REMOVED
         left = await agent.gone(CALLER)
         await agent.leave()
         await ending
+        assert await told == DisconnectReason.ROOM_DELETED
     assert left.reason == DisconnectReason.CLIENT_INITIATED  # by itself: it was not put out
 
 
