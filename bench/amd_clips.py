@@ -51,6 +51,10 @@ PEOPLE = (
     "Hello, yes, I got your message yesterday and I meant to call you back about that.",
     "Hi, this is Maria, I'm just in the car with the kids so it may be a bit noisy, go ahead.",
     "Is this about the delivery? | Because nobody was here yesterday.",
+    "Sorry I missed your call earlier, what was it about?",
+    "Is this one of those automated systems, or a person?",
+    "Hi, could you say your number again for me, please?",
+    "I didn't hear you very well, could you say that again?",
 )  # fmt: skip
 VOICEMAILS = (
     "Hi, you've reached Dave. I can't take your call right now, so leave me a message.",

@@ -21,8 +21,8 @@ _STRONG_S, _FULL_S = 2.0, 1.2
 """A shorter utterance with a machine's words may be a person's: "Is this a voicemail?"."""
 _REPEATS_S = 12.0
 """The network's words may come again and again; until then a voicemail's may follow them."""
-_BEEP_AFTER_S, _BEEPED_S = 4.0, 1.5
-"""So long after a greeting a beep belongs to it; after a shorter one it says nothing."""
+_BEEP_AFTER_S = 4.0
+"""So long after a greeting a beep belongs to it."""
 _AWAY = 2
 """So many things that tell of nobody's being there are a machine's, where silence follows: a person
 who says so once wants to be called later."""
@@ -234,7 +234,7 @@ class AnswerDetector:
         if self._tone is not None:
             self._conclude(AttemptResult.UNKNOWN, Engine.TONES, self._tone.value, at_s)
             return True
-        is_likely = self._longest_s >= _BEEPED_S or Sign.AWAY in signs
+        is_likely = self._longest_s > LONG_S or Sign.AWAY in signs
         if self._beep_follows and is_likely:
             evidence = f"a beep after {self._longest_s:.1f} s of speech"
             self._conclude(AttemptResult.VOICEMAIL, Engine.TONES, evidence, at_s)

@@ -57,19 +57,19 @@ _SIGNS: Mapping[str, Mapping[Sign, str]] = {
         Sign.VOICEMAIL: r"voice ?mail|(?<!to )leave (?:a|your|me a|us a|the) (?:\w+ ){0,3}message"
         r"|(?<!to )leave (?:your|a) name|(?:after|at) the (?:tone|beep|signal)|answering machine"
         r"|record your message|mail ?box|automated voice messag"
-        r"|leave it (?:at|after)|you know what to do|sorry (?:i|we) missed (?:you|your)"
-        r"|(?:drop|send|shoot) me a (?:text|line)|checking (?:my )?(?:messages|voice ?mail)",
+        r"|leave it (?:at|after) the \w+|you know what to do"
+        r"|(?:not|won't) be checking (?:my )?(?:messages|voice ?mail)",
         Sign.AWAY: r"(?:can't|cannot|can not|unable to) (?:come to|get to|answer|take)"
         r" (?:the|your|my|our) (?:phone|call)|not available|away from (?:my|the) (?:phone|desk)"
         r"|(?:get|call) (?:right )?(?:back to you|you back) as soon|return your call"
         r"|please try (?:again|your call again) later|you have reached|you've reached"
         r"|(?:office|offices|store|we) (?:is|are) (?:currently |now |presently )?closed"
-        r"|(?:business|office|opening|our) hours|next business day|out of the office"
-        r"|(?:not|nobody) (?:is )?(?:at )?home|(?:was|did)(?:n't| not) hear",
+        r"|our (?:\w+ )?hours are|next business day|(?:i'm|i am|we're|we are) out of the office"
+        r"|(?:we're|we are) not (?:at )?home",
         Sign.MENU: rf"press {_DIGIT['en']}\b|(?:following|our) (?:menu|options)"
         r"|main menu|listen (?:carefully|closely)|for (?:\w+ ){1,4}(?:press|say|dial)\b"
-        r"|to repeat (?:this|these)|in a few words|you can say|to continue in"
-        r"|automated (?:system|attendant|assistant)|(?:enter|say) your (?:\w+ ){0,4}number"
+        r"|to repeat (?:this|these)|in a few words|say things like|to continue in"
+        r"|(?:our|'s|companies) automated (?:system|attendant)|enter your (?:\w+ ){0,4}number"
         r"|(?:pound|hash|star) (?:sign|key)|if you know (?:your party's|the) extension"
         r"|para espanol",
         Sign.UNAVAILABLE: r"(?:number|person|party|customer|subscriber) (?:that )?you"
