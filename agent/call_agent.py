@@ -17,7 +17,7 @@ from livekit.agents import (
 
 from agent import opening
 from agent.continuation import Continuation
-from agent.hearing import Echoes, Words
+from agent.hearing import Echoes, Words, text_of
 from agent.opening import Opening
 from agent.prompt import Texts
 from agent.spoken import Spoken
@@ -105,10 +105,7 @@ class CallAgent(Agent):
         self.session.emit("conversation_item_added", ConversationItemAddedEvent(item=message))
 
     def _is_backchannel(self, event: stt.SpeechEvent | str) -> bool:
-        if isinstance(event, str):
-            return is_backchannel(event, self._language)
-        said = event.alternatives[0].text if event.alternatives else ""
-        return is_backchannel(said, self._language)
+        return is_backchannel(text_of(event), self._language)
 
     async def llm_node(
         self,

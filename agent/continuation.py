@@ -15,6 +15,8 @@ from typing import Any, Protocol
 from livekit.agents import ConversationItemAddedEvent, UserStateChangedEvent, stt
 from livekit.agents.llm import ChatContext, ChatItem, ChatMessage
 
+from agent.hearing import text_of
+
 GOES_ON_S = 1.5
 """A person who speaks again so soon, before the reply was heard whole, goes on with their turn."""
 END_LAG_S, START_LAG_S = 0.25, 0.1
@@ -89,7 +91,7 @@ class Continuation:
 
         The context is null where nothing changes in it.
         """
-        words = event.alternatives[0].text.strip() if event.alternatives else ""
+        words = text_of(event)
         if not words or event.type is not stt.SpeechEventType.FINAL_TRANSCRIPT:
             return event, None
         turn, goes_on = self._turn, self._goes_on

@@ -31,7 +31,7 @@ class Echoes:
         """Return whether `event` is the final before it once more."""
         if isinstance(event, str) or event.type is not stt.SpeechEventType.FINAL_TRANSCRIPT:
             return False
-        said = _text(event)
+        said = text_of(event)
         now = self._clock()
         if said and said == self._last and now - self._at < ECHO_S:
             return True
@@ -50,7 +50,7 @@ class Words:
         """Take note of what the recogniser sends, in order."""
         if isinstance(event, str) or event.type is stt.SpeechEventType.FINAL_TRANSCRIPT:
             self._are_owed = False
-            if not _text(event):
+            if not text_of(event):
                 self._none.set()
         elif event.type is stt.SpeechEventType.START_OF_SPEECH:
             self._are_owed = True
@@ -74,7 +74,8 @@ class Words:
         self._are_owed = False
 
 
-def _text(event: stt.SpeechEvent | str) -> str:
+def text_of(event: stt.SpeechEvent | str) -> str:
+    """Return the words of what a recogniser sent; empty where there are none."""
     if isinstance(event, str):
         return event.strip()
     return event.alternatives[0].text.strip() if event.alternatives else ""

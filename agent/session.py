@@ -52,13 +52,8 @@ class Parts(Struct, frozen=True):
 
     async def aclose(self) -> None:
         """Close every connection to a provider; what fails in it is nobody's loss any more."""
-        parts = {
-            self.llm,
-            self.tts,
-            self.stt,
-            self.voice_aside,
-            self.adviser,
-        }  # one may play two of them
+        # One may play two of them.
+        parts = {self.llm, self.tts, self.stt, self.voice_aside, self.adviser}
         closing = [asyncio.ensure_future(part.aclose()) for part in parts if part is not None]
         _, late = await asyncio.wait(closing, timeout=CLOSE_LIMIT_S)
         for each in late:

@@ -26,10 +26,10 @@ from control_plane.domain.errors import (
 )
 from control_plane.http.dependencies import GivenDatabase, GivenVault
 from control_plane.http.requests import known_query
-from control_plane.sessions.settings import spec_of
 from control_plane.widget import repository
 from control_plane.widget.cors import PREFLIGHT_LIVES_S, PUBLIC_KEY, Cors, of_an_allowed_page
 from control_plane.widget.schemas import PageSession, PageStart
+from control_plane.widget.views import page_session
 from process.logs import get_logger
 
 log = get_logger(__name__)
@@ -91,13 +91,7 @@ class PageController(Controller):
                 "the assistant takes no conversations now: its owner finds the reason in the log "
                 "of the API, and by POST /session"
             ) from exc
-        session = begun.call.session
-        return PageSession(
-            session_id=session.id,
-            token=door.token(session),
-            livekit_url=door.url,
-            recording=spec_of(session, begun.version.spec).recording_enabled,
-        )
+        return page_session(begun, door)
 
 
 def _not_allowed() -> AssistantNotAllowed:

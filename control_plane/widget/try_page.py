@@ -24,10 +24,10 @@ from control_plane.browser.schemas import StartSession
 from control_plane.db.models.organization import Organization
 from control_plane.domain.errors import NotAllowed, NotFound
 from control_plane.http.dependencies import GivenDatabase, GivenVault
-from control_plane.sessions.settings import spec_of
 from control_plane.widget.files import GivenFiles
 from control_plane.widget.schemas import PageSession, PageStart
 from control_plane.widget.settings import TryAccess
+from control_plane.widget.views import page_session
 
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 _FORWARDED = ("forwarded", "x-forwarded-for", "via")
@@ -128,13 +128,7 @@ class TryController(Controller):
             owner = await _organization(db)
         wanted = StartSession(assistant_id=data.assistant_id, metadata={"page": "/try"})
         begun = await asking.start(database, vault, Asked(owner, None, wanted))
-        session = begun.call.session
-        return PageSession(
-            session_id=session.id,
-            token=door.token(session),
-            livekit_url=door.url,
-            recording=spec_of(session, begun.version.spec).recording_enabled,
-        )
+        return page_session(begun, door)
 
 
 def policy(livekit_url: str) -> str:

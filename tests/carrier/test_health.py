@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -13,6 +12,7 @@ from sip.carrier.health import Health
 from sip.carrier.settings import CarrierSettings
 from sip.carrier.witness import Witness
 from sip.listener import MAX_CONNECTIONS
+from tests.raw_http import ask
 
 pytestmark = pytest.mark.unit
 
@@ -24,21 +24,6 @@ async def port() -> AsyncIterator[int]:
     health = Health(Carrier(CarrierSettings(), Witness()), "127.0.0.1", 0)
     yield await health.start()
     await health.stop()
-
-
-async def ask(port: int, *pieces: bytes) -> bytes:
-    """Return what it says until it closes the connection."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    said = b""
-    async with asyncio.timeout(10):
-        with contextlib.suppress(ConnectionError):
-            for piece in pieces:
-                writer.write(piece)
-                await writer.drain()
-            while read := await reader.read(65_536):
-                said += read
-    writer.close()
-    return said
 
 
 async def test_numbers_are_told_and_long_headers_refused(port: int) -> None:

@@ -13,6 +13,7 @@ from livekit.protocol.sip import TransferSIPParticipantRequest
 
 from sip.gateway.twirp import Method, application, needs
 from sip.listener import Listener
+from tests.raw_http import ask
 
 pytestmark = pytest.mark.unit
 
@@ -36,23 +37,6 @@ async def listening(*, most: int = 50, idle_s: float = 5.0) -> AsyncIterator[int
         yield await listener.start("127.0.0.1", 0)
     finally:
         await listener.stop()
-
-
-async def ask(port: int, *pieces: bytes) -> bytes:
-    """Send pieces until the far end closes, which it must; what it said."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    got = b""
-    async with asyncio.timeout(10):
-        with contextlib.suppress(ConnectionError):
-            for piece in pieces:
-                writer.write(piece)
-                await writer.drain()
-            while read := await reader.read(65536):
-                got += read
-    writer.close()
-    with contextlib.suppress(ConnectionError):
-        await writer.wait_closed()
-    return got
 
 
 def _token() -> bytes:
