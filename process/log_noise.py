@@ -23,6 +23,13 @@ _RULES = (
     # of each, as an error, at every call's regular end; when a connection really breaks, it also
     # says that the connection did.
     _Rule("livekit", ("publisher data channel '", "' closed unexpectedly"), logging.DEBUG),
+    # Who leaves a room has the server take the others' tracks off (`sip.leaving`), and the SDK of
+    # the one they belonged to offers anew 0.15 s later; by then it has often left, too.
+    _Rule(
+        "livekit",
+        ("failed to negotiate the publisher", "Called in wrong state: closed"),
+        logging.DEBUG,
+    ),
     # The SDK lets go of some things twice: at the end of a process, and when tracks are taken off.
     _Rule("livekit", ("Attempted to drop unknown FFI handle",), logging.DEBUG),
     # A look that took longer than to the next one, on a busy machine: that one had nothing to do.

@@ -31,6 +31,7 @@ STANDS_ON = (
     "tests/equipment.py",
     "tests/free_ports.py",
     "tests/providers",
+    "tests/raw_http.py",
     "tests/timing.py",
     "tests/wire",
 )

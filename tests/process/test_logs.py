@@ -21,6 +21,11 @@ CLOSED = (
     "livekit::rtc_engine::rtc_session:704:livekit::rtc_engine::rtc_session - "
     "publisher data channel '_reliable' closed unexpectedly"
 )
+NEGOTIATED_LATE = (
+    "livekit::rtc_engine::rtc_session:2526:livekit::rtc_engine::rtc_session - failed to negotiate "
+    "the publisher: Rtc(RtcError { error_type: InvalidState, message: "
+    '"Failed to set local offer sdp: Called in wrong state: closed" })'
+)
 SKIPPED = "skipping reply to user input, current speech generation cannot be interrupted"
 
 
@@ -50,23 +55,26 @@ def test_what_libraries_call_an_error_and_is_none_is_not_shown(
     logs.configure("agent")
     sdk = logging.getLogger("livekit")
     sdk.error(CLOSED)
+    sdk.error(NEGOTIATED_LATE)
     sdk.warning("Attempted to drop unknown FFI handle: 27")
     sdk.info("connecting to ws://127.0.0.1")
     jobs = logging.getLogger("apscheduler.scheduler")
     jobs.warning('Execution of job "x" skipped: maximum number of running instances reached (1)')
     assert lines(capsys) == []
     sdk.error("the connection failed")
+    sdk.error("failed to negotiate the publisher: timed out")
     logging.getLogger("livekit.agents").info("received job request")
     logging.getLogger("livekit.agents").warning(SKIPPED, extra={"lk.pii.user_input": "Goodbye."})
     logging.getLogger("livekit.agents").warning("another warning")
     shown = lines(capsys)
     assert [(each["level"], each["msg"]) for each in shown] == [
         ("error", "the connection failed"),
+        ("error", "failed to negotiate the publisher: timed out"),
         ("info", "received job request"),
         ("info", SKIPPED),
         ("warning", "another warning"),
     ]
-    assert shown[2]["lk.pii.user_input"] == logs.REDACTED
+    assert shown[3]["lk.pii.user_input"] == logs.REDACTED
 
 
 def test_everything_is_shown_to_who_asks_for_it(capsys: pytest.CaptureFixture[str]) -> None:
