@@ -44,7 +44,7 @@ Send = Callable[[Caption], Awaitable[None]]
 
 
 class Captions(io.TextOutput):
-    """Takes the agent's words as the model gives them, and what the ears make of the person's.
+    """Takes the agent's words as the model gives them, and what the STT makes of the person's.
 
     Words that were broken off are put right once it is known how many were heard. What a person
     adds to their turn replaces the turn.
@@ -60,7 +60,9 @@ class Captions(io.TextOutput):
         self._open: Caption | None = None  # the agent's, being captured
         self._unsettled: list[Caption] = []  # the agent's; nobody has told how much was heard
         self._turn: Caption | None = None  # the person's latest; they may add to it
-        self._interim: Caption | None = None  # what the ears are still making of the person's words
+        self._interim: Caption | None = (
+            None  # what the recogniser is still making of the person's words
+        )
         self._waiting: dict[str, Caption] = {}  # to be sent, by segment
         self._sending: asyncio.Task[None] | None = None
 

@@ -187,7 +187,7 @@ async def _hold(
         await call.rescue.aclose()
         await session.aclose()
         await parts.aclose()
-        usage.report(reporter)  # ears tell their last seconds when they are closed
+        usage.report(reporter)  # a recogniser tells its last seconds when it is closed
 
 
 def _persona(

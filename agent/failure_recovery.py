@@ -35,7 +35,7 @@ log = get_logger(__name__)
 
 AGAIN_LIMIT_S = 20.0
 ASKED_AT_MOST = 2
-"""In a row; the ears that hear nothing after that have failed."""
+"""In a row; a recogniser that hears nothing after that has failed."""
 PREPARED_AT_MOST, PREPARE_AGAIN_S = 3, 1.0
 
 
@@ -200,7 +200,7 @@ class Rescue:
             return
         self._unheard += 1
         if self._unheard > ASKED_AT_MOST:
-            self.fail("the ears gave no words of what was said")
+            self.fail("the recogniser gave no words of what was said")
         else:
             self._speaker.say(self._words.unheard)
 

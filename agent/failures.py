@@ -26,7 +26,7 @@ log = get_logger(__name__)
 _PARTS = {
     "llm_error": "the model",
     "tts_error": "the voice",
-    "stt_error": "the ears",
+    "stt_error": "the recogniser",
     "realtime_model_error": "the realtime model",
 }
 

@@ -11,7 +11,7 @@ from agent.continuation import Talk
 SHORT_S = 0.7
 """Sound that is noticed for no longer than this is seldom words that stop the agent."""
 SOON_S = 0.2
-"""After such a sound without words the agent goes on; the embedded ears have written by then."""
+"""After such a sound without words the agent goes on; the embedded STT has written by then."""
 
 
 class FalseAlarms:

@@ -37,7 +37,7 @@ class Engines(Struct, frozen=True):
 
 
 class Parts(Struct, frozen=True):
-    """One call's model, voice and ears; a realtime model brings its own of both.
+    """One call's model, voice and recogniser; a realtime model brings its own of both.
 
     `voice_aside` speaks the agent's own sentences: the assistant's voice, or the embedded one
     where it speaks the language. `adviser` is asked about whoever answers: the assistant's model
@@ -95,12 +95,12 @@ def build_parts(brief: CallBrief, engines: Engines) -> Parts:
             engines=offline,
             allowed=engines.allowed,
         )
-    ears = None
+    recogniser = None
     if not hears_itself:
-        ears = make_stt(
-            spec.ears,
+        recogniser = make_stt(
+            spec.stt,
             keys,
-            fallbacks=spec.ears_fallbacks,
+            fallbacks=spec.stt_fallbacks,
             language=language,
             engines=offline,
             listening=engines.vad,
@@ -108,7 +108,11 @@ def build_parts(brief: CallBrief, engines: Engines) -> Parts:
         )
     own_voice = speaker if spec.voice is not None or not hears_itself else None
     return Parts(
-        llm=model, tts=own_voice, stt=ears, voice_aside=speaker, adviser=_adviser(brief, engines)
+        llm=model,
+        tts=own_voice,
+        stt=recogniser,
+        voice_aside=speaker,
+        adviser=_adviser(brief, engines),
     )
 
 

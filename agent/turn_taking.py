@@ -129,9 +129,9 @@ class TurnJudge:
         self._profile = profile
         self._session: AgentSession[Any] | None = None
         self.words = Words()
-        """What the recogniser owes: nobody's turn ends with half of what they said. Ears that take
-        an utterance whole write it down half a second later, when the first of two sentences with
-        a pause between them would be a turn by itself."""
+        """What the recogniser owes: nobody's turn ends with half of what they said. One that
+        takes an utterance whole writes it down half a second later, when the first of two
+        sentences with a pause between them would be a turn by itself."""
         self.sooner_by: Callable[[], float] = lambda: 0.0
         """By how much less the person's sound and the answer are on their way than through the room
         (s): who goes on after a pause is heard as much later against an answer as that."""

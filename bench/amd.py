@@ -1,6 +1,6 @@
 """Who answered: the answer detector on a labelled set, fed as a call feeds it, without a call.
 
-The real voice activity detection, embedded ears, tone detector, judge of turns and answer detector;
+The real voice activity detection, embedded STT, tone detector, judge of turns and answer detector;
 what is not real is the clock, so that a busy machine changes nothing, and that the recogniser's
 words come `WORDS_AFTER_S` after the end of what they were, as they do on a quiet one. The caller of
 a machine says nothing here: a call interrupts whoever it takes for a person.
@@ -30,9 +30,9 @@ from bench.amd_clips import HUMAN, RATE, SEEN, UNKNOWN, UNSEEN, VOICEMAIL, Clip,
 from bench.rows import percentile
 from control_plane.domain.assistant import Language, TurnTaking
 from control_plane.domain.events import AttemptResult
-from speech.offline.ears import Ears
 from speech.offline.stt import OfflineSTT
 from speech.offline.voice import Speaker
+from speech.offline.whisper import Whisper
 
 PEOPLE = 1_000
 HELLO_S = 1.2
@@ -134,12 +134,12 @@ class Line:
 
 
 class Hearing:
-    """Voice activity detection and ears, shared by all clips."""
+    """Voice activity detection and recogniser, shared by all clips."""
 
     def __init__(self) -> None:
         self._vad = load_vad()
         self._decoding = ThreadPoolExecutor(1)
-        self._stt = OfflineSTT(Ears.load(), self._decoding)
+        self._stt = OfflineSTT(Whisper.load(), self._decoding)
 
     async def judge(self, clip: Clip) -> Judged:
         """Return what the detector makes of a clip."""

@@ -42,7 +42,7 @@ ASSISTANT = {
     "first_sentence_delay_ms": GREETING_DELAY_MS,
     "llm_model": {"type": "dedicated-instance", "name": "gpt-4.1"},
     "voice": {"provider": "cartesia", "id": "voice-a"},
-    "ears": {"provider": "openai"},
+    "stt": {"provider": "openai"},
 }
 
 

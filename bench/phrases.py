@@ -18,7 +18,7 @@ from tests.system.far_end import render, write_wav
 _BLOCK = RATE // 100
 _LOUD = 500.0  # RMS of 32,768
 _INTO_PHRASE_S = 0.4  # every phrase is longer
-_COPIES = 8  # a phrase in which the ears find several utterances is heard as often
+_COPIES = 8  # a phrase in which the recogniser finds several utterances is heard as often
 
 
 class Phrases:
@@ -48,7 +48,7 @@ class Phrases:
         return [Phrase(s["began"], s["ended"], self._samples[s["file"]]) for s in said]
 
     def heard_by(self, stubs: ProviderServers) -> Watch:
-        """Return a watcher that lets the stub ears claim the phrase that a phone plays.
+        """Return a watcher that lets the stub recogniser claim the phrase that a phone plays.
 
         So whatever an arm takes for one utterance or for two, the words are the right ones. The
         words change a while into the phrase: what is transcribed before is still the one before.

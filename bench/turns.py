@@ -2,7 +2,7 @@
 
 Telephones (an independent SIP stack) ask, are answered, interrupt, and pause in the middle of
 sentences; one call of each arm goes on at a time, all at the same time, so that what disturbs one
-disturbs the others. The arms talk to provider servers whose ears claim what was said at once and
+disturbs the others. The arms talk to provider servers whose STT claims what was said at once and
 whose voices give a tone. What is measured is the RTP (bench/wire.py). OFFHOOK_BENCH_TURNS makes
 the cells smaller, to try the bench out.
 """

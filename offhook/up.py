@@ -88,7 +88,7 @@ def _build_widget() -> None:
 async def _call(home: Installation, supervisor: Supervisor, stop: asyncio.Event) -> Outcome | None:
     """Place the first call; null when it could not even be tried."""
     say("\nThe first phone call: over SIP and RTP, to the carrier simulator's Dana.")
-    say("(Embedded demo: tiny ears, one voice, a scripted dialogue. `offhook provider set`")
+    say("(Embedded demo: a tiny recogniser, one voice, a scripted dialogue. `offhook provider set`")
     say("brings a real model and voice.)\n")
     call = asyncio.ensure_future(
         asyncio.wait_for(

@@ -28,5 +28,5 @@ class SeveralVoices(_Whole, tts.FallbackAdapter):
     """Voices that step in for each other."""
 
 
-class SeveralEars(_Whole, stt.FallbackAdapter):
+class FallbackSTT(_Whole, stt.FallbackAdapter):
     """Recognisers that step in for each other."""

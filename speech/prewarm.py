@@ -8,18 +8,18 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from speech.offline.ears import Ears
 from speech.offline.intents import intent_of
 from speech.offline.meaning import Meaning
 from speech.offline.voice import Speaker
+from speech.offline.whisper import Whisper
 
 _WARM_UP = "Hello. How can I help you today?"
 
 
 class OfflineEngines(msgspec.Struct, frozen=True, kw_only=True):
-    """Ears, voice and dialogue meaning, each with the one thread that may run it."""
+    """Recogniser, voice and dialogue meaning, each with the one thread that may run it."""
 
-    ears: Ears
+    whisper: Whisper
     speaker: Speaker
     meaning: Meaning
     decoding: Executor
@@ -44,18 +44,18 @@ def load_offline(*, model_folder: Path | None = None) -> OfflineEngines:
         EmbeddedSpeechMissing: the extra is not installed.
         WeightsChanged: the packaged weights are not the pinned ones.
     """
-    ears = Ears.load(model_folder)
+    whisper = Whisper.load(model_folder)
     speaker = Speaker.load()
     meaning = Meaning.load()
     pcm = b"".join(speaker.stream(_WARM_UP))
     # Pitch does not matter to a warm-up: 24 kHz samples are decoded as if they were 16 kHz.
-    ears.transcribe(np.divide(np.frombuffer(pcm, np.int16), 32_768, dtype=np.float32))
+    whisper.transcribe(np.divide(np.frombuffer(pcm, np.int16), 32_768, dtype=np.float32))
     intent_of("I would like to know something.", meaning)  # embeds every example of an intent
     return OfflineEngines(
-        ears=ears,
+        whisper=whisper,
         speaker=speaker,
         meaning=meaning,
-        decoding=ThreadPoolExecutor(1, thread_name_prefix="offline-ears"),
+        decoding=ThreadPoolExecutor(1, thread_name_prefix="offline-stt"),
         speaking=ThreadPoolExecutor(1, thread_name_prefix="offline-voice"),
         thinking=ThreadPoolExecutor(1, thread_name_prefix="offline-dialogue"),
     )

@@ -1,4 +1,4 @@
-"""Ears that take an utterance whole, asked at the first short silence: the turn may be over.
+"""Recognisers that take an utterance whole, asked at the first short silence: the turn may be over.
 
 What they say then is sent as a preflight transcript, from which LiveKit may begin to prepare the
 reply, and is the final one as soon as the VAD calls the turn over.
@@ -64,7 +64,7 @@ class SpeculativeStream(lk_stt.RecognizeStream):
         stream = self._listening.stream()
         emit = self._event_ch.send_nowait
         hearing = Hearing(self._guess, self._decode, emit, self._idle)
-        forward = asyncio.create_task(self._forward(stream), name="ears.forward")
+        forward = asyncio.create_task(self._forward(stream), name="stt.forward")
         try:
             async for event in stream:
                 await hearing.on_vad(event)
@@ -139,7 +139,7 @@ class Hearing:
             # would close a connection that the next one needs.
             self._guess = None
         elif silence_s >= GUESS_AFTER_S and self._guess is None and self._may_guess(frames):
-            guess = asyncio.create_task(self._foretell(list(frames)), name="ears.guess")
+            guess = asyncio.create_task(self._foretell(list(frames)), name="stt.guess")
             guess.add_done_callback(self._guessed)
             self._guess = self._asking = guess
 

@@ -1,4 +1,4 @@
-"""Which engine serves which setting: one table each for models, voices and ears.
+"""Which engine serves which setting: one table each for models, voices and recognisers.
 
 Every plugin is imported here, at module level: LiveKit registers plugins on the main thread only.
 A provider more is its row in `control_plane.domain.providers` and
@@ -18,20 +18,20 @@ from control_plane.domain.providers import (
     VOICE_PROVIDERS,
     CustomModel,
     DedicatedModel,
-    Ears,
-    EarsProvider,
     EmbeddedModel,
     LlmModel,
     OpenRouterModel,
     RealtimeModel,
     RealtimeProvider,
+    Stt,
+    SttProvider,
     TextModel,
     Voice,
     provider_of,
 )
 from process.addresses import Allowed
 from speech import limits
-from speech.fallbacks import SeveralEars, SeveralModels, SeveralVoices
+from speech.fallbacks import FallbackSTT, SeveralModels, SeveralVoices
 from speech.offline.llm import OfflineLLM
 from speech.offline.stt import OfflineSTT
 from speech.offline.tts import OfflineTTS
@@ -46,7 +46,7 @@ _MODELS: dict[type[TextModel], Callable[[Any, Providers, Allowed], llm.LLM[Any]]
     CustomModel: openai.custom,
 }
 PUBLIC_ONLY = Allowed()
-_SERVING = {*VOICE_PROVIDERS, *get_args(RealtimeProvider), *get_args(EarsProvider)} - {"offline"}
+_SERVING = {*VOICE_PROVIDERS, *get_args(RealtimeProvider), *get_args(SttProvider)} - {"offline"}
 _MODULES = {name: import_module(f"speech.providers.{name}") for name in _SERVING}
 
 
@@ -124,10 +124,10 @@ def make_tts(
 
 
 def make_stt(
-    ears: Ears,
+    recogniser: Stt,
     providers: Providers,
     *,
-    fallbacks: Sequence[Ears] = (),
+    fallbacks: Sequence[Stt] = (),
     language: Language = Language.EN_US,
     engines: OfflineEngines | None = None,
     listening: vad.VAD | None = None,
@@ -137,28 +137,28 @@ def make_stt(
 
     Args:
         fallbacks: step in, in this order, when it fails.
-        listening: lets ears stream that do not by themselves (speech/speculative_stt.py).
+        listening: lets a recogniser stream that does not by itself (speech/speculative_stt.py).
         allowed: as for models.
 
     Raises:
         ProviderKeyMissing: naming the remedy.
-        OfflineNotLoaded: offline ears were asked for without `engines`.
+        OfflineNotLoaded: the offline recogniser was asked for without `engines`.
     """
 
-    def made(each: Ears) -> stt.STT[Any]:
+    def made(each: Stt) -> stt.STT[Any]:
         if each.provider == "offline":
             loaded = _loaded(engines)
-            return OfflineSTT(loaded.ears, loaded.decoding, vad=listening)
-        # The adapter tells that a sentence is over only where all of its ears want to know.
-        recogniser: stt.STT[Any] = _MODULES[each.provider].transcriber(
+            return OfflineSTT(loaded.whisper, loaded.decoding, vad=listening)
+        # The adapter tells that a sentence is over only where all of its recognisers want to know.
+        hosted: stt.STT[Any] = _MODULES[each.provider].transcriber(
             each, providers, listening, allowed, language=language.base, told=not fallbacks
         )
-        return recogniser
+        return hosted
 
-    first, *others = [made(each) for each in (ears, *fallbacks)]
+    first, *others = [made(each) for each in (recogniser, *fallbacks)]
     if not others:
         return first
-    return SeveralEars(
+    return FallbackSTT(
         [first, *others],
         vad=listening,
         attempt_timeout=limits.STT.timeout,

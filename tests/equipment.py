@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = (
     "tests/carrier",
-    "tests/ears",
+    "tests/listener",
     "tests/wire",
     "tests/providers/test_servers.py",
 )
@@ -27,7 +27,7 @@ STANDS_ON = (
     "sip",
     "speech",
     "tests/carrier",
-    "tests/ears",
+    "tests/listener",
     "tests/equipment.py",
     "tests/free_ports.py",
     "tests/providers",

@@ -1,1 +1,1 @@
-"""The after-call worker: durable jobs that need models, voices or ears, and no call."""
+"""The after-call worker: durable jobs that need models, voices or recognisers and no call."""

@@ -17,7 +17,7 @@ _PROMPT = "You answer the telephone. Answer in one short sentence."
 _RATE = 16_000
 _STEP_S = 0.02
 _PAUSE_S = 0.5
-"""Of silence around the sentence that ears are given."""
+"""Of silence around the sentence that a recogniser is given."""
 _LEAST_SOUND_S = 0.2
 REALTIME_S = 12.0
 """For all the tries of a model that speaks by itself."""
@@ -66,17 +66,17 @@ async def speak(voice: tts.TTS[Any], text: str) -> rtc.AudioFrame:
     return rtc.combine_audio_frames(frames)
 
 
-async def listen(ears: stt.STT[Any], sound: rtc.AudioFrame) -> str:
-    """Return what ears make of `sound`, which they get as fast as from a telephone.
+async def listen(recogniser: stt.STT[Any], sound: rtc.AudioFrame) -> str:
+    """Return what a recogniser makes of `sound`, which it gets as fast as from a telephone.
 
     Raises:
         livekit.agents.APIError: they failed.
         NoAnswer: they made nothing of it.
     """
-    if ears.capabilities.streaming:
-        heard = await _stream(ears, sound)
+    if recogniser.capabilities.streaming:
+        heard = await _stream(recogniser, sound)
     else:
-        event = await ears.recognize(sound, conn_options=limits.STT)
+        event = await recogniser.recognize(sound, conn_options=limits.STT)
         heard = _text(event)
     if not heard:
         raise NoAnswer("heard no words in the sentence it was given")
@@ -133,8 +133,8 @@ async def _all_of(pieces: Any) -> str:
     return "".join([piece async for piece in pieces]).strip()
 
 
-async def _stream(ears: stt.STT[Any], sound: rtc.AudioFrame) -> str:
-    async with ears.stream(conn_options=limits.STT) as stream:
+async def _stream(recogniser: stt.STT[Any], sound: rtc.AudioFrame) -> str:
+    async with recogniser.stream(conn_options=limits.STT) as stream:
         feeding = asyncio.ensure_future(_feed(stream, sound))
         try:
             async for event in stream:

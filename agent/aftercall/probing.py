@@ -18,11 +18,11 @@ from control_plane.domain.probe import Job, JobKind, Part, ProbeResult
 from control_plane.domain.providers import (
     CustomModel,
     DedicatedModel,
-    Ears,
     EmbeddedModel,
     LlmModel,
     OpenRouterModel,
     RealtimeModel,
+    Stt,
     Voice,
 )
 from process.addresses import Allowed
@@ -35,7 +35,7 @@ log = get_logger(__name__)
 
 Tell = Callable[[list[ProbeResult]], None]
 Load = Callable[[], Awaitable[OfflineEngines]]
-LIMITS_S = {Part.MODEL: 10.0, Part.VOICE: 10.0, Part.EARS: 15.0, Part.REALTIME: 15.0}
+LIMITS_S = {Part.MODEL: 10.0, Part.VOICE: 10.0, Part.STT: 15.0, Part.REALTIME: 15.0}
 _MOST_SAID = 300
 
 
@@ -62,7 +62,7 @@ class Probes:
         self._secrets = tuple(_secrets(job))
 
     async def everything(self) -> None:
-        """Ask models and voices at the same time, then have the ears hear what a voice said."""
+        """Ask models and voices at the same time, then have recognisers hear a voice."""
         spec = self._spec
         itself = isinstance(spec.llm_model, RealtimeModel)
         models = [
@@ -77,8 +77,8 @@ class Probes:
         _, sounds = await asyncio.gather(asyncio.gather(*models), asyncio.gather(*speaking))
         if not itself:
             sound = next(filter(None, sounds), None)
-            ears = enumerate((spec.ears, *spec.ears_fallbacks))
-            await asyncio.gather(*[self.ears(index, each, sound) for index, each in ears])
+            recognisers = enumerate((spec.stt, *spec.stt_fallbacks))
+            await asyncio.gather(*[self.stt(index, each, sound) for index, each in recognisers])
 
     async def model(self, index: int, chosen: LlmModel | None) -> None:
         """Have a model answer."""
@@ -128,8 +128,8 @@ class Probes:
         await self._try(Part.VOICE, index, provider, chosen.id if chosen else "", ask)
         return spoken[0] if spoken else None
 
-    async def ears(self, index: int, chosen: Ears, sound: rtc.AudioFrame | None) -> None:
-        """Have ears hear `sound`, or the embedded voice where no other spoke."""
+    async def stt(self, index: int, chosen: Stt, sound: rtc.AudioFrame | None) -> None:
+        """Have a recogniser hear `sound`, or the embedded voice where no other spoke."""
 
         async def ask() -> dict[str, str]:
             offline = chosen.provider == "offline"
@@ -150,7 +150,7 @@ class Probes:
             finally:
                 await made.aclose()
 
-        await self._try(Part.EARS, index, chosen.provider, chosen.model or "", ask)
+        await self._try(Part.STT, index, chosen.provider, chosen.model or "", ask)
 
     async def _try(
         self,
@@ -196,7 +196,7 @@ class Probes:
 
 
 def sentence_in(language: Language) -> str:
-    """Return one sentence that voices speak and ears hear."""
+    """Return one sentence that voices speak and recognisers hear."""
     return sayings(language).fillers[0]
 
 

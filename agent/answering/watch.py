@@ -14,7 +14,7 @@ from typing import Any
 from livekit.agents import AgentSession, llm
 
 from agent.answering.answer import Answer
-from agent.answering.ears import AnswerEars
+from agent.answering.listening import AnswerListener
 from agent.answering.opinion import SecondOpinion
 from agent.audio_input import Heard
 from agent.ending import Ending
@@ -57,8 +57,8 @@ class AnswerWatch:
         self._spec = brief.assistant
         self._is_on = brief.direction is Direction.OUTBOUND
         self._message = message
-        self._ears = AnswerEars(brief.assistant.language, self._look)
-        self._detector = self._ears.detector
+        self._listener = AnswerListener(brief.assistant.language, self._look)
+        self._detector = self._listener.detector
         self._opinion = SecondOpinion(adviser)
         self._asking: asyncio.Task[None] | None = None
         self._asked = ""
@@ -68,7 +68,7 @@ class AnswerWatch:
 
     def tapped(self, onward: Heard) -> Heard:
         """Return what takes the line's sound and passes it on."""
-        return self._ears.tapped(onward)
+        return self._listener.tapped(onward)
 
     def answered(
         self,
@@ -85,15 +85,15 @@ class AnswerWatch:
         self._ending = ending
         self._opening = opening
         if self._is_on:
-            self._ears.answered(session)
+            self._listener.answered(session)
 
     # -- what others ask ----------------------------------------------------------
 
     @property
     def holds(self) -> bool:
         """Whether the agent says nothing of its own now, and owes nobody an answer."""
-        is_live = self._ears.is_live and not self._navigates
-        return is_live and self._detector.must_wait(self._ears.now_s)
+        is_live = self._listener.is_live and not self._navigates
+        return is_live and self._detector.must_wait(self._listener.now_s)
 
     def result(self, *, person_spoke: bool) -> AttemptResult:
         """Return who answered, in the end."""
@@ -103,14 +103,14 @@ class AnswerWatch:
 
     async def may_reply(self) -> bool:
         """Return whether a turn that has just ended is to be answered; a long greeting waits."""
-        if not self._ears.is_live or self._navigates:
+        if not self._listener.is_live or self._navigates:
             return True
-        self._ears.untold = ""
+        self._listener.untold = ""
         if self._detector.is_screened:
             self._be_screened()
             return False
-        asks = self._ears.last_words.endswith("?")
-        self._detector.turn(self._ears.now_s, asks=asks)
+        asks = self._listener.last_words.endswith("?")
+        self._detector.turn(self._listener.now_s, asks=asks)
         while self._detector.answer is None and not self._detector.speaks:
             await self._settle()
         self._look()
@@ -124,19 +124,19 @@ class AnswerWatch:
             if self._detector.answer is None and not self._detector.speaks:
                 await self._settle()
             else:
-                await self._ears.stirs_within(None)
+                await self._listener.stirs_within(None)
         self._tell()
 
     async def _settle(self) -> None:
         """Wait for more of a greeting; without it, a person waits for us."""
         self._ask()
-        if not await self._ears.stirs_within(self._detector.settles_in(self._ears.now_s)):
-            self._detector.silence(self._ears.now_s)
+        if not await self._listener.stirs_within(self._detector.settles_in(self._listener.now_s)):
+            self._detector.silence(self._listener.now_s)
 
     def _ask(self) -> None:
         """Ask a model about the greeting, while the silence after it is waited for."""
         words = self._detector.greeting
-        if not words or words == self._asked or not self._detector.is_unclear(self._ears.now_s):
+        if not words or words == self._asked or not self._detector.is_unclear(self._listener.now_s):
             return
         self._asked = words
         if self._asking is not None:
@@ -146,8 +146,8 @@ class AnswerWatch:
     async def _advise(self, words: str) -> None:
         result = await self._opinion.of(words)
         if result is not None and words == self._detector.greeting:
-            self._detector.advised(result, self._ears.now_s)
-            self._ears.stir()
+            self._detector.advised(result, self._listener.now_s)
+            self._listener.stir()
 
     # -- what is done ---------------------------------------------------------------
 
@@ -167,7 +167,7 @@ class AnswerWatch:
                 answer = self._detector.answer
                 if answer is not None and answer.is_machine and not self._navigates:
                     await self._deal_with(answer)
-                await self._ears.stirs_within(None)
+                await self._listener.stirs_within(None)
         finally:
             if self._asking is not None:
                 self._asking.cancel()
@@ -192,7 +192,7 @@ class AnswerWatch:
             for _ in range(MESSAGES):
                 if await self._say_message():
                     break
-        if self._ears.picked_up:
+        if self._listener.picked_up:
             self._tell()
             self._greet()
         else:
@@ -200,40 +200,40 @@ class AnswerWatch:
 
     def _leave(self, reason: EndReason, answer: Answer) -> None:
         """Hang up; the transcript has what made the agent do it."""
-        if self._ears.untold:
-            self._reporter.report(ItemSaid, role=Role.USER, content=self._ears.untold)
+        if self._listener.untold:
+            self._reporter.report(ItemSaid, role=Role.USER, content=self._listener.untold)
         self._ending.end(EndedBy.AGENT, reason, answer.evidence)
 
     async def _greeting_is_over(self) -> bool:
         """Return once a message is recorded; false, when that never comes."""
-        limit_s = self._ears.now_s + GREETING_LIMIT_S
-        while self._ears.now_s < limit_s:
+        limit_s = self._listener.now_s + GREETING_LIMIT_S
+        while self._listener.now_s < limit_s:
             if self._detector.beep_s is not None and not self._detector.speaks:
                 await asyncio.sleep(AFTER_BEEP_S)
                 return True
-            if self._ears.quiet_s >= QUIET_S:
+            if self._listener.quiet_s >= QUIET_S:
                 return True
-            await self._ears.stirs_within(QUIET_S - self._ears.quiet_s)
+            await self._listener.stirs_within(QUIET_S - self._listener.quiet_s)
         return False
 
     async def _say_message(self) -> bool:
         """Return whether the message was heard whole, or a person came."""
-        beep_s, self._ears.is_told = self._detector.beep_s, True
+        beep_s, self._listener.is_told = self._detector.beep_s, True
         speech = self._speaker.say(self._message, allow_interruptions=False)
-        speech.add_done_callback(lambda _: self._ears.stir())
-        until_s = self._ears.now_s + MESSAGE_LIMIT_S
-        while not speech.done() and (left_s := until_s - self._ears.now_s) > 0:
-            await self._ears.stirs_within(left_s)
-            if self._ears.picked_up or self._detector.beep_s != beep_s:
+        speech.add_done_callback(lambda _: self._listener.stir())
+        until_s = self._listener.now_s + MESSAGE_LIMIT_S
+        while not speech.done() and (left_s := until_s - self._listener.now_s) > 0:
+            await self._listener.stirs_within(left_s)
+            if self._listener.picked_up or self._detector.beep_s != beep_s:
                 await self._hush()
                 break
-        self._ears.is_told = False
-        return self._ears.picked_up or self._detector.beep_s == beep_s
+        self._listener.is_told = False
+        return self._listener.picked_up or self._detector.beep_s == beep_s
 
     async def _introduce(self) -> None:
         """Say who calls and why where nothing that was asked made a turn: it was not understood."""
-        while not self._introduced and self._ears.quiet_s < SCREENED_QUIET_S:
-            await self._ears.stirs_within(SCREENED_QUIET_S)
+        while not self._introduced and self._listener.quiet_s < SCREENED_QUIET_S:
+            await self._listener.stirs_within(SCREENED_QUIET_S)
         if not self._introduced:
             self._introduced = True
             self._greet()
@@ -243,11 +243,13 @@ class AnswerWatch:
 
         It is no reply of the model's: that may have been made before anybody knew who speaks.
         """
-        words = self._ears.last_words
+        words = self._listener.last_words
         if not self._introduced or self._opening.pending is not None:
             self._introduced = True
-        elif not self._ears.is_of_machine(words) and not is_courtesy(words, self._spec.language):
-            self._detector.picked_up(words, self._ears.now_s)
+        elif not self._listener.is_of_machine(words) and not is_courtesy(
+            words, self._spec.language
+        ):
+            self._detector.picked_up(words, self._listener.now_s)
             self._tell()
         else:
             return  # it rings through
@@ -281,4 +283,4 @@ class AnswerWatch:
             evidence=answer.evidence[:300],
             after_s=answer.at_s,
         )
-        self._ears.stir()
+        self._listener.stir()

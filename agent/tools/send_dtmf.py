@@ -23,7 +23,7 @@ MOST = 64
 IN_VAIN = 2
 """So often the same keys may bring the same words back; then others have to be tried."""
 ALIKE = 0.85
-"""Words as alike as this are the same menu's: ears do not hear it the same way twice."""
+"""Words as alike as this are the same menu's: a recogniser does not hear it the same way twice."""
 _KEYS = re.compile(r"[0-9*#a-dw]*[0-9*#a-d][0-9*#a-dw]*", re.IGNORECASE)
 _WORD = re.compile(r"\w+")
 

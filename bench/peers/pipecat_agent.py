@@ -61,8 +61,8 @@ async def converse(room: str, token: str) -> None:
     user, assistant = LLMContextAggregatorPair(
         LLMContext(), user_params=LLMUserAggregatorParams(vad_analyzer=SileroVADAnalyzer())
     )
-    ears = OpenAISTTService(api_key=key, base_url=openai)
-    steps = [transport.input(), ears, user, model, voice, transport.output(), assistant]
+    recogniser = OpenAISTTService(api_key=key, base_url=openai)
+    steps = [transport.input(), recogniser, user, model, voice, transport.output(), assistant]
     worker = PipelineWorker(Pipeline(steps), params=PipelineParams(), idle_timeout_secs=None)
 
     @transport.event_handler("on_connected")

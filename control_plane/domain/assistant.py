@@ -20,7 +20,7 @@ from control_plane.domain.declared import ActedOn, Asked, Template, between, up_
 from control_plane.domain.flow import PromptFlow
 from control_plane.domain.outcome import Outcome
 from control_plane.domain.phone import e164
-from control_plane.domain.providers import Ears, GivenVoice, LlmModel, TextModel, Voice
+from control_plane.domain.providers import GivenVoice, LlmModel, Stt, TextModel, Voice
 from control_plane.domain.tools import CustomTool, DataField, check_fields, check_tools
 from control_plane.domain.transfer_targets import TransferTarget, check_targets, in_order
 from control_plane.domain.urls import check_email
@@ -160,7 +160,7 @@ class AssistantSpec(Struct, frozen=True, kw_only=True):
     prompt_flow: Annotated[PromptFlow | None, _SHOWN] = None
     """The drawing behind the prompt, kept for its editor; only `prompt` is executed."""
     language: Annotated[Language, _HEARD] = Language.EN_US
-    """What is heard, thought and spoken; the embedded model, voice and ears know English only."""
+    """What is heard, thought and spoken; the embedded model, voice and STT know English only."""
     turn_taking: Annotated[TurnTaking, ActedOn("agent.turn_taking.turn_handling")] = (
         TurnTaking.BALANCED
     )
@@ -185,14 +185,14 @@ class AssistantSpec(Struct, frozen=True, kw_only=True):
     """The brain; none: gpt-4.1 with a key for `openai`, else the embedded dialogue."""
     voice: Annotated[Voice | None, Asked(kind=GivenVoice), _VOICED] = None
     """The voice; none: the embedded one."""
-    ears: Annotated[Ears, _HEARD] = msgspec.field(default_factory=Ears)
+    stt: Annotated[Stt, _HEARD] = msgspec.field(default_factory=Stt)
     """The speech recogniser; `model` null is the provider's own default."""
     llm_fallbacks: Annotated[tuple[TextModel, ...], up_to(3), _THOUGHT] = ()
     """Step in, in their order, when the model fails; not for a realtime model."""
     voice_fallbacks: Annotated[tuple[Voice, ...], up_to(3, tuple[GivenVoice, ...]), _VOICED] = ()
     """The same for the voice."""
-    ears_fallbacks: Annotated[tuple[Ears, ...], up_to(3), _HEARD] = ()
-    """The same for the ears."""
+    stt_fallbacks: Annotated[tuple[Stt, ...], up_to(3), _HEARD] = ()
+    """The same for the recogniser."""
     recording_enabled: Annotated[bool, _RECORDER] = True
     """A stereo file of the call, caller left, agent right."""
     recording_full_mix: Annotated[bool, _RECORDER] = False

@@ -79,7 +79,7 @@ def _check_language(spec: AssistantSpec, within: str) -> None:
     embedded = {
         "llm_model": isinstance(spec.llm_model, _NOT_GIVEN),
         "voice": spec.voice is None and not hears_itself,
-        "ears": spec.ears.provider == "offline" and not hears_itself,
+        "stt": spec.stt.provider == "offline" and not hears_itself,
     }
     for name, is_embedded in embedded.items():
         if is_embedded:

@@ -70,7 +70,7 @@ class _Event(Struct, frozen=True, kw_only=True, tag_field="type", forbid_unknown
 
 
 class AgentReady(_Event, frozen=True, kw_only=True, tag="agent_ready"):
-    """The agent is in the room with its voice and ears loaded; the call may be dialled."""
+    """The agent is in the room with its voice and recogniser loaded; the call may be dialled."""
 
 
 class AgentAlive(_Event, frozen=True, kw_only=True, tag="agent_alive"):

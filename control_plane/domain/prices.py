@@ -219,7 +219,7 @@ def _voice(million: str) -> Price:
     return Price(characters=Decimal(million))
 
 
-def _ears(hour: str) -> Price:
+def _stt(hour: str) -> Price:
     return Price(audio_hour=Decimal(hour))
 
 
@@ -237,8 +237,8 @@ DEFAULTS: dict[tuple[str, str], Price] = {
     # OpenAI's own estimate ($0.003 and $0.006 a minute).
     ("openai", "gpt-4o-mini-transcribe"): _hearing("1.25", "5.00", "0.18"),
     ("openai", "gpt-4o-transcribe"): _hearing("2.50", "10.00", "0.36"),
-    ("openai", "whisper-1"): _ears("0.36"),
-    ("openai", "gpt-realtime-whisper"): _ears("1.02"),
+    ("openai", "whisper-1"): _stt("0.36"),
+    ("openai", "gpt-realtime-whisper"): _stt("1.02"),
     # By a price list of 2026-05-28 that names mistral.ai/pricing; no cached price is told.
     ("mistral", "ministral-8b-2512"): Price(input=Decimal("0.15"), output=Decimal("0.15")),
     # ai.google.dev/gemini-api/docs/pricing, as quoted on 2026-05-16; cached input is not sold.
@@ -247,11 +247,11 @@ DEFAULTS: dict[tuple[str, str], Price] = {
     # docs.cartesia.ai/pricing: 1 credit a character, 3 (Ink 2) or 1 (Ink Whisper) a second. What a
     # credit costs depends on the plan: here the Startup plan's, $39 for 1.25 million, by the year.
     ("cartesia", "sonic-3"): _voice("31.20"),
-    ("cartesia", "ink-2"): _ears("0.33696"),
-    ("cartesia", "ink-whisper"): _ears("0.11232"),
+    ("cartesia", "ink-2"): _stt("0.33696"),
+    ("cartesia", "ink-whisper"): _stt("0.11232"),
     # elevenlabs.io/pricing/api, as quoted in June 2026.
     ("elevenlabs", "eleven_turbo_v2_5"): _voice("50.00"),
-    ("elevenlabs", "scribe_v2_realtime"): _ears("0.39"),
+    ("elevenlabs", "scribe_v2_realtime"): _stt("0.39"),
 }
 """By provider and model, for what `speech/` can name by itself; OpenRouter's and custom models
 have a price only where the operator gives one."""

@@ -41,7 +41,7 @@ class Part(StrEnum):
 
     MODEL = "model"
     VOICE = "voice"
-    EARS = "ears"
+    STT = "stt"
     REALTIME = "realtime"
 
 
@@ -59,7 +59,7 @@ class ProbeResult(Struct, frozen=True, kw_only=True):
         provider: its name as `offhook provider set` has it, else `custom` or `offline`.
         fallback: it steps in when the one before it fails.
         took_ms: until its answer was complete.
-        said: what a model answered or a voice spoke; `heard`: what ears understood.
+        said: what a model answered or a voice spoke; `heard`: what a recogniser understood.
         error: what went wrong and what to do; null when `ok`.
     """
 

@@ -1,4 +1,4 @@
-"""What cloud providers supply: models, voices, ears; and whose key each of them needs."""
+"""What cloud providers supply: models, voices, STT; and whose key each of them needs."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ SERVICES: Mapping[Provider, Service] = {
 
 RealtimeProvider = Literal["openai", "google"]
 VoiceProvider = Literal["cartesia", "elevenlabs"]
-EarsProvider = Literal["offline", "openai", "elevenlabs", "cartesia"]
+SttProvider = Literal["offline", "openai", "elevenlabs", "cartesia"]
 VOICE_PROVIDERS: tuple[VoiceProvider, ...] = get_args(VoiceProvider)
 
 
@@ -228,8 +228,8 @@ class GivenVoice(Struct, frozen=True, forbid_unknown_fields=True):
     volume: Annotated[float, Meta(ge=0.5, le=2.0)] | None = None
 
 
-class Ears(Struct, frozen=True, forbid_unknown_fields=True):
+class Stt(Struct, frozen=True, forbid_unknown_fields=True):
     """The speech recogniser; `model` null means the provider's own default."""
 
-    provider: EarsProvider = "offline"
+    provider: SttProvider = "offline"
     model: Annotated[str, Meta(min_length=1, max_length=200)] | None = None

@@ -35,7 +35,7 @@ class Used(
         cached_audio_input_tokens: among the cached and among the audio ones.
         output_tokens: all of them; the audio ones are among them.
         characters: that a voice spoke.
-        audio_seconds: that a voice spoke, or that ears heard.
+        audio_seconds: that a voice spoke, or that a recogniser heard.
     """
 
     capability: Capability

@@ -28,9 +28,9 @@ def providers_of(spec: AssistantSpec) -> set[Provider]:
     for voice in (spec.voice, *spec.voice_fallbacks):
         if voice is not None:
             needed.add(Provider(voice.provider))
-    for ears in (spec.ears, *spec.ears_fallbacks):
-        if ears.provider != "offline" and not isinstance(spec.llm_model, RealtimeModel):
-            needed.add(Provider(ears.provider))
+    for stt in (spec.stt, *spec.stt_fallbacks):
+        if stt.provider != "offline" and not isinstance(spec.llm_model, RealtimeModel):
+            needed.add(Provider(stt.provider))
     for model in (spec.llm_model, *spec.llm_fallbacks):
         if model is not None and (provider := provider_of(model)) is not None:
             needed.add(provider)

@@ -58,7 +58,7 @@ class CallCounters:
         )
         self._seconds = Counter(
             "offhook_audio_seconds",
-            "Seconds of audio that voices spoke (tts) and ears heard (stt)",
+            "Seconds of audio that voices spoke (tts) and recognisers heard (stt)",
             ["provider", "model", "kind"],
             registry=self.registry,
         )

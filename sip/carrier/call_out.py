@@ -45,7 +45,7 @@ async def call(
     Args:
         uri: whom to call, such as `sip:101@127.0.0.1:5060`.
         persona: who talks.
-        senses: with which ears and voice.
+        senses: with which recogniser and voice.
         out: gets the conversation, a JSON line per event.
         host: the local address to call from.
         rtp_ports: where its RTP comes from.

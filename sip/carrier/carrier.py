@@ -52,7 +52,7 @@ class Carrier:
         Args:
             settings: addresses and ports.
             witness: where everything is written.
-            senses: ears and voice; null leaves the spoken numbers answering 503.
+            senses: recogniser and voice; null leaves the spoken numbers answering 503.
         """
         self._settings = settings
         self._witness = witness

@@ -40,7 +40,7 @@ SPOKEN = frozenset(
         Kind.KEYS,
     }
 )
-"""The kinds that a phone with ears or a voice serves; a plain user agent serves the others."""
+"""The kinds that a phone with STT or a voice serves; a plain user agent serves the others."""
 
 
 class Fate(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""The phones that talk: baresip user agents with embedded ears and voice, many calls at once."""
+"""The phones that talk: baresip user agents with embedded STT and voice, many calls at once."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Phones:
         """Prepare the phones.
 
         Args:
-            senses: their ears and voice.
+            senses: their recogniser and voice.
             witness: where what they say and hear is written.
             admits: whether a call's headers show that it came through the front.
         """

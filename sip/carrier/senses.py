@@ -1,4 +1,4 @@
-"""The simulator's ears and voice, at the telephone's 8 kHz; one decode thread for all."""
+"""The simulator's recogniser and voice, at the telephone's 8 kHz; one decode thread for all."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from speech.offline.ears import SAMPLE_RATE as EARS_RATE
-from speech.offline.ears import Ears
 from speech.offline.voice import SAMPLE_RATE, Speaker
+from speech.offline.whisper import SAMPLE_RATE as WHISPER_RATE
+from speech.offline.whisper import Whisper
 
 RATE = 8_000
 Pcm = npt.NDArray[np.int16]
@@ -21,10 +21,10 @@ Pcm = npt.NDArray[np.int16]
 class Senses:
     """Turns text into telephone sound and back."""
 
-    def __init__(self, ears: Ears, speaker: Speaker) -> None:
-        self._ears = ears
+    def __init__(self, whisper: Whisper, speaker: Speaker) -> None:
+        self._whisper = whisper
         self._speaker = speaker
-        self._decoding = ThreadPoolExecutor(1, thread_name_prefix="carrier-ears")
+        self._decoding = ThreadPoolExecutor(1, thread_name_prefix="carrier-stt")
         self._speaking = ThreadPoolExecutor(1, thread_name_prefix="carrier-voice")
         self._render = lru_cache(maxsize=256)(self._synthesize)
 
@@ -35,8 +35,8 @@ class Senses:
         Raises:
             EmbeddedSpeechMissing: the extra is not installed.
         """
-        senses = cls(Ears.load(), Speaker.load())
-        senses._ears.transcribe(senses._up(senses._render("Hello.")))
+        senses = cls(Whisper.load(), Speaker.load())
+        senses._whisper.transcribe(senses._up(senses._render("Hello.")))
         return senses
 
     async def speak(self, text: str) -> Pcm:
@@ -58,10 +58,10 @@ class Senses:
         self._speaking.shutdown(wait=True, cancel_futures=True)
 
     def _decode(self, pcm: Pcm) -> str:
-        return self._ears.transcribe(self._up(pcm))
+        return self._whisper.transcribe(self._up(pcm))
 
     def _up(self, pcm: Pcm) -> npt.NDArray[np.float32]:
-        up = resampled(pcm, RATE, EARS_RATE)
+        up = resampled(pcm, RATE, WHISPER_RATE)
         return np.divide(up, 32_768, dtype=np.float32)
 
     def _synthesize(self, text: str) -> Pcm:

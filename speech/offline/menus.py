@@ -14,7 +14,7 @@ _NAMES = {
     "four": "4", "for": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9",
     "star": "*", "asterisk": "*", "pound": "#", "hash": "#", "*": "*", "#": "#",
 }  # fmt: skip
-_HEARD_AS = ("to", "too", "for")  # ears take the words for these, at the end of an option
+_HEARD_AS = ("to", "too", "for")  # a recogniser takes the words for these, at the end of an option
 _SURE = "|".join(name for name in _NAMES if name.isalpha() and name not in _HEARD_AS)
 _KEY = rf"(?:the )?(?P<key>\d\b|\*|#|(?:{_SURE})\b|(?:to|too|for)(?=[.,;:!?]|$))"
 _PRESS = r"(?:please )?\b(?:press|dial|select|choose|enter)\b"

@@ -1,4 +1,4 @@
-"""The embedded ears as a LiveKit STT.
+"""The embedded recogniser as a LiveKit STT.
 
 With a VAD it streams (speech/speculative_stt.py); without one it is a batch recogniser.
 """
@@ -21,22 +21,24 @@ from livekit.agents import stt as lk_stt
 from livekit.agents import vad as lk_vad
 from livekit.agents.utils import AudioBuffer
 
-from speech.offline.ears import SAMPLE_RATE, Ears, Samples
+from speech.offline.whisper import SAMPLE_RATE, Samples, Whisper
 from speech.speculative_stt import SpeculativeStream
 
 LANGUAGE = LanguageCode("en")
 
 
 class OfflineSTT(lk_stt.STT[str]):
-    """Transcripts from the embedded ears; all streams of a process share its one decode thread."""
+    """Transcripts from the embedded model; all streams of a process share its one decode thread."""
 
-    def __init__(self, ears: Ears, executor: Executor, *, vad: lk_vad.VAD | None = None) -> None:
+    def __init__(
+        self, whisper: Whisper, executor: Executor, *, vad: lk_vad.VAD | None = None
+    ) -> None:
         super().__init__(
             capabilities=lk_stt.STTCapabilities(
                 streaming=vad is not None, interim_results=False, offline_recognize=True
             )
         )
-        self._ears = ears
+        self._whisper = whisper
         self._executor = executor
         self._vad = vad
         self._jobs: set[Future[str]] = set()
@@ -51,7 +53,7 @@ class OfflineSTT(lk_stt.STT[str]):
 
     async def decode(self, samples: Samples) -> str:
         """Return the text of one utterance (16 kHz), decoded on the process's decode thread."""
-        job = self._executor.submit(self._ears.transcribe, samples)
+        job = self._executor.submit(self._whisper.transcribe, samples)
         # Not a counter around the await: a decode that was begun runs on when nobody waits for it.
         self._jobs = {*(one for one in self._jobs if not one.done()), job}
         return await asyncio.wrap_future(job)

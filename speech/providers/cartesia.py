@@ -1,4 +1,4 @@
-"""Cartesia: voices (Sonic) and ears (Ink)."""
+"""Cartesia: voices (Sonic) and a recogniser (Ink)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from livekit.agents import stt, tts, vad
 from livekit.plugins import cartesia
 
-from control_plane.domain.providers import Ears, Provider, Voice
+from control_plane.domain.providers import Provider, Stt, Voice
 from process.addresses import Allowed
 from speech.clauses import Clauses
 from speech.providers.access import Providers, access
@@ -18,7 +18,7 @@ class _Voice(Guarded, cartesia.TTS):
     pass
 
 
-class _Ears(Guarded, cartesia.STT):
+class _Stt(Guarded, cartesia.STT):
     pass
 
 
@@ -43,7 +43,7 @@ def voice(chosen: Voice, providers: Providers, allowed: Allowed, *, language: st
 
 
 def transcriber(
-    ears: Ears,
+    recogniser: Stt,
     providers: Providers,
     _listening: vad.VAD | None,
     allowed: Allowed,
@@ -57,9 +57,9 @@ def transcriber(
         ProviderKeyMissing: Cartesia has no key.
     """
     found = access(providers, Provider.CARTESIA)
-    return _Ears(
+    return _Stt(
         allowed,
-        model=ears.model or ("ink-2" if language == "en" else "ink-whisper"),
+        model=recogniser.model or ("ink-2" if language == "en" else "ink-whisper"),
         language=language,
         api_key=found.api_key,
         base_url=found.api_url,

@@ -1,4 +1,4 @@
-"""ElevenLabs: voices and ears (Scribe)."""
+"""ElevenLabs: voices and a recogniser (Scribe)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from livekit.agents import stt, tts, vad
 from livekit.plugins import elevenlabs
 
-from control_plane.domain.providers import SERVICES, Ears, Provider, Voice
+from control_plane.domain.providers import SERVICES, Provider, Stt, Voice
 from process.addresses import Allowed
 from speech.clauses import Clauses
 from speech.providers.access import Providers, access
@@ -23,7 +23,7 @@ class _Voice(Guarded, elevenlabs.TTS):
     pass
 
 
-class _Ears(Guarded, elevenlabs.STT):
+class _Stt(Guarded, elevenlabs.STT):
     pass
 
 
@@ -51,7 +51,7 @@ def voice(chosen: Voice, providers: Providers, allowed: Allowed, *, language: st
 
 
 def transcriber(
-    ears: Ears,
+    recogniser: Stt,
     providers: Providers,
     _listening: vad.VAD | None,
     allowed: Allowed,
@@ -69,9 +69,9 @@ def transcriber(
     """
     found = access(providers, Provider.ELEVENLABS)
     by_itself = {} if told else {"server_vad": {"vad_silence_threshold_secs": _SILENCE_S}}
-    return _Ears(
+    return _Stt(
         allowed,
-        model=ears.model or "scribe_v2_realtime",
+        model=recogniser.model or "scribe_v2_realtime",
         language_code=language,
         api_key=found.api_key,
         base_url=found.api_url,

@@ -28,10 +28,10 @@ from control_plane.domain.providers import (
     DEDICATED,
     CustomModel,
     DedicatedModel,
-    Ears,
     OpenRouterModel,
     Provider,
     RealtimeModel,
+    Stt,
 )
 from process.addresses import Allowed
 from process.safe_http import Limits, Outbound
@@ -88,7 +88,7 @@ def realtime(
     language: str,
     conn_options: APIConnectOptions,
 ) -> llm.RealtimeModel:
-    """Return OpenAI's model that hears and speaks; it or our own ears tell turns, as asked.
+    """Return OpenAI's model that hears and speaks; it or our own VAD tells turns, as asked.
 
     Raises:
         ProviderKeyMissing: OpenAI has no key.
@@ -162,7 +162,7 @@ def _client(found: ProviderAccess, allowed: Allowed) -> AsyncClient:
 
 
 def transcriber(
-    ears: Ears,
+    recogniser: Stt,
     providers: Providers,
     listening: vad.VAD | None,
     allowed: Allowed,
@@ -182,7 +182,7 @@ def transcriber(
     return _Transcriber(
         listening,
         allowed,
-        model=ears.model or _TRANSCRIBER,
+        model=recogniser.model or _TRANSCRIBER,
         language=language,
         client=_client(found, allowed),
     )

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from speech.offline.voice import SAMPLE_RATE, Speaker
 from tests.agent.provider_rows import ANSWER, FILLER, GREETING, LONGER, NOT_CAUGHT, SORRY, Row
-from tests.ears.phrase_bank import PhraseBank, utterances
+from tests.listener.phrase_bank import PhraseBank, utterances
 from tests.system.far_end import without_silence
 
 HEARD = 0.85

@@ -250,42 +250,42 @@ ROWS: dict[str, Row] = {
         **LOST,
     ),
     "silent": Row(
-        assistant={"llm_model": CUSTOM, "ears": {"provider": "openai"}},
+        assistant={"llm_model": CUSTOM, "stt": {"provider": "openai"}},
         faults={"openai.stt": (fault(Fault.EMPTY), LASTS)},
-        detail=("ears", "no words"),
+        detail=("recogniser", "no words"),
         said=(UNHEARD, OWN.apology),
         heard=(NOT_CAUGHT, SORRY),
         questions=3,
     ),
     "finals twice": Row(
-        assistant={"llm_model": MISTRAL, "ears": {"provider": "elevenlabs"}},
+        assistant={"llm_model": MISTRAL, "stt": {"provider": "elevenlabs"}},
         faults={"elevenlabs.stt": (fault(Fault.DUPLICATE_FINALS), LASTS)},
         **SAVED,
     ),
     "finals late": Row(
-        assistant={"llm_model": OPENAI, "ears": {"provider": "cartesia"}},
+        assistant={"llm_model": OPENAI, "stt": {"provider": "cartesia"}},
         faults={"cartesia.stt": (fault(Fault.LATE_FINALS), LASTS)},
         said=(FILLER,),
         **SAVED,
     ),
     "disconnect lasts": Row(
-        assistant={"llm_model": CUSTOM, "ears": {"provider": "openai"}},
+        assistant={"llm_model": CUSTOM, "stt": {"provider": "openai"}},
         faults={"openai.stt": (fault(Fault.DISCONNECT), LASTS)},
-        detail=("ears", "openai", "broke off"),
+        detail=("recogniser", "openai", "broke off"),
         **LOST,
     ),
     "disconnect, then a fallback": Row(
         assistant={
             "llm_model": MISTRAL,
-            "ears": {"provider": "elevenlabs"},
-            "ears_fallbacks": [{"provider": "offline"}],
+            "stt": {"provider": "elevenlabs"},
+            "stt_fallbacks": [{"provider": "offline"}],
         },
         faults={"elevenlabs.stt": (fault(Fault.DISCONNECT), LASTS)},
         questions=2,
         **SAVED,
     ),
     "disconnect once": Row(
-        assistant={"llm_model": OPENAI, "ears": {"provider": "cartesia"}},
+        assistant={"llm_model": OPENAI, "stt": {"provider": "cartesia"}},
         faults={"cartesia.stt": (fault(Fault.DISCONNECT), ONCE)},
         questions=2,
         **SAVED,
@@ -328,8 +328,8 @@ def _asked(row: Row) -> set[str]:
     """Return the capabilities that the row's healthy providers need."""
     spec = row.assistant
     models = [spec["llm_model"], *spec.get("llm_fallbacks", [])]
-    voices = [spec[key] for key in ("voice", "ears") if spec.get(key)]
-    voices += [*spec.get("voice_fallbacks", []), *spec.get("ears_fallbacks", [])]
+    voices = [spec[key] for key in ("voice", "stt") if spec.get(key)]
+    voices += [*spec.get("voice_fallbacks", []), *spec.get("stt_fallbacks", [])]
     return {json.dumps(each, sort_keys=True) for each in [*models, *voices]}
 
 

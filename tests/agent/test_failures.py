@@ -72,7 +72,7 @@ def test_who_failed(label: str, who: str) -> None:
     error = stt.STTError(
         timestamp=time.time(), label=label, error=APITimeoutError(), recoverable=False
     )
-    assert describe(error) == f"the ears ({who}) did not answer in time"
+    assert describe(error) == f"the recogniser ({who}) did not answer in time"
 
 
 def test_an_adapter_names_all_that_failed() -> None:

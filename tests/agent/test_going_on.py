@@ -36,7 +36,7 @@ HOURS = "We are open from nine to five."
 SOON_S = 0.6
 """After the person has fallen silent, the first sentence has begun."""
 TRIES = 3
-"""The embedded ears write half a second after somebody fell silent, which is when the turn of a
+"""The embedded STT writes half a second after somebody fell silent, which is when the turn of a
 statement is over: where they are later than that, its second half comes too late for one turn."""
 STALLED_S = 0.25
 """What conversations side by side add to that here; on the wire nothing does."""

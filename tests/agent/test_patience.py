@@ -48,7 +48,7 @@ class Talk(rtc.EventEmitter[str]):
         super().__init__()
         self.current_speech: Reply | None = None
         self.user_state = "listening"
-        self.stt: Any = "ears"
+        self.stt: Any = "stt"
 
     def hear(self, new_state: str) -> None:
         old, self.user_state = self.user_state, new_state
@@ -167,7 +167,7 @@ def test_nothing_is_owed(call: Call, state: str) -> None:
     assert (call.said, call.given_up) == ([], [])
 
 
-def test_words_that_the_ears_owe_are_waited_for_aloud(call: Call) -> None:
+def test_words_that_the_recogniser_owes_are_waited_for_aloud(call: Call) -> None:
     call.talk.hear("speaking")
     call.wait(2.0)
     call.talk.hear("listening")
@@ -187,11 +187,11 @@ def test_once_the_words_are_there_nothing_is_owed_for_them(call: Call) -> None:
     assert call.said == []
 
 
-@pytest.mark.parametrize(("speech_s", "ears"), [(0.4, "ears"), (2.0, None)])
-def test_a_cough_and_a_model_with_its_own_ears_owe_no_words(
-    call: Call, speech_s: float, ears: str | None
+@pytest.mark.parametrize(("speech_s", "stt"), [(0.4, "stt"), (2.0, None)])
+def test_a_cough_and_a_model_with_its_own_recogniser_owe_no_words(
+    call: Call, speech_s: float, stt: str | None
 ) -> None:
-    call.talk.stt = ears
+    call.talk.stt = stt
     call.talk.hear("speaking")
     call.wait(speech_s)
     call.talk.hear("listening")

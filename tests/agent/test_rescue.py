@@ -103,7 +103,7 @@ class Session(rtc.EventEmitter[str]):
     def __init__(self) -> None:
         super().__init__()
         self.tts: Any = None
-        self.stt: Any = "ears"
+        self.stt: Any = "stt"
         self.user_state, self.agent_state = "listening", "listening"
         self.current_speech: Speech | None = None
         self.said: asyncio.Queue[str] = asyncio.Queue()
@@ -301,7 +301,7 @@ async def test_a_realtime_model_is_asked_again_for_a_reply_without_words(
     assert said == "the realtime model (openai) gave no answer"
 
 
-async def test_ears_that_hear_nothing_are_asked_twice_and_then_given_up(
+async def test_a_recogniser_that_hears_nothing_is_asked_twice_and_then_given_up(
     scenes: list[Scene],
 ) -> None:
     scene = await scene_with(scenes, Voice())
@@ -310,4 +310,4 @@ async def test_ears_that_hear_nothing_are_asked_twice_and_then_given_up(
     asked = [scene.session.said.get_nowait() for _ in range(scene.session.said.qsize())]
     assert asked == [WORDS.unheard, WORDS.unheard]
     scene.session.emit("user_transcription_timeout", unheard())
-    assert (await scene.verdict()).detail == "the ears gave no words of what was said"
+    assert (await scene.verdict()).detail == "the recogniser gave no words of what was said"

@@ -19,7 +19,7 @@ from agent.session import Parts
 from agent.usage import Usage
 from control_plane.domain.assistant import FirstSentenceMode
 from control_plane.domain.events import UsageCounted
-from control_plane.domain.providers import CustomModel, DedicatedModel, Ears, RealtimeModel, Voice
+from control_plane.domain.providers import CustomModel, DedicatedModel, RealtimeModel, Stt, Voice
 from control_plane.domain.usage import Capability, Used
 from process.addresses import Allowed
 from speech import limits
@@ -143,15 +143,15 @@ async def test_the_one_that_answered_is_named(servers: ProviderServers, made: li
     assert speech.characters == len(SENTENCE)
 
 
-async def test_ears_tell_seconds(servers: ProviderServers, made: list[Parts]) -> None:
+async def test_a_recogniser_tells_seconds(servers: ProviderServers, made: list[Parts]) -> None:
     servers.controls.heard.replace("openai.stt", ["Hello."])
-    ears = make_stt(Ears("openai"), servers.access(), allowed=LOOPBACK)
+    recogniser = make_stt(Stt("openai"), servers.access(), allowed=LOOPBACK)
     model = make_llm(DedicatedModel("gpt-4.1"), servers.access(), allowed=LOOPBACK)
-    made.append(Parts(llm=model, tts=None, stt=ears, voice_aside=None))
+    made.append(Parts(llm=model, tts=None, stt=recogniser, voice_aside=None))
     usage = Usage()
     usage.listen(made[0], call_brief())
     frame = rtc.AudioFrame(bytes(2 * 24_000), 16_000, 1, 24_000)  # 1.5 s
-    await ears.recognize([frame])
+    await recogniser.recognize([frame])
     assert usage.counted() == [
         Used(
             capability=Capability.STT,

@@ -19,7 +19,7 @@ from control_plane.keys.join_tokens import JoinTokens
 from speech.offline.voice import SAMPLE_RATE, Speaker
 from tests.browser.conftest import Browsers
 from tests.browser.embedding import Site
-from tests.ears.phrase_bank import ACCEPT, PhraseBank
+from tests.listener.phrase_bank import ACCEPT, PhraseBank
 from tests.system.platform import Platform, wait_for
 from tests.system.sound import channels
 

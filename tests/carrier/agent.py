@@ -9,7 +9,7 @@ import numpy as np
 
 from sip.carrier.senses import Senses
 from tests.carrier.uac import Uac
-from tests.ears.phrase_bank import Utterance, utterances
+from tests.listener.phrase_bank import Utterance, utterances
 
 RATE = 8_000
 _QUIET_S = 0.5

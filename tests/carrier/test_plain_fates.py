@@ -1,4 +1,4 @@
-"""Every number that needs no ears gives exactly its answers, over real UDP."""
+"""Every number that needs no recogniser gives exactly its answers, over real UDP."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The numbers that talk, all called at once, over real RTP; then each conversation is examined.
 
-Machine time: the ears of eleven calls take a core and more; they have two.
+Machine time: the recognisers of eleven calls take a core and more; they have two.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sip.carrier.senses import Senses
 from tests.carrier.agent import RATE, Agent
 from tests.carrier.conftest import Running
 from tests.carrier.uac import Uac
-from tests.ears.phrase_bank import ACCEPT, PhraseBank, texts
+from tests.listener.phrase_bank import ACCEPT, PhraseBank, texts
 
 pytestmark = [
     pytest.mark.system,

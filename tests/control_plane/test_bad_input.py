@@ -80,7 +80,7 @@ WRONG_TYPES = {
     "faq_items": {},
     "llm_model": "gpt-4.1",
     "voice": "marin",
-    "ears": "openai",
+    "stt": "openai",
     "recording_enabled": "true",
     "background_sound": True,
     "background_sound_volume": "1",

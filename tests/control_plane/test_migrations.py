@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import Connection, MetaData, select
 
@@ -18,11 +19,14 @@ from control_plane.db.models.assistant import Assistant
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.history import CallEventRow, OutboxRow
 from control_plane.db.models.organization import Organization
+from control_plane.db.models.probe import Probe
 from control_plane.db.models.recording import Recording
 from control_plane.db.models.trunk import Purpose, Trunk
 from control_plane.db.models.webhook import Delivery
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.ids import new_id
+from control_plane.domain.probe import Part, ProbeResult
+from control_plane.domain.providers import Stt
 from control_plane.orders import repository
 from control_plane.trunks.repository import calls_on
 from scheduler.claim import claim
@@ -376,4 +380,58 @@ async def test_calls_become_sessions_with_legs(bare_url: str, tmp_path: Path) ->
         [recording] = await session.scalars(select(Recording))
         assert (recording.session_id, recording.path) == (human["id"], "a.ogg")
         assert await calls_on(session, "t") == (1, 0, 1)
+    await database.close()
+
+
+async def test_what_hears_is_renamed_in_assistants_and_their_tests(
+    bare_url: str, tmp_path: Path
+) -> None:
+    database = Database(bare_url, wake_folder=tmp_path / "wake")
+    await migrate(database, to="0022")
+    owner = new_id()
+    old = {
+        **SPEC, "prompt": 'Say "ears", naïve.',
+        "ears": {"provider": "openai", "model": None},
+        "ears_fallbacks": [{"provider": "cartesia", "model": "ink-2"}, {"provider": "offline"}],
+    }  # fmt: skip
+    stamps = {"organization_id": owner, "created_at": PLACED}
+    specs = [old] * 501 + [SPEC]  # more than are read at a time
+    versions_before = [
+        {"id": new_id(), "version": 0, "spec": json.dumps(each), **stamps} for each in specs
+    ]
+    current = {
+        "id": new_id(), "name": "Ann", "version": 1, "is_default": False, "updated_at": PLACED,
+        "version_id": versions_before[0]["id"], "spec": json.dumps(old, separators=(",", ":")),
+        **stamps,
+    }  # fmt: skip
+    heard = {"part": "ears", "provider": "openai", "ok": True, "took_ms": 3, "heard": "ears"}
+    spoken = {"part": "voice", "provider": "openai", "ok": True, "took_ms": 3, "said": "ears"}
+    test = {
+        "id": new_id(), "kind": "assistant_test", "takes": 1, "done_at": PLACED,
+        "results": json.dumps([spoken, heard], separators=(",", ":")), **stamps,
+    }  # fmt: skip
+    who = {"id": owner, "name": "a", "consent_required": False, "created_at": PLACED}
+    async with database.engine.begin() as connection:
+        await connection.run_sync(
+            fill,
+            {
+                "organization": [{**who, "allowed_number_types": "[]"}],
+                "assistant_version": versions_before,
+                "assistant": [current],
+                "probe": [test],
+            },
+        )
+    await migrate(database)
+    async with database.reading() as session:
+        kept = [await versions.get(session, each["id"]) for each in versions_before]
+        [assistant] = await session.scalars(select(Assistant))
+        [probe] = await session.scalars(select(Probe))
+    for version in [*kept[:501], versions.version_of(1, assistant.spec)]:
+        assert version.spec.stt == Stt("openai")
+        assert version.spec.stt_fallbacks == (Stt("cartesia", "ink-2"), Stt("offline"))
+        assert version.spec.prompt == old["prompt"]
+        assert not version.stored.keys() & {"ears", "ears_fallbacks"}
+    assert kept[501].stored == SPEC
+    assert probe.results == [spoken, {**heard, "part": "stt"}]
+    assert msgspec.convert(probe.results, list[ProbeResult])[1].part is Part.STT
     await database.close()

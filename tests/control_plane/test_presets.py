@@ -98,7 +98,7 @@ async def test_pages_follow_each_other(office: Office) -> None:
         ({"kind": "voice", "name": "x"}, "voice"),
         ({**PROMPT, "name": ""}, "name"),
         ({**PROMPT, "colour": "blue"}, "colour"),
-        ({"kind": "ears", "name": "x"}, "kind"),
+        ({"kind": "stt", "name": "x"}, "kind"),
     ],
 )
 async def test_what_cannot_be_used_is_named(office: Office, body: Any, field: str) -> None:

@@ -38,7 +38,7 @@ SPEECH = {
     "characters": 1000,
     "audio_seconds": 61.5,
 }
-EARS = {"capability": "stt", "provider": "offline", "model": "whisper-tiny.en"}
+TRANSCRIPTION = {"capability": "stt", "provider": "offline", "model": "whisper-tiny.en"}
 STRANGER = {
     "capability": "llm",
     "provider": "openrouter",
@@ -109,7 +109,7 @@ async def scraped(internal: httpx.AsyncClient) -> dict[tuple[str, ...], float]:
 
 
 async def test_a_call_shows_what_it_used_and_cost(api: httpx.AsyncClient, agent: Agent) -> None:
-    told = agent.event("usage_counted", parts=[SPEECH, CHAT, EARS])
+    told = agent.event("usage_counted", parts=[SPEECH, CHAT, TRANSCRIPTION])
     await agent.post(told)
     await agent.post(told)  # the answer was lost on its way
     call = await call_of(api, agent.attempt)
@@ -117,8 +117,10 @@ async def test_a_call_shows_what_it_used_and_cost(api: httpx.AsyncClient, agent:
     # 600 × 2 + 400 × 0.5 + 50 × 8 millionths; 1000 characters at 31.20 a million
     assert attempt["cost"] == {"usd": "0.033000", "unpriced": []}
     assert call["cost"] == attempt["cost"]
-    assert attempt["usage"] == [CHAT, EARS, SPEECH]
-    later = agent.event("usage_counted", parts=[CHAT | {"input_tokens": 2000}, SPEECH, EARS])
+    assert attempt["usage"] == [CHAT, TRANSCRIPTION, SPEECH]
+    later = agent.event(
+        "usage_counted", parts=[CHAT | {"input_tokens": 2000}, SPEECH, TRANSCRIPTION]
+    )
     await agent.post(later)
     assert (await call_of(api, agent.attempt))["cost"]["usd"] == "0.035000"
 

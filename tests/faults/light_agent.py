@@ -1,4 +1,4 @@
-"""An agent worker with no ears, no voice and nothing to say: the contract alone, for many calls.
+"""An agent worker with no STT, no voice and nothing to say: the contract alone, for many calls.
 
 It serves each dispatch with a participant that only signals: in the room for whoever looks, with
 no media at all. The call's agent takes the brief, reports ready, waits for the person, stays as

@@ -28,7 +28,7 @@ class Fault(StrEnum):
 
     `empty` is an answer in due form with nothing in it, `zero_bytes` is nothing at all where bytes
     were promised; `truncate` ends the connection in order, `disconnect` drops it. The last three
-    are for ears: no transcript, every transcript twice, transcripts `late_ms` late.
+    are for recognisers: no transcript, every transcript twice, transcripts `late_ms` late.
     """
 
     TRUNCATE = "truncate"

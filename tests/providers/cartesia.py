@@ -1,4 +1,4 @@
-"""Cartesia: voices (Sonic) over a WebSocket or HTTP, ears (Ink 2 and Ink Whisper)."""
+"""Cartesia: voices (Sonic) over a WebSocket or HTTP, STT (Ink 2 and Ink Whisper)."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _VOICES = (
 def app(desk: Desk) -> web.Application:
     """Return the server."""
     served = application(refusals.cartesia)
-    voices, ears = Voices(desk), EarsOf(desk)
+    voices, recogniser = Voices(desk), Recogniser(desk)
     served.add_routes(
         [
             web.get("/voices", voices.listed),
             web.get("/voices/", voices.listed),
             web.get("/tts/websocket", voices.socket),
             web.post("/tts/bytes", voices.whole),
-            web.get("/stt/turns/websocket", ears.turns),
-            web.get("/stt/websocket", ears.whisper),
+            web.get("/stt/turns/websocket", recogniser.turns),
+            web.get("/stt/websocket", recogniser.whisper),
         ]
     )
     return served
@@ -155,7 +155,7 @@ class Voices:
         return pcm, rate
 
 
-class EarsOf:
+class Recogniser:
     """Speech to text."""
 
     def __init__(self, desk: Desk) -> None:

@@ -1,4 +1,4 @@
-"""Provider servers for a test, and the embedded ears to hear what their voices say."""
+"""Provider servers for a test, and the embedded recogniser to hear what their voices say."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def servers() -> AsyncIterator[ProviderServers]:
 
 @pytest.fixture
 async def sound() -> AsyncIterator[Sound]:
-    """Return a voice and ears of the test's own."""
+    """Return a voice and a recogniser of the test's own."""
     made = Sound()
     yield made
     made.close()

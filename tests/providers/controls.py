@@ -64,7 +64,7 @@ class Controls:
         self.script.replace(rules)
 
     def hear(self, capability: str, *texts: str) -> None:
-        """Let ears claim these transcripts in order, whatever they get.
+        """Let a recogniser claim these transcripts in order, whatever it gets.
 
         Raises:
             ValueError: no server has such a capability.

@@ -169,7 +169,7 @@ class Answer:
             await self.content([wire])
 
     async def transcript(self, *wires: Wire) -> None:
-        """Send what ears have heard; late, twice or never if so asked.
+        """Send what a recogniser has heard; late, twice or never if so asked.
 
         Raises:
             Cut: the connection was closed before the last piece.

@@ -157,7 +157,7 @@ class Desk:
         return answer.behaviour.audio(pcm)
 
     async def hear(self, capability: str, samples: Samples) -> str:
-        """Return what ears answer for this utterance: the scripted text, or what was said."""
+        """Return what an STT answers for this utterance: the scripted text, or what was said."""
         claimed = self.controls.heard.next(capability)
         return await self.sound.hear(samples) if claimed is None else claimed
 

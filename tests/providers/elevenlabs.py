@@ -1,4 +1,4 @@
-"""ElevenLabs: voices over a WebSocket of contexts or HTTP, ears (Scribe) streaming or batch."""
+"""ElevenLabs: voices over a WebSocket of contexts or HTTP, STT (Scribe) streaming or batch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _VOICES = (("EXAVITQu4vr4xnSDxMaL", "Sarah"), ("JBFqnCBsd6RMkjVDRZzb", "George")
 def app(desk: Desk) -> web.Application:
     """Return the server."""
     served = application(refusals.elevenlabs)
-    voices, ears = Voices(desk), EarsOf(desk)
+    voices, recogniser = Voices(desk), Recogniser(desk)
     speech = "/v1/text-to-speech/{voice}"
     served.add_routes(
         [
@@ -31,8 +31,8 @@ def app(desk: Desk) -> web.Application:
             web.get("/v2/voices", voices.paged),
             web.get(f"{speech}/multi-stream-input", voices.socket),
             web.post(f"{speech}/stream", voices.whole),
-            web.get("/v1/speech-to-text/realtime", ears.realtime),
-            web.post("/v1/speech-to-text", ears.batch),
+            web.get("/v1/speech-to-text/realtime", recogniser.realtime),
+            web.post("/v1/speech-to-text", recogniser.batch),
         ]
     )
     return served
@@ -170,7 +170,7 @@ class Voices:
         return parts, len(pcm) / 2 / rate
 
 
-class EarsOf:
+class Recogniser:
     """Speech to text."""
 
     def __init__(self, desk: Desk) -> None:

@@ -1,4 +1,4 @@
-"""What the servers' models answer, and what their ears claim to have heard."""
+"""What the servers' models answer, and what their recognisers claim to have heard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The servers' voices and ears: the embedded engines, loaded when first needed, once a process."""
+"""The servers' voices and STT: the embedded engines, loaded when first needed, once a process."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from livekit import rtc
 from livekit.agents import inference
 from livekit.agents import vad as lk_vad
 
-from speech.offline import ears, voice
+from speech.offline import voice, whisper
 
 TONE_HZ = 440.0
 _TONE_LEVEL = 0.3
 _TONE_S_PER_CHARACTER = 0.06
 SILENCE_S = 0.4
-"""Silence after which streaming ears call an utterance over, as their providers would."""
+"""Silence after which a streaming recogniser calls an utterance over, as its provider would."""
 
-_ears_lock = threading.Lock()
+_whisper_lock = threading.Lock()
 Samples = npt.NDArray[np.float32]
 _Result = TypeVar("_Result")
 
@@ -36,8 +36,8 @@ def _speaker() -> voice.Speaker:
 
 
 @cache
-def _ears() -> ears.Ears:
-    return ears.Ears.load()
+def _whisper() -> whisper.Whisper:
+    return whisper.Whisper.load()
 
 
 class Sound:
@@ -45,7 +45,7 @@ class Sound:
 
     def __init__(self) -> None:
         self._speaking = ThreadPoolExecutor(1, thread_name_prefix="provider-voice")
-        self._hearing = ThreadPoolExecutor(1, thread_name_prefix="provider-ears")
+        self._hearing = ThreadPoolExecutor(1, thread_name_prefix="provider-stt")
 
     def close(self) -> None:
         """Do nothing more; what is being rendered is finished unheard."""
@@ -87,7 +87,7 @@ class Listener:
         self._ended = ended
         self._stream = inference.VAD(min_silence_duration=silence_s).stream()
         self._resampler = (
-            None if rate == ears.SAMPLE_RATE else rtc.AudioResampler(rate, ears.SAMPLE_RATE)
+            None if rate == whisper.SAMPLE_RATE else rtc.AudioResampler(rate, whisper.SAMPLE_RATE)
         )
         self.received_s = 0.0
 
@@ -125,13 +125,13 @@ class Listener:
 
 
 def samples_of(pcm: bytes, rate: int) -> Samples:
-    """Return 16-bit mono audio as 16 kHz floats, for the ears."""
-    return _at_rate(_wave(pcm[: len(pcm) // 2 * 2]), rate, ears.SAMPLE_RATE)
+    """Return 16-bit mono audio as 16 kHz floats, for the recogniser."""
+    return _at_rate(_wave(pcm[: len(pcm) // 2 * 2]), rate, whisper.SAMPLE_RATE)
 
 
 def decoded(file: bytes) -> Samples:
     """Return an audio file of any kind as 16 kHz floats."""
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=ears.SAMPLE_RATE)
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=whisper.SAMPLE_RATE)
     with av.open(io.BytesIO(file), "r") as container:
         frames = [*container.decode(audio=0), None]
         parts = [part.to_ndarray()[0] for frame in frames for part in resampler.resample(frame)]
@@ -171,8 +171,8 @@ async def _in(executor: Executor, work: Callable[[], _Result]) -> _Result:
 
 
 def _heard(samples: Samples) -> str:
-    with _ears_lock:
-        return _ears().transcribe(samples)
+    with _whisper_lock:
+        return _whisper().transcribe(samples)
 
 
 def _spoken(text: str) -> Samples:

@@ -17,11 +17,11 @@ from control_plane.domain.probe import Job, JobKind, Part, ProbeResult
 from control_plane.domain.providers import (
     CustomModel,
     DedicatedModel,
-    Ears,
     LlmModel,
     OpenRouterModel,
     Provider,
     RealtimeModel,
+    Stt,
     Voice,
 )
 from process.addresses import Allowed
@@ -37,7 +37,7 @@ LOOPBACK = Allowed.parse("127.0.0.0/8")
 KEY = "key-of-the-test"
 TONE = rtc.AudioFrame(bytes(2 * 16_000), 16_000, 1, 16_000)
 
-WAYS: dict[str, tuple[Part, LlmModel | Voice | Ears]] = {
+WAYS: dict[str, tuple[Part, LlmModel | Voice | Stt]] = {
     "openai": (Part.MODEL, DedicatedModel("gpt-4.1")),
     "mistral": (Part.MODEL, DedicatedModel("ministral-3-8b-instruct")),
     "openrouter": (Part.MODEL, OpenRouterModel("a/b", "")),
@@ -46,11 +46,11 @@ WAYS: dict[str, tuple[Part, LlmModel | Voice | Ears]] = {
     "google-realtime": (Part.REALTIME, RealtimeModel("google", "gemini-live")),
     "cartesia-voice": (Part.VOICE, Voice("v", "cartesia")),
     "elevenlabs-voice": (Part.VOICE, Voice("v", "elevenlabs")),
-    "openai-ears": (Part.EARS, Ears("openai")),
-    "openai-realtime-ears": (Part.EARS, Ears("openai", "gpt-realtime-whisper")),
-    "cartesia-ears": (Part.EARS, Ears("cartesia")),
-    "cartesia-old-ears": (Part.EARS, Ears("cartesia", "ink-whisper")),
-    "elevenlabs-ears": (Part.EARS, Ears("elevenlabs")),
+    "openai-stt": (Part.STT, Stt("openai")),
+    "openai-realtime-stt": (Part.STT, Stt("openai", "gpt-realtime-whisper")),
+    "cartesia-stt": (Part.STT, Stt("cartesia")),
+    "cartesia-old-stt": (Part.STT, Stt("cartesia", "ink-whisper")),
+    "elevenlabs-stt": (Part.STT, Stt("elevenlabs")),
 }
 
 
@@ -106,8 +106,8 @@ async def ask(way: str, url: str, allowed: Allowed) -> str:
     match chosen:
         case Voice():
             await probes.voice(0, chosen, "Hello.")
-        case Ears():
-            await probes.ears(0, chosen, TONE)
+        case Stt():
+            await probes.stt(0, chosen, TONE)
         case _:
             await probes.model(0, chosen)
     (result,) = told[-1]

@@ -17,10 +17,10 @@ from control_plane.domain.probe import Job, JobKind, Part, ProbeResult
 from control_plane.domain.providers import (
     CustomModel,
     DedicatedModel,
-    Ears,
     OpenRouterModel,
     Provider,
     RealtimeModel,
+    Stt,
     Voice,
 )
 from process.addresses import Allowed
@@ -101,8 +101,8 @@ async def test_every_provider_and_fallback_is_tested_as_a_call_uses_it(
         ),
         voice=CARTESIA,
         voice_fallbacks=(ELEVENLABS,),
-        ears=Ears("openai"),
-        ears_fallbacks=(Ears("cartesia"), Ears("elevenlabs"), Ears("offline")),
+        stt=Stt("openai"),
+        stt_fallbacks=(Stt("cartesia"), Stt("elevenlabs"), Stt("offline")),
     )
     assert [each for each in results if not each.ok] == []
     assert [(each.part.value, each.provider, each.fallback) for each in results] == [
@@ -112,15 +112,15 @@ async def test_every_provider_and_fallback_is_tested_as_a_call_uses_it(
         ("model", "mistral", True),
         ("voice", "cartesia", False),
         ("voice", "elevenlabs", True),
-        ("ears", "openai", False),
-        ("ears", "cartesia", True),
-        ("ears", "elevenlabs", True),
-        ("ears", "offline", True),
+        ("stt", "openai", False),
+        ("stt", "cartesia", True),
+        ("stt", "elevenlabs", True),
+        ("stt", "offline", True),
     ]
     assert {each.said for each in results if each.part is Part.MODEL} == {"This is the clinic."}
     assert {each.said for each in results if each.part is Part.VOICE} == {SENTENCE}
     for each in results:
-        if each.part is Part.EARS:
+        if each.part is Part.STT:
             assert "moment" in (each.heard or "").lower(), each
     assert [len(each) for each in probing.told] == list(range(1, len(results) + 1))
 
@@ -131,9 +131,9 @@ async def test_every_provider_and_fallback_is_tested_as_a_call_uses_it(
         (Part.MODEL, {"llm_model": GPT, "voice": CARTESIA}, "openai"),
         (Part.VOICE, {"voice": CARTESIA}, "cartesia"),
         (Part.VOICE, {"voice": ELEVENLABS}, "elevenlabs"),
-        (Part.EARS, {"ears": Ears("openai")}, "openai"),
-        (Part.EARS, {"ears": Ears("cartesia")}, "cartesia"),
-        (Part.EARS, {"ears": Ears("elevenlabs")}, "elevenlabs"),
+        (Part.STT, {"stt": Stt("openai")}, "openai"),
+        (Part.STT, {"stt": Stt("cartesia")}, "cartesia"),
+        (Part.STT, {"stt": Stt("elevenlabs")}, "elevenlabs"),
         (Part.REALTIME, {"llm_model": RealtimeModel("openai", "gpt-realtime")}, "openai"),
     ],
 )
@@ -231,18 +231,20 @@ async def test_a_missing_key_is_told_without_asking_anybody(
     assert error == "no key for cartesia: run `offhook provider set cartesia`"
 
 
-async def test_ears_are_tested_although_the_voice_failed(
+async def test_a_recogniser_is_tested_although_the_voice_failed(
     probing: Probing, servers: ProviderServers
 ) -> None:
     servers.controls.behave("cartesia.tts", Behaviour(status=500))
-    _model, voice, ears = await probing.probe(voice=CARTESIA, ears=Ears("openai"))
-    assert (voice.ok, ears.ok, ears.provider) == (False, True, "openai")
-    assert "moment" in (ears.heard or "").lower()
+    _model, voice, recogniser = await probing.probe(voice=CARTESIA, stt=Stt("openai"))
+    assert (voice.ok, recogniser.ok, recogniser.provider) == (False, True, "openai")
+    assert "moment" in (recogniser.heard or "").lower()
 
 
-async def test_silent_ears_are_found_wanting(probing: Probing, servers: ProviderServers) -> None:
+async def test_a_silent_recogniser_is_found_wanting(
+    probing: Probing, servers: ProviderServers
+) -> None:
     servers.controls.behave("openai.stt", Behaviour(fault=Fault.EMPTY))
-    error = await probing.fault_of(Part.EARS, ears=Ears("openai"))
+    error = await probing.fault_of(Part.STT, stt=Stt("openai"))
     assert error == "heard no words in the sentence it was given"
 
 
@@ -261,12 +263,12 @@ async def test_the_embedded_stack_is_tested_too(probing: Probing) -> None:
     assert [(each.part, each.provider, each.ok) for each in results] == [
         (Part.MODEL, "offline", True),
         (Part.VOICE, "offline", True),
-        (Part.EARS, "offline", True),
+        (Part.STT, "offline", True),
     ]
 
 
 async def test_nothing_embedded_is_loaded_for_cloud_providers(probing: Probing) -> None:
-    await probing.probe(llm_model=GPT, voice=CARTESIA, ears=Ears("openai"))
+    await probing.probe(llm_model=GPT, voice=CARTESIA, stt=Stt("openai"))
     assert probing.loads == 0
 
 

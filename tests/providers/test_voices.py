@@ -1,4 +1,4 @@
-"""The real Cartesia, ElevenLabs and OpenAI voices, heard by the embedded ears."""
+"""The real Cartesia, ElevenLabs and OpenAI voices, heard by the embedded recogniser."""
 
 from __future__ import annotations
 

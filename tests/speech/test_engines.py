@@ -1,4 +1,4 @@
-"""The embedded ears and voice, and their LiveKit faces."""
+"""The embedded recogniser and voice, and their LiveKit faces."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pytest
 from livekit import rtc
 from livekit.agents import inference, llm, stt
 
-from control_plane.domain.providers import Ears as EarsSetting
-from speech.offline import ears as ears_module
-from speech.offline.ears import Ears, is_repetition
+from control_plane.domain.providers import Stt
+from speech.offline import whisper
 from speech.offline.extra import EmbeddedSpeechMissing, WeightsChanged, require
+from speech.offline.whisper import Whisper, is_repetition
 from speech.prewarm import OfflineEngines
 from speech.tables import make_llm, make_stt, make_tts
 
@@ -39,8 +39,8 @@ def said(engines: OfflineEngines, text: str) -> Floats:
         "Yes.",
     ],
 )
-def test_the_ears_understand_the_voice(engines: OfflineEngines, text: str) -> None:
-    assert engines.ears.transcribe(said(engines, text)).lower().strip(".") == text.lower().strip(
+def test_the_recogniser_understands_the_voice(engines: OfflineEngines, text: str) -> None:
+    assert engines.whisper.transcribe(said(engines, text)).lower().strip(".") == text.lower().strip(
         "."
     )
 
@@ -48,7 +48,7 @@ def test_the_ears_understand_the_voice(engines: OfflineEngines, text: str) -> No
 def test_silence_noise_and_nothing_are_no_words(engines: OfflineEngines) -> None:
     noise = np.random.default_rng(0).normal(0, 0.01, 32_000).astype(np.float32)
     for samples in (np.zeros(16_000, np.float32), noise, np.zeros(0, np.float32)):
-        assert engines.ears.transcribe(samples) == ""
+        assert engines.whisper.transcribe(samples) == ""
 
 
 def test_a_long_turn_is_heard_to_its_end(engines: OfflineEngines) -> None:
@@ -60,7 +60,7 @@ def test_a_long_turn_is_heard_to_its_end(engines: OfflineEngines) -> None:
     )
     samples = said(engines, text)
     assert samples.size / 16_000 > 13
-    heard = engines.ears.transcribe(samples)
+    heard = engines.whisper.transcribe(samples)
     assert heard.startswith("We are open from Monday")
     assert heard.endswith("appointment next week.")
 
@@ -81,9 +81,9 @@ def test_repetition_is_told_from_speech(text: str, repeated: bool) -> None:
 
 def test_changed_weights_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "model.bin").write_bytes(b"not a model")
-    monkeypatch.setattr(ears_module, "require", lambda _: _FakePackage(tmp_path))
+    monkeypatch.setattr(whisper, "require", lambda _: _FakePackage(tmp_path))
     with pytest.raises(WeightsChanged, match="pinned weights"):
-        Ears.load()
+        Whisper.load()
 
 
 class _FakePackage:
@@ -115,7 +115,7 @@ async def test_tts_gives_audio_for_everything(engines: OfflineEngines) -> None:
 
 async def test_stt_streams_with_a_vad(engines: OfflineEngines) -> None:
     listening = inference.VAD(min_silence_duration=0.3)
-    stream = make_stt(EarsSetting(), {}, engines=engines, listening=listening).stream()
+    stream = make_stt(Stt(), {}, engines=engines, listening=listening).stream()
     speech = said(engines, "What are your opening hours?")
     gap = np.zeros(16_000, np.float32)
     pcm = (np.concatenate([gap, speech, gap, speech, gap]) * 32_767).astype(np.int16)
@@ -134,7 +134,7 @@ async def test_stt_streams_with_a_vad(engines: OfflineEngines) -> None:
 async def test_stt_takes_any_rate_in_one_piece(engines: OfflineEngines) -> None:
     pcm = b"".join(engines.speaker.stream("How much does a cleaning cost?"))
     frame = rtc.AudioFrame(pcm, 24_000, 1, len(pcm) // 2)
-    heard = await make_stt(EarsSetting(), {}, engines=engines).recognize(frame)
+    heard = await make_stt(Stt(), {}, engines=engines).recognize(frame)
     assert heard.alternatives[0].text == "How much does a cleaning cost?"
 
 

@@ -17,11 +17,11 @@ from control_plane.domain.providers import (
     VOICE_PROVIDERS,
     CustomModel,
     DedicatedModel,
-    Ears,
-    EarsProvider,
     OpenRouterModel,
     Provider,
     RealtimeProvider,
+    Stt,
+    SttProvider,
     Voice,
 )
 from process.addresses import Allowed
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.unit
 
 SERVING = [
     *((name, "voice") for name in VOICE_PROVIDERS),
-    *((name, "transcriber") for name in get_args(EarsProvider) if name != "offline"),
+    *((name, "transcriber") for name in get_args(SttProvider) if name != "offline"),
     *((name, "realtime") for name in get_args(RealtimeProvider)),
 ]
 LOOPBACK = Allowed.parse("127.0.0.0/8")
@@ -208,8 +208,8 @@ async def test_cloud_voices_are_built(provider: Any, rate: int) -> None:
 
 
 @pytest.mark.parametrize("provider", ["openai", "cartesia", "elevenlabs"])
-async def test_cloud_ears_are_built(provider: Any) -> None:
-    built = make_stt(Ears(provider), keys(Provider(provider)))
+async def test_cloud_recognisers_are_built(provider: Any) -> None:
+    built = make_stt(Stt(provider), keys(Provider(provider)))
     assert provider in built.label
     await built.aclose()
 
@@ -221,14 +221,14 @@ def test_a_missing_key_names_its_remedy() -> None:
     with pytest.raises(ProviderKeyMissing, match="offhook provider set mistral"):
         make_llm(DedicatedModel("ministral-3-8b-instruct"), keys(Provider.OPENAI))
     with pytest.raises(ProviderKeyMissing, match="offhook provider set openai"):
-        make_stt(Ears("openai"), {})
+        make_stt(Stt("openai"), {})
 
 
 def test_offline_needs_the_engines_loaded() -> None:
     for build in (
         lambda: make_llm(None, {}),
         lambda: make_tts(None, {}),
-        lambda: make_stt(Ears(), {}),
+        lambda: make_stt(Stt(), {}),
     ):
         with pytest.raises(OfflineNotLoaded):
             build()

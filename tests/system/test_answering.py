@@ -13,7 +13,7 @@ import pytest
 from rapidfuzz import fuzz
 
 from agent.answering.tones import Tone, ToneDetector
-from tests.ears.phrase_bank import ACCEPT, PhraseBank
+from tests.listener.phrase_bank import ACCEPT, PhraseBank
 from tests.system.far_end import RATE
 from tests.system.platform import Platform
 from tests.system.sound import channels

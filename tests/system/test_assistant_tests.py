@@ -43,7 +43,7 @@ def test_every_provider_of_an_assistant(platform: Platform, providers: ProviderS
         llm_model={"type": "dedicated-instance", "name": "gpt-4.1"},
         llm_fallbacks=[custom],
         voice={"provider": "elevenlabs", "id": "v"},
-        ears={"provider": "cartesia"},
+        stt={"provider": "cartesia"},
     )
     assert (test["ok"], test["error"]) == (True, None), test
     told = [(each["part"], each["provider"], each["said"]) for each in test["results"]]

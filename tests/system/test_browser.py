@@ -27,7 +27,7 @@ from livekit import api
 from control_plane.domain.browser import participant_identity, room_name
 from control_plane.keys.join_tokens import JoinTokens
 from speech.offline.voice import SAMPLE_RATE, Speaker
-from tests.ears.phrase_bank import ACCEPT, PhraseBank
+from tests.listener.phrase_bank import ACCEPT, PhraseBank
 from tests.system.far_end import ROOT
 from tests.system.platform import Platform, wait_for
 from tests.system.sound import channels

@@ -12,7 +12,7 @@ import pytest
 from rapidfuzz import fuzz
 
 from speech.offline.voice import Speaker
-from tests.ears.phrase_bank import ACCEPT, PhraseBank
+from tests.listener.phrase_bank import ACCEPT, PhraseBank
 from tests.system.far_end import RATE, asking, phone, render
 from tests.system.platform import Platform
 from tests.system.sound import channels, level_where

@@ -15,7 +15,7 @@ from livekit import api, rtc
 
 from speech.offline.voice import Speaker
 from tests.arrivals import job_token
-from tests.ears.phrase_bank import ACCEPT, PhraseBank
+from tests.listener.phrase_bank import ACCEPT, PhraseBank
 from tests.system.far_end import RATE, FarEnd, phone, render
 from tests.system.platform import Platform, wait_for
 

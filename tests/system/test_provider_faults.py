@@ -47,7 +47,7 @@ def ear(speaker: Speaker) -> Ear:
     return Ear(speaker)
 
 
-@pytest.mark.shows("ears_fallbacks", "llm_fallbacks", "voice_fallbacks")
+@pytest.mark.shows("stt_fallbacks", "llm_fallbacks", "voice_fallbacks")
 @pytest.mark.parametrize("pair", PAIRS)
 def test_calls_at_the_same_time(
     platform: Platform,

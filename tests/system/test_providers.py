@@ -1,4 +1,4 @@
-"""Every model, voice and ears provider on a real call, by its real plugin, heard from the wire."""
+"""Every model, voice and STT provider on a real call, by its real plugin, heard from the wire."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from msgspec import Struct
 
 from speech.offline.voice import Speaker
-from tests.ears.phrase_bank import ACCEPT, PhraseBank
+from tests.listener.phrase_bank import ACCEPT, PhraseBank
 from tests.providers.script import Rule, ToolCall
 from tests.providers.servers import KEY, ProviderServers
 from tests.system.far_end import RATE, asking, phone
@@ -30,7 +30,7 @@ class Way(Struct, frozen=True, kw_only=True):
 
     model: dict[str, Any]
     voice: dict[str, Any] | None = None
-    ears: dict[str, Any] | None = None
+    stt: dict[str, Any] | None = None
     asked: dict[str, dict[str, Any]]
 
 
@@ -38,7 +38,7 @@ WAYS = {
     "openai and cartesia": Way(
         model={"type": "dedicated-instance", "name": "gpt-4.1"},
         voice={"provider": "cartesia", "id": "voice-a", "speed": 1.2, "volume": 0.5},
-        ears={"provider": "openai"},
+        stt={"provider": "openai"},
         asked={
             "openai.chat": {"model": "gpt-4.1"},
             "cartesia.tts": {"voice": "voice-a", "language": "en", "speed": 1.2, "volume": 0.5},
@@ -48,7 +48,7 @@ WAYS = {
     "mistral and elevenlabs": Way(
         model={"type": "dedicated-instance", "name": "ministral-3-8b-instruct"},
         voice={"provider": "elevenlabs", "id": "voice-b", "speed": 0.9},
-        ears={"provider": "elevenlabs"},
+        stt={"provider": "elevenlabs"},
         asked={
             "mistral.chat": {"model": "ministral-8b-2512"},
             "elevenlabs.tts": {"voice": "voice-b", "speed": 0.9},
@@ -62,7 +62,7 @@ WAYS = {
             "openrouter_provider": "groq",
         },
         voice={"provider": "cartesia", "id": "voice-c"},
-        ears={"provider": "cartesia"},
+        stt={"provider": "cartesia"},
         asked={
             "openrouter.chat": {"model": "meta/llama"},
             "cartesia.stt": {"model": "ink-2"},
@@ -70,7 +70,7 @@ WAYS = {
     ),
     "custom and ink-whisper": Way(
         model={"type": "custom", "model_name": "mine", "api_key": KEY, "api_url": ""},
-        ears={"provider": "cartesia", "model": "ink-whisper"},
+        stt={"provider": "cartesia", "model": "ink-whisper"},
         asked={"custom.chat": {"model": "mine"}, "cartesia.stt": {"model": "ink-whisper"}},
     ),
     "openai realtime": Way(
@@ -92,7 +92,7 @@ def bank(speaker: Speaker) -> PhraseBank:
     return PhraseBank([GREETING, ANSWER, CLOSING])
 
 
-@pytest.mark.shows("ears", "end_of_call_sentence", "llm_model", "voice")
+@pytest.mark.shows("stt", "end_of_call_sentence", "llm_model", "voice")
 @pytest.mark.parametrize(
     "name",
     [pytest.param(each, marks=[pytest.mark.long] if each in LONG else []) for each in WAYS],
@@ -125,7 +125,7 @@ def test_a_conversation(
         "end_of_call_sentence": CLOSING,
         "llm_model": model,
         "voice": way.voice,
-        "ears": way.ears,
+        "stt": way.stt,
     }
     script = asking(speaker, folder, QUESTION, GOODBYE)
     with phone(folder, [*script, {"stay": 20}]) as far_end:

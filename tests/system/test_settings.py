@@ -16,7 +16,7 @@ from agent.stock_phrases import sayings
 from bench.calls import reply_delays_ms
 from control_plane.domain.assistant import Language
 from speech.offline.voice import Speaker
-from tests.ears.phrase_bank import ACCEPT, PhraseBank
+from tests.listener.phrase_bank import ACCEPT, PhraseBank
 from tests.providers.script import Rule
 from tests.providers.servers import ProviderServers
 from tests.system.far_end import RATE, FarEnd, phone, render
@@ -165,7 +165,7 @@ def test_who_speaks_first_gets_the_first_sentence_as_the_reply_once(
     held = caller.call(
         caller.says("Who is calling me?"), {"listen": 1.5}, first_sentence_delay_ms=3_000
     )
-    (reply,) = held.said  # with the model's answer behind it, where the ears heard a question
+    (reply,) = held.said  # with the model's answer behind it, where the recogniser heard a question
     assert reply.startswith(GREETING)
     assert reply.count(GREETING) == 1
     assert hears(bank, held, GREETING)
@@ -206,7 +206,7 @@ def test_silence_is_asked_twice_and_then_left(caller: Caller, bank: PhraseBank) 
 
 
 @pytest.mark.shows("language")
-def test_the_language_reaches_ears_model_and_voice(
+def test_the_language_reaches_stt_model_and_voice(
     caller: Caller, providers: ProviderServers
 ) -> None:
     held = caller.call(
@@ -216,7 +216,7 @@ def test_the_language_reaches_ears_model_and_voice(
         first_sentence_mode="none",
         llm_model=CLOUD,
         voice={"provider": "cartesia", "id": "voice-a"},
-        ears={"provider": "openai"},
+        stt={"provider": "openai"},
         silence_timeout_secs=300,
     )
     assert held.attempt["transcript"]
@@ -238,7 +238,7 @@ def test_a_patient_agent_waits_longer_than_a_fast_one(
     def held(profile: str) -> float:
         call = caller.call(
             {"listen": 0.8}, *turns,
-            turn_taking=profile, llm_model=CLOUD, ears={"provider": "openai"},
+            turn_taking=profile, llm_model=CLOUD, stt={"provider": "openai"},
         )  # fmt: skip
         return statistics.median(reply_delays_ms(call.far_end))
 

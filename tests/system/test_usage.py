@@ -68,7 +68,7 @@ def held(
         "end_of_call_sentence": CLOSING,
         "llm_model": {"type": "dedicated-instance", "name": "gpt-4.1"},
         "voice": {"provider": "cartesia", "id": "voice-a"},
-        "ears": {"provider": "openai"},
+        "stt": {"provider": "openai"},
     }
     script = asking(speaker, folder, QUESTION, GOODBYE)
     with phone(folder, [*script, {"stay": 20}]) as far_end:
@@ -116,29 +116,29 @@ def test_what_it_used_is_what_the_providers_gave(held: Held) -> None:
     }
     # The plugin sends a space after each piece of a text that is streamed, also after the last.
     characters = sum(len(text.rstrip()) for text in held.spoken)
-    voice, ears = used["tts"], used["stt"]
+    voice, stt = used["tts"], used["stt"]
     assert (voice["provider"], voice["model"]) == ("cartesia", "sonic-3")
     assert voice["characters"] == characters
     assert voice["audio_seconds"] > 5
-    assert (ears["provider"], ears["model"]) == ("openai", "gpt-4o-mini-transcribe")
-    assert 1 < ears["audio_seconds"] < 20
+    assert (stt["provider"], stt["model"]) == ("openai", "gpt-4o-mini-transcribe")
+    assert 1 < stt["audio_seconds"] < 20
     usd = (
         2 * (asked - cached) + Decimal("0.5") * cached + 8 * given + Decimal("31.2") * characters
-    ) / 1_000_000 + Decimal("0.18") * Decimal(str(ears["audio_seconds"])) / 3600
+    ) / 1_000_000 + Decimal("0.18") * Decimal(str(stt["audio_seconds"])) / 3600
     cost = {"usd": str(usd.quantize(Decimal("0.000001"))), "unpriced": []}
     assert (attempt["cost"], held.call["cost"]) == (cost, cost)
 
 
 def test_it_is_counted_for_prometheus(held: Held) -> None:
     used = {part["capability"]: part for part in held.call["last_call_attempt"]["usage"]}
-    model, voice, ears = used["llm"], used["tts"], used["stt"]
+    model, voice, stt = used["llm"], used["tts"], used["stt"]
     for name, value in {
         'offhook_tokens_total{kind="output",model="gpt-4.1",provider="openai"}': model[
             "output_tokens"
         ],
         'offhook_spoken_characters_total{model="sonic-3",provider="cartesia"}': voice["characters"],
         "offhook_audio_seconds_total"
-        '{kind="stt",model="gpt-4o-mini-transcribe",provider="openai"}': ears["audio_seconds"],
+        '{kind="stt",model="gpt-4o-mini-transcribe",provider="openai"}': stt["audio_seconds"],
         'offhook_calls_ended_total{dial_error="none",end_reason="tool_end_call"}': 1.0,
         "offhook_calls_answered_total": 1.0,
     }.items():
@@ -198,7 +198,7 @@ def test_a_caller_who_hangs_up(held: Held, folder: Path, speaker: Speaker) -> No
     ]
     with phone(folder, script) as far_end:
         number = number_at(platform, "hangup", far_end.port)
-        assistant = {"prompt": PROMPT, "ears": {"provider": "cartesia"}}
+        assistant = {"prompt": PROMPT, "stt": {"provider": "cartesia"}}
         placed = platform.order(CALLEE, from_phone_number=number, assistant=assistant)
         far_end.wait("over", 60.0)
         ended = platform.finished(placed["id"])

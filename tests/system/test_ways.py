@@ -18,7 +18,7 @@ from rapidfuzz import fuzz
 
 from control_plane.domain.attempt import room_name
 from speech.offline.voice import Speaker
-from tests.ears.phrase_bank import ACCEPT, PhraseBank
+from tests.listener.phrase_bank import ACCEPT, PhraseBank
 from tests.system.far_end import RATE, asking, phone
 from tests.system.platform import Platform, running, wait_for
 from tests.system.sound import channels, level_where

@@ -28,7 +28,7 @@ GERMAN = {
     "language": "de-DE",
     "llm_model": GPT,
     "voice": CARTESIA,
-    "ears": {"provider": "openai"},
+    "stt": {"provider": "openai"},
 }
 
 

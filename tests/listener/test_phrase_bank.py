@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tests.ears.phrase_bank import ACCEPT, PhraseBank, texts, utterances
+from tests.listener.phrase_bank import ACCEPT, PhraseBank, texts, utterances
 
 pytestmark = pytest.mark.unit
 

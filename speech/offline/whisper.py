@@ -1,4 +1,4 @@
-"""The embedded ears: Whisper tiny.en on one CPU thread, with a short encoder window.
+"""The embedded speech recogniser: Whisper tiny.en on one CPU thread, with a short encoder window.
 
 Figures and the reasons for the window: Offhook's offline speech reference, "The window trick".
 """
@@ -29,7 +29,7 @@ _LOW_CONFIDENCE = -1.0
 Samples = npt.NDArray[np.float32]
 
 
-class Ears:
+class Whisper:
     """Speech to text, English, one utterance at a time; use from one thread at a time."""
 
     def __init__(self, model: Any, extractor: Any, tokenizer: Any, suppressed: list[int]) -> None:
@@ -40,8 +40,8 @@ class Ears:
         self._prompt = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
 
     @classmethod
-    def load(cls, folder: Path | None = None) -> Ears:
-        """Return ears with the packaged tiny.en, verified, or with the model in `folder`.
+    def load(cls, folder: Path | None = None) -> Whisper:
+        """Return a recogniser with the packaged tiny.en, verified, or with the model in `folder`.
 
         Args:
             folder: a CTranslate2 Whisper model with its `tokenizer.json`; not verified.

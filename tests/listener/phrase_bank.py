@@ -2,7 +2,7 @@
 
 Not a speech recogniser: it compares the pattern of a sound with the patterns of known phrases as
 the embedded voice says them, and answers "unknown" for anything else. It shares no code and no
-model with the ears it checks. Method and figures: Offhook's offline speech reference.
+model with the recogniser it checks. Method and figures: Offhook's offline speech reference.
 """
 
 from __future__ import annotations

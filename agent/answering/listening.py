@@ -28,7 +28,7 @@ LOUD = 600
 """Of 32,768: what is quieter is no greeting."""
 
 
-class AnswerEars:
+class AnswerListener:
     """Tells the detector what happens on the line, and whoever waits that something did.
 
     Args:
