@@ -18,7 +18,7 @@ from livekit.agents import (
 )
 
 from agent.answering.watch import AnswerWatch
-from agent.audio_output import AudioOutput
+from agent.audio.output import AudioOutput
 from agent.call_agent import CallAgent
 from agent.continuation import Continuation
 from agent.dtmf import KeyCollector

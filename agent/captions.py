@@ -20,7 +20,7 @@ from livekit.agents.types import (
 from livekit.agents.voice import io
 from msgspec import Struct
 
-from agent.audio_output import AudioOutput
+from agent.audio.output import AudioOutput
 from control_plane.domain.brief import CallBrief, Direction
 from control_plane.domain.ids import new_id
 from process.logs import get_logger

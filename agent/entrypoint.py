@@ -10,8 +10,11 @@ from livekit import rtc
 from livekit.agents import AutoSubscribe, JobContext
 
 from agent.answering.watch import AnswerWatch
-from agent.audio_input import AudioInput
-from agent.audio_output import AudioOutput
+from agent.audio.input import AudioInput
+from agent.audio.output import AudioOutput
+from agent.audio.recording import StereoRecorder
+from agent.audio.short_way import ShortWay, Told
+from agent.audio.sounds import Sounds
 from agent.briefing import NobodyThere, get_brief
 from agent.call import Call
 from agent.call_agent import CallAgent
@@ -24,11 +27,8 @@ from agent.internal_api import InternalApi, Refused, Unreachable
 from agent.opening import Opening
 from agent.place import Place
 from agent.prompt import Texts
-from agent.recording import StereoRecorder
 from agent.reporter import Reporter
 from agent.session import Engines, build_parts, build_session
-from agent.short_way import ShortWay, Told
-from agent.sounds import Sounds
 from agent.telemetry import conversation
 from agent.turn_taking import TurnJudge
 from agent.usage import Usage

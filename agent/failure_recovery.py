@@ -17,7 +17,7 @@ from livekit.agents import (
 )
 from livekit.agents.voice import SpeechHandle
 
-from agent.audio_output import AudioOutput
+from agent.audio.output import AudioOutput
 from agent.ending import Ending
 from agent.failures import FailureWatch
 from agent.limits import played

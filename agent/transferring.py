@@ -14,12 +14,12 @@ from typing import Any
 from livekit.agents import AgentSession, ToolError
 from msgspec import Struct
 
+from agent.audio.mixing import Loop
+from agent.audio.sounds import Plays, ringback
 from agent.ending import Ending
 from agent.far_end import FarEnd
 from agent.limits import SilenceWatch
-from agent.mixing import Loop
 from agent.reporter import Reporter
-from agent.sounds import Plays, ringback
 from control_plane.domain.assistant import humans_of
 from control_plane.domain.brief import CallBrief, Direction
 from control_plane.domain.events import (

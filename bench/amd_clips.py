@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from agent.resampling import Resampler
+from agent.audio.resampling import Resampler
 from control_plane.domain.events import AttemptResult
 from sip.carrier.rtp import encode
 from sip.gateway.g711 import PCMU, decode

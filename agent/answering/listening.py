@@ -18,7 +18,7 @@ from livekit.agents import (
 from agent.answering.detector import AnswerDetector
 from agent.answering.tones import ToneDetector
 from agent.answering.words import signs_in
-from agent.audio_input import HEARD_RATE, Heard
+from agent.audio.input import HEARD_RATE, Heard
 from agent.continuation import END_LAG_S, START_LAG_S
 from control_plane.domain.assistant import Language
 

@@ -16,7 +16,7 @@ from livekit.agents import AgentSession, llm
 from agent.answering.answer import Answer
 from agent.answering.listening import AnswerListener
 from agent.answering.opinion import SecondOpinion
-from agent.audio_input import Heard
+from agent.audio.input import Heard
 from agent.ending import Ending
 from agent.opening import Opening
 from agent.reporter import Reporter

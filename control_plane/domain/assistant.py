@@ -126,11 +126,11 @@ _HEARD, _THOUGHT, _VOICED = (
     ActedOn(f"speech.tables.make_{kind}") for kind in ("stt", "llm", "tts")
 )
 _SHOWN = ActedOn("control_plane.assistants.views.view_of_spec")
-_OPENING, _SOUNDS = ActedOn("agent.first_sentence.prepare"), ActedOn("agent.sounds.Sounds")
+_OPENING, _SOUNDS = ActedOn("agent.first_sentence.prepare"), ActedOn("agent.audio.sounds.Sounds")
 _TEXTS, _SPEAKING = ActedOn("agent.prompt.Texts"), ActedOn("agent.call.Call")
 _LIMIT, _RECORDER = (
     ActedOn("agent.limits.hold_max_duration"),
-    ActedOn("agent.recording.StereoRecorder"),
+    ActedOn("agent.audio.recording.StereoRecorder"),
 )
 _TOOLS = ActedOn("agent.tools.table.offered")
 _TRANSFER = ActedOn("agent.transferring.Transferring")

@@ -20,13 +20,13 @@ from rapidfuzz import fuzz
 from scipy.signal import resample_poly
 
 from agent.answering.watch import AnswerWatch
-from agent.audio_input import FRAME_MS, HEARD_RATE
-from agent.audio_output import AudioOutput
+from agent.audio.frames import SAID_RATE
+from agent.audio.input import FRAME_MS, HEARD_RATE
+from agent.audio.output import AudioOutput
 from agent.call import Call
 from agent.call_agent import CallAgent
 from agent.ending import Verdict
 from agent.first_sentence import prepare
-from agent.frames import SAID_RATE
 from agent.opening import Opening
 from agent.presence import HANG_UPS
 from agent.prompt import Texts

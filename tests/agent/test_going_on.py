@@ -15,7 +15,7 @@ import pytest_asyncio
 from livekit.agents.utils import http_context
 from msgspec import Struct
 
-from agent.audio_input import HEARD_RATE
+from agent.audio.input import HEARD_RATE
 from agent.session import Engines
 from control_plane.domain.assistant import FirstSentenceMode
 from control_plane.domain.events import Role

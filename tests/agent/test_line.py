@@ -9,9 +9,9 @@ import pytest
 from livekit import rtc
 from livekit.agents.voice.io import PlaybackFinishedEvent
 
-from agent.audio_output import AudioOutput
-from agent.frames import SAID_RATE
-from agent.mixing import FADE_MS
+from agent.audio.frames import SAID_RATE
+from agent.audio.mixing import FADE_MS
+from agent.audio.output import AudioOutput
 
 pytestmark = pytest.mark.unit
 

@@ -11,8 +11,8 @@ import pytest
 from livekit import rtc
 from livekit.rtc._ffi_client import FfiHandle
 
-from agent.audio_events import EVENTS
-from agent.frames import SAID_RATE, frame_of
+from agent.audio.events import EVENTS
+from agent.audio.frames import SAID_RATE, frame_of
 
 pytestmark = pytest.mark.unit
 

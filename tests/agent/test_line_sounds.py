@@ -13,9 +13,9 @@ import numpy.typing as npt
 import pytest
 from livekit import rtc
 
-from agent.audio_output import AudioOutput
-from agent.frames import FRAME_MS, SAID_RATE
-from agent.mixing import Loop
+from agent.audio.frames import FRAME_MS, SAID_RATE
+from agent.audio.mixing import Loop
+from agent.audio.output import AudioOutput
 
 pytestmark = pytest.mark.unit
 

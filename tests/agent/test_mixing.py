@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agent.mixing import Loop, Mixer, fade_out, mixed
+from agent.audio.mixing import Loop, Mixer, fade_out, mixed
 
 pytestmark = pytest.mark.unit
 

@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from agent.audio_input import HEARD_RATE
-from agent.frames import SAID_RATE
+from agent.audio.frames import SAID_RATE
+from agent.audio.input import HEARD_RATE
+from agent.audio.ogg import ENCODING, RATE, BackgroundEncoder, Channel
+from agent.audio.recording import Finished, StereoRecorder, Upload
 from agent.internal_api import Unreachable
-from agent.ogg import ENCODING, RATE, BackgroundEncoder, Channel
-from agent.recording import Finished, StereoRecorder, Upload
 from control_plane.domain.events import EventBatch, EventReceipt
 from control_plane.domain.recording import RecordingKind
 

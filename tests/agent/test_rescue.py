@@ -20,10 +20,10 @@ from livekit.agents import (
     tts,
 )
 
-from agent.audio_output import AudioOutput
+from agent.audio.frames import SAID_RATE
+from agent.audio.output import AudioOutput
 from agent.ending import Ending, Verdict
 from agent.failure_recovery import Rescue
-from agent.frames import SAID_RATE
 from agent.reporter import Reporter
 from agent.speaker import Speaker
 from agent.stock_phrases import sayings

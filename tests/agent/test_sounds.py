@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from livekit.agents import AgentSession, AgentStateChangedEvent, UserStateChangedEvent
 
-from agent.frames import SAID_RATE
-from agent.mixing import Loop
-from agent.sounds import _BACKGROUNDS, Sounds, clip
+from agent.audio.frames import SAID_RATE
+from agent.audio.mixing import Loop
+from agent.audio.sounds import _BACKGROUNDS, Sounds, clip
 from control_plane.domain.assistant import BackgroundSound, ThinkingSound
 from tests.factories import spec
 

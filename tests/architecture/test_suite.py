@@ -160,7 +160,7 @@ def test_what_is_gone_is_tested_again(checkout: Path) -> None:
 
 
 def test_nothing_is_kept_where_something_unwatched_was_imported(tmp_path: Path) -> None:
-    why_not = equipment.passed(["sip/front.py", "agent/audio_output.py"], tmp_path)
+    why_not = equipment.passed(["sip/front.py", "agent/audio/output.py"], tmp_path)
     assert why_not is not None
-    assert "agent/audio_output.py" in why_not
+    assert "agent/audio/output.py" in why_not
     assert not equipment.has_passed(tmp_path)

@@ -13,7 +13,7 @@ import av
 import numpy as np
 import pytest
 
-from agent.ogg import RATE, Encoder
+from agent.audio.ogg import RATE, Encoder
 from control_plane.db.models.recording import Recording
 from control_plane.domain.recording import RecordingKind, RecordingState
 from control_plane.recordings import retention

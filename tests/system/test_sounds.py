@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy.signal import resample_poly
 
-from agent.sounds import clip
+from agent.audio.sounds import clip
 from speech.offline.voice import Speaker
 from tests.providers.behaviour import Behaviour
 from tests.providers.script import Rule

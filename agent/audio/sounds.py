@@ -14,8 +14,8 @@ import av
 import numpy as np
 from livekit.agents import AgentSession, AgentStateChangedEvent, UserStateChangedEvent
 
-from agent.frames import SAID_RATE
-from agent.mixing import Loop, Samples
+from agent.audio.frames import SAID_RATE
+from agent.audio.mixing import Loop, Samples
 from control_plane.domain.assistant import AssistantSpec, BackgroundSound
 
 _BACKGROUNDS: dict[BackgroundSound, str] = {"audio/office.ogg": "office-ambience.ogg"}

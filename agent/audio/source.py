@@ -9,10 +9,10 @@ from contextlib import suppress
 
 from livekit import rtc
 
-from agent.audio_events import EVENTS
-from agent.frames import FRAME_MS, SAID_RATE
-from agent.resampling import Resampler
-from agent.short_way import Way
+from agent.audio.events import EVENTS
+from agent.audio.frames import FRAME_MS, SAID_RATE
+from agent.audio.resampling import Resampler
+from agent.audio.short_way import Way
 
 QUEUE_MS = 200
 """Speech handed to WebRTC ahead of time: this process may be that late, on a busy machine, unheard.

@@ -15,9 +15,9 @@ from contextlib import suppress
 from livekit import rtc
 from livekit.agents.voice import io
 
-from agent.audio_source import AudioSource
-from agent.frames import FRAME_MS, SAID_RATE, at_said_rate, frame_of, split
-from agent.mixing import FADE_MS, Loop, Mixer, fade_out
+from agent.audio.frames import FRAME_MS, SAID_RATE, at_said_rate, frame_of, split
+from agent.audio.mixing import FADE_MS, Loop, Mixer, fade_out
+from agent.audio.source import AudioSource
 from agent.playout_transcript import PlayoutTranscript, Segment
 from process.logs import get_logger
 

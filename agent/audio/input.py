@@ -13,9 +13,9 @@ from livekit import rtc
 from livekit.agents.voice import io
 from livekit.rtc._ffi_client import FfiHandle
 
-from agent.audio_events import EVENTS
-from agent.resampling import Resampler
-from agent.short_way import Way
+from agent.audio.events import EVENTS
+from agent.audio.resampling import Resampler
+from agent.audio.short_way import Way
 
 HEARD_RATE = 16_000
 """Hz of the caller's audio: what voice activity detection and the recogniser work at."""

@@ -9,7 +9,7 @@ from typing import Any, cast
 import av
 import numpy as np
 
-from agent.mixing import Samples
+from agent.audio.mixing import Samples
 
 RATE = 16_000
 PAGE_S = 0.5

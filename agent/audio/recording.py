@@ -18,11 +18,11 @@ import numpy as np
 from livekit import rtc
 from msgspec import Struct
 
-from agent.audio_input import HEARD_RATE
-from agent.frames import SAID_RATE
+from agent.audio.frames import SAID_RATE
+from agent.audio.input import HEARD_RATE
+from agent.audio.mixing import Samples, mixed
+from agent.audio.ogg import PAGE_S, RATE, BackgroundEncoder, Channel
 from agent.internal_api import Refused, SessionApi, Unreachable
-from agent.mixing import Samples, mixed
-from agent.ogg import PAGE_S, RATE, BackgroundEncoder, Channel
 from control_plane.domain.recording import RecordingKind
 from process.logs import get_logger
 
