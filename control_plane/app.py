@@ -45,6 +45,7 @@ from control_plane.internal.controller import InternalController
 from control_plane.internal.humans import HumanController
 from control_plane.internal.jobs import JobController
 from control_plane.internal.workers import WorkerController
+from control_plane.jobs.controller import AssistantTestController
 from control_plane.keys.controller import KeyController
 from control_plane.keys.join_tokens import JoinTokens
 from control_plane.keys.ring import KeyRing
@@ -60,7 +61,6 @@ from control_plane.organizations.controller import OrganizationController
 from control_plane.organizations.registry import RegistryController
 from control_plane.presets.controller import PresetController
 from control_plane.price_file import read_prices
-from control_plane.probes.controller import AssistantTestController
 from control_plane.providers.controller import ProviderController
 from control_plane.recordings.controller import RecordingController
 from control_plane.recordings.links import RecordingLinks

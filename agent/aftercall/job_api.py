@@ -9,7 +9,7 @@ import httpx
 import msgspec
 
 from agent.internal_api import Refused, Unreachable
-from control_plane.domain.probe import Job, JobReport, TakenJob
+from control_plane.domain.job import Job, JobReport, TakenJob
 from process.keep_alive import LIMITS
 from process.worker_key import worker_key
 

@@ -14,7 +14,7 @@ from agent.aftercall.remedies import Subject, remedy
 from agent.stock_phrases import sayings
 from control_plane.domain.assistant import Language
 from control_plane.domain.declared import Secret, spots
-from control_plane.domain.probe import Job, JobKind, Part, ProbeResult
+from control_plane.domain.job import Job, JobKind, Part, ProbeResult
 from control_plane.domain.providers import (
     CustomModel,
     DedicatedModel,

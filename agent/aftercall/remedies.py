@@ -9,7 +9,7 @@ from livekit.agents import APIError, APIStatusError, APITimeoutError
 from livekit.agents.llm import RealtimeError
 from msgspec import Struct
 
-from control_plane.domain.probe import Part
+from control_plane.domain.job import Part
 from process.addresses import AddressRefused, OutboundError
 from speech.offline.extra import EmbeddedSpeechMissing
 from speech.providers.access import ProviderKeyMissing

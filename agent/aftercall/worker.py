@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from agent.aftercall.job_api import JobApi
 from agent.aftercall.settings import AfterCallSettings
 from agent.internal_api import Refused, Unreachable
-from control_plane.domain.probe import HEARTBEAT_S, Job, JobReport, ProbeResult
+from control_plane.domain.job import HEARTBEAT_S, Job, JobReport, ProbeResult
 from process.addresses import Allowed
 from process.logs import get_logger
 

@@ -17,15 +17,15 @@ from control_plane.assistants import specs, versions
 from control_plane.db.base import read_clock
 from control_plane.db.crypto import Vault
 from control_plane.db.heartbeats import beat
-from control_plane.db.models.probe import Probe
+from control_plane.db.models.job import JobRow
 from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.errors import NotAllowed, NotAuthenticated
-from control_plane.domain.probe import Job, JobReport, Preview, TakenJob
+from control_plane.domain.job import Job, JobReport, Preview, TakenJob
 from control_plane.http.auth import bearer
 from control_plane.http.dependencies import GivenDatabase, GivenVault
+from control_plane.jobs import repository
 from control_plane.keys.dependencies import GivenSigner
 from control_plane.keys.tokens import Scope, TokenSigner
-from control_plane.probes import repository
 from control_plane.providers.needed import access_of, for_agent, providers_of
 
 SWEEP_S = 1.0
@@ -99,7 +99,7 @@ class JobController(Controller):
             await repository.report(db, job_id, claims.epoch, data)
 
 
-async def _opened(db: AsyncSession, vault: Vault, signer: TokenSigner, row: Probe) -> Job:
+async def _opened(db: AsyncSession, vault: Vault, signer: TokenSigner, row: JobRow) -> Job:
     text = None
     if row.version_id is not None:
         version = await versions.get(db, row.version_id)

@@ -12,14 +12,14 @@ from msgspec import Meta, Struct
 from sqlalchemy import delete
 
 from control_plane.compliance.suspended import check_may_spend
-from control_plane.db.models.probe import Probe
+from control_plane.db.models.job import JobRow
 from control_plane.domain.assistant import Language
 from control_plane.domain.errors import BadInput, Conflict
-from control_plane.domain.probe import NOT_TAKEN, Preview, ProbeResult, ProbeStatus
+from control_plane.domain.job import NOT_TAKEN, JobStatus, Preview, ProbeResult
 from control_plane.domain.providers import VOICE_PROVIDERS, Provider, Voice
 from control_plane.http.dependencies import GivenDatabase, GivenPrincipal, GivenVault
-from control_plane.probes import repository
-from control_plane.probes.waiting import wait_for
+from control_plane.jobs import repository
+from control_plane.jobs.waiting import wait_for
 from control_plane.providers.needed import access_of
 from control_plane.voices.catalogue import EMBEDDED, VoiceView, spoken_in, voices_of
 from process.addresses import Allowed
@@ -116,13 +116,13 @@ class VoiceController(Controller):
             made = await repository.preview_of(db, owner, msgspec.to_builtins(wanted))
         row, now = await wait_for(database, owner, made.id, limit_s=PREVIEW_LIMIT_S)
         async with database.transaction() as db:
-            await db.execute(delete(Probe).where(Probe.id == row.id))
+            await db.execute(delete(JobRow).where(JobRow.id == row.id))
         if row.sound is None:
             status, error = repository.status_of(row, now)
             results = msgspec.convert(row.results, list[ProbeResult])
             told = results[0].error if results else None
             late = f"not done within {PREVIEW_LIMIT_S:g} s: try again" if row.takes else NOT_TAKEN
-            why = (told or error or "no sound came") if status is ProbeStatus.DONE else late
+            why = (told or error or "no sound came") if status is JobStatus.DONE else late
             who = f"{data.voice.provider} " if data.voice is not None and told else ""
             raise Conflict(f"{who}{why}", field="voice")
         return Response(row.sound, media_type=AUDIO)

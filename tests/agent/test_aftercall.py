@@ -12,7 +12,7 @@ from agent.aftercall.settings import AfterCallSettings
 from agent.aftercall.worker import AT_ONCE, Tell, Worker
 from agent.internal_api import Refused, Unreachable
 from control_plane.domain.assistant import AssistantSpec
-from control_plane.domain.probe import Job, JobKind, JobReport, Part, ProbeResult
+from control_plane.domain.job import Job, JobKind, JobReport, Part, ProbeResult
 from process.addresses import Allowed
 
 pytestmark = pytest.mark.unit

@@ -18,14 +18,14 @@ from control_plane.db.migrate import migrate
 from control_plane.db.models.assistant import Assistant
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.history import CallEventRow, OutboxRow
+from control_plane.db.models.job import JobRow
 from control_plane.db.models.organization import Organization
-from control_plane.db.models.probe import Probe
 from control_plane.db.models.recording import Recording
 from control_plane.db.models.trunk import Purpose, Trunk
 from control_plane.db.models.webhook import Delivery
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.ids import new_id
-from control_plane.domain.probe import Part, ProbeResult
+from control_plane.domain.job import Part, ProbeResult
 from control_plane.domain.providers import Stt
 from control_plane.orders import repository
 from control_plane.trunks.repository import calls_on
@@ -425,13 +425,13 @@ async def test_what_hears_is_renamed_in_assistants_and_their_tests(
     async with database.reading() as session:
         kept = [await versions.get(session, each["id"]) for each in versions_before]
         [assistant] = await session.scalars(select(Assistant))
-        [probe] = await session.scalars(select(Probe))
+        [job] = await session.scalars(select(JobRow))
     for version in [*kept[:501], versions.version_of(1, assistant.spec)]:
         assert version.spec.stt == Stt("openai")
         assert version.spec.stt_fallbacks == (Stt("cartesia", "ink-2"), Stt("offline"))
         assert version.spec.prompt == old["prompt"]
         assert not version.stored.keys() & {"ears", "ears_fallbacks"}
     assert kept[501].stored == SPEC
-    assert probe.results == [spoken, {**heard, "part": "stt"}]
-    assert msgspec.convert(probe.results, list[ProbeResult])[1].part is Part.STT
+    assert job.results == [spoken, {**heard, "part": "stt"}]
+    assert msgspec.convert(job.results, list[ProbeResult])[1].part is Part.STT
     await database.close()

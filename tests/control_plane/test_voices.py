@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy import func, select
 
 from control_plane.app import Resources
-from control_plane.db.models.probe import Probe
+from control_plane.db.models.job import JobRow
 from control_plane.domain.errors import Conflict
-from control_plane.domain.probe import NOT_TAKEN
+from control_plane.domain.job import NOT_TAKEN
 from control_plane.domain.providers import Provider
 from control_plane.settings import ApiSettings, Settings, StorageSettings
 from control_plane.voices.catalogue import voices_of
@@ -151,7 +151,7 @@ async def test_a_preview_is_spoken_by_the_worker_and_not_kept(
     assert job["assistant"]["voice"]["speed"] == 1.2
     assert job["providers"]["cartesia"]["api_key"] == KEY
     async with resources.database.reading() as session:
-        assert await session.scalar(select(func.count()).select_from(Probe)) == 0
+        assert await session.scalar(select(func.count()).select_from(JobRow)) == 0
 
 
 async def test_a_preview_that_fails_says_why(

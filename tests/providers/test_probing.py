@@ -13,7 +13,7 @@ from msgspec import structs
 from agent.aftercall.probing import carry_out
 from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.brief import ProviderAccess
-from control_plane.domain.probe import Job, JobKind, Part, ProbeResult
+from control_plane.domain.job import Job, JobKind, Part, ProbeResult
 from control_plane.domain.providers import (
     CustomModel,
     DedicatedModel,

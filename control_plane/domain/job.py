@@ -45,7 +45,7 @@ class Part(StrEnum):
     REALTIME = "realtime"
 
 
-class ProbeStatus(StrEnum):
+class JobStatus(StrEnum):
     """Whether there is more to come."""
 
     RUNNING = "running"
@@ -123,16 +123,16 @@ def verdict(
     lease_until: datetime | None,
     done_at: datetime | None,
     now: datetime,
-) -> tuple[ProbeStatus, str | None]:
+) -> tuple[JobStatus, str | None]:
     """Return a job's status, and for one that ended without a worker's word the reason.
 
     Args:
         takes: how many workers have taken it.
     """
     if done_at is not None:
-        return ProbeStatus.DONE, None
+        return JobStatus.DONE, None
     if lease_until is None:
         late = now - created_at >= PATIENCE
-        return (ProbeStatus.DONE, NOT_TAKEN) if late else (ProbeStatus.RUNNING, None)
+        return (JobStatus.DONE, NOT_TAKEN) if late else (JobStatus.RUNNING, None)
     until = lease_until if takes >= TAKES else lease_until + PATIENCE
-    return (ProbeStatus.DONE, LOST) if now >= until else (ProbeStatus.RUNNING, None)
+    return (JobStatus.DONE, LOST) if now >= until else (JobStatus.RUNNING, None)

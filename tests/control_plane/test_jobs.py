@@ -14,9 +14,9 @@ from sqlalchemy import select
 from control_plane.app import Resources
 from control_plane.db.base import read_clock
 from control_plane.db.heartbeats import beat
-from control_plane.db.models.probe import Probe
-from control_plane.domain.probe import LEASE, LOST, NOT_TAKEN, PATIENCE
-from control_plane.probes import repository
+from control_plane.db.models.job import JobRow
+from control_plane.domain.job import LEASE, LOST, NOT_TAKEN, PATIENCE
+from control_plane.jobs import repository
 from process.worker_key import worker_key
 
 pytestmark = pytest.mark.db
@@ -78,7 +78,7 @@ async def report(
 async def age(resources: Resources, by: timedelta) -> None:
     """Let this much time pass for every job."""
     async with resources.database.transaction() as session:
-        for row in await session.scalars(select(Probe)):
+        for row in await session.scalars(select(JobRow)):
             row.created_at -= by
             if row.lease_until is not None:
                 row.lease_until -= by

@@ -7,16 +7,16 @@ from datetime import datetime
 
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
-from control_plane.db.models.probe import Probe
-from control_plane.domain.probe import ProbeStatus
-from control_plane.probes import repository
+from control_plane.db.models.job import JobRow
+from control_plane.domain.job import JobStatus
+from control_plane.jobs import repository
 
 _SWEEP_S = 1.0
 
 
 async def wait_for(
-    database: Database, organization_id: str, probe_id: str, *, limit_s: float
-) -> tuple[Probe, datetime]:
+    database: Database, organization_id: str, job_id: str, *, limit_s: float
+) -> tuple[JobRow, datetime]:
     """Return the job as it stands once it is done, and the database's time.
 
     Also when `limit_s` has passed, and at once when nobody has the job and no worker has given a
@@ -28,9 +28,9 @@ async def wait_for(
         heard = database.changes.count
         async with database.reading() as db:
             now = await read_clock(db)
-            row = await repository.get(db, organization_id, probe_id)
+            row = await repository.get(db, organization_id, job_id)
             in_vain = row.takes == 0 and not await repository.worker_is_there(db)
         left = deadline - clock()
-        if repository.status_of(row, now)[0] is ProbeStatus.DONE or left <= 0 or in_vain:
+        if repository.status_of(row, now)[0] is JobStatus.DONE or left <= 0 or in_vain:
             return row, now
         await database.changes.wait(since=heard, timeout_s=min(left, _SWEEP_S))

@@ -7,9 +7,9 @@ from datetime import datetime
 import msgspec
 from msgspec import Struct
 
-from control_plane.db.models.probe import Probe
-from control_plane.domain.probe import ProbeResult, ProbeStatus
-from control_plane.probes.repository import status_of
+from control_plane.db.models.job import JobRow
+from control_plane.domain.job import JobStatus, ProbeResult
+from control_plane.jobs.repository import status_of
 
 
 class AssistantTestView(Struct, frozen=True, kw_only=True):
@@ -20,7 +20,7 @@ class AssistantTestView(Struct, frozen=True, kw_only=True):
 
     id: str
     assistant_id: str
-    status: ProbeStatus
+    status: JobStatus
     ok: bool
     results: list[ProbeResult]
     error: str | None
@@ -33,11 +33,11 @@ class AssistantTestEnvelope(Struct, frozen=True):
     test: AssistantTestView
 
 
-def test_view(row: Probe, now: datetime) -> AssistantTestEnvelope:
+def test_view(row: JobRow, now: datetime) -> AssistantTestEnvelope:
     """Return the test as it stands."""
     status, error = status_of(row, now)
     results = msgspec.convert(row.results, list[ProbeResult])
-    passed = status is ProbeStatus.DONE and error is None and all(each.ok for each in results)
+    passed = status is JobStatus.DONE and error is None and all(each.ok for each in results)
     return AssistantTestEnvelope(
         AssistantTestView(
             id=row.id,

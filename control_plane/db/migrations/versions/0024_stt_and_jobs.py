@@ -1,4 +1,4 @@
-"""what hears is called stt: in stored assistants, and in tests of them
+"""what hears is called stt, in stored assistants and in tests of them; probes are called jobs
 
 What was said to others in the old words stays as it was said: answers kept for a repeated request
 and messages to webhooks are the same bytes each time.
@@ -22,18 +22,31 @@ branch_labels = None
 depends_on = None
 
 _AT_ONCE = 500
+_OPEN = sa.text("done_at IS NULL")
 _NAMES = {"ears": "stt", "ears_fallbacks": "stt_fallbacks"}
 
 
 def upgrade() -> None:
-    _rename(_NAMES)
+    _rename_keys(_NAMES)
+    _rename_jobs("probe", "job")
 
 
 def downgrade() -> None:
-    _rename({new: old for old, new in _NAMES.items()})
+    _rename_jobs("job", "probe")
+    _rename_keys({new: old for old, new in _NAMES.items()})
 
 
-def _rename(names: dict[str, str]) -> None:
+def _rename_jobs(old: str, new: str) -> None:
+    for index in ("open", "organization"):
+        op.drop_index(f"{old}_{index}", old)
+    op.rename_table(old, new)
+    op.create_index(
+        f"{new}_open", new, ["created_at"], sqlite_where=_OPEN, postgresql_where=_OPEN
+    )
+    op.create_index(f"{new}_organization", new, ["organization_id", "created_at"])
+
+
+def _rename_keys(names: dict[str, str]) -> None:
     def in_spec(spec: dict[str, Any]) -> dict[str, Any]:
         return {names.get(key, key): value for key, value in spec.items()}
 

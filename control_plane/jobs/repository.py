@@ -13,17 +13,17 @@ from control_plane.db.base import read_clock
 from control_plane.db.engine import wake
 from control_plane.db.heartbeats import alive
 from control_plane.db.models.assistant import Assistant
+from control_plane.db.models.job import JobRow
 from control_plane.db.models.organization import Organization
-from control_plane.db.models.probe import Probe
 from control_plane.domain.errors import NotFound, StaleEpoch
 from control_plane.domain.ids import new_id
-from control_plane.domain.probe import (
+from control_plane.domain.job import (
     LEASE,
     PATIENCE,
     TAKES,
     JobKind,
     JobReport,
-    ProbeStatus,
+    JobStatus,
     verdict,
 )
 
@@ -32,19 +32,19 @@ WORKER = "aftercall"
 _KEPT = timedelta(days=7)
 
 
-async def test_of(db: AsyncSession, assistant: Assistant) -> Probe:
+async def test_of(db: AsyncSession, assistant: Assistant) -> JobRow:
     """Return a new test of the assistant as it is now, or the one that is running already."""
     now = await read_clock(db)
     running = await db.scalars(
-        select(Probe).where(
-            Probe.organization_id == assistant.organization_id,
-            Probe.assistant_id == assistant.id,
-            Probe.version_id == assistant.version_id,
-            Probe.done_at.is_(None),
+        select(JobRow).where(
+            JobRow.organization_id == assistant.organization_id,
+            JobRow.assistant_id == assistant.id,
+            JobRow.version_id == assistant.version_id,
+            JobRow.done_at.is_(None),
         )
     )
     for row in running:
-        if status_of(row, now)[0] is ProbeStatus.RUNNING:
+        if status_of(row, now)[0] is JobStatus.RUNNING:
             return row
     return await _add(
         db,
@@ -56,27 +56,27 @@ async def test_of(db: AsyncSession, assistant: Assistant) -> Probe:
     )
 
 
-async def preview_of(db: AsyncSession, organization_id: str, wanted: dict[str, Any]) -> Probe:
+async def preview_of(db: AsyncSession, organization_id: str, wanted: dict[str, Any]) -> JobRow:
     """Return a new job to speak a sentence; `wanted` is a voice, a language and a text."""
     now = await read_clock(db)
     return await _add(db, organization_id, JobKind.PREVIEW, now=now, preview=wanted)
 
 
-async def get(db: AsyncSession, organization_id: str, probe_id: str) -> Probe:
+async def get(db: AsyncSession, organization_id: str, job_id: str) -> JobRow:
     """Return a job.
 
     Raises:
         NotFound: this organization has none with that id, or it was forgotten after a week.
     """
-    found: Probe | None = await db.scalar(
-        select(Probe).where(Probe.id == probe_id, Probe.organization_id == organization_id)
+    found: JobRow | None = await db.scalar(
+        select(JobRow).where(JobRow.id == job_id, JobRow.organization_id == organization_id)
     )
     if found is None:
-        raise NotFound(f"there is no test with the id {probe_id}; tests are kept for a week")
+        raise NotFound(f"there is no test with the id {job_id}; tests are kept for a week")
     return found
 
 
-def status_of(row: Probe, now: datetime) -> tuple[ProbeStatus, str | None]:
+def status_of(row: JobRow, now: datetime) -> tuple[JobStatus, str | None]:
     """Return the job's status, and why it ended when no worker did it."""
     return verdict(
         created_at=row.created_at,
@@ -95,34 +95,34 @@ async def worker_is_there(db: AsyncSession) -> bool:
 async def is_waiting(db: AsyncSession) -> bool:
     """Return whether there is a job that a worker may take."""
     now = await read_clock(db)
-    return await db.scalar(select(Probe.id).where(_takeable(now)).limit(1)) is not None
+    return await db.scalar(select(JobRow.id).where(_takeable(now)).limit(1)) is not None
 
 
-async def take(db: AsyncSession) -> Probe | None:
+async def take(db: AsyncSession) -> JobRow | None:
     """Return the oldest job that waits, for one worker and no other; null when there is none."""
     now = await read_clock(db)
     oldest = await db.scalar(
-        select(Probe.id).where(_takeable(now)).order_by(Probe.created_at).limit(1)
+        select(JobRow.id).where(_takeable(now)).order_by(JobRow.created_at).limit(1)
     )
     if oldest is None:
         return None
-    taken: Probe | None = await db.scalar(
-        update(Probe)
-        .where(Probe.id == oldest, _takeable(now))
-        .values(takes=Probe.takes + 1, lease_until=now + LEASE)
-        .returning(Probe)
+    taken: JobRow | None = await db.scalar(
+        update(JobRow)
+        .where(JobRow.id == oldest, _takeable(now))
+        .values(takes=JobRow.takes + 1, lease_until=now + LEASE)
+        .returning(JobRow)
     )
     return taken
 
 
-async def report(db: AsyncSession, probe_id: str, takes: int, told: JobReport) -> None:
+async def report(db: AsyncSession, job_id: str, takes: int, told: JobReport) -> None:
     """Store what a worker tells, and keep the job its own.
 
     Raises:
         StaleEpoch: the job is done, or another worker has it.
     """
     now = await read_clock(db)
-    row = await db.scalar(select(Probe).where(Probe.id == probe_id).with_for_update())
+    row = await db.scalar(select(JobRow).where(JobRow.id == job_id).with_for_update())
     if row is None or row.takes != takes or row.done_at is not None:
         raise StaleEpoch("this job is done, or another worker has it")
     row.results = msgspec.to_builtins(told.results)
@@ -133,25 +133,27 @@ async def report(db: AsyncSession, probe_id: str, takes: int, told: JobReport) -
 
 
 def _takeable(now: datetime) -> ColumnElement[bool]:
-    """The condition that `domain.probe.verdict` leaves a job to a worker, as SQL.
+    """The condition that `domain.job.verdict` leaves a job to a worker, as SQL.
 
     Those of organizations that are suspended are left to none: it would use their keys.
     """
     active = select(Organization.id).where(Organization.suspended_at.is_(None))
-    fresh = and_(Probe.lease_until.is_(None), Probe.created_at > now - PATIENCE)
-    left = and_(Probe.takes < TAKES, Probe.lease_until <= now, Probe.lease_until > now - PATIENCE)
-    return and_(Probe.done_at.is_(None), or_(fresh, left), Probe.organization_id.in_(active))
+    fresh = and_(JobRow.lease_until.is_(None), JobRow.created_at > now - PATIENCE)
+    left = and_(
+        JobRow.takes < TAKES, JobRow.lease_until <= now, JobRow.lease_until > now - PATIENCE
+    )
+    return and_(JobRow.done_at.is_(None), or_(fresh, left), JobRow.organization_id.in_(active))
 
 
 async def _add(
     db: AsyncSession, organization_id: str, kind: JobKind, *, now: datetime, **more: Any
-) -> Probe:
+) -> JobRow:
     await db.execute(
-        delete(Probe).where(
-            Probe.organization_id == organization_id, Probe.created_at < now - _KEPT
+        delete(JobRow).where(
+            JobRow.organization_id == organization_id, JobRow.created_at < now - _KEPT
         )
     )
-    row = Probe(
+    row = JobRow(
         id=new_id(),
         organization_id=organization_id,
         kind=kind,

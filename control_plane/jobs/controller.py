@@ -13,11 +13,11 @@ from control_plane.compliance.suspended import check_may_spend
 from control_plane.db.base import read_clock
 from control_plane.domain.errors import NotFound
 from control_plane.domain.ids import parse_id
-from control_plane.domain.probe import ProbeStatus
+from control_plane.domain.job import JobStatus
 from control_plane.http.dependencies import GivenDatabase, GivenPrincipal
-from control_plane.probes import repository
-from control_plane.probes.schemas import AssistantTestEnvelope, test_view
-from control_plane.probes.waiting import wait_for
+from control_plane.jobs import repository
+from control_plane.jobs.schemas import AssistantTestEnvelope, test_view
+from control_plane.jobs.waiting import wait_for
 
 LONGEST_WAIT_S = 30
 
@@ -59,7 +59,7 @@ class AssistantTestController(Controller):
             made = await repository.test_of(db, row)
         made, now = await wait_for(database, principal.organization_id, made.id, limit_s=wait)
         shown = test_view(made, now)
-        done = shown.test.status is ProbeStatus.DONE
+        done = shown.test.status is JobStatus.DONE
         return Response(
             shown,
             status_code=200 if done else 202,

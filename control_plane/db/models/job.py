@@ -9,18 +9,18 @@ from sqlalchemy import ForeignKey, Index, LargeBinary, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from control_plane.db.base import Base, Json, Word, id_column
-from control_plane.domain.probe import JobKind
+from control_plane.domain.job import JobKind
 
 _OPEN = text("done_at IS NULL")
 
 
-class Probe(Base):
+class JobRow(Base):
     """One job; `takes` counts the workers that took it and fences their reports."""
 
-    __tablename__ = "probe"
+    __tablename__ = "job"
     __table_args__ = (
-        Index("probe_open", "created_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
-        Index("probe_organization", "organization_id", "created_at"),
+        Index("job_open", "created_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("job_organization", "organization_id", "created_at"),
     )
 
     id: Mapped[str] = id_column()
