@@ -8,6 +8,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.models.assistant import Assistant
+from control_plane.db.owned import get_own
 from control_plane.domain.errors import NotFound
 
 
@@ -19,19 +20,15 @@ async def get_assistant(
     Raises:
         NotFound: this organization has none with that id.
     """
-    found = await db.scalar(
-        select(Assistant).where(
-            Assistant.id == assistant_id,
-            Assistant.organization_id == organization_id,
-            Assistant.deleted_at.is_(None),
-        )
+    return await get_own(
+        db,
+        Assistant,
+        organization_id,
+        assistant_id,
+        what="assistant",
+        field=field,
+        remedy="GET /assistant lists them",
     )
-    if found is None:
-        raise NotFound(
-            f"there is no assistant with the id {assistant_id}; GET /assistant lists them",
-            field=field,
-        )
-    return found
 
 
 async def get_default(db: AsyncSession, organization_id: str) -> Assistant:

@@ -10,10 +10,10 @@ from sqlalchemy import ColumnElement, and_, exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.models.session import Session
+from control_plane.db.owned import get_own
 from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.brief import Direction
 from control_plane.domain.browser import SessionStatus
-from control_plane.domain.errors import NotFound
 from control_plane.domain.events import EndReason
 from control_plane.orders.listing import holds
 from control_plane.sessions.calls import OPEN, Call, list_calls, select_calls
@@ -51,16 +51,8 @@ async def get(db: AsyncSession, organization_id: str, session_id: str) -> Sessio
     Raises:
         NotFound: this organization has no such browser session.
     """
-    row = await db.scalar(
-        select(Session).where(
-            Session.id == session_id,
-            Session.organization_id == organization_id,
-            Session.direction == Direction.BROWSER,
-        )
-    )
-    if row is None:
-        raise NotFound(f"there is no session with the id {session_id}", field="id")
-    return row
+    in_browser = Session.direction == Direction.BROWSER
+    return await get_own(db, Session, organization_id, session_id, in_browser, what="session")
 
 
 async def page(

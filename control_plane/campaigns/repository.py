@@ -12,9 +12,9 @@ from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.campaign import Campaign, CampaignRow
 from control_plane.db.models.session import Leg
+from control_plane.db.owned import get_own
 from control_plane.domain.call_order import OrderStatus, is_final
 from control_plane.domain.dial_errors import DialError
-from control_plane.domain.errors import NotFound
 from control_plane.domain.leg import LegKind
 
 _AT_ONCE = 400
@@ -31,15 +31,15 @@ async def get_campaign(
     Raises:
         NotFound: this organization has none with that id.
     """
-    query = select(Campaign).where(
-        Campaign.id == campaign_id, Campaign.organization_id == organization_id
+    return await get_own(
+        db,
+        Campaign,
+        organization_id,
+        campaign_id,
+        what="campaign",
+        remedy="GET /campaign lists them",
+        lock=lock,
     )
-    found = await db.scalar(query.with_for_update() if lock else query)
-    if found is None:
-        raise NotFound(
-            f"there is no campaign with the id {campaign_id}; GET /campaign lists them", field="id"
-        )
-    return found
 
 
 async def list_campaigns(

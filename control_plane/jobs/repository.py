@@ -15,7 +15,8 @@ from control_plane.db.heartbeats import alive
 from control_plane.db.models.assistant import Assistant
 from control_plane.db.models.job import JobRow
 from control_plane.db.models.organization import Organization
-from control_plane.domain.errors import NotFound, StaleEpoch
+from control_plane.db.owned import get_own
+from control_plane.domain.errors import StaleEpoch
 from control_plane.domain.ids import new_id
 from control_plane.domain.job import (
     LEASE,
@@ -68,12 +69,15 @@ async def get(db: AsyncSession, organization_id: str, job_id: str) -> JobRow:
     Raises:
         NotFound: this organization has none with that id, or it was forgotten after a week.
     """
-    found: JobRow | None = await db.scalar(
-        select(JobRow).where(JobRow.id == job_id, JobRow.organization_id == organization_id)
+    return await get_own(
+        db,
+        JobRow,
+        organization_id,
+        job_id,
+        what="test",
+        field=None,
+        remedy="tests are kept for a week",
     )
-    if found is None:
-        raise NotFound(f"there is no test with the id {job_id}; tests are kept for a week")
-    return found
 
 
 def status_of(row: JobRow, now: datetime) -> tuple[JobStatus, str | None]:

@@ -14,13 +14,13 @@ from control_plane.compliance.facts import day_of
 from control_plane.db.base import read_clock
 from control_plane.db.models.ledger import KeyUsage
 from control_plane.db.models.organization import ApiKey
-from control_plane.domain.errors import Conflict, NotAllowed, NotFound
+from control_plane.db.owned import get_own
+from control_plane.domain.errors import Conflict, NotAllowed
 from control_plane.domain.ids import parse_id
 from control_plane.http.auth import Principal
 from control_plane.http.dependencies import GivenDatabase, GivenPrincipal
 from control_plane.keys.dependencies import GivenRing
 from control_plane.keys.making import OPERATOR, make_key
-from control_plane.keys.ring import find_key
 from control_plane.keys.schemas import (
     KeyCreate,
     KeyList,
@@ -150,9 +150,8 @@ async def _get(db: AsyncSession, principal: Principal, key_id: str) -> ApiKey:
         NotFound: the organization has none with that id.
         NotAllowed: it can do more than the key that asks, which would come to hold its powers.
     """
-    row = await find_key(db, principal.organization_id, parse_id(key_id, what="key"))
-    if row is None:
-        raise NotFound(f"there is no key with the id {key_id}", field="id")
+    key = parse_id(key_id, what="key")
+    row = await get_own(db, ApiKey, principal.organization_id, key, what="key")
     if OPERATOR in row.scopes and OPERATOR not in principal.scopes:
         raise NotAllowed(
             "this key has the scope operator: only a key that has it too changes, rotates or "

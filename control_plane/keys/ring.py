@@ -13,7 +13,6 @@ from datetime import datetime
 from msgspec import Struct
 from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
@@ -123,10 +122,3 @@ class KeyRing:
 
 def _is_over(row: ApiKey, now: datetime) -> bool:
     return row.revoked_at is not None and row.revoked_at <= now
-
-
-async def find_key(db: AsyncSession, organization_id: str, key_id: str) -> ApiKey | None:
-    """Return the organization's key with that id."""
-    return await db.scalar(
-        select(ApiKey).where(ApiKey.id == key_id, ApiKey.organization_id == organization_id)
-    )

@@ -14,10 +14,10 @@ from control_plane.db.models.history import CallEventRow
 from control_plane.db.models.recording import Recording
 from control_plane.db.models.session import Leg, Session
 from control_plane.db.models.trunk import Trunk, TrunkPace
+from control_plane.db.owned import find_own, get_own
 from control_plane.domain.brief import Direction
 from control_plane.domain.call_order import WAITING
 from control_plane.domain.dial_errors import DialError
-from control_plane.domain.errors import NotFound
 from control_plane.domain.events import Role
 from control_plane.domain.leg import LegKind
 from control_plane.domain.recording import RecordingState
@@ -115,22 +115,11 @@ async def get_call(db: AsyncSession, organization_id: str, call_id: str) -> Owne
     Raises:
         NotFound: this organization has no such call.
     """
-    owner: Owner | None = await db.scalar(
-        select(CallOrder).where(
-            CallOrder.id == call_id, CallOrder.organization_id == organization_id
-        )
-    )
-    if owner is None:
-        owner = await db.scalar(
-            select(Session).where(
-                Session.id == call_id,
-                Session.organization_id == organization_id,
-                Session.direction == Direction.INBOUND,
-            )
-        )
-    if owner is None:
-        raise NotFound(f"there is no call with the id {call_id}", field="id")
-    return owner
+    order = await find_own(db, CallOrder, organization_id, call_id)
+    if order is not None:
+        return order
+    came_in = Session.direction == Direction.INBOUND
+    return await get_own(db, Session, organization_id, call_id, came_in, what="call")
 
 
 async def owners_of(db: AsyncSession, call_ids: Collection[str]) -> dict[str, Owner]:

@@ -14,8 +14,8 @@ from control_plane.assistants import secrets
 from control_plane.assistants.secrets import Reference
 from control_plane.assistants.specs import refuse_mask
 from control_plane.db.models.preset import Preset
+from control_plane.db.owned import get_own
 from control_plane.db.sealed import Sealer, keep
-from control_plane.domain.errors import NotFound
 from control_plane.domain.placeholders import names
 from control_plane.domain.preset import AnyPreset, PresetKind
 
@@ -28,18 +28,15 @@ async def get_preset(
     Raises:
         NotFound: this organization has none with that id.
     """
-    found = await db.scalar(
-        select(Preset).where(
-            Preset.id == preset_id,
-            Preset.organization_id == organization_id,
-            Preset.deleted_at.is_(None),
-        )
+    return await get_own(
+        db,
+        Preset,
+        organization_id,
+        preset_id,
+        what="preset",
+        field=field,
+        remedy="GET /preset lists them",
     )
-    if found is None:
-        raise NotFound(
-            f"there is no preset with the id {preset_id}; GET /preset lists them", field=field
-        )
-    return found
 
 
 async def list_presets(

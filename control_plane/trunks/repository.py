@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.models.session import Leg
 from control_plane.db.models.trunk import Number, Trunk
+from control_plane.db.owned import get_own
 from control_plane.domain.brief import Direction
-from control_plane.domain.errors import NotFound
 
 
 async def get_trunk(db: AsyncSession, organization_id: str, trunk_id: str) -> Trunk:
@@ -21,16 +21,7 @@ async def get_trunk(db: AsyncSession, organization_id: str, trunk_id: str) -> Tr
     Raises:
         NotFound: this organization has none with that id.
     """
-    row = await db.scalar(
-        select(Trunk).where(
-            Trunk.id == trunk_id,
-            Trunk.organization_id == organization_id,
-            Trunk.deleted_at.is_(None),
-        )
-    )
-    if row is None:
-        raise NotFound(f"there is no trunk with the id {trunk_id}", field="trunk_id")
-    return row
+    return await get_own(db, Trunk, organization_id, trunk_id, what="trunk", field="trunk_id")
 
 
 async def list_trunks(
@@ -102,12 +93,7 @@ async def get_number(db: AsyncSession, organization_id: str, number_id: str) -> 
     Raises:
         NotFound: this organization has none with that id.
     """
-    row = await db.scalar(
-        select(Number).where(Number.id == number_id, Number.organization_id == organization_id)
-    )
-    if row is None:
-        raise NotFound(f"there is no number with the id {number_id}", field="id")
-    return row
+    return await get_own(db, Number, organization_id, number_id, what="number")
 
 
 def wanted_hash(trunk: Trunk, *, secret_version: str, rule_metadata: str) -> str:

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.models.history import OutboxRow
 from control_plane.db.models.webhook import Delivery, DeliveryTry, WebhookEndpoint
+from control_plane.db.owned import get_own
 from control_plane.domain.delivery import DeliveryState
-from control_plane.domain.errors import NotFound
 
 FAILED = (DeliveryState.EXHAUSTED, DeliveryState.CANCELLED)
 """States that a replay since an instant takes up again."""
@@ -22,10 +22,7 @@ async def get_endpoint(db: AsyncSession, owner: str, endpoint_id: str) -> Webhoo
     Raises:
         NotFound: this organization has none with that id.
     """
-    row = await db.scalar(_endpoints(owner).where(WebhookEndpoint.id == endpoint_id))
-    if row is None:
-        raise NotFound(f"there is no webhook with the id {endpoint_id}", field="id")
-    return row
+    return await get_own(db, WebhookEndpoint, owner, endpoint_id, what="webhook")
 
 
 async def list_endpoints(db: AsyncSession, owner: str) -> Sequence[WebhookEndpoint]:
@@ -55,12 +52,7 @@ async def get_delivery(db: AsyncSession, owner: str, delivery_id: str) -> Delive
     Raises:
         NotFound: this organization has none with that id.
     """
-    row = await db.scalar(
-        select(Delivery).where(Delivery.id == delivery_id, Delivery.organization_id == owner)
-    )
-    if row is None:
-        raise NotFound(f"there is no delivery with the id {delivery_id}", field="id")
-    return row
+    return await get_own(db, Delivery, owner, delivery_id, what="delivery")
 
 
 async def tries_of(db: AsyncSession, delivery_id: str) -> Sequence[DeliveryTry]:

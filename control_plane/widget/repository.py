@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.models.public_key import PublicKey
 from control_plane.db.models.session import Session
-from control_plane.domain.errors import NotFound
+from control_plane.db.owned import get_own
 from control_plane.domain.public_key import WINDOW
 
 
@@ -20,16 +20,14 @@ async def get(db: AsyncSession, organization_id: str, key_id: str) -> PublicKey:
     Raises:
         NotFound: this organization has none with that id.
     """
-    row = await db.scalar(
-        select(PublicKey).where(
-            PublicKey.id == key_id, PublicKey.organization_id == organization_id
-        )
+    return await get_own(
+        db,
+        PublicKey,
+        organization_id,
+        key_id,
+        what="public key",
+        remedy="GET /public-keys lists them",
     )
-    if row is None:
-        raise NotFound(
-            f"there is no public key with the id {key_id}; GET /public-keys lists them", field="id"
-        )
-    return row
 
 
 async def list_keys(db: AsyncSession, organization_id: str) -> Sequence[PublicKey]:

@@ -15,6 +15,7 @@ from control_plane.assistants.repository import list_assistants
 from control_plane.compliance.suspended import check_active
 from control_plane.db.models.campaign import Campaign
 from control_plane.db.models.organization import Organization
+from control_plane.db.owned import get_own
 from control_plane.dialects.dial_outbound.choice import choose
 from control_plane.dialects.dial_outbound.ids import Kind, naming, short
 from control_plane.dialects.dial_outbound.schemas import (
@@ -28,7 +29,7 @@ from control_plane.dialects.dial_outbound.schemas import (
 from control_plane.dialects.placing import Speaker, placed_call, variables_of
 from control_plane.dialects.variables import values_of
 from control_plane.domain.campaign import CampaignStatus, concurrency_key
-from control_plane.domain.errors import BadInput, Conflict, MissingVariable, NotFound
+from control_plane.domain.errors import BadInput, Conflict, MissingVariable
 from control_plane.domain.order_request import ConcurrencyLimit, OrderRequest
 from control_plane.domain.preset import PresetKind
 from control_plane.http import problems
@@ -148,9 +149,7 @@ async def _plan(db: AsyncSession, organization_id: str, given: Dial) -> _Plan:
 
 async def _campaign(db: AsyncSession, organization_id: str, given: str) -> Campaign:
     with naming(Kind.CAMPAIGN, given, field="campaign_id") as key:
-        found = await db.get(Campaign, key)
-        if found is None or found.organization_id != organization_id:
-            raise NotFound("it is not there, or another organization's")
+        found = await get_own(db, Campaign, organization_id, key, what="campaign")
     if found.status not in _AT_WORK:
         raise Conflict(
             f"campaign_id: the campaign is {found.status}: only one that is launched and not over "
