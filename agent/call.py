@@ -23,7 +23,7 @@ from agent.call_agent import CallAgent
 from agent.continuation import Continuation
 from agent.dtmf import KeyCollector
 from agent.ending import Ending, Verdict, report_end
-from agent.failure_recovery import Rescue
+from agent.failure_recovery import FailureRecovery
 from agent.failures import describe
 from agent.false_alarms import FalseAlarms
 from agent.far_end import FarEnd
@@ -64,7 +64,7 @@ class Call:
         session: AgentSession[None],
         *,
         reporter: Reporter,
-        line: AudioOutput,
+        output: AudioOutput,
         voice_aside: tts.TTS[Any] | None,
         answering: AnswerWatch,
     ) -> None:
@@ -74,15 +74,15 @@ class Call:
         self._room = far_end.room
         self._session = session
         self._reporter = reporter
-        self._line = line
+        self._output = output
         self._speaker = Speaker(session)
         self.ending = Ending()
         self._answering = answering
-        self.rescue = Rescue(
+        self.recovery = FailureRecovery(
             brief,
             session,
             self._speaker,
-            line,
+            output,
             reporter=reporter,
             ending=self.ending,
             voice=voice_aside,
@@ -124,7 +124,7 @@ class Call:
             reporter=reporter,
             ending=self.ending,
             silence=self._silence,
-            line=line,
+            output=output,
         )
         self.tools = offered(self._surroundings())
         self._watch()
@@ -153,12 +153,12 @@ class Call:
             if lost is not None:
                 lost.cancel()
 
-    async def converse(self, persona: CallAgent) -> Verdict:
+    async def converse(self, call_agent: CallAgent) -> Verdict:
         """Hold the conversation; returns how it ended. Call it once answered."""
         answered_at = time.monotonic()
         self._person.answered.set()
         self._answering.answered(
-            self._session, self._speaker, self._reporter, self.ending, persona.first
+            self._session, self._speaker, self._reporter, self.ending, call_agent.first
         )
         person = self._room.remote_participants.get(self._brief.participant_identity)
         self._reporter.report(
@@ -176,10 +176,10 @@ class Call:
                 ),
                 name="max duration",
             ),
-            asyncio.create_task(self._greet(persona), name="greeting"),
+            asyncio.create_task(self._greet(call_agent), name="greeting"),
             asyncio.create_task(self._silence.run(), name="silence"),
             asyncio.create_task(self._answering.run(), name="who answered"),
-            asyncio.create_task(self.rescue.run(), name="rescue"),
+            asyncio.create_task(self.recovery.run(), name="recovery"),
             asyncio.create_task(self._lost(), name="lease"),
         ]
         try:
@@ -205,9 +205,9 @@ class Call:
         result = self._answering.result(person_spoke=self._transcriber.person_spoke)
         report_end(self._reporter, verdict, result)
 
-    async def _greet(self, persona: CallAgent) -> None:
+    async def _greet(self, call_agent: CallAgent) -> None:
         """Say the first sentence after its delay; a person who speaks first gets it as reply."""
-        opening = persona.first
+        opening = call_agent.first
 
         def on_agent_state(event: AgentStateChangedEvent) -> None:
             if event.new_state == "speaking":
@@ -222,7 +222,7 @@ class Call:
         except TimeoutError:
             pass
         await self._answering.may_begin()
-        await self._line.wait_listened_to()
+        await self._output.wait_listened_to()
         first = opening.take()
         if isinstance(first, Spoken):
             opening.watch(self._speaker.play(first))
@@ -283,6 +283,6 @@ class Call:
 
     def _on_close(self, event: CloseEvent) -> None:
         if event.reason is CloseReason.ERROR:
-            self.rescue.fail(describe(event.error))
+            self.recovery.fail(describe(event.error))
         else:
             self.ending.end(EndedBy.SYSTEM, None, f"the session closed: {event.reason.value}")

@@ -50,12 +50,12 @@ class Captions(io.TextOutput):
     adds to their turn replaces the turn.
 
     Args:
-        wording: is told the agent's words, too.
+        transcript: is told the agent's words, too.
     """
 
-    def __init__(self, wording: io.TextOutput, send: Send) -> None:
-        super().__init__(label="captions", next_in_chain=wording)
-        self._wording = wording
+    def __init__(self, transcript: io.TextOutput, send: Send) -> None:
+        super().__init__(label="captions", next_in_chain=transcript)
+        self._transcript = transcript
         self._send = send
         self._open: Caption | None = None  # the agent's, being captured
         self._unsettled: list[Caption] = []  # the agent's; nobody has told how much was heard
@@ -73,7 +73,7 @@ class Captions(io.TextOutput):
         session.on("conversation_item_added", self._said)
 
     async def capture_text(self, text: str) -> None:
-        await self._wording.capture_text(text)
+        await self._transcript.capture_text(text)
         if self._open is None:
             self._open = Caption(is_person=False, segment=new_id())
             self._unsettled.append(self._open)
@@ -81,7 +81,7 @@ class Captions(io.TextOutput):
         self._show(self._open)
 
     def flush(self) -> None:
-        self._wording.flush()
+        self._transcript.flush()
         self._open = None
 
     def close(self) -> None:
@@ -143,10 +143,10 @@ class Captions(io.TextOutput):
 
 
 def connect_output(
-    session: AgentSession[Any], line: AudioOutput, room: rtc.Room, brief: CallBrief
+    session: AgentSession[Any], output: AudioOutput, room: rtc.Room, brief: CallBrief
 ) -> None:
     """Let `session` speak into the line, and show captions in the room of a browser session."""
-    session.output.audio, session.output.transcription = line, line.wording
+    session.output.audio, session.output.transcription = output, output.transcript
     if brief.direction is not Direction.BROWSER:
         return
 
@@ -163,6 +163,6 @@ def connect_output(
         await writer.write(caption.text)
         await writer.aclose()
 
-    captions = Captions(line.wording, send)
+    captions = Captions(output.transcript, send)
     captions.follow(session)
     session.output.transcription = captions

@@ -135,16 +135,16 @@ async def _hold(
     session = build_session(parts, engines, spec.turn_taking, spec.language)
     usage.listen_to_session(session)
     answering = AnswerWatch(brief, texts.spoken(spec.voicemail_message), parts.adviser)
-    line_in = AudioInput(answering.tapped(recorder.heard))
-    line_out = AudioOutput(recorder.said, recorder.cut)
-    session.input.audio = line_in
+    audio_input = AudioInput(answering.tapped(recorder.heard))
+    audio_output = AudioOutput(recorder.said, recorder.cut)
+    session.input.audio = audio_input
     if isinstance(judge := session.turn_detection, TurnJudge):
-        judge.sooner_by = line_in.sooner_by
-    connect_output(session, line_out, context.room, brief)
-    sounds = Sounds(spec, line_out)
+        judge.sooner_by = audio_input.sooner_by
+    connect_output(session, audio_output, context.room, brief)
+    sounds = Sounds(spec, audio_output)
     told = _routed(reporter)
-    short_way = ShortWay(offers, brief.participant_identity, line_in, line_out.outlet, told)
-    joining = asyncio.ensure_future(_join(context, brief, line_in, line_out, short_way))
+    short_way = ShortWay(offers, brief.participant_identity, audio_input, audio_output.source, told)
+    joining = asyncio.ensure_future(_join(context, brief, audio_input, audio_output, short_way))
     try:
         preparing = prepare(brief, texts, parts.llm, parts.tts)
         first, *_ = await asyncio.gather(preparing, joining, sounds.load())
@@ -157,23 +157,23 @@ async def _hold(
         far_end,
         session,
         reporter=reporter,
-        line=line_out,
+        output=audio_output,
         voice_aside=parts.voice_aside,
         answering=answering,
     )
-    persona = _persona(brief, texts, Opening(first, spec.language), call, line_out, answering)
+    agent = _call_agent(brief, texts, Opening(first, spec.language), call, audio_output, answering)
     try:
         # Without the room, to which it would send every word and change of state: the gateway
         # throws them away, and with several calls at once they delay the sound.
-        await session.start(agent=persona, record=False)
+        await session.start(agent=agent, record=False)
         reporter.report(AgentReady)
-        call.rescue.prepare()
+        call.recovery.prepare()
         if await call.wait_answered():
             short_way.answered()
             if spec.recording_enabled:
                 recorder.start()
             sounds.begin(session)
-            await call.converse(persona)
+            await call.converse(agent)
         verdict = place.left_by(await call.ending.wait())
         usage.report(reporter)
         call.report_end(verdict)
@@ -181,21 +181,21 @@ async def _hold(
         # The room goes first: it hangs up the person's side, which waits for nothing of ours.
         await place.leave()
         short_way.close()
-        line_in.close()
-        await line_out.aclose()
+        audio_input.close()
+        await audio_output.aclose()
         await _finish_recording(recorder, reporter)
-        await call.rescue.aclose()
+        await call.recovery.aclose()
         await session.aclose()
         await parts.aclose()
         usage.report(reporter)  # a recogniser tells its last seconds when it is closed
 
 
-def _persona(
+def _call_agent(
     brief: CallBrief,
     texts: Texts,
     opening: Opening,
     call: Call,
-    line: AudioOutput,
+    output: AudioOutput,
     answering: AnswerWatch,
 ) -> CallAgent:
     return CallAgent(
@@ -203,7 +203,7 @@ def _persona(
         texts,
         first=opening,
         continuation=call.continuation,
-        is_speaking=lambda: line.is_speaking,
+        is_speaking=lambda: output.is_speaking,
         tools=call.tools,
         may_reply=answering.may_reply,
     )
@@ -220,22 +220,22 @@ def _routed(reporter: Reporter) -> Told:
 async def _join(
     context: JobContext,
     brief: CallBrief,
-    line_in: AudioInput,
-    line_out: AudioOutput,
+    audio_input: AudioInput,
+    audio_output: AudioOutput,
     short_way: ShortWay,
 ) -> None:
     await context.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY)
-    _listen(context.room, brief.participant_identity, line_in)
+    _listen(context.room, brief.participant_identity, audio_input)
     short_way.follow(context.room)
-    await line_out.publish(context.room)
+    await audio_output.publish(context.room)
 
 
-def _listen(room: rtc.Room, identity: str, line_in: AudioInput) -> None:
+def _listen(room: rtc.Room, identity: str, audio_input: AudioInput) -> None:
     """Connect the line to the person's audio track, now or once it is there."""
 
     def on_track(track: rtc.Track, _: object, person: rtc.RemoteParticipant) -> None:
         if person.identity == identity and track.kind == rtc.TrackKind.KIND_AUDIO:
-            line_in.connect(track)
+            audio_input.connect(track)
 
     room.on("track_subscribed", on_track)
     person = room.remote_participants.get(identity)

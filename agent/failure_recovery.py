@@ -25,7 +25,7 @@ from agent.reply_filler import WORTH_WORDS_S, ReplyFiller
 from agent.reporter import Reporter
 from agent.speaker import Speaker
 from agent.spoken import Spoken, speak
-from agent.stock_phrases import sayings
+from agent.stock_phrases import stock_phrases
 from control_plane.domain.brief import CallBrief
 from control_plane.domain.events import EndedBy, EndReason, ItemSaid, Role
 from control_plane.domain.providers import RealtimeModel
@@ -39,7 +39,7 @@ ASKED_AT_MOST = 2
 PREPARED_AT_MOST, PREPARE_AGAIN_S = 3, 1.0
 
 
-class Rescue:
+class FailureRecovery:
     """Watches one call and steps in.
 
     Args:
@@ -54,7 +54,7 @@ class Rescue:
         brief: CallBrief,
         session: AgentSession[Any],
         speaker: Speaker,
-        line: AudioOutput,
+        output: AudioOutput,
         *,
         reporter: Reporter,
         ending: Ending,
@@ -64,16 +64,16 @@ class Rescue:
         self._brief = brief
         self._session = session
         self._speaker = speaker
-        self._line = line
+        self._output = output
         self._reporter = reporter
         self._ending = ending
         self._voice = voice
         self._holds = holds
-        self._words = sayings(brief.assistant.language)
+        self._words = stock_phrases(brief.assistant.language)
         model = session.llm
         self._patience = ReplyFiller(
             session,
-            line,
+            output,
             on_said=self._report,
             on_given_up=self._no_reply_came,
             holds=holds,
@@ -136,7 +136,7 @@ class Rescue:
         with suppress(RuntimeError):
             self._speaker.interrupt()
         if self._apology is not None and self._is_live:
-            length_s = self._line.farewell(self._apology.frames)
+            length_s = self._output.farewell(self._apology.frames)
             self._report(self._apology.text)
             await asyncio.sleep(length_s)
         self._ending.end(EndedBy.SYSTEM, EndReason.PROVIDER_FAILED, detail)
@@ -188,7 +188,8 @@ class Rescue:
         await played(speech, AGAIN_LIMIT_S)
         if speech.interrupted:
             return
-        text = self._line.wording.text  # not the speech's own, which keeps what was heard of it
+        # Not the speech's own, which keeps what was heard of it.
+        text = self._output.transcript.text
         if not text:
             self.fail(detail)
             return

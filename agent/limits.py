@@ -17,7 +17,7 @@ from livekit.agents.voice import SpeechHandle
 
 from agent.ending import Ending
 from agent.speaker import Speaker
-from agent.stock_phrases import sayings
+from agent.stock_phrases import stock_phrases
 from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.events import EndedBy, EndReason
 
@@ -65,8 +65,8 @@ class SilenceWatch:
         is_away: Callable[[], bool] = lambda: False,
     ) -> None:
         self._is_away = is_away
-        self._sayings = sayings(spec.language)
-        self._step_s = spec.silence_timeout_secs / (len(self._sayings.asks) + 1)
+        self._phrases = stock_phrases(spec.language)
+        self._step_s = spec.silence_timeout_secs / (len(self._phrases.asks) + 1)
         self._session = session
         self._speaker = speaker
         self._ending = ending
@@ -89,11 +89,11 @@ class SilenceWatch:
             except TimeoutError:
                 if self._busy():
                     continue
-                if self._asked < len(self._sayings.asks):
-                    await self._say(self._sayings.asks[self._asked])
+                if self._asked < len(self._phrases.asks):
+                    await self._say(self._phrases.asks[self._asked])
                     self._asked += 1
                     continue
-                await self._say(self._sayings.silent)
+                await self._say(self._phrases.silent)
                 if not self._stirred.is_set():  # else they spoke into it
                     self._ending.end(EndedBy.AGENT, EndReason.SILENCE)
                     return

@@ -30,7 +30,7 @@ class PlayoutTranscript(io.TextOutput):
     """
 
     def __init__(self) -> None:
-        super().__init__(label="wording", next_in_chain=None)
+        super().__init__(label="playout transcript", next_in_chain=None)
         self._text = ""
         self._is_whole = True
         self._characters, self._seconds = 0, 0.0

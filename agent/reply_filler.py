@@ -75,7 +75,7 @@ class ReplyFiller:
     def __init__(
         self,
         session: Talk,
-        line: Mouth,
+        output: Mouth,
         *,
         on_said: Callable[[str], None],
         on_given_up: Callable[[], None],
@@ -84,7 +84,7 @@ class ReplyFiller:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._session = session
-        self._line = line
+        self._output = output
         self._on_said = on_said
         self._on_given_up = on_given_up
         self._clock = clock
@@ -122,8 +122,8 @@ class ReplyFiller:
             return
         if self._owed_since is None:
             self._owed_since = now
-        late_s = now - max(self._owed_since, self._line.words_until)
-        quiet_s = now - max(self._owed_since, self._line.silent_since)
+        late_s = now - max(self._owed_since, self._output.words_until)
+        quiet_s = now - max(self._owed_since, self._output.silent_since)
         if late_s < FIRST_S:
             self._said = 0
         elif late_s > (GIVE_UP_WITH_TOOLS_S if self._had_tools else GIVE_UP_S):
@@ -135,7 +135,7 @@ class ReplyFiller:
         elif self._fillers and quiet_s >= self._patience_s():
             filler = self._fillers[min(self._said, len(self._fillers) - 1)]
             self._said += 1
-            self._line.aside(filler.frames)
+            self._output.aside(filler.frames)
             self._on_said(filler.text)
 
     def _patience_s(self) -> float:
@@ -143,7 +143,7 @@ class ReplyFiller:
             return NEXT_S
         if self._awaits_untold:
             return FIRST_UNTOLD_S
-        return FIRST_BESIDE_SOUND_S if self._line.is_thinking_aloud else FIRST_S
+        return FIRST_BESIDE_SOUND_S if self._output.is_thinking_aloud else FIRST_S
 
     def _owes(self) -> bool:
         """Return whether a reply is on its way while the person waits for it."""
@@ -152,7 +152,7 @@ class ReplyFiller:
         return (
             (replies or self._awaits_words or self._awaits_untold)
             and self._session.user_state != "speaking"
-            and not self._line.is_paused
+            and not self._output.is_paused
         )
 
     def _on_user_state(self, event: UserStateChangedEvent) -> None:
@@ -160,7 +160,7 @@ class ReplyFiller:
         if event.new_state == "speaking":
             self._began_speaking = now
             self._awaits_words = self._awaits_untold = False
-            self._spoke_over = self._line.words_until > now
+            self._spoke_over = self._output.words_until > now
         elif event.old_state == "speaking":
             was_speech = now - self._began_speaking >= WORTH_WORDS_S
             self._await_words(awaited=was_speech)

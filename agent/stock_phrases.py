@@ -9,7 +9,7 @@ from msgspec import Struct
 from control_plane.domain.assistant import Language
 
 
-class Sayings(Struct, frozen=True):
+class StockPhrases(Struct, frozen=True):
     """Sentences of one language.
 
     Attributes:
@@ -30,7 +30,7 @@ class Sayings(Struct, frozen=True):
     passing_on: str
 
 
-_ENGLISH = Sayings(
+_ENGLISH = StockPhrases(
     fillers=("One moment, please.", "I am still looking. Please stay on the line."),
     apology="I am sorry, I have a technical problem and must end this call. Goodbye.",
     unheard="Sorry, I did not catch that. Could you say it again?",
@@ -39,9 +39,9 @@ _ENGLISH = Sayings(
     closing="Thank you. Goodbye.",
     passing_on="One moment, I am passing you on to a colleague.",
 )
-_BY_BASE: Mapping[str, Sayings] = {
+_BY_BASE: Mapping[str, StockPhrases] = {
     "en": _ENGLISH,
-    "es": Sayings(
+    "es": StockPhrases(
         fillers=("Un momento, por favor.", "Sigo buscando. No cuelgue, por favor."),
         apology="Lo siento, tengo un problema técnico y debo terminar la llamada. Adiós.",
         unheard="Perdone, no le he entendido. ¿Puede repetirlo?",
@@ -50,7 +50,7 @@ _BY_BASE: Mapping[str, Sayings] = {
         closing="Gracias. Adiós.",
         passing_on="Un momento, le paso con un compañero.",
     ),
-    "pt": Sayings(
+    "pt": StockPhrases(
         fillers=("Um momento, por favor.", "Ainda estou a procurar. Não desligue, por favor."),
         apology="Lamento, tenho um problema técnico e preciso de terminar a chamada. Adeus.",
         unheard="Desculpe, não percebi. Pode repetir?",
@@ -59,7 +59,7 @@ _BY_BASE: Mapping[str, Sayings] = {
         closing="Obrigado. Adeus.",
         passing_on="Um momento, vou passar a chamada a um colega.",
     ),
-    "de": Sayings(
+    "de": StockPhrases(
         fillers=("Einen Moment, bitte.", "Ich suche noch. Bitte bleiben Sie dran."),
         apology="Es tut mir leid, ich habe ein technisches Problem und muss das Gespräch beenden. "
         "Auf Wiederhören.",
@@ -69,7 +69,7 @@ _BY_BASE: Mapping[str, Sayings] = {
         closing="Vielen Dank. Auf Wiederhören.",
         passing_on="Einen Moment, ich verbinde Sie mit einem Kollegen.",
     ),
-    "fr": Sayings(
+    "fr": StockPhrases(
         fillers=("Un instant, s'il vous plaît.", "Je cherche encore. Ne quittez pas."),
         apology="Je suis désolé, j'ai un problème technique et je dois mettre fin à l'appel. "
         "Au revoir.",
@@ -79,7 +79,7 @@ _BY_BASE: Mapping[str, Sayings] = {
         closing="Merci. Au revoir.",
         passing_on="Un instant, je vous passe un collègue.",
     ),
-    "it": Sayings(
+    "it": StockPhrases(
         fillers=("Un momento, per favore.", "Sto ancora cercando. Resti in linea, per favore."),
         apology="Mi dispiace, ho un problema tecnico e devo terminare la chiamata. Arrivederci.",
         unheard="Scusi, non ho capito. Può ripetere?",
@@ -88,7 +88,7 @@ _BY_BASE: Mapping[str, Sayings] = {
         closing="Grazie. Arrivederci.",
         passing_on="Un momento, le passo un collega.",
     ),
-    "pl": Sayings(
+    "pl": StockPhrases(
         fillers=("Chwileczkę, proszę.", "Jeszcze szukam. Proszę się nie rozłączać."),
         apology="Przepraszam, mam problem techniczny i muszę zakończyć rozmowę. Do widzenia.",
         unheard="Przepraszam, nie zrozumiałem. Czy może pan lub pani powtórzyć?",
@@ -97,7 +97,7 @@ _BY_BASE: Mapping[str, Sayings] = {
         closing="Dziękuję. Do widzenia.",
         passing_on="Chwileczkę, łączę z konsultantem.",
     ),
-    "ro": Sayings(
+    "ro": StockPhrases(
         fillers=("Un moment, vă rog.", "Încă mai caut. Vă rog să rămâneți pe fir."),
         apology="Îmi pare rău, am o problemă tehnică și trebuie să închei apelul. La revedere.",
         unheard="Scuzați, nu am înțeles. Puteți repeta?",
@@ -109,6 +109,6 @@ _BY_BASE: Mapping[str, Sayings] = {
 }
 
 
-def sayings(language: Language) -> Sayings:
+def stock_phrases(language: Language) -> StockPhrases:
     """Return the sentences of `language`."""
     return _BY_BASE[language.base]

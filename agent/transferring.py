@@ -70,7 +70,7 @@ class Transferring:
 
     Args:
         silence: does not ask whether the person is there, meanwhile.
-        line: where the person hears it ring while the human is called.
+        output: where the person hears it ring while the human is called.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Transferring:
         reporter: Reporter,
         ending: Ending,
         silence: SilenceWatch,
-        line: Plays,
+        output: Plays,
     ) -> None:
         self._brief = brief
         self._session = session
@@ -90,7 +90,7 @@ class Transferring:
         self._reporter = reporter
         self._ending = ending
         self._silence = silence
-        self._line = line
+        self._output = output
         self._task: asyncio.Task[None] | None = None
         self._by_refer = False
         self._why_no_refer = None if brief.takes_refer else NO_REFER
@@ -219,11 +219,11 @@ class Transferring:
     async def _bridge(self, to: str, reason: str, because: str) -> HumanView:
         """Have the human called; the person hears it ring until they have answered, or do not."""
         tone = Loop(ringback(), _VOLUME, under_words=True)
-        self._line.play(tone)
+        self._output.play(tone)
         try:
             return await self._far_end.bring_in(to, reason=reason, because=because)
         finally:
-            self._line.stop(tone)
+            self._output.stop(tone)
 
 
 _VOLUME = 0.5

@@ -20,11 +20,11 @@ class _Whole:
             await member.aclose()
 
 
-class SeveralModels(_Whole, llm.FallbackAdapter):
+class FallbackLLM(_Whole, llm.FallbackAdapter):
     """Models that step in for each other."""
 
 
-class SeveralVoices(_Whole, tts.FallbackAdapter):
+class FallbackTTS(_Whole, tts.FallbackAdapter):
     """Voices that step in for each other."""
 
 

@@ -31,7 +31,7 @@ from control_plane.domain.providers import (
 )
 from process.addresses import Allowed
 from speech import limits
-from speech.fallbacks import FallbackSTT, SeveralModels, SeveralVoices
+from speech.fallbacks import FallbackLLM, FallbackSTT, FallbackTTS
 from speech.offline.llm import OfflineLLM
 from speech.offline.stt import OfflineSTT
 from speech.offline.tts import OfflineTTS
@@ -89,9 +89,7 @@ def make_llm(
     if len(made) == 1:
         return made[0]
     several = limits.LLM_WITH_FALLBACK
-    return SeveralModels(
-        made, attempt_timeout=several.timeout, retry_interval=several.retry_interval
-    )
+    return FallbackLLM(made, attempt_timeout=several.timeout, retry_interval=several.retry_interval)
 
 
 def make_tts(
@@ -120,7 +118,7 @@ def make_tts(
         _MODULES[each.provider].voice(each, providers, allowed, language=language.base)
         for each in (voice, *fallbacks)
     ]
-    return made[0] if len(made) == 1 else SeveralVoices(made, max_retry_per_tts=0)
+    return made[0] if len(made) == 1 else FallbackTTS(made, max_retry_per_tts=0)
 
 
 def make_stt(

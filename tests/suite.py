@@ -83,7 +83,7 @@ DATABASE = ("tests/campaigns", "tests/control_plane", "tests/compliance")
 CONTRACT = "tests/contract/sip"
 ROW_CALLS = tuple(
     f"tests/system/test_{name}.py"
-    for name in ("dialects", "fates", "lost_parts", "order_book", "webhook_url")
+    for name in ("dialects", "lost_parts", "order_book", "scenarios", "webhook_url")
 )
 BESIDE = (
     "tests/system/test_provider_faults.py",
@@ -95,7 +95,7 @@ SHORT_WAY = "tests/contract/sip/test_short_way.py"
 AGENT_CALLS = (
     "tests/agent/test_closing.py",
     "tests/agent/test_going_on.py",
-    "tests/agent/test_line_sounds.py",
+    "tests/agent/test_output_sounds.py",
     "tests/agent/test_provider_faults.py",
     "tests/agent/test_second_opinion.py",
     "tests/agent/test_usage.py",

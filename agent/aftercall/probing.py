@@ -11,7 +11,7 @@ from livekit.agents import APIError
 
 from agent.aftercall import asking
 from agent.aftercall.remedies import Subject, remedy
-from agent.stock_phrases import sayings
+from agent.stock_phrases import stock_phrases
 from control_plane.domain.assistant import Language
 from control_plane.domain.declared import Secret, spots
 from control_plane.domain.job import Job, JobKind, Part, ProbeResult
@@ -197,7 +197,7 @@ class Probes:
 
 def sentence_in(language: Language) -> str:
     """Return one sentence that voices speak and recognisers hear."""
-    return sayings(language).fillers[0]
+    return stock_phrases(language).fillers[0]
 
 
 def _name(model: LlmModel | None) -> str:

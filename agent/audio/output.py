@@ -49,9 +49,10 @@ class AudioOutput(io.AudioOutput):
         )
         self._on_said = on_said
         self._on_cut = on_cut
-        self.outlet = AudioSource()
-        self.outlet.on_change = self._refill
-        self.wording = PlayoutTranscript()  # is told the words; tells how many of them were heard
+        self.source = AudioSource()
+        self.source.on_change = self._refill
+        self.transcript = PlayoutTranscript()
+        """Is told the words; tells how many of them were heard."""
         self._waiting: deque[_Piece] = deque()
         self._sent: deque[tuple[Segment, rtc.AudioFrame, float]] = deque()  # and when it plays
         self._may_play = True
@@ -70,12 +71,12 @@ class AudioOutput(io.AudioOutput):
 
     async def publish(self, room: rtc.Room) -> None:
         """Publish the agent's track in `room`; silence until something is said."""
-        await self.outlet.publish(room)
+        await self.source.publish(room)
         self.start()
 
     async def wait_listened_to(self) -> None:
         """Return once somebody hears what is said from its first sound on, or nobody listens."""
-        await self.outlet.wait_listened_to()
+        await self.source.wait_listened_to()
 
     def start(self) -> None:
         """Begin to play."""
@@ -213,10 +214,10 @@ class AudioOutput(io.AudioOutput):
         if self._pump is not None:
             self._pump.cancel()
             await asyncio.gather(self._pump, return_exceptions=True)
-        await self.outlet.aclose()
+        await self.source.aclose()
 
     async def _play(self) -> None:
-        """Hand over speech or silence; the outlet waits while it is full: real time."""
+        """Hand over speech or silence; the source waits while it is full: real time."""
         while True:
             if self._fading:
                 samples, self._fading = self._mixer.beside(self._fading), b""
@@ -242,12 +243,12 @@ class AudioOutput(io.AudioOutput):
         if self._outdated and self._speech_until <= now:
             self._take_back(now)
         self._outdated = False
-        if self.outlet.is_silent_by_itself and not self._mixer.audible:
+        if self.source.is_silent_by_itself and not self._mixer.audible:
             await self._wanted.wait()
             self._wanted.clear()
             return
         piece_ms = FRAME_MS if self._mixer.audible else _SILENCE_MS
-        full_s = self.outlet.full_for(now, piece_ms)
+        full_s = self.source.full_for(now, piece_ms)
         if full_s > 0.0:
             with suppress(TimeoutError):
                 async with asyncio.timeout(full_s):
@@ -257,7 +258,7 @@ class AudioOutput(io.AudioOutput):
             samples = self._mixer.next(SAID_RATE * FRAME_MS // 1000)
             await self._hand_over(samples, now)
         else:
-            await self.outlet.play(_SILENCE, now)
+            await self.source.play(_SILENCE, now)
 
     async def _say(self, segment: Segment, frame: rtc.AudioFrame) -> None:
         now = time.time()
@@ -282,7 +283,7 @@ class AudioOutput(io.AudioOutput):
         frame = frame_of(samples)
         self._handed = frame.samples_per_channel + (self._handed if starts_at > now else 0)
         self._sound_until = starts_at + frame.duration
-        await self.outlet.play(frame, now)
+        await self.source.play(frame, now)
 
     def _refill(self) -> None:
         self._outdated = True
@@ -295,7 +296,7 @@ class AudioOutput(io.AudioOutput):
             for _, frame, at in self._sent
             if at + frame.duration > now
         )
-        fades_by_itself = self.outlet.fades_by_itself
+        fades_by_itself = self.source.fades_by_itself
         self._take_back(now)
         if not fades_by_itself:
             self._fading = fade_out(coming[: SAID_RATE * FADE_MS // 1000 * 2])
@@ -303,7 +304,7 @@ class AudioOutput(io.AudioOutput):
 
     def _take_back(self, now: float) -> None:
         """Drop what WebRTC has not played; the sounds go on where they were heard last."""
-        self.outlet.clear(now)
+        self.source.clear(now)
         if self._sound_until > now:
             heard = self._handed - (self._sound_until - now) * SAID_RATE
             heard = min(self._handed, _TAKEN * round(heard / _TAKEN))
@@ -320,7 +321,9 @@ class AudioOutput(io.AudioOutput):
         self.on_playback_finished(
             playback_position=heard_s,
             interrupted=interrupted,
-            synchronized_transcript=self.wording.heard_of(segment, heard_s, broken_off=interrupted),
+            synchronized_transcript=self.transcript.heard_of(
+                segment, heard_s, broken_off=interrupted
+            ),
         )
 
 

@@ -60,10 +60,10 @@ class Sounds:
     """
 
     def __init__(
-        self, spec: AssistantSpec, line: Plays, *, draw: Callable[[], float] = random.random
+        self, spec: AssistantSpec, output: Plays, *, draw: Callable[[], float] = random.random
     ) -> None:
         self._spec = spec
-        self._line = line
+        self._output = output
         self._draw = draw
         self._background: Loop | None = None
         self._thinking: Loop | None = None
@@ -82,7 +82,7 @@ class Sounds:
     def begin(self, session: AgentSession[None]) -> None:
         """The call was answered: play the background, and follow what `session` does."""
         if self._background is not None:
-            self._line.play(self._background)
+            self._output.play(self._background)
         if self._thinking is not None:
             session.on("agent_state_changed", self.on_agent_state)
             session.on("user_state_changed", self.on_user_state)
@@ -98,16 +98,16 @@ class Sounds:
             if self._this_turn is None:
                 self._this_turn = self._draw() < self._spec.thinking_sound_probability
             if self._this_turn:
-                self._line.play(self._thinking)
+                self._output.play(self._thinking)
             return
         if event.new_state != "speaking":
             self._this_turn = None
-        self._line.stop(self._thinking)
+        self._output.stop(self._thinking)
 
     def on_user_state(self, event: UserStateChangedEvent) -> None:
         """Be quiet for a caller who speaks."""
         if event.new_state == "speaking" and self._thinking is not None:
-            self._line.stop(self._thinking)
+            self._output.stop(self._thinking)
 
 
 def _decode(path: str) -> Samples:

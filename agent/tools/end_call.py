@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent.stock_phrases import sayings
+from agent.stock_phrases import stock_phrases
 from agent.tools.irrevocable import Deed
 from agent.tools.tool import Surroundings, Tool, Work
 from control_plane.domain.events import EndedBy, EndReason
@@ -20,7 +20,7 @@ def _make(call: Surroundings) -> Work:
         return Deed(
             do=hang_up,
             sentence=call.texts.spoken(spec.end_of_call_sentence),
-            fallback=sayings(spec.language).closing,
+            fallback=stock_phrases(spec.language).closing,
         )
 
     return end_call

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from agent.stock_phrases import sayings
+from agent.stock_phrases import stock_phrases
 from agent.tools.irrevocable import Deed
 from agent.tools.tool import Surroundings, Tool, Work
 from control_plane.domain.assistant import AssistantSpec, TransferMode, humans_of
@@ -31,7 +31,7 @@ def _make(call: Surroundings) -> Work:
             do=begin,
             told="The call is passed on as soon as the person has finished. You are told if that "
             "does not succeed: until then, say that it is under way, and do not call it again.",
-            fallback=sayings(call.brief.assistant.language).passing_on,
+            fallback=stock_phrases(call.brief.assistant.language).passing_on,
         )
 
     return transfer_call

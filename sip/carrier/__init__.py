@@ -1,1 +1,1 @@
-"""A carrier and phones on loopback: numbers whose fate is known before they are called."""
+"""A carrier and phones on loopback: numbers whose behaviour is known before they are called."""

@@ -12,9 +12,9 @@ import sys
 from process import logs, settings
 from sip.carrier.call_out import call
 from sip.carrier.carrier import Carrier
-from sip.carrier.fates import listing
 from sip.carrier.health import Health
 from sip.carrier.persona import PERSONAS
+from sip.carrier.scenarios import listing
 from sip.carrier.senses import Senses
 from sip.carrier.settings import CarrierSettings
 from sip.carrier.witness import Witness
@@ -82,7 +82,7 @@ async def place(config: CarrierSettings, args: argparse.Namespace) -> int:
 def main() -> int:
     """Read the command line and the environment, and do what they say."""
     parser = argparse.ArgumentParser(prog="python -m sip.carrier", description=__doc__)
-    parser.add_argument("--list", action="store_true", help="print the numbers and their fates")
+    parser.add_argument("--list", action="store_true", help="print the numbers and their scenarios")
     commands = parser.add_subparsers(dest="command")
     out = commands.add_parser("call", help="place one call")
     out.add_argument("uri", help="whom to call, such as sip:101@127.0.0.1:5060")

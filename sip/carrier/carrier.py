@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sip.carrier.fates import PASSWORD, SPOKEN, USERNAME, Fate, fate_of
-from sip.carrier.phones import FATE_HEADER, Phones
+from sip.carrier.phones import SCENARIO_HEADER, Phones
+from sip.carrier.scenarios import PASSWORD, SPOKEN, USERNAME, Scenario, scenario_of
 from sip.carrier.scripts import ANNOUNCEMENT
 from sip.carrier.senses import Senses
 from sip.carrier.settings import CarrierSettings
@@ -42,7 +42,7 @@ class WitnessedFront(Front):
 
 
 class Carrier:
-    """Numbers with known fates on one UDP address."""
+    """Numbers with known scenarios on one UDP address."""
 
     def __init__(
         self, settings: CarrierSettings, witness: Witness, *, senses: Senses | None = None
@@ -94,17 +94,17 @@ class Carrier:
             return Reply(
                 405, "Method Not Allowed", (("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS"),)
             )
-        fate = fate_of(request.user)
-        if fate is None:
+        scenario = scenario_of(request.user)
+        if scenario is None:
             return self._reply(request, 404, "Not Found")
-        if fate.auth and (refused := self._refused(request)) is not None:
+        if scenario.auth and (refused := self._refused(request)) is not None:
             return refused
-        if fate.kind not in SPOKEN:
+        if scenario.kind not in SPOKEN:
             return Forward(self._uas.address)
         if self.phones is None or self.phones.dead.is_set():
             return self._reply(request, 503, "Service Unavailable")
         phones = (self._settings.host, self._settings.ua_port)
-        return Forward(phones, ((FATE_HEADER, fate.number),))
+        return Forward(phones, ((SCENARIO_HEADER, scenario.number),))
 
     def _refused(self, request: Request) -> Reply | None:
         given = request.header("proxy-authorization")
@@ -133,5 +133,5 @@ class Carrier:
 
 
 def _name_of(user: str) -> str | None:
-    fate: Fate | None = fate_of(user)
-    return fate.name if fate is not None else None
+    scenario: Scenario | None = scenario_of(user)
+    return scenario.name if scenario is not None else None

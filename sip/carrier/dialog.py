@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Callable
 
-from sip.carrier.fates import Fate
+from sip.carrier.scenarios import Scenario
 from sip.limits import number
 from sip.message import Request, Response
 
@@ -27,9 +27,9 @@ class Dialog:
         deaf: nothing that arrives is answered any more.
     """
 
-    def __init__(self, invite: Request, fate: Fate, send: Send, local: Address) -> None:
+    def __init__(self, invite: Request, scenario: Scenario, send: Send, local: Address) -> None:
         self.invite = invite
-        self.fate = fate
+        self.scenario = scenario
         self.hung_up = asyncio.Event()
         self.deaf = False
         self._send = send
@@ -130,7 +130,10 @@ class Dialog:
     ) -> None:
         answer = response(self.invite, status, reason, tag=None if status == 100 else self._tag)
         host, port = self._local
-        answer.headers += [("Contact", f"<sip:{self.fate.number}@{host}:{port}>"), *(extra or [])]
+        answer.headers += [
+            ("Contact", f"<sip:{self.scenario.number}@{host}:{port}>"),
+            *(extra or []),
+        ]
         if sdp:
             answer.headers.append(("Content-Type", "application/sdp"))
             answer.body = sdp

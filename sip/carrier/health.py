@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import web
 
 from sip.carrier.carrier import Carrier
-from sip.carrier.fates import FATES
+from sip.carrier.scenarios import SCENARIOS
 from sip.listener import Listener
 
 
@@ -41,7 +41,7 @@ class Health:
         return _json(body, 200 if self._carrier.alive else 503)
 
     async def _numbers(self, _: web.Request) -> web.Response:
-        return _json(list(FATES), 200)
+        return _json(list(SCENARIOS), 200)
 
 
 def _json(body: object, status: int) -> web.Response:

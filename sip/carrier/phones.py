@@ -9,8 +9,8 @@ from typing import TypeVar
 from baresip import Account, BaresipError, Call, Config, Runtime, UserAgent
 
 from process.logs import get_logger
-from sip.carrier.fates import fate_of
 from sip.carrier.line import HungUp, Line
+from sip.carrier.scenarios import scenario_of
 from sip.carrier.scripts import SCRIPTS
 from sip.carrier.senses import Senses
 from sip.carrier.witness import Witness
@@ -20,7 +20,7 @@ log = get_logger(__name__)
 
 T = TypeVar("T")
 
-FATE_HEADER = "X-Offhook-Fate"
+SCENARIO_HEADER = "X-Offhook-Scenario"
 """The number called, which the front writes into what it forwards: a call does not tell it."""
 
 MAX_CALLS = 24
@@ -33,7 +33,7 @@ def config(host: str, port: int, rtp_ports: range) -> Config:
         net_interface=host,
         max_concurrent_calls=MAX_CALLS,
         rtp_timeout=RTP_TIMEOUT_S,
-        expose_headers=(NONCE_HEADER, FATE_HEADER),
+        expose_headers=(NONCE_HEADER, SCENARIO_HEADER),
         extra_config_text=(
             f"sip_listen {host}:{port}\nrtp_ports {rtp_ports.start}-{rtp_ports.stop - 1}\n"
             "sip_transports udp\n"  # otherwise it takes the next port too, for TLS
@@ -49,7 +49,7 @@ def account(host: str, user: str = "carrier") -> Account:
 
 
 class Phones:
-    """Answers what the front forwards, each number after its fate."""
+    """Answers what the front forwards, each number after its scenario."""
 
     def __init__(
         self, senses: Senses, witness: Witness, admits: Callable[[dict[str, str]], bool]
@@ -100,20 +100,20 @@ class Phones:
 
     async def _serve(self, call: Call) -> None:
         headers = {name.lower(): value for name, value in call.headers.items()}
-        fate = fate_of(headers.get(FATE_HEADER.lower(), ""))
-        if fate is None or not self._admits(call.headers):
+        scenario = scenario_of(headers.get(SCENARIO_HEADER.lower(), ""))
+        if scenario is None or not self._admits(call.headers):
             await call.reject()
             return
-        facts = {"to": fate.number, "fate": fate.name}
+        facts = {"to": scenario.number, "scenario": scenario.name}
         line = Line(call, self._senses, self._witness, facts)
         try:
-            await line.pause(fate.ring_s)
+            await line.pause(scenario.ring_s)
             await call.answer()
             await call.wait_established()
         except (HungUp, BaresipError) as exc:
             line.note("not_answered", reason=str(exc))
             return
-        await talk(line, SCRIPTS[fate.kind](line, fate))
+        await talk(line, SCRIPTS[scenario.kind](line, scenario))
 
 
 async def talk(line: Line, script: Awaitable[T]) -> T | None:

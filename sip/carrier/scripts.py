@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from sip.carrier.fates import Fate, Kind
 from sip.carrier.line import Line
 from sip.carrier.persona import PERSONAS, converse
+from sip.carrier.scenarios import Kind, Scenario
 from sip.carrier.senses import beep
 
 _RECORDS_S = 30.0
@@ -24,28 +24,28 @@ ANNOUNCEMENT = "The person you have called is not available at the moment. Pleas
 _KEYS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
-async def talks(line: Line, fate: Fate) -> None:
+async def talks(line: Line, scenario: Scenario) -> None:
     """A person."""
-    await converse(line, PERSONAS[fate.persona])
+    await converse(line, PERSONAS[scenario.persona])
 
 
-async def hangs_up(line: Line, fate: Fate) -> None:
+async def hangs_up(line: Line, scenario: Scenario) -> None:
     """Someone who is cut off in the middle of a sentence."""
     sound = await line.sound_of(SENTENCE)
-    await line.play(sound[: int(fate.after_s * line.rate)], SENTENCE)
+    await line.play(sound[: int(scenario.after_s * line.rate)], SENTENCE)
     await line.hang_up()
 
 
-async def echoes(line: Line, fate: Fate) -> None:
+async def echoes(line: Line, scenario: Scenario) -> None:
     """Everything comes back."""
     line.echo()
-    await line.pause(fate.after_s or _LONGEST_S)
+    await line.pause(scenario.after_s or _LONGEST_S)
     await line.hang_up()
 
 
-async def voicemail(line: Line, fate: Fate) -> None:
+async def voicemail(line: Line, scenario: Scenario) -> None:
     """A greeting, a beep, and a recording of up to 30 s; silence ends it sooner."""
-    del fate
+    del scenario
     await line.pause(0.5)
     await line.say(VOICEMAIL)
     await line.pause(0.7)
@@ -56,9 +56,9 @@ async def voicemail(line: Line, fate: Fate) -> None:
     await line.hang_up()
 
 
-async def menu(line: Line, fate: Fate) -> None:
+async def menu(line: Line, scenario: Scenario) -> None:
     """A menu, twice; a key is confirmed in words and the menu goes on."""
-    del fate
+    del scenario
     await line.pause(0.5)
     for _ in range(2):
         await line.say(MENU)
@@ -68,7 +68,7 @@ async def menu(line: Line, fate: Fate) -> None:
     await line.hang_up()
 
 
-async def screening(line: Line, fate: Fate) -> None:
+async def screening(line: Line, scenario: Scenario) -> None:
     """A telephone that asks who is calling before it lets its owner answer."""
     await line.pause(0.3)
     await line.say(SCREENING)
@@ -79,18 +79,18 @@ async def screening(line: Line, fate: Fate) -> None:
     await line.say("Thank you. Please stay on the line.")
     await line.pause(2.0)
     await line.say("Hello, this is Dana.")
-    await talks(line, fate)
+    await talks(line, scenario)
 
 
-async def keys(line: Line, fate: Fate) -> None:
+async def keys(line: Line, scenario: Scenario) -> None:
     """Someone who says nothing and presses keys."""
     await line.pause(1.0)
     await line.press("1234#")
-    await line.pause(fate.after_s or 6.0)
+    await line.pause(scenario.after_s or 6.0)
     await line.hang_up()
 
 
-SCRIPTS: dict[Kind, Callable[[Line, Fate], Awaitable[None]]] = {
+SCRIPTS: dict[Kind, Callable[[Line, Scenario], Awaitable[None]]] = {
     Kind.TALKS: talks,
     Kind.HANGS_UP: hangs_up,
     Kind.ECHO: echoes,

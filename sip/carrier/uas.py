@@ -1,4 +1,4 @@
-"""A small stateful user agent server for the fates that need no STT (RFC 3261 17.2.1, 13.3.1)."""
+"""A small stateful user agent server, for scenarios without STT (RFC 3261 17.2.1, 13.3.1)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from itertools import chain
 
 from process.logs import get_logger
 from sip.carrier.dialog import Dialog, response
-from sip.carrier.fates import Kind, fate_of
 from sip.carrier.rtp import NoCommonCodec, Pcm, Stream, answer_sdp, offered_audio
+from sip.carrier.scenarios import Kind, scenario_of
 from sip.carrier.witness import Witness
 from sip.message import MalformedMessage, Request, Response, parse
 
@@ -20,7 +20,7 @@ Address = tuple[str, int]
 
 
 class Uas(asyncio.DatagramProtocol):
-    """Serves every fate that is not spoken; stands behind the front, at an address of its own."""
+    """Serves each scenario that is not spoken; stands behind the front, at its own address."""
 
     def __init__(
         self, host: str, rtp_ports: range, witness: Witness, announcement: Pcm | None = None
@@ -78,7 +78,7 @@ class Uas(asyncio.DatagramProtocol):
     def _request(self, request: Request) -> None:
         dialog = self._dialogs.get(request.call_id)
         if len(request.vias) == 1:  # what came through the front was written down there
-            self._witness.request(request, dialog.fate.name if dialog else None)
+            self._witness.request(request, dialog.scenario.name if dialog else None)
         if dialog is not None:
             dialog.requested(request)
         elif request.method == "INVITE" and not request.in_dialog:
@@ -88,13 +88,15 @@ class Uas(asyncio.DatagramProtocol):
             self.send(response(request, *status), request.source)
 
     def _new(self, request: Request) -> None:
-        fate = fate_of(request.user)
-        if fate is None:
+        scenario = scenario_of(request.user)
+        if scenario is None:
             self.send(response(request, 404, "Not Found", tag=secrets.token_hex(4)), request.source)
             return
-        dialog = Dialog(request, fate, self.send, self.address)
+        dialog = Dialog(request, scenario, self.send, self.address)
         self._dialogs[request.call_id] = dialog
-        task = asyncio.create_task(_BEHAVIOURS[fate.kind](self, dialog), name=f"uas.{fate.name}")
+        task = asyncio.create_task(
+            _BEHAVIOURS[scenario.kind](self, dialog), name=f"uas.{scenario.name}"
+        )
         self._tasks[request.call_id] = task
         task.add_done_callback(lambda done: self._ended(request.call_id, done))
 
@@ -106,11 +108,13 @@ class Uas(asyncio.DatagramProtocol):
 
     async def refuse(self, dialog: Dialog) -> None:
         """Ring if asked to, then a final answer, again until it is acknowledged."""
-        fate = dialog.fate
-        dialog.provisional(180 if fate.ring_s else 100, "Ringing" if fate.ring_s else "Trying")
-        if await dialog.cancelled_within(fate.ring_s):
+        scenario = dialog.scenario
+        dialog.provisional(
+            180 if scenario.ring_s else 100, "Ringing" if scenario.ring_s else "Trying"
+        )
+        if await dialog.cancelled_within(scenario.ring_s):
             return
-        await dialog.refuse(fate.status, fate.reason, retry_after_s=fate.retry_after_s)
+        await dialog.refuse(scenario.status, scenario.reason, retry_after_s=scenario.retry_after_s)
 
     async def ring(self, dialog: Dialog) -> None:
         """Ring until the caller gives up."""
@@ -122,9 +126,9 @@ class Uas(asyncio.DatagramProtocol):
         async with _Media(self, dialog, self._announcement) as media:
             dialog.provisional(183, "Session Progress", sdp=media.answer)
             media.stream.play()
-            if await dialog.cancelled_within(dialog.fate.after_s):
+            if await dialog.cancelled_within(dialog.scenario.after_s):
                 return
-        await dialog.refuse(dialog.fate.status, dialog.fate.reason)
+        await dialog.refuse(dialog.scenario.status, dialog.scenario.reason)
 
     async def silence(self, dialog: Dialog) -> None:
         """Answer, and send nothing but silence until the far end hangs up."""
@@ -146,7 +150,7 @@ class Uas(asyncio.DatagramProtocol):
             if not await dialog.answer(media.answer):
                 return
             media.stream.play()
-            await dialog.hung_up_within(dialog.fate.after_s)
+            await dialog.hung_up_within(dialog.scenario.after_s)
         dialog.deaf = True
         # Long enough that a caller which waits for this phone's BYE is found out.
         await asyncio.sleep(64)

@@ -37,16 +37,16 @@ class Witness:
                 out.write(line + "\n")
                 out.flush()
 
-    def saw(self, datagram: bytes, source: tuple[str, int], fate_of: Any) -> None:
+    def saw(self, datagram: bytes, source: tuple[str, int], scenario_of: Any) -> None:
         """Write what a datagram from the network was, at arrival; others are passed over."""
         try:
             message = parse(datagram, source)
             if isinstance(message, Request) and message.method in _KEPT_REQUESTS:
-                self.request(message, fate_of(message.user))
+                self.request(message, scenario_of(message.user))
         except MalformedMessage:
             return
 
-    def request(self, request: Request, fate: str | None) -> None:
+    def request(self, request: Request, scenario: str | None) -> None:
         """Write an INVITE, CANCEL, ACK or BYE; `retransmission` marks a repeated INVITE."""
         branch, (number, method) = request.vias[0].branch, request.cseq
         key = (request.call_id, branch, number)
@@ -56,7 +56,7 @@ class Witness:
             "branch": branch,
             "from": _user(request.address("from")),
             "to": request.user,
-            "fate": fate,
+            "scenario": scenario,
         }
         if method == "INVITE":
             facts |= {

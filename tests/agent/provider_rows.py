@@ -12,13 +12,13 @@ from typing import Any
 
 from msgspec import Struct
 
-from agent.stock_phrases import sayings
+from agent.stock_phrases import stock_phrases
 from control_plane.domain.assistant import Language
 from tests.providers.behaviour import Behaviour, Fault
 from tests.providers.script import Rule
 from tests.providers.servers import KEY, ProviderServers
 
-OWN = sayings(Language.EN_US)
+OWN = stock_phrases(Language.EN_US)
 FILLER, LONGER = OWN.fillers[0], "I am still looking."
 SORRY, UNHEARD = "I am sorry, I have a technical problem and must end this call.", OWN.unheard
 NOT_CAUGHT = "Sorry, I did not catch that."

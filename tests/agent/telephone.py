@@ -290,7 +290,7 @@ async def ringing(brief: CallBrief, engines: Engines) -> AsyncIterator[Conversat
     session = build_session(parts, engines, spec.turn_taking, spec.language)
     line = AudioOutput(telephone.take, telephone.cut)
     session.input.audio = telephone
-    session.output.audio, session.output.transcription = line, line.wording
+    session.output.audio, session.output.transcription = line, line.transcript
     room = rtc.Room()  # nobody is in it; the call has its keys and its end from there
     far_end = Handset(room)
     answering = AnswerWatch(brief, texts.spoken(spec.voicemail_message), parts.adviser)
@@ -300,7 +300,7 @@ async def ringing(brief: CallBrief, engines: Engines) -> AsyncIterator[Conversat
         far_end,
         session,
         reporter=reporter,
-        line=line,
+        output=line,
         voice_aside=parts.voice_aside,
         answering=answering,
     )
@@ -316,9 +316,9 @@ async def ringing(brief: CallBrief, engines: Engines) -> AsyncIterator[Conversat
         )
         line.start()
         await session.start(agent=call_agent, record=False)
-        call.rescue.prepare()
+        call.recovery.prepare()
         async with asyncio.timeout(READY_LIMIT_S):
-            await call.rescue.prepared.wait()
+            await call.recovery.prepared.wait()
         conversation = Conversation(
             call, call_agent, telephone, books, session=session, far_end=far_end
         )
@@ -328,7 +328,7 @@ async def ringing(brief: CallBrief, engines: Engines) -> AsyncIterator[Conversat
             await conversation.aclose()
     finally:
         await line.aclose()
-        await call.rescue.aclose()
+        await call.recovery.aclose()
         await session.aclose()
         await parts.aclose()
         await reporter.aclose(1.0)

@@ -142,11 +142,11 @@ async def test_nothing_comes_of_a_room_that_is_gone(captions: Captions, page: Pa
 
 
 async def test_the_wording_is_told_what_the_page_is(captions: Captions) -> None:
-    wording = captions.next_in_chain
-    assert isinstance(wording, PlayoutTranscript)
+    transcript = captions.next_in_chain
+    assert isinstance(transcript, PlayoutTranscript)
     await captions.capture_text("one ")
     await captions.capture_text("two")
-    assert wording.text == "one two"
+    assert transcript.text == "one two"
     captions.flush()
     await captions.capture_text("three")
-    assert wording.text == "three"
+    assert transcript.text == "three"

@@ -32,7 +32,7 @@ SIP = rtc.ParticipantKind.PARTICIPANT_KIND_SIP
 
 
 class FakeWay:
-    """The port of the outlet: keeps what it is handed."""
+    """The port of the source: keeps what it is handed."""
 
     rate = RATE
 
@@ -72,7 +72,7 @@ class Mouth:
         self.finished = asyncio.Event()
         self.line.on("playback_finished", self._on_finished)
         self.line.start()
-        self.line.outlet.take_short_way(self.way)
+        self.line.source.take_short_way(self.way)
 
     def _on_finished(self, event: PlaybackFinishedEvent) -> None:
         self.interrupted.append(event.interrupted)
@@ -198,23 +198,23 @@ async def test_a_background_goes_on_through_an_interruption(mouth: Mouth) -> Non
 
 
 async def test_what_is_said_through_the_room_waits_for_what_the_gateway_plays() -> None:
-    outlet, way = AudioSource(), FakeWay()
-    outlet.take_short_way(way)
+    source, way = AudioSource(), FakeWay()
+    source.take_short_way(way)
     now = time.time()
     for _ in range(10):
-        await outlet.play(frame_of(bytes(960)), now)
-    assert outlet.is_silent_by_itself
-    outlet.use_room()
-    assert not outlet.is_silent_by_itself
-    await outlet.play(frame_of(bytes(960)), time.time())
+        await source.play(frame_of(bytes(960)), now)
+    assert source.is_silent_by_itself
+    source.use_room()
+    assert not source.is_silent_by_itself
+    await source.play(frame_of(bytes(960)), time.time())
     assert time.time() - now >= 0.19
     assert len(way.said) == 10
-    outlet.use_short_way()
+    source.use_short_way()
     again = time.time()
-    await outlet.play(frame_of(bytes(960)), again)
+    await source.play(frame_of(bytes(960)), again)
     assert len(way.said) == 11
     assert way.said[-1][0] - again > 0.1, "after what is on its way through the room"
-    await outlet.aclose()
+    await source.aclose()
 
 
 class Ear:

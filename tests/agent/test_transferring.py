@@ -15,7 +15,7 @@ from livekit.agents.utils import http_context
 
 from agent.ending import Verdict
 from agent.session import Engines
-from agent.stock_phrases import sayings
+from agent.stock_phrases import stock_phrases
 from agent.transferring import of_human, of_refer
 from control_plane.domain.assistant import Language, TransferMode
 from control_plane.domain.calling_times import Weekday
@@ -40,7 +40,7 @@ from tests.providers.servers import ProviderServers, serving
 pytestmark = pytest.mark.system
 
 COLLEAGUE = "+12025550142"
-PASSING_ON = sayings(Language.EN_US).passing_on
+PASSING_ON = stock_phrases(Language.EN_US).passing_on
 BUSY = TransferFailure(kind=Kind.REFUSED, sip_status=486, sip_reason="Busy Here")
 
 

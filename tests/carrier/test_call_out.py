@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sip.carrier.fates import FATES
+from sip.carrier.scenarios import SCENARIOS
 from tests.carrier.conftest import Running
 
 pytestmark = [
@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.timeout(60),
 ]
 
-NUMBER = {fate.name: fate.number for fate in FATES}
+NUMBER = {scenario.name: scenario.number for scenario in SCENARIOS}
 
 
 async def run(*args: str) -> tuple[int | None, str]:
@@ -30,8 +30,8 @@ async def run(*args: str) -> tuple[int | None, str]:
     return process.returncode, out.decode()
 
 
-async def place(running: Running, fate: str) -> tuple[int | None, list[dict[str, Any]]]:
-    uri = "sip:{}@{}:{}".format(NUMBER[fate], *running.address)
+async def place(running: Running, scenario: str) -> tuple[int | None, list[dict[str, Any]]]:
+    uri = "sip:{}@{}:{}".format(NUMBER[scenario], *running.address)
     code, out = await run("call", uri, "--persona", "kim", "--max-seconds", "20")
     return code, [json.loads(line) for line in out.splitlines()]
 
@@ -53,4 +53,4 @@ async def test_a_refused_call_says_why(running: Running) -> None:
 async def test_the_list_needs_no_engines() -> None:
     code, out = await run("--list")
     assert code == 0
-    assert len(out.splitlines()) == len(FATES)
+    assert len(out.splitlines()) == len(SCENARIOS)

@@ -1,4 +1,4 @@
-"""Orders for the far end's fates, each with its own pair of numbers: INVITEs tell them apart."""
+"""Orders for the far end's numbers, each with its own pair of numbers: INVITEs tell them apart."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 BUSY, DECLINED, NO_ANSWER = "+12025550102", "+12025550103", "+12025550104"
 UNAVAILABLE, UNKNOWN = "+12025550105", "+12025550106"
 DROPS, SILENCE = "+12025550110", "+12025550112"
-FATES = (BUSY, DECLINED, DROPS, SILENCE, UNAVAILABLE, UNKNOWN)
+SCENARIOS = (BUSY, DECLINED, DROPS, SILENCE, UNAVAILABLE, UNKNOWN)
 LONG_DIAL = 40
 """One order in so many rings until it is given up, so that a fault meets a dial under way."""
 DAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
@@ -54,15 +54,17 @@ def place(stage: Stage, rows: list[dict[str, Any]]) -> list[str]:
 
 
 def mixture(stage: Stage, count: int, chance: random.Random) -> list[str]:
-    """Place orders for every fate, shuffled; some are tried twice."""
-    fates = [NO_ANSWER if n % LONG_DIAL == 0 else FATES[n % len(FATES)] for n in range(count)]
-    callers = stage.callers(-(-count // len(FATES)))
-    pairs = [(fate, callers[n // len(FATES)]) for n, fate in enumerate(fates)]
+    """Place orders for every scenario, shuffled; some are tried twice."""
+    scenarios = [
+        NO_ANSWER if n % LONG_DIAL == 0 else SCENARIOS[n % len(SCENARIOS)] for n in range(count)
+    ]
+    callers = stage.callers(-(-count // len(SCENARIOS)))
+    pairs = [(scenario, callers[n // len(SCENARIOS)]) for n, scenario in enumerate(scenarios)]
     chance.shuffle(pairs)
     return place(
         stage,
         [
-            body(fate, caller, attempts=chance.choice((1, 1, 2)), stay=chance.uniform(0, 1))
-            for fate, caller in pairs
+            body(scenario, caller, attempts=chance.choice((1, 1, 2)), stay=chance.uniform(0, 1))
+            for scenario, caller in pairs
         ],
     )

@@ -26,7 +26,7 @@ def test_a_kill_at_every_point(started: Stage) -> None:
     ids: list[str] = []
     with started.crew(0) as crew:
         for point, caller in zip(POINTS, callers, strict=False):
-            rows = [body(fate, caller, attempts=2, stay=0.5) for fate in HANDFUL]
+            rows = [body(scenario, caller, attempts=2, stay=0.5) for scenario in HANDFUL]
             ids += place(started, rows)
             crew.start(**{VARIABLE: point})
             if point == CANCEL:

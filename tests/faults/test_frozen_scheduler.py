@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(180 + FREEZE_S)]
 def test_a_thawed_scheduler_finds_that_others_went_on(started: Stage) -> None:
     callers = started.callers(9)
     rows = [body(NO_ANSWER, each, attempts=2) for each in callers[:3]]
-    rows += [body(fate, each, stay=0.5) for each in callers[3:] for fate in (BUSY, SILENCE)]
+    rows += [body(scenario, each, stay=0.5) for each in callers[3:] for scenario in (BUSY, SILENCE)]
     with started.crew(1) as crew:
         [frozen] = crew.members
         ids = place(started, rows)

@@ -26,7 +26,7 @@ from offhook.voices import VOICES
 from process.addresses import HttpSettings
 from process.traces import TraceSettings
 from scheduler.settings import SchedulerSettings
-from sip.carrier.fates import listing
+from sip.carrier.scenarios import listing
 from sip.carrier.settings import CarrierSettings
 from sip.gateway.settings import Settings as GatewaySettings
 from sip.settings import LiveKitSettings

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import pytest
 from msgspec import Struct
 
-from agent.stock_phrases import sayings
+from agent.stock_phrases import stock_phrases
 from bench.calls import reply_delays_ms
 from control_plane.domain.assistant import Language
 from speech.offline.voice import Speaker
@@ -32,7 +32,7 @@ QUESTION = "When do you open tomorrow?"
 ANSWER = "We open at nine in the morning."
 STORY = "Let me tell you all about our long history in this town. "
 TIME_UP = "I am afraid our time is up."
-OWN = sayings(Language.EN_US)
+OWN = stock_phrases(Language.EN_US)
 CLOUD = {"type": "dedicated-instance", "name": "gpt-4.1"}
 _callees = itertools.count(700)
 _Told = TypeVar("_Told")

@@ -81,7 +81,7 @@ async def test_an_interruption_takes_back_what_waits(mouth: Mouth) -> None:
 
 
 async def test_an_interruption_leaves_the_words_that_were_heard(mouth: Mouth) -> None:
-    await mouth.line.wording.capture_text("one two three four five six seven eight nine ten")
+    await mouth.line.transcript.capture_text("one two three four five six seven eight nine ten")
     await mouth.speak(3.0)
     mouth.line.flush()
     await asyncio.wait_for(mouth.began.wait(), 5.0)
@@ -91,7 +91,7 @@ async def test_an_interruption_leaves_the_words_that_were_heard(mouth: Mouth) ->
 
 
 async def test_a_voice_that_fails_in_a_sentence_leaves_a_part_of_it(mouth: Mouth) -> None:
-    await mouth.line.wording.capture_text("one two three four five six seven eight nine ten")
+    await mouth.line.transcript.capture_text("one two three four five six seven eight nine ten")
     await mouth.speak(0.3)
     mouth.line._mark_input_truncated()
     mouth.line.flush()

@@ -10,9 +10,9 @@ import phonenumbers
 import pytest
 
 from sip.carrier.dialog import response
-from sip.carrier.fates import FATES, SPOKEN, Kind, fate_of, listing
 from sip.carrier.persona import PERSONAS
 from sip.carrier.rtp import NoCommonCodec, answer_sdp, encode, offered_audio
+from sip.carrier.scenarios import SCENARIOS, SPOKEN, Kind, listing, scenario_of
 from sip.carrier.scripts import SCRIPTS
 from sip.carrier.settings import CarrierSettings
 from sip.carrier.witness import Witness
@@ -31,8 +31,8 @@ INVITE = (
 
 
 def test_every_number_is_valid_and_unique() -> None:
-    numbers = [fate.number for fate in FATES]
-    assert len(set(numbers)) == len({fate.name for fate in FATES}) == len(numbers)
+    numbers = [scenario.number for scenario in SCENARIOS]
+    assert len(set(numbers)) == len({scenario.name for scenario in SCENARIOS}) == len(numbers)
     for number in numbers:
         parsed = phonenumbers.parse(number)
         assert phonenumbers.is_valid_number(parsed)
@@ -40,27 +40,29 @@ def test_every_number_is_valid_and_unique() -> None:
 
 
 def test_every_kind_has_a_number_and_every_spoken_kind_a_script() -> None:
-    assert {fate.kind for fate in FATES} == set(Kind)
+    assert {scenario.kind for scenario in SCENARIOS} == set(Kind)
     assert set(SCRIPTS) == SPOKEN
-    assert {fate.persona for fate in FATES if fate.persona} == set(PERSONAS)
+    assert {scenario.persona for scenario in SCENARIOS if scenario.persona} == set(PERSONAS)
 
 
 @pytest.mark.parametrize(
     "dialled", ["+12025550102", "12025550102", "0012025550102", "2025550102", "+1 202 555 0102"]
 )
 def test_numbers_are_found_in_any_form(dialled: str) -> None:
-    fate = fate_of(dialled)
-    assert fate is not None
-    assert (fate.name, fate.status) == ("busy", 486)
+    scenario = scenario_of(dialled)
+    assert scenario is not None
+    assert (scenario.name, scenario.status) == ("busy", 486)
 
 
 @pytest.mark.parametrize("dialled", ["", "anonymous", "+12025550199", "+442079460000"])
-def test_other_numbers_have_no_fate(dialled: str) -> None:
-    assert fate_of(dialled) is None
+def test_other_numbers_have_no_scenario(dialled: str) -> None:
+    assert scenario_of(dialled) is None
 
 
 def test_the_listing_names_them_all() -> None:
-    assert [line.split()[0] for line in listing().splitlines()] == [fate.number for fate in FATES]
+    assert [line.split()[0] for line in listing().splitlines()] == [
+        scenario.number for scenario in SCENARIOS
+    ]
 
 
 def test_phones_and_user_agent_share_no_rtp_port() -> None:
@@ -105,10 +107,10 @@ def test_the_witness_marks_retransmissions_and_flushes(tmp_path: Path) -> None:
     path = tmp_path / "log" / "invites.jsonl"
     witness = Witness(path)
     for _ in range(2):
-        witness.saw(INVITE, ("127.0.0.1", 7000), lambda user: f"fate of {user}")
+        witness.saw(INVITE, ("127.0.0.1", 7000), lambda user: f"scenario of {user}")
     witness.saw(b"garbage", ("127.0.0.1", 7000), lambda _: None)
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [line["retransmission"] for line in lines] == [False, True]
-    assert lines[0]["fate"] == "fate of +12025550102"
+    assert lines[0]["scenario"] == "scenario of +12025550102"
     assert (lines[0]["from"], lines[0]["cseq"]) == ("+12025550199", 7)
     witness.close()

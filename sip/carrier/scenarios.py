@@ -43,7 +43,7 @@ SPOKEN = frozenset(
 """The kinds that a phone with STT or a voice serves; a plain user agent serves the others."""
 
 
-class Fate(msgspec.Struct, frozen=True, kw_only=True):
+class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """What becomes of a call.
 
     Attributes:
@@ -71,9 +71,9 @@ class Fate(msgspec.Struct, frozen=True, kw_only=True):
     auth: bool = False
 
 
-def _refuses(last: int, name: str, status: int, reason: str, **more: float) -> Fate:
+def _refuses(last: int, name: str, status: int, reason: str, **more: float) -> Scenario:
     retry = more.get("retry_after_s")
-    return Fate(
+    return Scenario(
         number=f"{PREFIX}{last:02d}",
         name=name,
         kind=Kind.REFUSES,
@@ -85,12 +85,12 @@ def _refuses(last: int, name: str, status: int, reason: str, **more: float) -> F
     )
 
 
-def _answers(last: int, name: str, kind: Kind, what: str, **more: object) -> Fate:
+def _answers(last: int, name: str, kind: Kind, what: str, **more: object) -> Scenario:
     given = {"number": f"{PREFIX}{last:02d}", "name": name, "kind": kind, "what": what, **more}
-    return msgspec.convert(given, Fate)
+    return msgspec.convert(given, Scenario)
 
 
-FATES: tuple[Fate, ...] = (
+SCENARIOS: tuple[Scenario, ...] = (
     _answers(0, "talks", Kind.TALKS, "Dana asks two questions and says goodbye", persona="dana"),
     _answers(1, "talks-faq", Kind.TALKS, "Omar asks three things, gives a number", persona="omar"),
     _refuses(2, "busy", 486, "Busy Here", ring_s=0.2),
@@ -123,16 +123,16 @@ FATES: tuple[Fate, ...] = (
     _answers(22, "terse", Kind.TALKS, "Kim says yes, and hangs up on goodbye", persona="kim"),
 )  # fmt: skip
 
-_BY_NUMBER = {fate.number: fate for fate in FATES}
+_BY_NUMBER = {scenario.number: scenario for scenario in SCENARIOS}
 
 
-def fate_of(user: str) -> Fate | None:
-    """Return the fate of a dialled number, in any of the forms trunks send, or null."""
+def scenario_of(user: str) -> Scenario | None:
+    """Return the scenario of a dialled number, in any of the forms trunks send, or null."""
     digits = "".join(char for char in user if char.isdigit())
     return _BY_NUMBER.get("+" + digits.removeprefix("00")) or _BY_NUMBER.get("+1" + digits)
 
 
 def listing() -> str:
     """Return the numbers as a table for people."""
-    rows = [f"{fate.number}  {fate.name:<13} {fate.what}" for fate in FATES]
+    rows = [f"{scenario.number}  {scenario.name:<13} {scenario.what}" for scenario in SCENARIOS]
     return "\n".join(rows)

@@ -32,7 +32,7 @@ class Listener:
         self.said: list[tuple[bytes, float]] = []
         self.cuts: list[float] = []
         self.line = AudioOutput(lambda data, at: self.said.append((data, at)), self._cut)
-        track = rtc.LocalAudioTrack.create_audio_track("agent", self.line.outlet.source)
+        track = rtc.LocalAudioTrack.create_audio_track("agent", self.line.source.source)
         self._stream = rtc.AudioStream(
             track, sample_rate=SAID_RATE, num_channels=1, frame_size_ms=10
         )

@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pytest
 import pytest_asyncio
 
-from sip.carrier.fates import FATES, SPOKEN
 from sip.carrier.persona import PERSONAS
+from sip.carrier.scenarios import SCENARIOS, SPOKEN
 from sip.carrier.scripts import MENU, SCREENING, VOICEMAIL
 from sip.carrier.senses import Senses
 from tests.carrier.agent import RATE, Agent
@@ -31,7 +31,7 @@ pytestmark = [
     pytest.mark.timeout(60),
 ]
 
-NUMBER = {fate.name: fate.number for fate in FATES}
+NUMBER = {scenario.name: scenario.number for scenario in SCENARIOS}
 GREETING = "Hello, this is Ava from Bright Smile Dental. How can I help you?"
 REPLIES = (
     "We are open from nine to five on weekdays.",
@@ -126,8 +126,8 @@ CALLS: dict[str, tuple[str, Script]] = {
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def calls(running: Running, senses: Senses) -> dict[str, Call]:
-    async def place(fate: str, script: Script) -> Call:
-        async with Uac(running.address, NUMBER[fate]) as phone:
+    async def place(scenario: str, script: Script) -> Call:
+        async with Uac(running.address, NUMBER[scenario]) as phone:
             phone.invite()
             await phone.answered(8.0)
             await script(Agent(phone, senses))
@@ -148,7 +148,11 @@ def bank() -> PhraseBank:
 
 
 async def test_every_spoken_kind_is_called() -> None:
-    kinds = {fate.kind for fate in FATES if fate.name in {name for name, _ in CALLS.values()}}
+    kinds = {
+        scenario.kind
+        for scenario in SCENARIOS
+        if scenario.name in {name for name, _ in CALLS.values()}
+    }
     assert kinds == SPOKEN
 
 

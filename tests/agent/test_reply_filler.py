@@ -78,7 +78,7 @@ class Call:
         self.mouth = Mouth(self)
         self.said: list[tuple[float, str]] = []
         self.given_up: list[float] = []
-        self.patience = ReplyFiller(
+        self.filler = ReplyFiller(
             self.talk,
             self.mouth,
             on_said=lambda text: self.said.append((round(self.now - 100.0, 1), text)),
@@ -86,12 +86,12 @@ class Call:
             untold=untold,
             clock=lambda: self.now,
         )
-        self.patience.be_ready(Spoken("One.", ()), Spoken("Two.", ()))
+        self.filler.be_ready(Spoken("One.", ()), Spoken("Two.", ()))
 
     def wait(self, seconds: float) -> None:
         for _ in range(round(seconds / STEP_S)):
             self.now += STEP_S
-            self.patience.look()
+            self.filler.look()
 
     def silences(self) -> list[float]:
         """Return the silences between the fillers, and before the first."""

@@ -23,10 +23,10 @@ from livekit.agents import (
 from agent.audio.frames import SAID_RATE
 from agent.audio.output import AudioOutput
 from agent.ending import Ending, Verdict
-from agent.failure_recovery import Rescue
+from agent.failure_recovery import FailureRecovery
 from agent.reporter import Reporter
 from agent.speaker import Speaker
-from agent.stock_phrases import sayings
+from agent.stock_phrases import stock_phrases
 from control_plane.domain.assistant import Language
 from control_plane.domain.events import EndedBy, EndReason, EventBatch, EventReceipt, ItemSaid
 from control_plane.domain.providers import RealtimeModel
@@ -34,7 +34,7 @@ from tests.factories import call_brief
 
 pytestmark = pytest.mark.unit
 
-WORDS = sayings(Language.EN_US)
+WORDS = stock_phrases(Language.EN_US)
 SENTENCE = SAID_RATE // 20 * 2
 
 
@@ -168,7 +168,7 @@ class Scene:
         self.events = Events()
         self.reporter = Reporter(self.events, "session", 1, heartbeat_s=60.0)
         self.ending = Ending()
-        self.rescue = Rescue(
+        self.recovery = FailureRecovery(
             call_brief(llm_model=model),
             self.session,
             Speaker(self.session),
@@ -177,18 +177,18 @@ class Scene:
             ending=self.ending,
             voice=voice,
         )
-        self._watching = asyncio.create_task(self.rescue.run())
+        self._watching = asyncio.create_task(self.recovery.run())
 
     async def prepared(self) -> None:
-        self.rescue.prepare()
-        await asyncio.wait_for(self.rescue.prepared.wait(), 5.0)
+        self.recovery.prepare()
+        await asyncio.wait_for(self.recovery.prepared.wait(), 5.0)
 
     async def verdict(self) -> Verdict:
         return await asyncio.wait_for(self.ending.wait(), 5.0)
 
     async def aclose(self) -> None:
         self._watching.cancel()
-        await self.rescue.aclose()
+        await self.recovery.aclose()
         await self.line.aclose()
         await self.reporter.aclose(1.0)
 
@@ -230,8 +230,8 @@ async def test_the_apology_is_heard_whatever_became_of_the_session(
     scene = await scene_with(scenes, Voice())
     await scene.prepared()
     scene.session.is_closed = is_closed
-    scene.rescue.fail("the model (openai) answered 429")
-    scene.rescue.fail("and again")
+    scene.recovery.fail("the model (openai) answered 429")
+    scene.recovery.fail("and again")
     verdict = await scene.verdict()
     assert verdict == Verdict(
         EndedBy.SYSTEM, EndReason.PROVIDER_FAILED, "the model (openai) answered 429"
@@ -244,7 +244,7 @@ async def test_the_apology_is_heard_whatever_became_of_the_session(
 async def test_nothing_follows_the_apology(scenes: list[Scene]) -> None:
     scene = await scene_with(scenes, Voice())
     await scene.prepared()
-    scene.rescue.fail("it failed")
+    scene.recovery.fail("it failed")
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     samples = SAID_RATE // 10
@@ -256,7 +256,7 @@ async def test_nothing_follows_the_apology(scenes: list[Scene]) -> None:
 
 async def test_without_a_voice_the_call_ends_all_the_same(scenes: list[Scene]) -> None:
     scene = await scene_with(scenes, None)
-    scene.rescue.fail("it failed")
+    scene.recovery.fail("it failed")
     assert (await scene.verdict()).detail == "it failed"
     assert scene.heard == []
 
@@ -270,7 +270,7 @@ async def test_a_voice_that_fails_at_first_is_asked_again(scenes: list[Scene]) -
 
 async def test_half_a_sentence_is_said_again_once(scenes: list[Scene]) -> None:
     scene = await scene_with(scenes, Voice())
-    await scene.line.wording.capture_text("We open at nine.")
+    await scene.line.transcript.capture_text("We open at nine.")
     speech = scene.session.speak("We")  # what was heard of it
     scene.session.lose(voice_lost())
     speech.end()

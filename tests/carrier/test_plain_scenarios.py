@@ -7,19 +7,19 @@ import asyncio
 import numpy as np
 import pytest
 
-from sip.carrier.fates import FATES, PASSWORD, USERNAME, Kind, fate_of
+from sip.carrier.scenarios import PASSWORD, SCENARIOS, USERNAME, Kind, scenario_of
 from tests.carrier.conftest import Running
 from tests.carrier.uac import Uac, digest
 
 pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="module")]
 
-NUMBER = {fate.name: fate.number for fate in FATES}
-REFUSING = [fate for fate in FATES if fate.kind is Kind.REFUSES]
+NUMBER = {scenario.name: scenario.number for scenario in SCENARIOS}
+REFUSING = [scenario for scenario in SCENARIOS if scenario.kind is Kind.REFUSES]
 
 
-@pytest.mark.parametrize("fate", REFUSING, ids=lambda fate: fate.name)
-async def test_refusals(running: Running, fate: object) -> None:
-    refusing = fate_of(fate.number)  # type: ignore[attr-defined]
+@pytest.mark.parametrize("scenario", REFUSING, ids=lambda scenario: scenario.name)
+async def test_refusals(running: Running, scenario: object) -> None:
+    refusing = scenario_of(scenario.number)  # type: ignore[attr-defined]
     assert refusing is not None
     async with Uac(running.address, refusing.number) as phone:
         phone.invite()
@@ -74,7 +74,7 @@ async def test_repeated_invites_are_one_call_and_are_marked(running: Running) ->
         seen = running.lines(phone.call_id, "invite")
         assert [line["retransmission"] for line in seen] == [False, True]
         assert seen[0]["to"] == NUMBER["no-answer"]
-        assert seen[0]["fate"] == "no-answer"
+        assert seen[0]["scenario"] == "no-answer"
         assert seen[0]["from"] == "+12025550199"
         assert seen[0]["user_agent"] == "raw-uac"
         assert seen[0]["branch"] == phone.branch
