@@ -31,7 +31,7 @@ from agent.reporter import Reporter
 from agent.session import Engines, build_parts, build_session
 from agent.telemetry import conversation
 from agent.turn_taking import TurnJudge
-from agent.usage import Usage
+from agent.usage import UsageMeter
 from control_plane.domain.brief import CallBrief, Direction
 from control_plane.domain.events import (
     AgentReady,
@@ -85,7 +85,7 @@ async def run_call(
     recorder = StereoRecorder(
         session_api, brief.session_id, full_mix=brief.assistant.recording_full_mix
     )
-    usage = Usage()
+    usage = UsageMeter()
     if brief.direction is Direction.BROWSER:
         offers = None  # no gateway carries it
     try:
@@ -122,7 +122,7 @@ async def _hold(
     engines: Engines,
     reporter: Reporter,
     recorder: StereoRecorder,
-    usage: Usage,
+    usage: UsageMeter,
     offers: Folder | None,
     place: Place,
     far_end: RoomFarEnd,

@@ -33,7 +33,7 @@ async def stand_in_once_worn(
         taken: how many calls were taken so far.
     """
     limits = Limits(settings.growth_mb, settings.growth_threads)
-    wear.tidy()
+    wear.release_memory()
     start = wear.look()
     while True:
         why = await _worn(start, limits, is_busy, taken)
@@ -63,7 +63,7 @@ async def _worn(
     tidied_after = 0
     while True:
         tidied_after = await wear.come_to_rest(is_busy, taken, since=tidied_after)
-        wear.tidy()
+        wear.release_memory()
         why = wear.worn(wear.look(), start, limits)
         if why is not None:
             return why

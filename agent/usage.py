@@ -29,7 +29,7 @@ _MILLISECOND = 3
 """Digits of the seconds that are told."""
 
 
-class Usage:
+class UsageMeter:
     """Counts from the moment it listens; every request once, whoever made it.
 
     It listens to the engines themselves, not to the session: what is asked of them before the

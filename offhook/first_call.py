@@ -30,7 +30,7 @@ ALIKE = 80.0
 """Of 100, how alike what was said and what was heard must be: two engines, a telephone between."""
 
 
-class Outcome(Struct, frozen=True):
+class FirstCallResult(Struct, frozen=True):
     """How a call went, and why it does not count as good when it does not."""
 
     call: dict[str, Any]
@@ -81,7 +81,9 @@ def _refuse_to_wait(event: dict[str, Any]) -> None:
         )
 
 
-def first_call(home: Installation, api: ApiClient, *, limit_s: float | None = None) -> Outcome:
+def first_call(
+    home: Installation, api: ApiClient, *, limit_s: float | None = None
+) -> FirstCallResult:
     """Call the simulator's talking number and check that both sides understood each other."""
     heard_before = _log_size(home.carrier_log)
     # From the simulator's own number, so that no other trunk, a real one, is ever taken.
@@ -95,7 +97,7 @@ def first_call(home: Installation, api: ApiClient, *, limit_s: float | None = No
         problems += _compare(attempt.get("transcript") or [], home.carrier_log, heard_before)
         if not attempt.get("recording_url"):
             problems.append("the call was not recorded")
-    return Outcome(call, tuple(problems))
+    return FirstCallResult(call, tuple(problems))
 
 
 def misunderstood(transcript: list[dict[str, Any]], phone: list[dict[str, Any]]) -> list[str]:
@@ -130,7 +132,7 @@ def misunderstood(transcript: list[dict[str, Any]], phone: list[dict[str, Any]])
     return problems
 
 
-def summary(home: Installation, outcome: Outcome) -> None:
+def summary(home: Installation, outcome: FirstCallResult) -> None:
     """Print where the recording is, or what went wrong."""
     path = recording_path(home, outcome.attempt)
     if path is not None:

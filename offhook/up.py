@@ -11,7 +11,7 @@ from typing import Any
 from offhook import ports
 from offhook.api_client import ApiProblem, connect
 from offhook.console import fail, out, say
-from offhook.first_call import Outcome, first_call, summary
+from offhook.first_call import FirstCallResult, first_call, summary
 from offhook.installation import AlreadyUp, Installation
 from offhook.livekit_server import NoLiveKitServer, obtain
 from offhook.parts import parts
@@ -85,7 +85,9 @@ def _build_widget() -> None:
         say(f"No talking from a browser for now: {exc}")
 
 
-async def _call(home: Installation, supervisor: Supervisor, stop: asyncio.Event) -> Outcome | None:
+async def _call(
+    home: Installation, supervisor: Supervisor, stop: asyncio.Event
+) -> FirstCallResult | None:
     """Place the first call; null when it could not even be tried."""
     say("\nThe first phone call: over SIP and RTP, to the carrier simulator's Dana.")
     say("(Embedded demo: a tiny recogniser, one voice, a scripted dialogue. `offhook provider set`")
@@ -121,7 +123,7 @@ async def _stay(supervisor: Supervisor, stop: asyncio.Event) -> int:
     return 0
 
 
-def _verdict(outcome: Outcome | None) -> int:
+def _verdict(outcome: FirstCallResult | None) -> int:
     if outcome is None or outcome.problems:
         fail("the first call did not count as answered, understood both ways and recorded")
         return 1

@@ -50,7 +50,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     idle_s: float = 20.0
 
 
-class Answer(Struct, frozen=True):
+class HttpResponse(Struct, frozen=True):
     """A status, its headers, and the body as it arrives."""
 
     status: int
@@ -97,7 +97,7 @@ class Outbound:
         self._origins: dict[tuple[bytes, bytes, int], Origin] = {}
         self._swept_at = 0.0
 
-    async def send(self, request: httpx.Request) -> Answer:
+    async def send(self, request: httpx.Request) -> HttpResponse:
         """Return the answer, its body still to be read; redirects are answers like any other.
 
         The caller must close the body.
@@ -137,7 +137,7 @@ class Outbound:
             await origin.aclose()
         self._origins.clear()
 
-    def _answer(self, raw: Any, body: Body) -> Answer:
+    def _answer(self, raw: Any, body: Body) -> HttpResponse:
         if sum(len(name) + len(value) for name, value in raw.headers) > self._limits.header_bytes:
             raise TooLarge(f"the headers are larger than {self._limits.header_bytes} bytes")
         encoding = b",".join(v for k, v in raw.headers if k.lower() == b"content-encoding")
@@ -147,7 +147,7 @@ class Outbound:
             raise Unreachable(str(exc)) from exc
         gone = () if body.decoder.is_identity else (b"content-encoding", b"content-length")
         headers = [(k, v) for k, v in raw.headers if k.lower() not in gone]
-        return Answer(raw.status, headers, body, dict(raw.extensions))
+        return HttpResponse(raw.status, headers, body, dict(raw.extensions))
 
     def _wire(self, request: httpx.Request) -> Any:
         url = request.url

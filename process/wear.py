@@ -82,7 +82,7 @@ async def come_to_rest(is_busy: Callable[[], bool], taken: Callable[[], int], *,
     return taken()
 
 
-def tidy() -> None:
+def release_memory() -> None:
     """Give back what ended calls left; for idle moments, as it may take some 50 ms.
 
     What a call made refers to itself in circles, with native memory behind it, and waits for a

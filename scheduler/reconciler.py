@@ -18,10 +18,10 @@ from control_plane.domain.errors import StaleEpoch
 from control_plane.domain.events import AttemptResult, EndedBy, EndReason
 from control_plane.domain.reconcile import (
     Abandon,
-    Answer,
     End,
     Fail,
     Leave,
+    MarkAnswered,
     Renew,
     Seen,
     Verdict,
@@ -155,7 +155,7 @@ class Reconciler:
                 return
             spoke = isinstance(verdict, End) and await repository.person_spoke(db, row.id)
             fact = _fact(verdict, now, spoke=spoke)
-            if not isinstance(verdict, Answer):
+            if not isinstance(verdict, MarkAnswered):
                 if _owner_is_dead(verdict):
                     leases.take_over(row)
                 log.warning(
@@ -215,7 +215,7 @@ def _seen(
 
 def _fact(verdict: Verdict, now: datetime, *, spoke: bool) -> AnyFact:
     match verdict:
-        case Answer():
+        case MarkAnswered():
             return DialAnswered(at=now)
         case Abandon(reason):
             return AttemptAbandoned(at=now, reason=reason)

@@ -25,34 +25,34 @@ _AT_ONCE = 500
 log = get_logger(__name__)
 
 
-class Forgetter:
+class Retention:
     """Deletes what is older than it must be."""
 
     def __init__(self, database: Database, *, messages_kept: timedelta):
         self._database = database
         self._messages_kept = messages_kept
 
-    async def forget(self) -> None:
+    async def delete_expired(self) -> None:
         """Delete everything that is old."""
         async with self._database.transaction() as db:
-            await idempotency.forget_old(db, await read_clock(db))
-        while await self._forget_messages():
+            await idempotency.delete_expired(db, await read_clock(db))
+        while await self._delete_messages():
             pass
 
-    async def _forget_messages(self) -> int:
+    async def _delete_messages(self) -> int:
         async with self._database.transaction() as db:
             cutoff = await read_clock(db) - self._messages_kept
-            return await retention.forget_before(db, cutoff, limit=_AT_ONCE)
+            return await retention.delete_before(db, cutoff, limit=_AT_ONCE)
 
 
-class RecordingForgetter:
+class RecordingRetention:
     """Deletes recordings whose time is over."""
 
     def __init__(self, database: Database, recordings: RecordingFiles):
         self._database = database
         self._recordings = recordings
 
-    async def forget(self) -> None:
+    async def delete_expired(self) -> None:
         """Delete recordings that were kept for long enough, and what a kill left in the spool."""
         await self._clear_spool()
         while due := await self._due():

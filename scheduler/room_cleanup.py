@@ -21,7 +21,7 @@ _AT_ONCE = 400
 log = get_logger(__name__)
 
 
-class Tidier:
+class RoomCleanup:
     """Leaves nothing behind."""
 
     def __init__(self, database: Database, rooms: Rooms):

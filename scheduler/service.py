@@ -30,8 +30,8 @@ from scheduler.reconciler import Reconciler
 from scheduler.recordings import RecordingMover
 from scheduler.relay import Relay
 from scheduler.resume import Resumer
-from scheduler.retention import Forgetter, RecordingForgetter
-from scheduler.room_cleanup import Tidier
+from scheduler.retention import RecordingRetention, Retention
+from scheduler.room_cleanup import RoomCleanup
 from scheduler.rooms import Rooms
 from scheduler.settings import SchedulerSettings
 from scheduler.sip_watch import SipWatch
@@ -43,14 +43,14 @@ from sip.ports import Dialer, Presence, Trunks
 SWEEP_S = 1.0
 SLOW_SWEEP_S = 5.0
 """For what nobody waits for: a lost wake-up costs no more than this."""
-REAP_S = 5.0
+RECONCILE_S = 5.0
 TRUNKS_S = 30.0
 SIP_WATCH_S = 0.25
 HEARTBEAT_S = 3.0
 TALKS_S = 0.5
 """Who is hung up on hears silence for so long, twice at most."""
 EXPIRE_S = 10.0
-FORGET_S = 600.0
+RETENTION_S = 600.0
 GRACE_S = 5.0
 DISPATCH_REST_S = 0.03
 """Orders that fall due meanwhile are claimed together, which costs little more than for one."""
@@ -128,10 +128,10 @@ async def run(world: World, settings: SchedulerSettings, stopped: asyncio.Event)
 
 
 def _keep_order(world: World, settings: SchedulerSettings, timetable: Timetable) -> None:
-    """Do all that no dispatch waits for: look at calls, end, expire, tidy up, forget."""
+    """Do all that no dispatch waits for: look at calls, end, expire, clean up, delete."""
     database = world.database
     reconciler = Reconciler(database, world.rooms)
-    timetable.every(REAP_S, "reconcile", reconciler.look)
+    timetable.every(RECONCILE_S, "reconcile", reconciler.look)
     timetable.every(SWEEP_S, "look for silent agents", reconciler.look_at_silent)
     if world.sip_presence is not None:
         watch = SipWatch(world.sip_presence, reconciler)
@@ -139,19 +139,19 @@ def _keep_order(world: World, settings: SchedulerSettings, timetable: Timetable)
     expirer = Expirer(database)
     timetable.every(EXPIRE_S, "expire orders", expirer.expire)
     timetable.every(EXPIRE_S, "fill slots", expirer.fill_slots)
-    forgetter = Forgetter(database, messages_kept=settings.messages_kept)
-    timetable.every(FORGET_S, "forget what is old", forgetter.forget)
-    recordings = RecordingForgetter(database, world.recordings)
-    timetable.every(FORGET_S, "forget recordings", recordings.forget)
+    messages = Retention(database, messages_kept=settings.messages_kept)
+    timetable.every(RETENTION_S, "delete what is old", messages.delete_expired)
+    recordings = RecordingRetention(database, world.recordings)
+    timetable.every(RETENTION_S, "delete recordings", recordings.delete_expired)
     canceller = Canceller(database, world.rooms)
     timetable.on_change("cancel", canceller.end_cancelled, sweep_s=SWEEP_S, rest_s=0.1)
     feeder = Feeder(database)
     timetable.on_change("campaigns", feeder.look, sweep_s=SLOW_SWEEP_S, rest_s=0.25)
     resumer = Resumer(database)
     timetable.on_change("resume orders", resumer.release, sweep_s=SLOW_SWEEP_S, rest_s=0.25)
-    tidier = Tidier(database, world.rooms)
-    timetable.every(SLOW_SWEEP_S, "close stray rooms", tidier.close_strays)
-    timetable.on_change("delete rooms", tidier.delete_rooms, sweep_s=SLOW_SWEEP_S, rest_s=0.2)
+    room_cleanup = RoomCleanup(database, world.rooms)
+    timetable.every(SLOW_SWEEP_S, "close stray rooms", room_cleanup.close_strays)
+    timetable.on_change("delete rooms", room_cleanup.delete_rooms, sweep_s=SLOW_SWEEP_S, rest_s=0.2)
 
 
 def _pass_on(world: World, timetable: Timetable, tasks: asyncio.TaskGroup) -> HumanDialer:
@@ -194,7 +194,7 @@ def _put_recordings_away(
         on_settled=partial(held.release, world.views),
     )
     timetable.on_change("recordings", mover.put_away, sweep_s=SLOW_SWEEP_S, rest_s=0.5)
-    timetable.every(FORGET_S, "check the store of recordings", mover.check_store)
+    timetable.every(RETENTION_S, "check the store of recordings", mover.check_store)
     return mover
 
 

@@ -16,7 +16,7 @@ _FIELD = re.compile(r"(?<![A-Za-z])([A-Za-z]++)\s*+=\s*+(\"(?:[^\"\\]|\\.)*+\"|[
 _ALGORITHMS = {"md5": hashlib.md5, "sha-256": hashlib.sha256}
 
 
-class Outcome(enum.Enum):
+class CheckResult(enum.Enum):
     """What a check of credentials found."""
 
     VALID = "valid"
@@ -99,18 +99,18 @@ class Authority:
 
     def check(
         self, header: str, *, method: str, context: str, username: str, password: str
-    ) -> Outcome:
+    ) -> CheckResult:
         """Whether this header proves knowledge of the password for this context."""
         credentials = parse_credentials(header)
         if credentials is None or credentials.realm != self._realm:
-            return Outcome.WRONG
+            return CheckResult.WRONG
         expected = expected_response(credentials, method, password)
         same_user = hmac.compare_digest(_raw(credentials.username), _raw(username))
         if expected is None or not same_user:
-            return Outcome.WRONG
+            return CheckResult.WRONG
         if not hmac.compare_digest(_raw(expected), _raw(credentials.response)):
-            return Outcome.WRONG
-        return Outcome.VALID if self._fresh(credentials.nonce, context) else Outcome.STALE
+            return CheckResult.WRONG
+        return CheckResult.VALID if self._fresh(credentials.nonce, context) else CheckResult.STALE
 
     def _nonce(self, stamp: str, context: str) -> str:
         mark = hmac.new(

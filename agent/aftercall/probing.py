@@ -14,7 +14,7 @@ from agent.aftercall.remedies import Subject, remedy
 from agent.stock_phrases import stock_phrases
 from control_plane.domain.assistant import Language
 from control_plane.domain.declared import Secret, spots
-from control_plane.domain.job import Job, JobKind, Part, ProbeResult
+from control_plane.domain.job import Job, JobKind, ProbeResult, ProviderPart
 from control_plane.domain.providers import (
     CustomModel,
     DedicatedModel,
@@ -35,7 +35,12 @@ log = get_logger(__name__)
 
 Tell = Callable[[list[ProbeResult]], None]
 Load = Callable[[], Awaitable[OfflineEngines]]
-LIMITS_S = {Part.MODEL: 10.0, Part.VOICE: 10.0, Part.STT: 15.0, Part.REALTIME: 15.0}
+LIMITS_S = {
+    ProviderPart.MODEL: 10.0,
+    ProviderPart.VOICE: 10.0,
+    ProviderPart.STT: 15.0,
+    ProviderPart.REALTIME: 15.0,
+}
 _MOST_SAID = 300
 
 
@@ -58,7 +63,7 @@ class Probes:
         self._tell = tell
         self._engines = engines
         self._allowed = allowed
-        self._results: dict[tuple[Part, int], ProbeResult] = {}
+        self._results: dict[tuple[ProviderPart, int], ProbeResult] = {}
         self._secrets = tuple(_secrets(job))
 
     async def everything(self) -> None:
@@ -98,7 +103,7 @@ class Probes:
             finally:
                 await made.aclose()
 
-        part = Part.REALTIME if isinstance(chosen, RealtimeModel) else Part.MODEL
+        part = ProviderPart.REALTIME if isinstance(chosen, RealtimeModel) else ProviderPart.MODEL
         await self._try(part, index, provider_name(chosen), _name(chosen), ask)
 
     async def voice(self, index: int, chosen: Voice | None, text: str) -> rtc.AudioFrame | None:
@@ -125,7 +130,7 @@ class Probes:
             return {"said": text}
 
         provider = chosen.provider if chosen is not None else "offline"
-        await self._try(Part.VOICE, index, provider, chosen.id if chosen else "", ask)
+        await self._try(ProviderPart.VOICE, index, provider, chosen.id if chosen else "", ask)
         return spoken[0] if spoken else None
 
     async def stt(self, index: int, chosen: Stt, sound: rtc.AudioFrame | None) -> None:
@@ -150,11 +155,11 @@ class Probes:
             finally:
                 await made.aclose()
 
-        await self._try(Part.STT, index, chosen.provider, chosen.model or "", ask)
+        await self._try(ProviderPart.STT, index, chosen.provider, chosen.model or "", ask)
 
     async def _try(
         self,
-        part: Part,
+        part: ProviderPart,
         index: int,
         provider: str,
         name: str,

@@ -9,7 +9,7 @@ from livekit.agents import APIError, APIStatusError, APITimeoutError
 from livekit.agents.llm import RealtimeError
 from msgspec import Struct
 
-from control_plane.domain.job import Part
+from control_plane.domain.job import ProviderPart
 from process.addresses import AddressRefused, OutboundError
 from speech.offline.extra import EmbeddedSpeechMissing
 from speech.providers.access import ProviderKeyMissing
@@ -31,7 +31,7 @@ class Subject(Struct, frozen=True):
         secrets: never repeated, whatever the provider's own words are.
     """
 
-    part: Part
+    part: ProviderPart
     provider: str
     name: str
     limit_s: float
@@ -69,7 +69,7 @@ def _cure(status: int, causes: list[BaseException], subject: Subject) -> str:
     if status == 402:
         return ": the account has no credit left"
     if status == 404:
-        kind = "voice" if subject.part is Part.VOICE else "model"
+        kind = "voice" if subject.part is ProviderPart.VOICE else "model"
         else_wrong = ", or its api_url is wrong" if custom else ""
         return f": it has no {kind} {subject.name!r}{else_wrong}"
     if status == 429:

@@ -36,7 +36,7 @@ class DoNotCallController(Controller):
     """Numbers that are never called."""
 
     path = "/do-not-call"
-    tags = ("ledgers",)
+    tags = ("compliance",)
     opt = {"scope": "admin"}  # noqa: RUF012 - Litestar's own protocol
 
     @post(
@@ -103,7 +103,7 @@ class ConsentController(Controller):
     """Who agreed to be called."""
 
     path = "/consent"
-    tags = ("ledgers",)
+    tags = ("compliance",)
     opt = {"scope": "admin"}  # noqa: RUF012 - Litestar's own protocol
 
     @post(

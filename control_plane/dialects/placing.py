@@ -19,7 +19,7 @@ from control_plane.domain.assistant_rules import check
 from control_plane.domain.calling_times import CallingWindow, CallRetryConfig, Weekday
 from control_plane.domain.declared import Template, spots
 from control_plane.domain.placeholders import names
-from control_plane.orders.intake import Answer
+from control_plane.orders.intake import StoredAnswer
 
 
 class PlacedCall(Struct, frozen=True):
@@ -37,7 +37,7 @@ class _Envelope(Struct, frozen=True):
 _DECODER = msgspec.json.Decoder(_Envelope)
 
 
-def placed_call(answer: Answer) -> PlacedCall:
+def placed_call(answer: StoredAnswer) -> PlacedCall:
     """Return the order that was placed."""
     return _DECODER.decode(answer.body).call
 

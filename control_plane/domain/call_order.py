@@ -1,4 +1,4 @@
-"""A call order: the wish to reach one number, and the states it passes through."""
+"""A call order: the request to reach one number, and the states it passes through."""
 
 from __future__ import annotations
 

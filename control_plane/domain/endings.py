@@ -15,14 +15,14 @@ _NOBODY_TOOK_IT = frozenset({DialError.NO_ANSWER, DialError.TEMPORARILY_UNAVAILA
 """None: somebody called us, and went before anybody answered."""
 
 
-class Outcome(Struct, frozen=True):
+class AttemptOutcome(Struct, frozen=True):
     """How one attempt went; `dial_error` null where the dial is not what failed."""
 
     answered: bool
     dial_error: DialError | None
 
 
-def kind_of_end(status: OrderStatus, outcomes: Sequence[Outcome]) -> str:
+def kind_of_end(status: OrderStatus, outcomes: Sequence[AttemptOutcome]) -> str:
     """Return the event of an order that ended as `status`.
 
     Args:

@@ -36,7 +36,7 @@ class JobKind(StrEnum):
     PREVIEW = "voice_preview"  # speak one sentence
 
 
-class Part(StrEnum):
+class ProviderPart(StrEnum):
     """What a provider does for an assistant."""
 
     MODEL = "model"
@@ -63,7 +63,7 @@ class ProbeResult(Struct, frozen=True, kw_only=True):
         error: what went wrong and what to do; null when `ok`.
     """
 
-    part: Part
+    part: ProviderPart
     provider: str
     ok: bool
     took_ms: int

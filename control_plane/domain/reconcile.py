@@ -46,7 +46,7 @@ class Renew(Struct, frozen=True):
     """The agent is there: its silence is not its death."""
 
 
-class Answer(Struct, frozen=True):
+class MarkAnswered(Struct, frozen=True):
     """The call was answered, and whoever dialled it did not live to write that down."""
 
 
@@ -68,7 +68,7 @@ class End(Struct, frozen=True):
     reason: EndReason
 
 
-Verdict = Leave | Renew | Answer | Abandon | Fail | End
+Verdict = Leave | Renew | MarkAnswered | Abandon | Fail | End
 
 
 def judge(seen: Seen) -> Verdict:
@@ -84,7 +84,7 @@ def judge(seen: Seen) -> Verdict:
     if seen.phone_status is None:
         reason = DialFailureKind.RING_TIMEOUT if seen.agent_ended else None
         return Fail(reason or DialFailureKind.OUTCOME_UNKNOWN)
-    return Answer() if seen.phone_status in ACTIVE else Leave()
+    return MarkAnswered() if seen.phone_status in ACTIVE else Leave()
 
 
 def _ongoing(seen: Seen) -> Verdict:

@@ -26,8 +26,8 @@ from control_plane.keys.schemas import (
     KeyList,
     KeyPatch,
     KeyRotate,
+    KeyUsageView,
     KeyView,
-    Usage,
     key_view,
 )
 
@@ -59,7 +59,7 @@ class KeyController(Controller):
         row.minutes_per_day, row.spend_per_day = data.minutes_per_day, data.spend_per_day
         async with database.transaction() as db:
             db.add(row)
-        return key_view(row, Usage(), whole)
+        return key_view(row, KeyUsageView(), whole)
 
     @get(operation_id="listKeys", summary="List API keys")
     async def list_all(self, principal: GivenPrincipal, database: GivenDatabase) -> KeyList:
@@ -73,7 +73,7 @@ class KeyController(Controller):
                 )
             ).all()
             used = await _used_today(db, [row.id for row in rows])
-        return KeyList([key_view(row, used.get(row.id, Usage())) for row in rows])
+        return KeyList([key_view(row, used.get(row.id, KeyUsageView())) for row in rows])
 
     @patch("/{key_id:str}", operation_id="updateKey", summary="Change an API key")
     async def change(
@@ -93,7 +93,7 @@ class KeyController(Controller):
                     setattr(row, field, given)
             used = await _used_today(db, [row.id])
         ring.forget(row.id)
-        return key_view(row, used.get(row.id, Usage()))
+        return key_view(row, used.get(row.id, KeyUsageView()))
 
     @post(
         "/{key_id:str}/rotate",
@@ -123,7 +123,7 @@ class KeyController(Controller):
             db.add(row)
             old.revoked_at = now + timedelta(seconds=data.grace_secs)
         ring.forget(old.id)
-        return key_view(row, Usage(), whole)
+        return key_view(row, KeyUsageView(), whole)
 
     @delete("/{key_id:str}", operation_id="revokeKey", summary="Revoke an API key")
     async def revoke(
@@ -160,9 +160,9 @@ async def _get(db: AsyncSession, principal: Principal, key_id: str) -> ApiKey:
     return row
 
 
-async def _used_today(db: AsyncSession, key_ids: list[str]) -> dict[str, Usage]:
+async def _used_today(db: AsyncSession, key_ids: list[str]) -> dict[str, KeyUsageView]:
     today = day_of(await read_clock(db))
     rows = await db.scalars(
         select(KeyUsage).where(KeyUsage.api_key_id.in_(key_ids), KeyUsage.day == today)
     )
-    return {row.api_key_id: Usage(row.calls, row.seconds / 60, row.spend) for row in rows}
+    return {row.api_key_id: KeyUsageView(row.calls, row.seconds / 60, row.spend) for row in rows}

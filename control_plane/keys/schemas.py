@@ -60,14 +60,14 @@ class KeyView(Struct, frozen=True, kw_only=True):
     calls_per_day: int | None
     minutes_per_day: int | None
     spend_per_day: float | None
-    used_today: Usage
+    used_today: KeyUsageView
     created_at: datetime
     last_used_at: datetime | None
     revoked_at: datetime | None
     key: str | None = None
 
 
-class Usage(Struct, frozen=True):
+class KeyUsageView(Struct, frozen=True):
     """What a key's orders have used on one day, UTC."""
 
     calls: int = 0
@@ -81,7 +81,7 @@ class KeyList(Struct, frozen=True):
     keys: list[KeyView]
 
 
-def key_view(row: ApiKey, used: Usage, whole: str | None = None) -> KeyView:
+def key_view(row: ApiKey, used: KeyUsageView, whole: str | None = None) -> KeyView:
     """Return the key; `whole` is the key itself, which only the answer that creates it has."""
     return KeyView(
         id=row.id,

@@ -18,7 +18,7 @@ from control_plane.domain.order_request import OrderRequest
 from control_plane.http.requests import decode_numbers, explain
 from control_plane.orders import idempotency
 from control_plane.orders.idempotency import RequestKey
-from control_plane.orders.intake import Answer
+from control_plane.orders.intake import StoredAnswer
 from control_plane.orders.placing import NewOrder, OrderBuilder, sealed_assistant
 from control_plane.orders.requests import order_request
 from control_plane.orders.schemas import PlaceCall
@@ -73,7 +73,7 @@ async def place_all(
     api_key_id: str,
     request: PlaceCalls,
     key: RequestKey | None,
-) -> Answer:
+) -> StoredAnswer:
     """Return what became of every row, once the orders are stored.
 
     Raises:
@@ -83,7 +83,7 @@ async def place_all(
     try:
         return await _place(database, asked, errors, request, key)
     except _NothingPlaced as exc:
-        return Answer(exc.answer)
+        return StoredAnswer(exc.answer)
 
 
 async def _read_rows(
@@ -111,14 +111,14 @@ async def _place(
     errors: list[BatchError],
     request: PlaceCalls,
     key: RequestKey | None,
-) -> Answer:
+) -> StoredAnswer:
     async with database.transaction() as db:
         now = await read_clock(db)
         if key is not None:
             known = await idempotency.known_answers(db, [key])
             if known:
                 before = known[key.organization_id, key.key]
-                return Answer(idempotency.replay(before, key), replayed=True)
+                return StoredAnswer(idempotency.replay(before, key), replayed=True)
         builder = OrderBuilder(db, now)
         await builder.prepare([one for one, _ in asked.values()])
         placed: dict[int, NewOrder] = {}
@@ -135,7 +135,7 @@ async def _place(
         await builder.store(list(placed.values()))
         if key is not None:
             db.add(idempotency.keep(key, answer, status=200, now=now))
-    return Answer(answer)
+    return StoredAnswer(answer)
 
 
 class _NothingPlaced(Exception):

@@ -23,7 +23,7 @@ from control_plane.orders.dependencies import GivenIntake, GivenViews, GivenWatc
 from control_plane.orders.explain import Explanation, explain
 from control_plane.orders.following import history
 from control_plane.orders.idempotency import REPLAYED, IdempotencyKey, request_key
-from control_plane.orders.intake import Answer
+from control_plane.orders.intake import StoredAnswer
 from control_plane.orders.listing import Filter, page_of_calls
 from control_plane.orders.requests import order_request
 from control_plane.orders.schemas import CallEnvelope, CallPage, EventPage, PlaceCall
@@ -226,7 +226,7 @@ async def _shown(database: Database, views: CallViews, owner: Owner) -> CallEnve
     return CallEnvelope(view)
 
 
-def _answered(answer: Answer) -> Response[Any]:
+def _answered(answer: StoredAnswer) -> Response[Any]:
     return Response(
         content=answer.body,
         media_type=MediaType.JSON,

@@ -98,6 +98,6 @@ def keep(key: RequestKey, answer: bytes, *, status: int, now: datetime) -> Idemp
     )
 
 
-async def forget_old(db: AsyncSession, now: datetime) -> None:
+async def delete_expired(db: AsyncSession, now: datetime) -> None:
     """Delete the answers that nobody can ask for again."""
     await db.execute(delete(IdempotentAnswer).where(IdempotentAnswer.created_at < now - KEPT))

@@ -35,7 +35,7 @@ _PATIENCE_S = 0.008
 log = get_logger(__name__)
 
 
-class Answer(Struct, frozen=True):
+class StoredAnswer(Struct, frozen=True):
     """The answer's JSON; `replayed` when an earlier request with the same key got it."""
 
     body: bytes
@@ -46,7 +46,7 @@ class _Waiting(Struct):
     request: OrderRequest
     own: Inline | None
     key: RequestKey | None
-    answer: asyncio.Future[Answer]
+    answer: asyncio.Future[StoredAnswer]
 
 
 class Intake:
@@ -77,7 +77,7 @@ class Intake:
 
     async def place(
         self, request: OrderRequest, key: RequestKey | None, *, own: Inline | None = None
-    ) -> Answer:
+    ) -> StoredAnswer:
         """Return the stored order's answer; it survives every restart.
 
         Args:
@@ -153,7 +153,7 @@ class Intake:
                 return
 
     async def _commit(self, batch: Sequence[_Waiting]) -> None:
-        done: list[tuple[_Waiting, Answer | Refused]] = []
+        done: list[tuple[_Waiting, StoredAnswer | Refused]] = []
         async with self._database.transaction() as db:
             now = await read_clock(db)
             builder = OrderBuilder(db, now)
@@ -166,7 +166,7 @@ class Intake:
                     before = known.get(_mark(each.key))
                     if before is not None and each.key is not None:
                         body = idempotency.replay(before, each.key)
-                        done.append((each, Answer(body, replayed=True)))
+                        done.append((each, StoredAnswer(body, replayed=True)))
                         continue
                     order = await builder.build(each.request, each.own)
                 except Refused as exc:
@@ -176,7 +176,7 @@ class Intake:
                 body = msgspec.json.encode(CallEnvelope(self._views.of_new(order)))
                 if each.key is not None:
                     db.add(idempotency.keep(each.key, body, status=200, now=now))
-                done.append((each, Answer(body)))
+                done.append((each, StoredAnswer(body)))
             await builder.store(placed)
         for each, answer in done:
             if not each.answer.done():

@@ -11,7 +11,7 @@ from control_plane.db.models.call_order import CallOrder
 from control_plane.domain import call_order as orders
 from control_plane.domain import transitions
 from control_plane.domain.call_order import OrderStatus
-from control_plane.domain.endings import Outcome, kind_of_end
+from control_plane.domain.endings import AttemptOutcome, kind_of_end
 from control_plane.domain.gate import Decision, Go, Never, Rule, Wait
 from control_plane.domain.waiting import Cause
 from control_plane.orders import repository
@@ -117,11 +117,11 @@ async def _kind_of_end(
         return kind_of_end(status, [])
     last = []
     if call is not None:
-        last.append(Outcome(call.leg.answered_at is not None, call.leg.dial_error))
+        last.append(AttemptOutcome(call.leg.answered_at is not None, call.leg.dial_error))
     if not any(each.answered for each in last):
         with db.no_autoflush:  # what is being decided of `call` is not stored yet
             earlier = await repository.outcomes(db, order.id, besides=call)
-        last += [Outcome(*each) for each in earlier]
+        last += [AttemptOutcome(*each) for each in earlier]
     return kind_of_end(status, last)
 
 

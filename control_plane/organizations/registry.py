@@ -17,7 +17,7 @@ from control_plane.domain.ids import new_id, parse_id
 from control_plane.http.dependencies import GivenDatabase
 from control_plane.http.pages import Cursor, Limit
 from control_plane.keys.making import OPERATOR, SCOPES, make_key
-from control_plane.keys.schemas import Usage, key_view
+from control_plane.keys.schemas import KeyUsageView, key_view
 from control_plane.organizations.naming import named_once
 from control_plane.organizations.schemas import (
     OrganizationCreate,
@@ -51,7 +51,7 @@ class RegistryController(Controller):
                 await session.flush()
                 key, whole = make_key(row.id, name="first", scopes=sorted(SCOPES), now=now)
                 session.add(key)
-        return OrganizationMade(organization=entry(row), key=key_view(key, Usage(), whole))
+        return OrganizationMade(organization=entry(row), key=key_view(key, KeyUsageView(), whole))
 
     @get(operation_id="listOrganizations", summary="List organizations")
     async def list_all(

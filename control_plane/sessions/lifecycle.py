@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.domain import transitions
-from control_plane.domain.endings import Outcome, kind_of_end
+from control_plane.domain.endings import AttemptOutcome, kind_of_end
 from control_plane.domain.events import EndedBy, EndReason
 from control_plane.sessions import browsers, steps
 from control_plane.sessions.calls import Call, status_of
@@ -83,7 +83,7 @@ async def _finish(db: AsyncSession, call: Call, fact: transitions.Fact) -> None:
         return
     leg = call.leg
     kind = kind_of_end(
-        status_of(call.session), [Outcome(leg.answered_at is not None, leg.dial_error)]
+        status_of(call.session), [AttemptOutcome(leg.answered_at is not None, leg.dial_error)]
     )
     told = {"dial_error": leg.dial_error, "result": call.session.result, "rule": None}
     _tell(db, call, kind, fact, **told)

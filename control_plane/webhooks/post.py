@@ -13,7 +13,7 @@ from control_plane.domain.delivery import TRY_LIMIT
 from control_plane.webhooks.queue import Claimed
 from control_plane.webhooks.signing import signed_headers
 from process.addresses import OutboundError
-from process.safe_http import Answer, Limits, Outbound
+from process.safe_http import HttpResponse, Limits, Outbound
 
 LIMITS = Limits(total_s=TRY_LIMIT.total_seconds(), body_bytes=64 * 1024)
 """For the `Outbound` that messages are posted through."""
@@ -60,7 +60,7 @@ async def post(
     )
 
 
-async def _beginning(answer: Answer) -> str:
+async def _beginning(answer: HttpResponse) -> str:
     """Return the first characters of a body; the status has said all that counts."""
     held = b""
     try:

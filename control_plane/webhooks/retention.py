@@ -16,7 +16,7 @@ from control_plane.db.models.webhook import Delivery, DeliveryTry
 from control_plane.domain.ids import first_id_at
 
 
-async def forget_before(db: AsyncSession, cutoff: datetime, *, limit: int) -> int:
+async def delete_before(db: AsyncSession, cutoff: datetime, *, limit: int) -> int:
     """Delete at most `limit` deliveries and events each that were over before `cutoff`.
 
     Returns how many of both; a delivery that is still to be tried stays, however old.

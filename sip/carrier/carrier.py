@@ -9,7 +9,7 @@ from sip.carrier.senses import Senses
 from sip.carrier.settings import CarrierSettings
 from sip.carrier.uas import Uas
 from sip.carrier.witness import Witness
-from sip.digest import Authority, Outcome
+from sip.digest import Authority, CheckResult
 from sip.front import Front
 from sip.message import MalformedMessage, Request, Response, parse
 from sip.verdict import Address, Forward, Reply, Verdict, challenge
@@ -108,7 +108,7 @@ class Carrier:
 
     def _refused(self, request: Request) -> Reply | None:
         given = request.header("proxy-authorization")
-        outcome = Outcome.WRONG
+        outcome = CheckResult.WRONG
         # Wrong credentials are asked for again (RFC 3261 section 22.1); the caller gives up.
         if given is not None:
             outcome = self._authority.check(
@@ -118,10 +118,10 @@ class Carrier:
                 username=USERNAME,
                 password=PASSWORD,
             )
-        if outcome is Outcome.VALID:
+        if outcome is CheckResult.VALID:
             return None
         self._note(request, 407, "Proxy Authentication Required")
-        stale = outcome is Outcome.STALE
+        stale = outcome is CheckResult.STALE
         return challenge(self._authority.challenge(request.call_id, stale=stale))
 
     def _reply(self, request: Request, status: int, reason: str) -> Reply:

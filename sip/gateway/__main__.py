@@ -17,7 +17,7 @@ from process.gc_tuning import tune_gc
 from process.logs import configure, get_logger
 from process.settings import SettingsError, load
 from process.short_way.offers import Folder, NoFolder
-from process.wear import come_to_rest, share_memory, tidy
+from process.wear import come_to_rest, release_memory, share_memory
 from sip.front import Front, PortBusy
 from sip.gateway.admission import Admission
 from sip.gateway.call_log import name_calls
@@ -120,7 +120,7 @@ class Gateway:
             tidied = await come_to_rest(
                 lambda: bool(self._calls.active), lambda: self._calls.taken, since=tidied
             )
-            tidy()
+            release_memory()
 
     async def _listen(self) -> None:
         settings = self._settings

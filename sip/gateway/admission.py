@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from livekit.protocol import sip as proto
 
 from process.logs import get_logger
-from sip.digest import Authority, Outcome
+from sip.digest import Authority, CheckResult
 from sip.front import Forward, Reply, Silent, Verdict, challenge
 from sip.gateway.attributes import header_attributes
 from sip.gateway.codecs import AGENTS, chosen
@@ -98,9 +98,9 @@ class Admission:
             username=trunk.auth_username,
             password=trunk.auth_password,
         )
-        if outcome is Outcome.VALID:
+        if outcome is CheckResult.VALID:
             return None
-        if outcome is Outcome.STALE:
+        if outcome is CheckResult.STALE:
             return challenge(authority.challenge(request.call_id, stale=True))
         return self._refuse(401, "Unauthorized", request)
 

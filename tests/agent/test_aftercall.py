@@ -12,13 +12,13 @@ from agent.aftercall.settings import AfterCallSettings
 from agent.aftercall.worker import AT_ONCE, Tell, Worker
 from agent.internal_api import Refused, Unreachable
 from control_plane.domain.assistant import AssistantSpec
-from control_plane.domain.job import Job, JobKind, JobReport, Part, ProbeResult
+from control_plane.domain.job import Job, JobKind, JobReport, ProbeResult, ProviderPart
 from process.addresses import Allowed
 
 pytestmark = pytest.mark.unit
 
 SETTINGS = AfterCallSettings(livekit_api_secret="s")
-FINE = ProbeResult(part=Part.MODEL, provider="openai", ok=True, took_ms=1)
+FINE = ProbeResult(part=ProviderPart.MODEL, provider="openai", ok=True, took_ms=1)
 Do = Callable[[Job, Tell], Awaitable[bytes | None]]
 
 

@@ -16,7 +16,7 @@ from livekit.agents.utils import http_context
 from agent.first_sentence import prepare
 from agent.prompt import Texts
 from agent.session import Parts
-from agent.usage import Usage
+from agent.usage import UsageMeter
 from control_plane.domain.assistant import FirstSentenceMode
 from control_plane.domain.events import UsageCounted
 from control_plane.domain.providers import CustomModel, DedicatedModel, RealtimeModel, Stt, Voice
@@ -95,7 +95,7 @@ async def test_a_request_before_the_call_and_one_voice_in_two_parts_count_once(
     model = make_llm(brief.assistant.llm_model, servers.access(), allowed=LOOPBACK)
     voice = make_tts(brief.assistant.voice, servers.access(), allowed=LOOPBACK)
     made.append(Parts(llm=model, tts=voice, stt=None, voice_aside=voice))
-    usage, told = Usage(), Told()
+    usage, told = UsageMeter(), Told()
     usage.listen(made[0], brief)
     usage.report(told)  # nothing yet
     await prepare(brief, Texts(brief, datetime(2026, 3, 2, tzinfo=UTC)), model, voice)
@@ -129,7 +129,7 @@ async def test_the_one_that_answered_is_named(servers: ProviderServers, made: li
     )
     assert isinstance(model, llm.LLM)
     made.append(Parts(llm=model, tts=voice, stt=None, voice_aside=voice))
-    usage = Usage()
+    usage = UsageMeter()
     usage.listen(made[0], brief)
     await ask(model, "When do you open?")
     async with voice.synthesize(SENTENCE) as stream:
@@ -148,7 +148,7 @@ async def test_a_recogniser_tells_seconds(servers: ProviderServers, made: list[P
     recogniser = make_stt(Stt("openai"), servers.access(), allowed=LOOPBACK)
     model = make_llm(DedicatedModel("gpt-4.1"), servers.access(), allowed=LOOPBACK)
     made.append(Parts(llm=model, tts=None, stt=recogniser, voice_aside=None))
-    usage = Usage()
+    usage = UsageMeter()
     usage.listen(made[0], call_brief())
     frame = rtc.AudioFrame(bytes(2 * 24_000), 16_000, 1, 24_000)  # 1.5 s
     await recogniser.recognize([frame])
@@ -167,7 +167,7 @@ async def test_the_embedded_engines_count(made: list[Parts]) -> None:
     model, voice = make_llm(None, {}, engines=engines), make_tts(None, {}, engines=engines)
     assert isinstance(model, llm.LLM)
     made.append(Parts(llm=model, tts=voice, stt=None, voice_aside=voice))
-    usage = Usage()
+    usage = UsageMeter()
     usage.listen(made[0], call_brief())
     await ask(model, "Hello.")
     async with voice.synthesize("Hello there.") as stream:
@@ -185,7 +185,7 @@ async def test_a_realtime_model_tells_through_the_session(
     chosen = RealtimeModel("openai", "gpt-realtime")
     model = make_llm(chosen, servers.access(), allowed=LOOPBACK)
     made.append(Parts(llm=model, tts=None, stt=None, voice_aside=None))
-    usage = Usage()
+    usage = UsageMeter()
     usage.listen(made[0], call_brief(llm_model=chosen))
     session: AgentSession[None] = AgentSession(llm=model, vad=None)
     usage.listen_to_session(session)

@@ -25,7 +25,7 @@ from control_plane.db.models.trunk import Purpose, Trunk
 from control_plane.db.models.webhook import Delivery
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.ids import new_id
-from control_plane.domain.job import Part, ProbeResult
+from control_plane.domain.job import ProbeResult, ProviderPart
 from control_plane.domain.providers import Stt
 from control_plane.orders import repository
 from control_plane.trunks.repository import calls_on
@@ -433,5 +433,5 @@ async def test_what_hears_is_renamed_in_assistants_and_their_tests(
         assert not version.stored.keys() & {"ears", "ears_fallbacks"}
     assert kept[501].stored == SPEC
     assert job.results == [spoken, {**heard, "part": "stt"}]
-    assert msgspec.convert(job.results, list[ProbeResult])[1].part is Part.STT
+    assert msgspec.convert(job.results, list[ProbeResult])[1].part is ProviderPart.STT
     await database.close()

@@ -9,10 +9,10 @@ from control_plane.domain.dial_errors import DialFailureKind
 from control_plane.domain.events import EndReason
 from control_plane.domain.reconcile import (
     Abandon,
-    Answer,
     End,
     Fail,
     Leave,
+    MarkAnswered,
     Renew,
     Seen,
     judge,
@@ -30,7 +30,7 @@ Q, R, O = AttemptStatus.QUEUED, AttemptStatus.RINGING, AttemptStatus.ONGOING  # 
         (Seen(status=R), Fail(DialFailureKind.OUTCOME_UNKNOWN)),
         (Seen(status=R, agent_ended=True), Fail(DialFailureKind.RING_TIMEOUT)),
         (Seen(status=R, phone_status="ringing"), Leave()),
-        (Seen(status=R, phone_status="active"), Answer()),
+        (Seen(status=R, phone_status="active"), MarkAnswered()),
         (Seen(status=R, inbound=True, agent_silent=True), End(EndReason.AGENT_LOST)),
         (Seen(status=R, inbound=True, agent_silent=True, agent_in_room=True), Renew()),
         (Seen(status=R, inbound=True), Leave()),

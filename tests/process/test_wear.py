@@ -83,7 +83,7 @@ def test_what_refers_to_itself_is_given_back() -> None:
     try:
         gone = weakref.ref(Circle())
         assert gone() is not None
-        wear.tidy()
+        wear.release_memory()
         assert gone() is None
     finally:
         gc.enable()

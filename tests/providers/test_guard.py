@@ -13,7 +13,7 @@ from msgspec import Struct, structs
 from agent.aftercall.probing import Probes
 from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.brief import ProviderAccess
-from control_plane.domain.job import Job, JobKind, Part, ProbeResult
+from control_plane.domain.job import Job, JobKind, ProbeResult, ProviderPart
 from control_plane.domain.providers import (
     CustomModel,
     DedicatedModel,
@@ -37,20 +37,20 @@ LOOPBACK = Allowed.parse("127.0.0.0/8")
 KEY = "key-of-the-test"
 TONE = rtc.AudioFrame(bytes(2 * 16_000), 16_000, 1, 16_000)
 
-WAYS: dict[str, tuple[Part, LlmModel | Voice | Stt]] = {
-    "openai": (Part.MODEL, DedicatedModel("gpt-4.1")),
-    "mistral": (Part.MODEL, DedicatedModel("ministral-3-8b-instruct")),
-    "openrouter": (Part.MODEL, OpenRouterModel("a/b", "")),
-    "custom": (Part.MODEL, CustomModel("{url}", "tiny", KEY)),
-    "openai-realtime": (Part.REALTIME, RealtimeModel("openai", "gpt-realtime")),
-    "google-realtime": (Part.REALTIME, RealtimeModel("google", "gemini-live")),
-    "cartesia-voice": (Part.VOICE, Voice("v", "cartesia")),
-    "elevenlabs-voice": (Part.VOICE, Voice("v", "elevenlabs")),
-    "openai-stt": (Part.STT, Stt("openai")),
-    "openai-realtime-stt": (Part.STT, Stt("openai", "gpt-realtime-whisper")),
-    "cartesia-stt": (Part.STT, Stt("cartesia")),
-    "cartesia-old-stt": (Part.STT, Stt("cartesia", "ink-whisper")),
-    "elevenlabs-stt": (Part.STT, Stt("elevenlabs")),
+WAYS: dict[str, tuple[ProviderPart, LlmModel | Voice | Stt]] = {
+    "openai": (ProviderPart.MODEL, DedicatedModel("gpt-4.1")),
+    "mistral": (ProviderPart.MODEL, DedicatedModel("ministral-3-8b-instruct")),
+    "openrouter": (ProviderPart.MODEL, OpenRouterModel("a/b", "")),
+    "custom": (ProviderPart.MODEL, CustomModel("{url}", "tiny", KEY)),
+    "openai-realtime": (ProviderPart.REALTIME, RealtimeModel("openai", "gpt-realtime")),
+    "google-realtime": (ProviderPart.REALTIME, RealtimeModel("google", "gemini-live")),
+    "cartesia-voice": (ProviderPart.VOICE, Voice("v", "cartesia")),
+    "elevenlabs-voice": (ProviderPart.VOICE, Voice("v", "elevenlabs")),
+    "openai-stt": (ProviderPart.STT, Stt("openai")),
+    "openai-realtime-stt": (ProviderPart.STT, Stt("openai", "gpt-realtime-whisper")),
+    "cartesia-stt": (ProviderPart.STT, Stt("cartesia")),
+    "cartesia-old-stt": (ProviderPart.STT, Stt("cartesia", "ink-whisper")),
+    "elevenlabs-stt": (ProviderPart.STT, Stt("elevenlabs")),
 }
 
 

@@ -13,7 +13,7 @@ from msgspec import structs
 from agent.aftercall.probing import carry_out
 from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.brief import ProviderAccess
-from control_plane.domain.job import Job, JobKind, Part, ProbeResult
+from control_plane.domain.job import Job, JobKind, ProbeResult, ProviderPart
 from control_plane.domain.providers import (
     CustomModel,
     DedicatedModel,
@@ -74,7 +74,7 @@ class Probing:
         self.sound = await carry_out(job, self.told.append, engines=self.load, allowed=allowed)
         return self.told[-1]
 
-    async def fault_of(self, part: Part, **spec: Any) -> str:
+    async def fault_of(self, part: ProviderPart, **spec: Any) -> str:
         """Return what is wrong with the first provider of a part."""
         result = next(each for each in await self.probe(**spec) if each.part is part)
         assert not result.ok
@@ -117,10 +117,12 @@ async def test_every_provider_and_fallback_is_tested_as_a_call_uses_it(
         ("stt", "elevenlabs", True),
         ("stt", "offline", True),
     ]
-    assert {each.said for each in results if each.part is Part.MODEL} == {"This is the clinic."}
-    assert {each.said for each in results if each.part is Part.VOICE} == {SENTENCE}
+    assert {each.said for each in results if each.part is ProviderPart.MODEL} == {
+        "This is the clinic."
+    }
+    assert {each.said for each in results if each.part is ProviderPart.VOICE} == {SENTENCE}
     for each in results:
-        if each.part is Part.STT:
+        if each.part is ProviderPart.STT:
             assert "moment" in (each.heard or "").lower(), each
     assert [len(each) for each in probing.told] == list(range(1, len(results) + 1))
 
@@ -128,17 +130,21 @@ async def test_every_provider_and_fallback_is_tested_as_a_call_uses_it(
 @pytest.mark.parametrize(
     ("part", "spec", "provider"),
     [
-        (Part.MODEL, {"llm_model": GPT, "voice": CARTESIA}, "openai"),
-        (Part.VOICE, {"voice": CARTESIA}, "cartesia"),
-        (Part.VOICE, {"voice": ELEVENLABS}, "elevenlabs"),
-        (Part.STT, {"stt": Stt("openai")}, "openai"),
-        (Part.STT, {"stt": Stt("cartesia")}, "cartesia"),
-        (Part.STT, {"stt": Stt("elevenlabs")}, "elevenlabs"),
-        (Part.REALTIME, {"llm_model": RealtimeModel("openai", "gpt-realtime")}, "openai"),
+        (ProviderPart.MODEL, {"llm_model": GPT, "voice": CARTESIA}, "openai"),
+        (ProviderPart.VOICE, {"voice": CARTESIA}, "cartesia"),
+        (ProviderPart.VOICE, {"voice": ELEVENLABS}, "elevenlabs"),
+        (ProviderPart.STT, {"stt": Stt("openai")}, "openai"),
+        (ProviderPart.STT, {"stt": Stt("cartesia")}, "cartesia"),
+        (ProviderPart.STT, {"stt": Stt("elevenlabs")}, "elevenlabs"),
+        (ProviderPart.REALTIME, {"llm_model": RealtimeModel("openai", "gpt-realtime")}, "openai"),
     ],
 )
 async def test_a_refused_key_names_the_command_that_sets_another(
-    probing: Probing, servers: ProviderServers, part: Part, spec: dict[str, Any], provider: str
+    probing: Probing,
+    servers: ProviderServers,
+    part: ProviderPart,
+    spec: dict[str, Any],
+    provider: str,
 ) -> None:
     servers.controls.refuse_keys(KEY)
     error = await probing.fault_of(part, **spec)
@@ -151,21 +157,21 @@ async def test_a_custom_models_key_is_the_assistants_own(
 ) -> None:
     servers.controls.refuse_keys(KEY)
     custom = CustomModel(servers.custom_url, "tiny", KEY)
-    error = await probing.fault_of(Part.MODEL, llm_model=custom)
+    error = await probing.fault_of(ProviderPart.MODEL, llm_model=custom)
     assert error == "answered 401: the key was refused; give the assistant's model another api_key"
 
 
 @pytest.mark.parametrize(
     ("part", "spec", "capability", "words"),
     [
-        (Part.MODEL, {"llm_model": GPT}, "openai.chat", "it has no model 'gpt-4.1'"),
-        (Part.VOICE, {"voice": ELEVENLABS}, "elevenlabs.tts", "it has no voice 'v2'"),
+        (ProviderPart.MODEL, {"llm_model": GPT}, "openai.chat", "it has no model 'gpt-4.1'"),
+        (ProviderPart.VOICE, {"voice": ELEVENLABS}, "elevenlabs.tts", "it has no voice 'v2'"),
     ],
 )
 async def test_an_unknown_model_or_voice_is_named(
     probing: Probing,
     servers: ProviderServers,
-    part: Part,
+    part: ProviderPart,
     spec: dict[str, Any],
     capability: str,
     words: str,
@@ -177,16 +183,16 @@ async def test_an_unknown_model_or_voice_is_named(
 async def test_a_custom_model_that_is_not_there(probing: Probing, servers: ProviderServers) -> None:
     servers.controls.behave("custom.chat", Behaviour(status=404))
     custom = CustomModel(servers.custom_url, "tiny", KEY)
-    error = await probing.fault_of(Part.MODEL, llm_model=custom)
+    error = await probing.fault_of(ProviderPart.MODEL, llm_model=custom)
     assert error == "answered 404: it has no model 'tiny', or its api_url is wrong"
     nobody = CustomModel("http://127.0.0.1:9/v1", "tiny", KEY)
-    error = await probing.fault_of(Part.MODEL, llm_model=nobody)
+    error = await probing.fault_of(ProviderPart.MODEL, llm_model=nobody)
     assert error.startswith("could not be reached: the connection failed")
 
 
 async def test_a_private_address_is_not_asked(probing: Probing, servers: ProviderServers) -> None:
     custom = CustomModel(servers.custom_url, "tiny", KEY)
-    error = await probing.fault_of(Part.MODEL, llm_model=custom, allowed=Allowed())
+    error = await probing.fault_of(ProviderPart.MODEL, llm_model=custom, allowed=Allowed())
     assert error == (
         "was not asked: 127.0.0.1 is not a public address; OFFHOOK_ALLOW_PRIVATE=127.0.0.1 would "
         "allow it on this installation"
@@ -197,13 +203,17 @@ async def test_a_private_address_is_not_asked(probing: Probing, servers: Provide
 @pytest.mark.parametrize(
     ("part", "spec", "capability"),
     [
-        (Part.MODEL, {"llm_model": GPT}, "openai.chat"),
-        (Part.MODEL, {"llm_model": "custom"}, "custom.chat"),
-        (Part.VOICE, {"voice": CARTESIA}, "cartesia.tts"),
+        (ProviderPart.MODEL, {"llm_model": GPT}, "openai.chat"),
+        (ProviderPart.MODEL, {"llm_model": "custom"}, "custom.chat"),
+        (ProviderPart.VOICE, {"voice": CARTESIA}, "cartesia.tts"),
     ],
 )
 async def test_a_provider_that_hangs_is_given_up(
-    probing: Probing, servers: ProviderServers, part: Part, spec: dict[str, Any], capability: str
+    probing: Probing,
+    servers: ProviderServers,
+    part: ProviderPart,
+    spec: dict[str, Any],
+    capability: str,
 ) -> None:
     servers.controls.behave(capability, Behaviour(fault=Fault.HANG))
     if spec.get("llm_model") == "custom":
@@ -216,10 +226,10 @@ async def test_an_account_without_quota_and_a_fault_of_the_providers(
     probing: Probing, servers: ProviderServers
 ) -> None:
     servers.controls.behave("openai.chat", Behaviour(status=429))
-    assert "quota is used up" in await probing.fault_of(Part.MODEL, llm_model=GPT)
+    assert "quota is used up" in await probing.fault_of(ProviderPart.MODEL, llm_model=GPT)
     servers.controls.behave("openai.chat", Behaviour(status=503))
     assert "503: the fault is the provider's own" in await probing.fault_of(
-        Part.MODEL, llm_model=GPT
+        ProviderPart.MODEL, llm_model=GPT
     )
 
 
@@ -227,7 +237,7 @@ async def test_a_missing_key_is_told_without_asking_anybody(
     probing: Probing, servers: ProviderServers
 ) -> None:
     probing.keys = {Provider.OPENAI: ProviderAccess(KEY, servers.openai_url)}
-    error = await probing.fault_of(Part.VOICE, voice=CARTESIA)
+    error = await probing.fault_of(ProviderPart.VOICE, voice=CARTESIA)
     assert error == "no key for cartesia: run `offhook provider set cartesia`"
 
 
@@ -244,7 +254,7 @@ async def test_a_silent_recogniser_is_found_wanting(
     probing: Probing, servers: ProviderServers
 ) -> None:
     servers.controls.behave("openai.stt", Behaviour(fault=Fault.EMPTY))
-    error = await probing.fault_of(Part.STT, stt=Stt("openai"))
+    error = await probing.fault_of(ProviderPart.STT, stt=Stt("openai"))
     assert error == "heard no words in the sentence it was given"
 
 
@@ -253,7 +263,7 @@ async def test_a_model_that_speaks_by_itself(probing: Probing, servers: Provider
     model = RealtimeModel("openai", "gpt-realtime", "marin")
     (result,) = await probing.probe(llm_model=model)
     assert structs.replace(result, took_ms=0) == ProbeResult(
-        part=Part.REALTIME, provider="openai", ok=True, took_ms=0, said="Good morning."
+        part=ProviderPart.REALTIME, provider="openai", ok=True, took_ms=0, said="Good morning."
     )
     assert probing.loads == 0
 
@@ -261,9 +271,9 @@ async def test_a_model_that_speaks_by_itself(probing: Probing, servers: Provider
 async def test_the_embedded_stack_is_tested_too(probing: Probing) -> None:
     results = await probing.probe()
     assert [(each.part, each.provider, each.ok) for each in results] == [
-        (Part.MODEL, "offline", True),
-        (Part.VOICE, "offline", True),
-        (Part.STT, "offline", True),
+        (ProviderPart.MODEL, "offline", True),
+        (ProviderPart.VOICE, "offline", True),
+        (ProviderPart.STT, "offline", True),
     ]
 
 

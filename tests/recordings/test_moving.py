@@ -21,7 +21,7 @@ from control_plane.recordings.settings import RecordingSettings
 from control_plane.recordings.spool import RecordingFiles
 from control_plane.recordings.store import RecordingStore, StoreTrouble
 from scheduler.recordings import FIRST_WAIT_S, LONGEST_WAIT_S, RecordingMover
-from scheduler.retention import RecordingForgetter
+from scheduler.retention import RecordingRetention
 from tests import factories
 from tests.recordings.conftest import Office
 
@@ -176,7 +176,7 @@ async def test_a_kill_between_row_and_spool_leaves_nothing_for_long(office: Offi
     live = await office.call(b"OggS", ended_at=None)
     office.recordings.append(attempt.id, offset=0, content=b"OggS")
     office.recordings.append("unknown", offset=0, content=b"OggS")
-    await RecordingForgetter(office.database, office.recordings).forget()
+    await RecordingRetention(office.database, office.recordings).delete_expired()
     assert office.recordings.spooled() == {live.id, "unknown"}
     assert await office.content((await office.recording(attempt)).path) == b"OggS"
 

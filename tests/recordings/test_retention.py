@@ -10,7 +10,7 @@ from control_plane.domain.errors import Conflict, NotFound
 from control_plane.domain.recording import RecordingState
 from control_plane.recordings import retention
 from control_plane.recordings.store import RecordingStore
-from scheduler.retention import RecordingForgetter
+from scheduler.retention import RecordingRetention
 from tests import call_rows, factories
 from tests.free_ports import block
 from tests.recordings.conftest import Office
@@ -22,8 +22,8 @@ STATE = RecordingState
 in_a_folder = pytest.mark.parametrize("place", ["folder"], indirect=True)
 
 
-def forgetter(office: Office) -> RecordingForgetter:
-    return RecordingForgetter(office.database, office.recordings)
+def retention_of(office: Office) -> RecordingRetention:
+    return RecordingRetention(office.database, office.recordings)
 
 
 @pytest.mark.shows("recording_retention_days")
@@ -41,7 +41,7 @@ async def test_what_is_due_goes_and_the_rest_stays(office: Office) -> None:
     there = (await office.recording(vanished)).path
     assert there is not None
     await office.recordings.store.delete(there)
-    await forgetter(office).forget()
+    await retention_of(office).delete_expired()
     for attempt in (due, vanished):
         after = await office.recording(attempt)
         assert after.state is STATE.DELETED
@@ -62,11 +62,11 @@ async def test_a_store_that_is_away_deletes_later(office: Office, tmp_path: Path
     )
     store = office.recordings.store
     office.recordings.store = RecordingStore.open(bucket(f"http://127.0.0.1:{block(1)}"), tmp_path)
-    await forgetter(office).forget()
+    await retention_of(office).delete_expired()
     before = await office.recording(attempt)
     assert before.state is STATE.STORED
     office.recordings.store = store
-    await forgetter(office).forget()
+    await retention_of(office).delete_expired()
     after = await office.recording(attempt)
     assert after.state is STATE.DELETED
     assert await office.content(before.path) is None

@@ -35,7 +35,7 @@ from control_plane.sessions.usage import usage_of
 from scheduler.browser import Opener
 from scheduler.cancel import Canceller
 from scheduler.reconciler import Reconciler
-from scheduler.room_cleanup import Tidier
+from scheduler.room_cleanup import RoomCleanup
 from scheduler.rooms import Present
 from tests import factories
 from tests.scheduler.conftest import Desk
@@ -188,7 +188,7 @@ async def test_without_an_agent_the_session_fails_within_the_limit(door: Door) -
     await door.opener.look()
     row = await door.row(session_id)
     assert (row.status, row.end_reason) == (AttemptStatus.ERROR, "agent_not_ready")
-    await Tidier(door.desk.database, door.desk.rooms).delete_rooms()
+    await RoomCleanup(door.desk.database, door.desk.rooms).delete_rooms()
     assert door.desk.rooms.present == {}
 
 
@@ -320,15 +320,15 @@ async def test_a_room_that_a_late_token_made_anew_is_closed(door: Door) -> None:
     live, over, later = await door.ask(), await door.ask(), await door.ask()
     await door.opener.open_due()
     await door.end(over)
-    tidier = Tidier(door.desk.database, door.desk.rooms)
-    await tidier.delete_rooms()
+    room_cleanup = RoomCleanup(door.desk.database, door.desk.rooms)
+    await room_cleanup.delete_rooms()
     door.desk.rooms.present |= {
         f"web-{over}": [person(over)],
         "web-of-others": [],
         "call-1": [],
         "inbound_1": [],
     }
-    await tidier.close_strays()
+    await room_cleanup.close_strays()
     left = {f"web-{live}", f"web-{later}", "web-of-others", "call-1", "inbound_1"}
     assert set(door.desk.rooms.present) == left
 

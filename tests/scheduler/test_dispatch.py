@@ -18,7 +18,7 @@ from control_plane.domain.providers import DedicatedModel
 from control_plane.orders.service import cancel
 from scheduler.cancel import Canceller
 from scheduler.claim import claim
-from scheduler.room_cleanup import Tidier
+from scheduler.room_cleanup import RoomCleanup
 from scheduler.rooms import Present
 from sip.ports import DialFailure, DialFailureKind
 from tests import call_rows, factories
@@ -67,7 +67,7 @@ async def test_nobody_is_called_without_a_ready_agent(desk: Desk) -> None:
     assert attempt.ended_at is not None
     assert stored.due_at is not None
     assert (stored.due_at - attempt.ended_at).total_seconds() == 5
-    await Tidier(desk.database, desk.rooms).delete_rooms()
+    await RoomCleanup(desk.database, desk.rooms).delete_rooms()
     assert desk.journal[-1] == "room closed"
 
 

@@ -19,7 +19,7 @@ from scheduler.heartbeat import beat
 from scheduler.reconciler import Reconciler
 from scheduler.recordings import RecordingMover
 from scheduler.resume import Resumer
-from scheduler.room_cleanup import Tidier
+from scheduler.room_cleanup import RoomCleanup
 from tests import factories
 from tests.scheduler.conftest import Desk
 
@@ -60,7 +60,7 @@ async def test_nothing_that_runs_while_idle_scans_or_sorts_orders(desk: Desk) ->
     engine = desk.database.engine.sync_engine
     event.listen(engine, "before_cursor_execute", note)
     reconciler, expirer = Reconciler(desk.database, desk.rooms), Expirer(desk.database)
-    tidier = Tidier(desk.database, desk.rooms)
+    room_cleanup = RoomCleanup(desk.database, desk.rooms)
     jobs: tuple[Callable[[], Awaitable[None]], ...] = (
         desk.dispatcher.dispatch_due,
         Canceller(desk.database, desk.rooms).end_cancelled,
@@ -68,7 +68,7 @@ async def test_nothing_that_runs_while_idle_scans_or_sorts_orders(desk: Desk) ->
         reconciler.look_at_silent,
         expirer.expire,
         expirer.fill_slots,
-        tidier.delete_rooms,
+        room_cleanup.delete_rooms,
         Resumer(desk.database).release,
         RecordingMover(desk.database, desk.recordings).put_away,
     )

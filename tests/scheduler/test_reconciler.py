@@ -19,7 +19,7 @@ from control_plane.domain.events import (
 )
 from scheduler.claim import claim
 from scheduler.reconciler import Reconciler
-from scheduler.room_cleanup import Tidier
+from scheduler.room_cleanup import RoomCleanup
 from scheduler.rooms import Present
 from scheduler.sip_watch import SipWatch
 from tests import call_rows, factories
@@ -164,7 +164,7 @@ async def test_the_room_of_a_closed_call_is_deleted(desk: Desk) -> None:
         seq=2, at=0.0, ended_by=EndedBy.USER, end_reason=None, result=AttemptResult.HUMAN
     )
     await report(desk.database, attempt.id, attempt.epoch, ended)
-    await Tidier(desk.database, desk.rooms).delete_rooms()
+    await RoomCleanup(desk.database, desk.rooms).delete_rooms()
     after = await factories.reload_attempt(desk.database, attempt.id)
     assert after.room_deleted_at is not None
     assert desk.rooms.present == {}

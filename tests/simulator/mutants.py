@@ -237,7 +237,7 @@ def _rooms_left() -> None:
     async def delete_rooms(_self: Any) -> None:
         pass
 
-    _replace(room_cleanup.Tidier, "delete_rooms", delete_rooms)
+    _replace(room_cleanup.RoomCleanup, "delete_rooms", delete_rooms)
 
 
 def _pause_forgotten() -> None:

@@ -21,7 +21,7 @@ from scheduler.heartbeat import beat
 from scheduler.prepare import Preparer
 from scheduler.reconciler import Reconciler
 from scheduler.recordings import RecordingMover
-from scheduler.room_cleanup import Tidier
+from scheduler.room_cleanup import RoomCleanup
 from tests.simulator.outside import Rooms, SipService, TrunkKeeper
 from tests.simulator.storage import OWNER, Injected
 from tests.simulator.world import Process, World
@@ -121,20 +121,20 @@ class Scheduler(Process):
             clock=MachineClock(world),
         )
         reconciler = Reconciler(database, rooms)
-        tidier = Tidier(database, rooms)
+        room_cleanup = RoomCleanup(database, rooms)
         mover = RecordingMover(database, Recordings())  # type: ignore[arg-type]
         expirer = Expirer(database)
         sweep = service.SWEEP_S
         net = _NET_S
         self._jobs = [
             Job("heartbeat", service.HEARTBEAT_S, False, "live", self._beat),
-            Job("reconcile", service.REAP_S, False, "live", reconciler.look),
+            Job("reconcile", service.RECONCILE_S, False, "live", reconciler.look),
             Job("silent", sweep, False, "silent", reconciler.look_at_silent),
             Job("expire", service.EXPIRE_S, False, "overdue", expirer.expire),
             Job("fill", _FILL_S, False, "parked", expirer.fill_slots),
             Job("dispatch", net, True, "due", self.dispatcher.dispatch_due),
             Job("cancel", net, True, "cancelled", Canceller(database, rooms).end_cancelled),
-            Job("rooms", net, True, "rooms", tidier.delete_rooms),
+            Job("rooms", net, True, "rooms", room_cleanup.delete_rooms),
             Job("recordings", net, True, "spooled", mover.put_away),
         ]
 

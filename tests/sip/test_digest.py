@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sip.digest import Authority, Outcome, expected_response, parse_credentials
+from sip.digest import Authority, CheckResult, expected_response, parse_credentials
 
 pytestmark = pytest.mark.unit
 
@@ -43,7 +43,7 @@ def answer(challenge: str, password: str, *, user: str = "bob", qop: bool = True
     return f'{head}, response="{expected_response(credentials, "INVITE", password)}"'
 
 
-def check(authority: Authority, header: str, context: str = "call-1") -> Outcome:
+def check(authority: Authority, header: str, context: str = "call-1") -> CheckResult:
     return authority.check(
         header, method="INVITE", context=context, username="bob", password="secret"
     )
@@ -53,18 +53,18 @@ def test_right_wrong_and_stale() -> None:
     now = [1000.0]
     authority = Authority("Offhook", lifetime=60, clock=lambda: now[0])
     asked = authority.challenge("call-1")
-    assert check(authority, answer(asked, "secret")) is Outcome.VALID
-    assert check(authority, answer(asked, "secret", qop=False)) is Outcome.VALID
-    assert check(authority, answer(asked, "guess")) is Outcome.WRONG
-    assert check(authority, answer(asked, "secret", user="eve")) is Outcome.WRONG
-    assert check(authority, answer(asked, "secret"), context="call-2") is Outcome.STALE
+    assert check(authority, answer(asked, "secret")) is CheckResult.VALID
+    assert check(authority, answer(asked, "secret", qop=False)) is CheckResult.VALID
+    assert check(authority, answer(asked, "guess")) is CheckResult.WRONG
+    assert check(authority, answer(asked, "secret", user="eve")) is CheckResult.WRONG
+    assert check(authority, answer(asked, "secret"), context="call-2") is CheckResult.STALE
     now[0] += 61
-    assert check(authority, answer(asked, "secret")) is Outcome.STALE
+    assert check(authority, answer(asked, "secret")) is CheckResult.STALE
     assert "stale=true" in authority.challenge("call-1", stale=True)
 
 
 @given(st.text(max_size=200))
 def test_any_header_is_refused_without_a_crash(text: str) -> None:
     authority = Authority("Offhook")
-    assert check(authority, text) is Outcome.WRONG
-    assert check(authority, f"Digest {text}") is Outcome.WRONG
+    assert check(authority, text) is CheckResult.WRONG
+    assert check(authority, f"Digest {text}") is CheckResult.WRONG

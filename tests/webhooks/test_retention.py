@@ -11,7 +11,7 @@ from control_plane.db.models.history import CallEventRow, OutboxRow
 from control_plane.db.models.webhook import Delivery, DeliveryTry
 from control_plane.domain.ids import first_id_at, new_id
 from control_plane.webhooks import retention
-from scheduler.retention import Forgetter
+from scheduler.retention import Retention
 from tests.webhooks.conftest import Desk, Receiver
 
 pytestmark = pytest.mark.db
@@ -35,9 +35,9 @@ async def test_old_messages_go_with_their_tries_and_events(desk: Desk, receiver:
     assert await desk.go() == 2
     assert await desk.pass_time(seconds=6) == 1
     assert await counts(desk) == [2, 2, 3]
-    await Forgetter(desk.database, messages_kept=timedelta(minutes=1)).forget()
+    await Retention(desk.database, messages_kept=timedelta(minutes=1)).delete_expired()
     assert await counts(desk) == [2, 2, 3], "they are not old"
-    await Forgetter(desk.database, messages_kept=timedelta(seconds=-1)).forget()
+    await Retention(desk.database, messages_kept=timedelta(seconds=-1)).delete_expired()
     assert await counts(desk) == [0, 0, 0]
     assert await histories(desk) == before
 
@@ -50,7 +50,7 @@ async def test_what_is_still_to_be_sent_stays(desk: Desk, receiver: Receiver) ->
     await desk.announce(await desk.order(), "call.ringing")  # not relayed yet
     later = datetime.now(UTC) + timedelta(days=365)
     async with desk.database.transaction() as session:
-        assert await retention.forget_before(session, later, limit=100) == 1
+        assert await retention.delete_before(session, later, limit=100) == 1
     assert await counts(desk) == [1, 1, 1]
     assert await desk.pass_time(seconds=6) == 2
     assert len(receiver.messages) == 3
@@ -63,7 +63,7 @@ async def test_no_more_at_once_than_asked(desk: Desk, receiver: Receiver) -> Non
     await desk.go()
     later = datetime.now(UTC) + timedelta(seconds=1)
     async with desk.database.transaction() as session:
-        assert await retention.forget_before(session, later, limit=2) == 4
+        assert await retention.delete_before(session, later, limit=2) == 4
     assert await counts(desk) == [1, 1, 1]
 
 

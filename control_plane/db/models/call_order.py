@@ -17,7 +17,7 @@ def _partial(name: str, *columns: str, where: str) -> Index:
 
 
 class CallOrder(Base):
-    """The wish to reach one number, with the assistant as it was when the order was placed.
+    """The request to reach one number, with the assistant as it was when the order was placed.
 
     `trunk_id` is the lane the order waits in: the trunk it would take now, looked up again when
     it is claimed. `deadline_at` is null once the order is final.
