@@ -107,6 +107,7 @@ class Call:
             self.ending,
             is_away=lambda: self._person.is_away,
             holds=lambda: answering.holds,
+            is_dealt_with=answering.is_unanswered,
         )
         masks = Masks()
         self._transcriber = Transcriber(session, reporter, self.continuation, masks)

@@ -52,6 +52,7 @@ class SilenceWatch:
     Args:
         holds: whether the agent says nothing of its own now.
         is_away: whether the person is out of the room, and waited for: then nobody is asked.
+        is_dealt_with: told how often nobody has answered; whether somebody else acts on it.
     """
 
     def __init__(
@@ -63,8 +64,10 @@ class SilenceWatch:
         *,
         holds: Callable[[], bool] = lambda: False,
         is_away: Callable[[], bool] = lambda: False,
+        is_dealt_with: Callable[[int], bool] = lambda _: False,
     ) -> None:
         self._is_away = is_away
+        self._is_dealt_with = is_dealt_with
         self._phrases = stock_phrases(spec.language)
         self._step_s = spec.silence_timeout_secs / (len(self._phrases.asks) + 1)
         self._session = session
@@ -87,7 +90,7 @@ class SilenceWatch:
                 async with asyncio.timeout(self._step_s):
                     await self._stirred.wait()
             except TimeoutError:
-                if self._busy():
+                if self._busy() or self._is_dealt_with(self._asked):
                     continue
                 if self._asked < len(self._phrases.asks):
                     await self._say(self._phrases.asks[self._asked])

@@ -50,6 +50,7 @@ class AnswerDetector:
         self._tone: Tone | None = None  # of the network, or a fax
         self._turns = 0
         self._has_heard_us = False
+        self._is_guess = False  # a person because of nothing but silence
         self.answer: Answer | None = None
 
     # -- what is heard ----------------------------------------------------------
@@ -70,6 +71,7 @@ class AnswerDetector:
         """Take words, as far as they are recognised."""
         if is_final:
             self._said.append(words)
+            self._is_guess = self._is_guess and not self._has_heard_us
         self._interim = "" if is_final else words
         self._decide(at_s)
 
@@ -98,7 +100,7 @@ class AnswerDetector:
                 at_s,
                 is_machine=False,
             )
-        if self.answer is not None and not self.answer.is_machine:
+        if self._is_human:
             self._turns += 1
 
     def silence(self, at_s: float) -> None:
@@ -106,6 +108,18 @@ class AnswerDetector:
         if self.answer is None and not self._by_silence(at_s):
             long = f"spoke for {self._utterance_s(at_s):.1f} s, then waited"
             self._conclude(AttemptResult.HUMAN, Engine.TIMING, long, at_s, is_machine=False)
+            self._is_guess = True
+
+    @property
+    def may_be_recording(self) -> bool:
+        """Whether they greeted at length, were answered, and have said nothing since."""
+        return self._is_guess and self._has_heard_us and self._is_human
+
+    def unanswered(self, at_s: float) -> None:
+        """What they were told has had no answer for so long that a person had given one."""
+        if self.may_be_recording:
+            evidence = f"spoke for {self._longest_s:.1f} s, then said nothing to us"
+            self._conclude(AttemptResult.VOICEMAIL, Engine.TIMING, evidence, at_s)
 
     def advised(self, result: AttemptResult, at_s: float) -> None:
         """A model takes what they have said for this; it counts while nothing else is known."""
@@ -133,7 +147,7 @@ class AnswerDetector:
 
     def is_person(self, at_s: float) -> bool:
         """Return whether it is a person, and nothing that comes can change that."""
-        return self.answer is not None and not self.answer.is_machine and self._is_final(at_s)
+        return self._is_human and self._is_final(at_s)
 
     def must_wait(self, at_s: float) -> bool:
         """Return whether the agent is to keep silent until more is known."""
@@ -262,6 +276,10 @@ class AnswerDetector:
         if self.is_screened:  # what it said of itself says nothing of what it rings
             self._said.clear()
             self._interim, self._longest_s, self._beep_follows = "", 0.0, False
+
+    @property
+    def _is_human(self) -> bool:
+        return self.answer is not None and not self.answer.is_machine
 
     @property
     def _words(self) -> str:

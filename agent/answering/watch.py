@@ -95,6 +95,21 @@ class AnswerWatch:
         is_live = self._listener.is_live and not self._navigates
         return is_live and self._detector.must_wait(self._listener.now_s)
 
+    def is_unanswered(self, asked: int) -> bool:
+        """Return whether silence is a voicemail's: a long greeting, and no answer to the agent.
+
+        It is told the message at once; without one it is asked for a sign of life before it is
+        hung up on.
+
+        Args:
+            asked: how often they were asked whether they are there.
+        """
+        if not (self._detector.may_be_recording and (self._message or asked)):
+            return False
+        self._detector.unanswered(self._ears.now_s)
+        self._ears.stir()
+        return True
+
     def result(self, *, person_spoke: bool) -> AttemptResult:
         """Return who answered, in the end."""
         if self._detector.answer is not None:

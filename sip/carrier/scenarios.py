@@ -24,6 +24,7 @@ class Kind(StrEnum):
     HANGS_UP = "hangs_up"  # in the middle of a sentence
     ECHO = "echo"
     VOICEMAIL = "voicemail"
+    RECORDING = "recording"  # a voicemail that does not say so, and does not beep
     IVR = "ivr"
     SCREENING = "screening"
     KEYS = "keys"
@@ -35,6 +36,7 @@ SPOKEN = frozenset(
         Kind.HANGS_UP,
         Kind.ECHO,
         Kind.VOICEMAIL,
+        Kind.RECORDING,
         Kind.IVR,
         Kind.SCREENING,
         Kind.KEYS,
@@ -121,6 +123,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     _answers(20, "keys", Kind.KEYS, "answers and presses 1 2 3 4 #"),
     _answers(21, "bye-lost", Kind.VANISHES, "answers, then is gone without a BYE", after_s=2.0),
     _answers(22, "terse", Kind.TALKS, "Kim says yes, and hangs up on goodbye", persona="kim"),
+    _answers(23, "recording", Kind.RECORDING, "a greeting like a person's; then it records"),
 )  # fmt: skip
 
 _BY_NUMBER = {scenario.number: scenario for scenario in SCENARIOS}

@@ -13,6 +13,7 @@ _RECORDS_S = 30.0
 _LONGEST_S = 120.0
 
 VOICEMAIL = "You have reached the voicemail of Dana Miller. Please leave a message after the tone."
+RECORDING = "Hey, you found Sam. I am out with the dog for an hour or two, so talk to you soon."
 MENU = "Welcome to Example Bank. For sales, press one. For support, press two."
 SCREENING = (
     "Hi. If you record your name and reason for calling, I will see if this person is available."
@@ -56,6 +57,15 @@ async def voicemail(line: Line, scenario: Scenario) -> None:
     await line.hang_up()
 
 
+async def recording(line: Line, scenario: Scenario) -> None:
+    """A greeting that could be a person's, and a recording of up to 40 s."""
+    await line.pause(0.5)
+    await line.say(RECORDING)
+    line.note("recording")
+    await line.pause(scenario.after_s or _RECORDS_S + 10.0)
+    await line.hang_up()
+
+
 async def menu(line: Line, scenario: Scenario) -> None:
     """A menu, twice; a key is confirmed in words and the menu goes on."""
     del scenario
@@ -95,6 +105,7 @@ SCRIPTS: dict[Kind, Callable[[Line, Scenario], Awaitable[None]]] = {
     Kind.HANGS_UP: hangs_up,
     Kind.ECHO: echoes,
     Kind.VOICEMAIL: voicemail,
+    Kind.RECORDING: recording,
     Kind.IVR: menu,
     Kind.SCREENING: screening,
     Kind.KEYS: keys,

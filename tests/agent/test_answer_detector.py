@@ -83,6 +83,35 @@ def test_a_long_greeting_is_waited_for_while_it_lasts_and_a_second_more() -> Non
     assert line.result is HUMAN
 
 
+def test_a_long_greeting_that_says_nothing_to_our_sentence_was_a_recordings() -> None:
+    line = Line().says("You know how this works, so do your worst.", 4.0).turn()
+    line.detector.silence(line.at + 1.0)
+    assert line.result is HUMAN
+    line.detector.unanswered(10.0)
+    assert line.result is HUMAN  # it has heard nothing of us yet
+    line.detector.heard_us()
+    line.detector.unanswered(20.0)
+    assert line.result is VOICEMAIL
+    assert line.detector.answer is not None
+    assert line.detector.answer.engine is Engine.TIMING
+
+
+def test_who_has_answered_us_once_is_no_recording() -> None:
+    line = Line().says("Acme Plumbing, this is Joe, how can I help you today?", 4.0).turn()
+    line.detector.silence(line.at + 1.0)
+    line.detector.heard_us()
+    line.pauses(5.0).says("What was that?", 0.8).turn()
+    line.detector.unanswered(40.0)
+    assert line.result is HUMAN
+
+
+def test_who_said_little_and_then_nothing_is_no_recording() -> None:
+    line = Line().says("Hello?", 0.4).turn()
+    line.detector.heard_us()
+    line.detector.unanswered(20.0)
+    assert line.result is HUMAN
+
+
 def test_who_answers_us_or_asks_is_not_waited_for() -> None:
     told = Line()
     told.detector.heard_us()

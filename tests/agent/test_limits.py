@@ -23,6 +23,17 @@ class Session(rtc.EventEmitter[str]):
     agent_state = user_state = "listening"
 
 
+def speaker_of(talk: AgentSession[Any], said: list[str]) -> Speaker:
+    """Return one that notes what it is to say."""
+
+    async def say(text: str) -> None:
+        said.append(text)
+
+    speaker = Speaker(talk)
+    speaker.say = say  # type: ignore[method-assign, assignment]
+    return speaker
+
+
 async def turn_of_the_loop(times: int) -> None:
     for _ in range(times):
         await asyncio.sleep(0)
@@ -48,12 +59,7 @@ async def test_nobody_is_asked_while_the_person_is_waited_for() -> None:
     session, away = Session(), True
     talk = cast("AgentSession[Any]", session)
     said: list[str] = []
-
-    async def say(text: str) -> None:
-        said.append(text)
-
-    speaker = Speaker(talk)
-    speaker.say = say  # type: ignore[method-assign, assignment]
+    speaker = speaker_of(talk, said)
     impatient = spec(silence_timeout_secs=0)
     ending = Ending()
     watch = asyncio.create_task(
@@ -64,4 +70,23 @@ async def test_nobody_is_asked_while_the_person_is_waited_for() -> None:
     away = False
     async with asyncio.timeout(10):
         await watch
+    assert (len(said), ending.done) == (3, True)
+
+
+async def test_silence_that_somebody_else_deals_with_is_not_asked_about() -> None:
+    session = Session()
+    talk = cast("AgentSession[Any]", session)
+    said: list[str] = []
+    told: list[int] = []
+    ending = Ending()
+
+    def is_dealt_with(asked: int) -> bool:
+        told.append(asked)
+        return asked == 1 and len(told) < 5
+
+    impatient, speaker = spec(silence_timeout_secs=0), speaker_of(talk, said)
+    watch = SilenceWatch(impatient, talk, speaker, ending, is_dealt_with=is_dealt_with)
+    async with asyncio.timeout(10):
+        await watch.run()
+    assert told == [0, 1, 1, 1, 1, 2]
     assert (len(said), ending.done) == (3, True)

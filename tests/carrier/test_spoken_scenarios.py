@@ -1,6 +1,6 @@
 """The numbers that talk, all called at once, over real RTP; then each conversation is examined.
 
-Machine time: the recognisers of eleven calls take a core and more; they have two.
+Machine time: the recognisers of twelve calls take a core and more; they have two.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pytest_asyncio
 
 from sip.carrier.persona import PERSONAS
 from sip.carrier.scenarios import SCENARIOS, SPOKEN
-from sip.carrier.scripts import MENU, SCREENING, VOICEMAIL
+from sip.carrier.scripts import MENU, RECORDING, SCREENING, VOICEMAIL
 from sip.carrier.senses import Senses
 from tests.carrier.agent import RATE, Agent
 from tests.carrier.conftest import Running
@@ -90,6 +90,12 @@ async def leave_a_message(agent: Agent) -> None:
     agent.phone.hang_up()
 
 
+async def leave_a_message_at_once(agent: Agent) -> None:
+    await agent.hear(1)
+    await agent.say("This is Ava. Please call me back tomorrow morning.")
+    agent.phone.hang_up()
+
+
 async def give_a_name(agent: Agent) -> None:
     await agent.hear(1)
     await agent.say("This is Ava from Bright Smile Dental, about your appointment.")
@@ -118,6 +124,7 @@ CALLS: dict[str, tuple[str, Script]] = {
     "hangs-up": ("hangs-up", say_nothing),
     "ivr": ("ivr", press_two),
     "voicemail": ("voicemail", leave_a_message),
+    "recording": ("recording", leave_a_message_at_once),
     "screening": ("screening", give_a_name),
     "keys": ("keys", listen_to_keys),
     "echo": ("echo", hear_an_echo),
@@ -218,6 +225,12 @@ async def test_voicemail_greets_beeps_and_records(calls: dict[str, Call]) -> Non
     spectrum = np.abs(np.fft.rfft(call.pcm.astype(np.float64)))
     hertz = np.fft.rfftfreq(call.pcm.size, 1 / RATE)
     assert abs(hertz[spectrum.argmax()] - 1_000) < 10
+
+
+async def test_a_recording_greets_and_says_no_more(calls: dict[str, Call]) -> None:
+    call = calls["recording"]
+    assert call.told("said") == [RECORDING]
+    assert "recording" in [line["event"] for line in call.lines]
 
 
 async def test_screening_asks_and_then_connects(calls: dict[str, Call]) -> None:

@@ -20,7 +20,9 @@ from tests.system.sound import channels
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
-VOICEMAIL, MENU, SCREENING, PERSON = (f"+120255501{last:02d}" for last in (14, 15, 16, 1))
+VOICEMAIL, MENU, SCREENING, PERSON, RECORDING = (
+    f"+120255501{last:02d}" for last in (14, 15, 16, 1, 23)
+)
 FIRST = "Hello, this is Bright Smile. I am calling about your appointment on Monday."
 MESSAGE = "This is the Bright Smile dental clinic. Please call us back about your appointment."
 
@@ -108,6 +110,21 @@ def test_a_voicemail_is_nobody_reached_and_is_tried_again(platform: Platform) ->
     assert waits == ("scheduled", "voicemail")
     assert call["next_at"] is not None
     platform.api.post(f"/call/{order['id']}/cancel")
+
+
+def test_a_voicemail_that_talks_like_a_person_is_found_out_by_its_silence(
+    platform: Platform, bank: PhraseBank
+) -> None:
+    call = called(platform, RECORDING, voicemail_message=MESSAGE, silence_timeout_secs=12)
+    attempt = call["last_call_attempt"]
+    assert (attempt["result"], attempt["end_reason"]) == ("voicemail", "voicemail"), attempt
+    assert attempt["answer"]["engine"] == "timing"
+    assert told(platform, call)[-2:] == ["call.voicemail", "call.completed"]
+    _, ours = channels(platform, attempt)
+    assert bank.best_in(ours, RATE, MESSAGE) >= ACCEPT
+    said = [each["content"] for each in attempt["transcript"] if each["role"] == "assistant"]
+    assert said[-2].startswith(FIRST)  # and an answer to what it said, as a person is given one
+    assert said[-1] == MESSAGE
 
 
 def test_a_menu_that_the_assistant_may_not_use_is_left(platform: Platform) -> None:
