@@ -159,7 +159,12 @@ class Call:
         answered_at = time.monotonic()
         self._person.answered.set()
         self._answering.answered(
-            self._session, self._speaker, self._reporter, self.ending, call_agent.first
+            self._session,
+            self._speaker,
+            self._reporter,
+            self.ending,
+            call_agent.first,
+            self._silence,
         )
         person = self._room.remote_participants.get(self._brief.participant_identity)
         self._reporter.report(

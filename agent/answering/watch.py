@@ -8,13 +8,15 @@ menus it may not use.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import Any
 
 from livekit.agents import AgentSession, llm
 
 from agent.answering.answer import Answer
+from agent.answering.hold import Heard as Said
+from agent.answering.hold import Hold, Silence
 from agent.answering.listening import AnswerListener
+from agent.answering.message import hush, leave
 from agent.answering.opinion import SecondOpinion
 from agent.audio.input import Heard
 from agent.ending import Ending
@@ -33,14 +35,6 @@ from control_plane.domain.events import (
     Role,
 )
 
-GREETING_LIMIT_S = 60.0
-"""A greeting without an end is left without a message."""
-QUIET_S = 2.0
-"""Silence after a greeting that has no beep."""
-AFTER_BEEP_S = 0.3
-MESSAGES = 2
-"""A beep into the message begins it once more: what came before it was not recorded."""
-MESSAGE_LIMIT_S = 60.0
 SCREENED_QUIET_S = 2.5
 """Silence after a telephone has asked who calls, and no words of it were recognised."""
 
@@ -60,6 +54,7 @@ class AnswerWatch:
         self._listener = AnswerListener(brief.assistant.language, self._look)
         self._detector = self._listener.detector
         self._opinion = SecondOpinion(adviser)
+        self._hold = Hold(brief.assistant.language)
         self._asking: asyncio.Task[None] | None = None
         self._asked = ""
         self._reported: Answer | None = None
@@ -77,8 +72,10 @@ class AnswerWatch:
         reporter: Reporter,
         ending: Ending,
         opening: Opening,
+        silence: Silence,
     ) -> None:
         """They have answered: watch this session."""
+        self._hold.watch(silence)
         self._session = session
         self._speaker = speaker
         self._reporter = reporter
@@ -106,8 +103,8 @@ class AnswerWatch:
         """
         if not (self._detector.may_be_recording and (self._message or asked)):
             return False
-        self._detector.unanswered(self._ears.now_s)
-        self._ears.stir()
+        self._detector.unanswered(self._listener.now_s)
+        self._listener.stir()
         return True
 
     def result(self, *, person_spoke: bool) -> AttemptResult:
@@ -118,9 +115,12 @@ class AnswerWatch:
 
     async def may_reply(self) -> bool:
         """Return whether a turn that has just ended is to be answered; a long greeting waits."""
-        if not self._listener.is_live or self._navigates:
+        if not self._listener.is_live:
             return True
-        self._listener.untold = ""
+        words, self._listener.untold = self._listener.untold, ""
+        said = self._hold.hear(words, is_machine=self._navigates)
+        if self._navigates:
+            return self._at_menu(said, words)
         if self._detector.is_screened:
             self._be_screened()
             return False
@@ -132,6 +132,15 @@ class AnswerWatch:
         self._tell()
         answer = self._detector.answer
         return self._navigates or (answer is not None and not answer.is_machine)
+
+    def _at_menu(self, said: Said, words: str) -> bool:
+        """Return whether the model is asked: not by announcements, nor by who takes the call."""
+        if said is Said.PERSON:
+            self._navigates = False
+            self._detector.picked_up(words, self._listener.now_s)
+            self._tell()
+            self._greet()
+        return said is Said.OTHER
 
     async def may_begin(self) -> None:
         """Return once the agent may speak first: not into a long greeting, and to no machine."""
@@ -184,12 +193,13 @@ class AnswerWatch:
                     await self._deal_with(answer)
                 await self._listener.stirs_within(None)
         finally:
+            self._hold.end()
             if self._asking is not None:
                 self._asking.cancel()
 
     async def _deal_with(self, answer: Answer) -> None:
         if not self._introduced:
-            await self._hush()
+            await hush(self._speaker)
         match answer.result:
             case AttemptResult.VOICEMAIL:
                 await self._at_voicemail(answer)
@@ -203,10 +213,8 @@ class AnswerWatch:
     async def _at_voicemail(self, answer: Answer) -> None:
         if self._session.tts is None:  # else the model replies to the greeting by itself
             self._session.input.set_audio_enabled(False)
-        if self._message and answer.takes_message and await self._greeting_is_over():
-            for _ in range(MESSAGES):
-                if await self._say_message():
-                    break
+        if self._message and answer.takes_message:
+            await leave(self._message, self._listener, self._speaker)
         if self._listener.picked_up:
             self._tell()
             self._greet()
@@ -218,32 +226,6 @@ class AnswerWatch:
         if self._listener.untold:
             self._reporter.report(ItemSaid, role=Role.USER, content=self._listener.untold)
         self._ending.end(EndedBy.AGENT, reason, answer.evidence)
-
-    async def _greeting_is_over(self) -> bool:
-        """Return once a message is recorded; false, when that never comes."""
-        limit_s = self._listener.now_s + GREETING_LIMIT_S
-        while self._listener.now_s < limit_s:
-            if self._detector.beep_s is not None and not self._detector.speaks:
-                await asyncio.sleep(AFTER_BEEP_S)
-                return True
-            if self._listener.quiet_s >= QUIET_S:
-                return True
-            await self._listener.stirs_within(QUIET_S - self._listener.quiet_s)
-        return False
-
-    async def _say_message(self) -> bool:
-        """Return whether the message was heard whole, or a person came."""
-        beep_s, self._listener.is_told = self._detector.beep_s, True
-        speech = self._speaker.say(self._message, allow_interruptions=False)
-        speech.add_done_callback(lambda _: self._listener.stir())
-        until_s = self._listener.now_s + MESSAGE_LIMIT_S
-        while not speech.done() and (left_s := until_s - self._listener.now_s) > 0:
-            await self._listener.stirs_within(left_s)
-            if self._listener.picked_up or self._detector.beep_s != beep_s:
-                await self._hush()
-                break
-        self._listener.is_told = False
-        return self._listener.picked_up or self._detector.beep_s == beep_s
 
     async def _introduce(self) -> None:
         """Say who calls and why where nothing that was asked made a turn: it was not understood."""
@@ -280,10 +262,6 @@ class AnswerWatch:
             self._session.generate_reply(instructions=first)
         else:
             self._session.generate_reply()
-
-    async def _hush(self) -> None:
-        with suppress(RuntimeError):  # the session is closed
-            await self._speaker.interrupt()
 
     def _tell(self) -> None:
         """Report who it is, when that is news."""

@@ -27,6 +27,7 @@ class Kind(StrEnum):
     RECORDING = "recording"  # a voicemail that does not say so, and does not beep
     IVR = "ivr"
     SCREENING = "screening"
+    BANK = "bank"  # menus, a queue, a person
     KEYS = "keys"
 
 
@@ -39,6 +40,7 @@ SPOKEN = frozenset(
         Kind.RECORDING,
         Kind.IVR,
         Kind.SCREENING,
+        Kind.BANK,
         Kind.KEYS,
     }
 )
@@ -124,6 +126,10 @@ SCENARIOS: tuple[Scenario, ...] = (
     _answers(21, "bye-lost", Kind.VANISHES, "answers, then is gone without a BYE", after_s=2.0),
     _answers(22, "terse", Kind.TALKS, "Kim says yes, and hangs up on goodbye", persona="kim"),
     _answers(23, "recording", Kind.RECORDING, "a greeting like a person's; then it records"),
+    _answers(
+        24, "bank", Kind.BANK, "three menus, a queue with music, then Kim: keys 2, 3, 0",
+        persona="kim",
+    ),
 )  # fmt: skip
 
 _BY_NUMBER = {scenario.number: scenario for scenario in SCENARIOS}

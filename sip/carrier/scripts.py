@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from sip.carrier.bank import bank
 from sip.carrier.line import Line
 from sip.carrier.persona import PERSONAS, converse
 from sip.carrier.scenarios import Kind, Scenario
@@ -108,6 +109,7 @@ SCRIPTS: dict[Kind, Callable[[Line, Scenario], Awaitable[None]]] = {
     Kind.RECORDING: recording,
     Kind.IVR: menu,
     Kind.SCREENING: screening,
+    Kind.BANK: bank,
     Kind.KEYS: keys,
 }
 

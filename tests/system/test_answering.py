@@ -18,12 +18,13 @@ from tests.system.far_end import RATE
 from tests.system.platform import Platform
 from tests.system.sound import channels
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(200)]
 
-VOICEMAIL, MENU, SCREENING, PERSON, RECORDING = (
-    f"+120255501{last:02d}" for last in (14, 15, 16, 1, 23)
+VOICEMAIL, MENU, SCREENING, PERSON, RECORDING, BANK = (
+    f"+120255501{last:02d}" for last in (14, 15, 16, 1, 23, 24)
 )
 FIRST = "Hello, this is Bright Smile. I am calling about your appointment on Monday."
+LIMIT_S = 150.0
 MESSAGE = "This is the Bright Smile dental clinic. Please call us back about your appointment."
 
 
@@ -44,7 +45,7 @@ def called(
         **assistant,
     }
     order = platform.order(number, assistant=spec, prompt_variables=variables or {})
-    platform.finished(order["id"])
+    platform.finished(order["id"], LIMIT_S)
     return platform.wait_call(
         order["id"], lambda c: c["last_call_attempt"]["recording_state"] != "spooling", 15.0
     )
@@ -130,6 +131,33 @@ def test_a_voicemail_that_talks_like_a_person_is_found_out_by_its_silence(
 def test_a_menu_that_the_assistant_may_not_use_is_left(platform: Platform) -> None:
     attempt = called(platform, MENU)["last_call_attempt"]
     assert (attempt["result"], attempt["end_reason"]) == ("IVR", "ivr_no_navigate"), attempt
+
+
+def test_a_person_is_reached_through_menus_and_a_queue(
+    platform: Platform, bank: PhraseBank
+) -> None:
+    call = called(
+        platform,
+        BANK,
+        prompt="You call the bank about accounts, about anything else than balances or statements. "
+        "You want a representative.",
+        ivr_navigation_enabled=True,
+        silence_timeout_secs=9,  # the queue alone is silent for longer
+    )
+    attempt = call["last_call_attempt"]
+    assert attempt["result"] == "human", attempt
+    assert attempt["end_reason"] != "silence", attempt
+    events = platform.api.get(f"/call/{call['id']}/events")["events"]
+    keys = [each["data"]["keys"] for each in events if each["type"] == "keys_sent"]
+    # A menu that says more after its pause may have its key again, into the queue.
+    assert list(dict.fromkeys(keys)) == ["2", "3", "0"]
+    _, ours = channels(platform, attempt)
+    heard = [each["content"] for each in attempt["transcript"] if each["role"] == "user"]
+    taken = next(at for at, words in enumerate(heard) if "how can i help" in words.lower())
+    said = [each["content"] for each in attempt["transcript"] if each["role"] == "assistant"]
+    assert any(words.startswith(FIRST) for words in said), said
+    assert taken < len(heard) - 1, heard  # and talks on
+    assert bank.best_in(ours, RATE, FIRST) >= ACCEPT
 
 
 def test_who_is_screened_says_who_calls_and_is_put_through(
