@@ -225,7 +225,7 @@ def _twice_final() -> None:
         session: Any, order: Any, call: Any, status: Any, fact: Any, **more: Any
     ) -> None:
         await finish(session, order, call, status, fact, **more)
-        if call is not None and call.answered_at is not None:
+        if call is not None and call.session.answered_at is not None:
             await finish(session, order, call, status, fact, **more)
 
     _replace(steps, "finish", twice)
