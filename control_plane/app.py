@@ -11,8 +11,6 @@ from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import ScalarRenderPlugin, YamlRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ControllerRouterHandler
 from livekit import api
 from msgspec import Struct
@@ -28,16 +26,14 @@ from control_plane.compliance.controller import ConsentController, DoNotCallCont
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.db.migrate import migrate
-from control_plane.dialects.dial_outbound.controller import DialController
-from control_plane.dialects.redial.controller import RedialController
-from control_plane.dialects.voice.controller import VoiceApiController
+from control_plane.documents import describe_native, dialects, native
 from control_plane.domain.prices import Prices
 from control_plane.health.controller import HealthController
 from control_plane.health.probes import Probes
 from control_plane.http.auth import authenticated, provide_principal
 from control_plane.http.buckets import Buckets
-from control_plane.http.openapi import describe
-from control_plane.http.problems import as_problem, handlers
+from control_plane.http.openapi import ENCODERS
+from control_plane.http.problems import Problem, as_problem, handlers
 from control_plane.http.requests import StrictRequest, known_query
 from control_plane.http.streams import OpenStreams
 from control_plane.internal.arrivals import Arrivals
@@ -82,7 +78,6 @@ from process.worker_key import is_worker_key
 from sip.api import SipApi
 from sip.call_rooms import LiveKitCallRooms
 
-VERSION = "0.1.0"
 BODY_LIMIT = 256 * 1024
 INTERNAL_BODY_LIMIT = 1024 * 1024
 
@@ -203,9 +198,7 @@ def create_public_app(resources: Resources) -> Litestar:
         [
             _guarded("/", guarded),
             _guarded("/api", [AliasedOrderController]),
-            *(_dialect(path, [RedialController]) for path in ("/redial/v1", "/v1")),
-            *(_dialect(path, [DialController]) for path in ("/dial-outbound", "/")),
-            *(_dialect(path, [VoiceApiController]) for path in ("/voice-api", "/")),
+            *dialects(_parts()),
             PageController,
             WidgetController,
             TryController,
@@ -214,17 +207,7 @@ def create_public_app(resources: Resources) -> Litestar:
             LiveKitHookController,
         ],
         body_limit=BODY_LIMIT,
-        openapi=OpenAPIConfig(
-            title="Offhook",
-            version=VERSION,
-            description="Voice agents on the phone: orders, assistants, trunks, recordings.",
-            path="/schema",
-            components=Components(
-                security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}
-            ),
-            security=[{"key": []}],
-            render_plugins=[ScalarRenderPlugin(), YamlRenderPlugin()],
-        ),
+        openapi=native(),
     )
 
 
@@ -254,16 +237,6 @@ def _guarded(path: str, handlers: list[ControllerRouterHandler]) -> Router:
     )
 
 
-def _dialect(path: str, handlers: list[ControllerRouterHandler]) -> Router:
-    """Return a dialect's part: with our keys, and with its own words for what is wrong."""
-    return Router(
-        path=path,
-        route_handlers=handlers,
-        guards=[authenticated],
-        dependencies={"principal": Provide(provide_principal)},
-    )
-
-
 def _application(
     resources: Resources,
     served: list[ControllerRouterHandler],
@@ -273,15 +246,21 @@ def _application(
 ) -> Litestar:
     return Litestar(
         served,
-        dependencies={name: Provide(_part(name)) for name in Resources.__struct_fields__},
-        exception_handlers=handlers(as_problem),
+        dependencies=_parts(),
+        exception_handlers=handlers(as_problem, Problem),
         request_class=StrictRequest,
         request_max_body_size=body_limit,
         openapi_config=openapi,
-        on_startup=[describe] if openapi is not None else [],
+        type_encoders=ENCODERS,
+        on_startup=[describe_native] if openapi is not None else [],
         state=State(state_of(resources), deep_copy=False),
         logging_config=None,
     )
+
+
+def _parts() -> dict[str, Provide]:
+    """Return how handlers get each of the resources."""
+    return {name: Provide(_part(name)) for name in Resources.__struct_fields__}
 
 
 def _part(name: str) -> Any:

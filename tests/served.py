@@ -8,10 +8,13 @@ from pathlib import Path
 
 import httpx
 import msgspec
+import uvicorn
 from litestar import Litestar
 from msgspec import Struct
 
 from control_plane.app import Resources, create_public_app, open_resources
+from control_plane.http.limits import LimitedProtocol
+from control_plane.http.server import listener_config
 from control_plane.recordings.settings import RecordingSettings
 from control_plane.settings import ApiSettings, Settings, StorageSettings
 from sip.settings import LiveKitSettings
@@ -51,3 +54,19 @@ async def served(
                 headers={"Authorization": f"Bearer {key}"},
             ) as client:
                 yield Served(app, resources, client)
+
+
+@asynccontextmanager
+async def listening(
+    app: Litestar, *, protocol: type[LimitedProtocol] = LimitedProtocol
+) -> AsyncIterator[int]:
+    """Yield the port at which `app` is served as in the product."""
+    config = listener_config(app, "127.0.0.1", 0, protocol=protocol)
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    await server.startup()
+    try:
+        yield int(server.servers[0].sockets[0].getsockname()[1])
+    finally:
+        await server.shutdown()

@@ -23,6 +23,7 @@ from control_plane.browser.schemas import (
 from control_plane.browser.views import load, view_of
 from control_plane.db.engine import Database
 from control_plane.domain.browser import SessionStatus
+from control_plane.domain.errors import KeyReused, MissingVariable
 from control_plane.domain.ids import parse_id
 from control_plane.http.auth import Principal
 from control_plane.http.dependencies import GivenDatabase, GivenPrincipal, GivenStreams, GivenVault
@@ -41,7 +42,12 @@ class SessionController(Controller):
     path = "/session"
     tags = ("sessions",)
 
-    @post(operation_id="startSession", summary="Start a browser session", status_code=201)
+    @post(
+        operation_id="startSession",
+        summary="Start a browser session",
+        status_code=201,
+        opt={"raises": (MissingVariable, KeyReused)},
+    )
     async def start(
         self,
         data: JSONBody[StartSession],

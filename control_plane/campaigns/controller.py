@@ -33,7 +33,7 @@ from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
 from control_plane.db.models.campaign import Campaign, CampaignRow
 from control_plane.domain.calling_times import CallRetryConfig
-from control_plane.domain.errors import BadInput
+from control_plane.domain.errors import BadInput, IllegalTransition, MissingVariable
 from control_plane.domain.ids import parse_id
 from control_plane.http.dependencies import GivenDatabase, GivenPrincipal
 from control_plane.http.pages import Cursor, Limit
@@ -112,6 +112,7 @@ class CampaignController(Controller):
         operation_id="addCampaignRows",
         summary="Add rows",
         status_code=200,
+        opt={"raises": (MissingVariable,)},
         request_max_body_size=None,
         operation_class=described(RowsGiven, columns=_COLUMNS),
     )
@@ -171,6 +172,7 @@ class CampaignController(Controller):
         operation_id="launchCampaign",
         summary="Launch a campaign",
         status_code=200,
+        opt={"raises": (IllegalTransition,)},
     )
     async def launch(
         self, campaign_id: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
@@ -187,6 +189,7 @@ class CampaignController(Controller):
         operation_id="pauseCampaign",
         summary="Pause a campaign",
         status_code=200,
+        opt={"raises": (IllegalTransition,)},
     )
     async def pause(
         self, campaign_id: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
@@ -203,6 +206,7 @@ class CampaignController(Controller):
         operation_id="resumeCampaign",
         summary="Resume a campaign",
         status_code=200,
+        opt={"raises": (IllegalTransition,)},
     )
     async def resume(
         self, campaign_id: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
@@ -219,6 +223,7 @@ class CampaignController(Controller):
         operation_id="cancelCampaign",
         summary="Cancel a campaign",
         status_code=202,
+        opt={"raises": (IllegalTransition,)},
     )
     async def cancel(
         self, campaign_id: FromPath[str], principal: GivenPrincipal, database: GivenDatabase

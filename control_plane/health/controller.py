@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from litestar import Controller, Response, get
+from litestar.openapi.datastructures import ResponseSpec
 from msgspec import Struct
 
 from control_plane.health.dependencies import GivenProbes
@@ -26,7 +27,12 @@ class HealthController(Controller):
         """Answer."""
         return Liveness(live=True)
 
-    @get("/ready", operation_id="ready", summary="Could a call be placed now")
+    @get(
+        "/ready",
+        operation_id="ready",
+        summary="Could a call be placed now",
+        responses={503: ResponseSpec(Readiness, description="Something is missing")},
+    )
     async def ready(self, probes: GivenProbes) -> Response[Readiness]:
         """Return every part, what is missing and its remedy; 503 unless all are there."""
         readiness = await probes.look()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -17,6 +18,7 @@ from control_plane.http.requests import explain
 from process.logs import get_logger
 
 PROBLEM_JSON = "application/problem+json"
+_MISSING = re.compile(r"Missing required query parameter '(\w+)'")
 log = get_logger(__name__)
 
 STATUS: dict[type[errors.Refused], HTTPStatus] = {
@@ -46,6 +48,16 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     rule: str | None = None
 
 
+_FAULT = HTTPStatus.INTERNAL_SERVER_ERROR
+INTERNAL_ERROR = Problem(
+    _FAULT.phrase,
+    _FAULT,
+    "internal_error",
+    "the request failed through a fault of the server; its log says why",
+)
+"""What nobody expected."""
+
+
 def status_of(error: type[errors.Refused]) -> HTTPStatus:
     """Return the HTTP status of an error class: its own, or its nearest ancestor's."""
     return next(STATUS[kind] for kind in error.__mro__ if kind in STATUS)
@@ -60,20 +72,19 @@ def problem_of(request: Request[Any, Any, Any], exc: Exception) -> Told:
     """Return what an error comes to; what nobody expected is logged."""
     match exc:
         case errors.Refused():
-            return _refused(exc)
+            return told(exc)
         case HTTPException():
             return _framework(request, exc)
         case OperationalError() | InterfaceError() | PoolTimeout():
             log.error("the database refused", path=_template(request), error=exc)
             busy = "the database cannot do this now: send it again"
-            return _refused(errors.Busy(busy, retry_after_secs=2))
+            return told(errors.Busy(busy, retry_after_secs=2))
     log.error("a request failed", path=_template(request), exc_info=exc)
-    status = HTTPStatus.INTERNAL_SERVER_ERROR
-    detail = "the request failed through a fault of the server; its log says why"
-    return Problem(status.phrase, status, "internal_error", detail), {}
+    return INTERNAL_ERROR, {}
 
 
-def _refused(exc: errors.Refused) -> Told:
+def told(exc: errors.Refused) -> Told:
+    """Return what one of our own errors comes to."""
     status = status_of(type(exc))
     size = exc.size if isinstance(exc, errors.SpoolGap) else None
     headers = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else {}
@@ -101,13 +112,16 @@ def _framework(request: Request[Any, Any, Any], exc: HTTPException) -> Told:
     if field == "data":  # Litestar's name for a body that is not there
         field, detail = None, "the request has no body; this endpoint takes a JSON object"
     if field is not None and first.get("source") == "query":
-        return _refused(_of_query(str(field), detail))
+        return told(_of_query(str(field), detail))
+    if (missing := _MISSING.match(str(exc.detail))) is not None:
+        name = missing[1]
+        return told(errors.BadInput(f"the query parameter {name} is missing; add it", field=name))
     if status is HTTPStatus.NOT_FOUND:
         detail = f"there is nothing at {request.url.path[:200]}; /schema lists what there is"
     if status is HTTPStatus.METHOD_NOT_ALLOWED:
         detail = f"{request.method} does not work here; /schema lists what does"
     if status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        detail = "the body is larger than this endpoint takes: send less at once"
+        return told(errors.TooLarge("the body is larger than this endpoint takes: send less"))
     code = status.phrase.lower().replace(" ", "_")
     return Problem(status.phrase, status, code, detail, field=field), dict(exc.headers or {})
 
@@ -132,16 +146,31 @@ def as_problem(problem: Problem, headers: dict[str, str]) -> Response[bytes]:
     )
 
 
-def handlers(render: Render) -> dict[Any, Any]:
+class ErrorHandler:
+    """Tells of errors in one shape.
+
+    Attributes:
+        render: makes the response; `shape`: the type of what stands in it.
+    """
+
+    def __init__(self, render: Render, shape: type[msgspec.Struct]):
+        self.render = render
+        self.shape = shape
+
+    def __call__(self, request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
+        """Return the response to an error."""
+        return self.render(*problem_of(request, exc))
+
+
+def handlers(render: Render, shape: type[msgspec.Struct]) -> dict[Any, Any]:
     """Return the handlers of every error, for an application or a layer of it.
 
     An inner layer's come before those of the application, kind by kind; so both name all kinds.
+
+    Args:
+        shape: the type that `render` puts into its responses.
     """
-
-    def handle(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
-        return render(*problem_of(request, exc))
-
-    return dict.fromkeys(_KINDS, handle)
+    return dict.fromkeys(_KINDS, ErrorHandler(render, shape))
 
 
 _KINDS = (errors.Refused, HTTPException, OperationalError, InterfaceError, PoolTimeout, Exception)

@@ -18,6 +18,7 @@ from control_plane.http.auth import Principal, Ring
 from process.logs import get_logger
 
 log = get_logger(__name__)
+EVENT_STREAM = "text/event-stream"
 CHECK_S = 15.0
 """How long a stream may outlive its key, but for the second between two looks."""
 

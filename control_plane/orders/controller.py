@@ -11,7 +11,13 @@ from litestar.response import Stream
 from control_plane.db.engine import Database
 from control_plane.domain.brief import Direction
 from control_plane.domain.call_order import OrderStatus
-from control_plane.domain.errors import BadInput
+from control_plane.domain.errors import (
+    BadInput,
+    IllegalTransition,
+    KeyReused,
+    MissingVariable,
+    NotCallable,
+)
 from control_plane.domain.ids import parse_id
 from control_plane.domain.phone import e164
 from control_plane.http.dependencies import GivenDatabase, GivenPrincipal, GivenStreams, GivenVault
@@ -31,6 +37,8 @@ from control_plane.orders.views import CallViews
 from control_plane.sessions.calls import Owner
 
 BATCH_BODY_LIMIT = 32 * 1024 * 1024
+RAISED = (MissingVariable, NotCallable, KeyReused)
+"""What an order may be refused for, besides what every request may."""
 
 
 class OrderController(Controller):
@@ -39,7 +47,7 @@ class OrderController(Controller):
     path = "/call"
     tags = ("calls",)
 
-    @post(operation_id="placeCall", summary="Place a call", status_code=200)
+    @post(operation_id="placeCall", summary="Place a call", status_code=200, opt={"raises": RAISED})
     async def place_call(
         self,
         data: JSONBody[PlaceCall],
@@ -68,6 +76,7 @@ class OrderController(Controller):
         "told by index and do not keep the others from it, unless all_or_nothing is set.",
         status_code=200,
         request_max_body_size=BATCH_BODY_LIMIT,
+        opt={"raises": RAISED},
     )
     async def place_calls(
         self,
@@ -147,7 +156,11 @@ class OrderController(Controller):
         return CallPage(calls, calls[-1].id if len(found) > limit else None)
 
     @post(
-        "/{call_id:str}/cancel", operation_id="cancelCall", summary="Cancel a call", status_code=202
+        "/{call_id:str}/cancel",
+        operation_id="cancelCall",
+        summary="Cancel a call",
+        status_code=202,
+        opt={"raises": (IllegalTransition,)},
     )
     async def cancel_call(
         self,
@@ -160,7 +173,13 @@ class OrderController(Controller):
         owner = await service.cancel(database, principal.organization_id, call_id)
         return await _shown(database, views, owner)
 
-    @post("/{call_id:str}/pause", operation_id="pauseCall", summary="Pause a call", status_code=200)
+    @post(
+        "/{call_id:str}/pause",
+        operation_id="pauseCall",
+        summary="Pause a call",
+        status_code=200,
+        opt={"raises": (IllegalTransition,)},
+    )
     async def pause_call(
         self,
         call_id: FromPath[str],
@@ -173,7 +192,11 @@ class OrderController(Controller):
         return await _shown(database, views, owner)
 
     @post(
-        "/{call_id:str}/resume", operation_id="resumeCall", summary="Resume a call", status_code=200
+        "/{call_id:str}/resume",
+        operation_id="resumeCall",
+        summary="Resume a call",
+        status_code=200,
+        opt={"raises": (IllegalTransition,)},
     )
     async def resume_call(
         self,

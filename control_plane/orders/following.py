@@ -9,14 +9,13 @@ from litestar.response import Stream
 
 from control_plane.db.engine import Database
 from control_plane.http.auth import Principal
-from control_plane.http.streams import OpenStreams
+from control_plane.http.streams import EVENT_STREAM, OpenStreams
 from control_plane.orders import repository
 from control_plane.orders.schemas import EventPage
 from control_plane.orders.stream import stream
 from control_plane.orders.views import event_view
 from control_plane.orders.watch import CallWatch
 
-EVENT_STREAM = "text/event-stream"
 _MOST = 10_000
 
 

@@ -11,6 +11,7 @@ from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency, Provide
 from litestar.enums import HttpMethod
 from litestar.handlers import BaseRouteHandler
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Stream
 from sqlalchemy import select
@@ -81,6 +82,12 @@ class RecordingController(Controller):
         "heard on one channel, where `recording_full_mix` asked for it. Single ranges (RFC 9110 "
         "section 14). `recording_url` of the call opens it without a key for a while. 404 while "
         "there is none, 410 when it was deleted.",
+        media_type=AUDIO,
+        responses={
+            206: ResponseSpec(bytes, description="The part asked for", media_type=AUDIO),
+            416: ResponseSpec(None, description="The recording has no such part"),
+        },
+        opt={"raises": (Gone,)},
     )
     async def download(
         self,

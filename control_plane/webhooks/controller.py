@@ -29,6 +29,7 @@ from control_plane.domain.ids import new_id, parse_id
 from control_plane.http.auth import Principal
 from control_plane.http.dependencies import GivenDatabase, GivenPrincipal, GivenStreams, GivenVault
 from control_plane.http.pages import Limit
+from control_plane.http.streams import EVENT_STREAM
 from control_plane.webhooks import queue, repository
 from control_plane.webhooks.dependencies import GivenFeed
 from control_plane.webhooks.feed import page, stream
@@ -47,7 +48,6 @@ from control_plane.webhooks.signing import default_signer, new_secret, rotate
 from control_plane.webhooks.views import delivery_view, endpoint_view
 from process.addresses import AddressRefused, Allowed, check_url
 
-EVENT_STREAM = "text/event-stream"
 MOST_ENDPOINTS = 100
 GivenAllowed = NamedDependency[Allowed]
 Grace = Annotated[

@@ -23,6 +23,7 @@ from control_plane.domain.errors import (
     NotFound,
     SessionLimitReached,
     UnknownPublicKey,
+    WrongOrigin,
 )
 from control_plane.http.dependencies import GivenDatabase, GivenVault
 from control_plane.http.requests import known_query
@@ -33,6 +34,14 @@ from control_plane.widget.views import page_session
 from process.logs import get_logger
 
 log = get_logger(__name__)
+RAISED = (
+    WrongOrigin,
+    UnknownPublicKey,
+    AssistantNotAllowed,
+    AssistantUnavailable,
+    SessionLimitReached,
+)
+"""What a page may be refused for, besides what every request may."""
 
 
 class PageController(Controller):
@@ -61,6 +70,7 @@ class PageController(Controller):
         description="With a public key instead of an API key, from a page of an origin that it "
         "is for. The owner finds the session by its metadata: `public_key`, `origin`.",
         status_code=201,
+        opt={"raises": RAISED},
     )
     async def start(
         self,

@@ -429,3 +429,16 @@ async def test_json_by_another_name_is_taken(api: httpx.AsyncClient, kind: str) 
     body = json.dumps({"phone_number": NUMBER})
     answer = await api.post("/call", content=body, headers={"Content-Type": kind})
     assert answer.status_code == 200, answer.text
+
+
+async def test_a_query_parameter_that_is_missing_is_named(api: httpx.AsyncClient) -> None:
+    made = (await api.post("/webhook", json={"url": "https://hooks.example.com/in"})).json()
+    answer = await api.post(f"/webhook/{made['id']}/replay")
+    assert answer.status_code == 422
+    assert answer.json()["field"] == "since"
+    assert "missing" in answer.json()["detail"]
+
+
+async def test_a_body_that_is_too_large_has_one_code(api: httpx.AsyncClient) -> None:
+    answer = await api.post("/assistant", content=b" " * 300_000)
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")

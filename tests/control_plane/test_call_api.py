@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from control_plane.app import Resources, create_public_app
+from control_plane.documents import describe_native
 from control_plane.domain.ids import new_id
-from control_plane.http.openapi import describe
 
 pytestmark = pytest.mark.db
 
@@ -291,7 +291,7 @@ async def test_health_names_what_is_missing(api: httpx.AsyncClient) -> None:
 @pytest.fixture
 async def document(resources: Resources) -> Any:
     app = create_public_app(resources)
-    await describe(app)
+    await describe_native(app)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as api:
         return (await api.get("/schema/openapi.json")).json()
@@ -310,7 +310,7 @@ async def test_every_operation_tells_of_its_errors(document: Any) -> None:
             if path.startswith("/health"):
                 assert operation["security"] == []
                 continue
-            told = {"403", "404", "409", "422"}
+            told = {"403", "404", "409", "422", "429", "500", "503"}
             told |= {"401"} if operation.get("security") != [] else set()
             told |= {"400", "413"} if "requestBody" in operation else set()
             assert told <= set(operation["responses"]), (method, path)

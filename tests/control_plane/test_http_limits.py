@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-import uvicorn
-from litestar import Litestar
 
 from control_plane.http.limits import LimitedProtocol, Limits
-from control_plane.http.server import listener_config
-from tests.served import served
+from tests.served import listening, served
 
 pytestmark = pytest.mark.db
 
@@ -26,22 +21,6 @@ class Quick(LimitedProtocol):
     """The limits, with deadlines that a test can wait for."""
 
     limits = Limits(header_s=0.3, body_s=0.3, body_rate=1024 * 1024)
-
-
-@asynccontextmanager
-async def listening(
-    app: Litestar, *, protocol: type[LimitedProtocol] = LimitedProtocol
-) -> AsyncIterator[int]:
-    """Yield the port at which `app` is served as in the product."""
-    config = listener_config(app, "127.0.0.1", 0, protocol=protocol)
-    config.load()
-    server = uvicorn.Server(config)
-    server.lifespan = config.lifespan_class(config)
-    await server.startup()
-    try:
-        yield int(server.servers[0].sockets[0].getsockname()[1])
-    finally:
-        await server.shutdown()
 
 
 class Stranger:

@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from control_plane.http.openapi import describe
+from control_plane.documents import DIALECTS, DOCUMENT, describe_native
 from tests.contract.seeds.facts import VALUES
 from tests.served import Served, served
 
@@ -47,8 +47,9 @@ class Running:
     def __init__(self, runner: asyncio.Runner, api: Served):
         self._runner = runner
         self._client = api.client
-        runner.run(describe(api.app))
+        runner.run(describe_native(api.app))
         self.document = self.get("/schema/openapi.json")
+        self.dialects = [self.get(f"{each.prefix}{DOCUMENT}") for each in DIALECTS]
         self.ids = self._make()
 
     def get(self, path: str) -> Any:
@@ -132,9 +133,20 @@ def test_the_document_knows_nothing_of_dialects(running: Running) -> None:
 
 
 def test_no_operation_has_a_fault(running: Running) -> None:
-    schema = schemathesis.openapi.from_dict(running.document)
+    assert sum(map(len, running.document["paths"].values())) > 30
+    faults = faults_of(running, running.document)
+    assert not faults, "\n\n".join(faults)
+
+
+def test_no_operation_of_a_dialect_has_a_fault(running: Running) -> None:
+    faults = [each for document in running.dialects for each in faults_of(running, document)]
+    assert not faults, "\n\n".join(faults)
+
+
+def faults_of(running: Running, document: dict[str, Any]) -> list[str]:
+    """Try every operation of a document; returns what went wrong."""
+    schema = schemathesis.openapi.from_dict(document)
     operations = [each.ok() for each in schema.get_all_operations()]
-    assert len(operations) > 30
     faults: list[str] = []
     for operation in operations:
         if operation.path == READY:
@@ -150,17 +162,27 @@ def test_no_operation_has_a_fault(running: Running) -> None:
         )
         @given(case=cases(operation, running.ids), sensible=st.booleans())
         def try_it(case: Case, sensible: bool) -> None:
-            if (
-                case.formatted_path != case.path
-                and case.formatted_path in running.document["paths"]
-            ):
+            if case.formatted_path != case.path and case.formatted_path in document["paths"]:
                 return  # `/webhook/secret` is another operation
             if sensible:
                 case.body = with_sense(case.body)
-            case.validate_response(running.send(case), checks=CHECKS)
+            answer = running.send(case)
+            case.validate_response(answer, checks=CHECKS)
+            check_code(answer, document["paths"][case.path][case.method.lower()])
 
         try:
             try_it()
         except (AssertionError, BaseExceptionGroup) as exc:
             faults.append(f"{operation.label}: {exc}")
-    assert not faults, "\n\n".join(faults)
+    return faults
+
+
+def check_code(answer: httpx.Response, operation: dict[str, Any]) -> None:
+    """Check that a refusal's code is one that the operation tells of at its status."""
+    if answer.status_code < 400:
+        return
+    kind, _, _ = answer.headers["content-type"].partition(";")
+    told = operation["responses"][str(answer.status_code)]["content"][kind]["examples"]
+    body = answer.json()
+    code = body.get("code", body.get("error"))
+    assert code in told or " " in (code or " "), f"{answer.status_code} {code}: {body}"

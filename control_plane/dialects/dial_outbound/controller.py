@@ -29,7 +29,7 @@ from control_plane.dialects.dial_outbound.schemas import (
 from control_plane.dialects.placing import Speaker, placed_call, variables_of
 from control_plane.dialects.variables import values_of
 from control_plane.domain.campaign import CampaignStatus, concurrency_key
-from control_plane.domain.errors import BadInput, Conflict, MissingVariable
+from control_plane.domain.errors import BadInput, Conflict, MissingVariable, NotCallable
 from control_plane.domain.order_request import ConcurrencyLimit, OrderRequest
 from control_plane.domain.preset import PresetKind
 from control_plane.http import problems
@@ -57,10 +57,15 @@ class DialController(Controller):
     """Calls by a use case."""
 
     path = "/dial"
-    include_in_schema = False
-    exception_handlers = problems.handlers(_render)
+    exception_handlers = problems.handlers(_render, Problem)
 
-    @post("/outbound", status_code=200)
+    @post(
+        "/outbound",
+        status_code=200,
+        operation_id="dialOutbound",
+        summary="Place a call",
+        opt={"raises": (MissingVariable, NotCallable)},
+    )
     async def dial(
         self,
         data: JSONBody[Dial],
@@ -97,7 +102,7 @@ class DialController(Controller):
             params=data.params,
         )
 
-    @get("/ids")
+    @get("/ids", operation_id="listIds", summary="List what a call may name")
     async def list_ids(self, principal: GivenPrincipal, database: GivenDatabase) -> Ids:
         """Return what a call may name, by the ids that it takes."""
         owner = principal.organization_id

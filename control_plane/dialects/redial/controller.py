@@ -92,34 +92,36 @@ class Missing(Struct, frozen=True):
     error: str
 
 
-def _told(shape: Callable[[str], Struct]) -> dict[Any, Any]:
+def _told(shape: type[Struct], tell: Callable[[str], Struct]) -> dict[Any, Any]:
     """Return the handlers of errors, told in the shape of an endpoint's own answer."""
 
     def render(problem: Problem, headers: dict[str, str]) -> Response[bytes]:
         status = _STATUSES.get(HTTPStatus(problem.status), HTTPStatus.BAD_REQUEST)
         return Response(
-            content=msgspec.json.encode(shape(problem.detail)),
+            content=msgspec.json.encode(tell(problem.detail)),
             status_code=HTTPStatus.OK if problem.code in _ANSWERED else status,
             media_type=MediaType.JSON,
             headers={k: v for k, v in headers.items() if k in ("Retry-After", "WWW-Authenticate")},
         )
 
-    return handlers(render)
+    return handlers(render, shape)
 
 
 class RedialController(Controller):
     """Scheduled calls."""
 
     path = "/call"
-    include_in_schema = False
-    exception_handlers = _told(Missing)
+    exception_handlers = _told(Missing, Missing)
 
     @post(
         "/schedule",
         status_code=200,
         exception_handlers=_told(
-            lambda why: Scheduled(event_id=None, status="error_scheduling", error=why)
+            Scheduled, lambda why: Scheduled(event_id=None, status="error_scheduling", error=why)
         ),
+        operation_id="scheduleCall",
+        summary="Schedule a call",
+        opt={"raises": (NotCallable,)},
     )
     async def schedule(
         self, data: JSONBody[Schedule], principal: GivenPrincipal, intake: GivenIntake
@@ -130,7 +132,13 @@ class RedialController(Controller):
         )
         return Scheduled(event_id=placed_call(await intake.place(asked, None)).id)
 
-    @post("/cancel", status_code=200, exception_handlers=_told(lambda why: Cancelled(False, why)))
+    @post(
+        "/cancel",
+        status_code=200,
+        exception_handlers=_told(Cancelled, lambda why: Cancelled(False, why)),
+        operation_id="cancelCall",
+        summary="Cancel a call",
+    )
     async def cancel(
         self, data: JSONBody[Event], principal: GivenPrincipal, database: GivenDatabase
     ) -> Cancelled:
@@ -140,7 +148,12 @@ class RedialController(Controller):
         await service.cancel(database, principal.organization_id, order.id)
         return Cancelled(True)
 
-    @get("/status", exception_handlers=_told(lambda why: CallStatus("error", why)))
+    @get(
+        "/status",
+        exception_handlers=_told(CallStatus, lambda why: CallStatus("error", why)),
+        operation_id="getCallStatus",
+        summary="Ask how far a call got",
+    )
     async def status(
         self, event_id: EventId, principal: GivenPrincipal, database: GivenDatabase
     ) -> CallStatus:
@@ -149,7 +162,12 @@ class RedialController(Controller):
             order = await _order(db, principal, event_id)
             return CallStatus(status_of(order.status, await _calls(db, order)))
 
-    @get("/transcript", exception_handlers=_told(lambda why: Transcript("error", "", why)))
+    @get(
+        "/transcript",
+        exception_handlers=_told(Transcript, lambda why: Transcript("error", "", why)),
+        operation_id="getCallTranscript",
+        summary="Read what was said",
+    )
     async def transcript(
         self, event_id: EventId, principal: GivenPrincipal, database: GivenDatabase
     ) -> Transcript:
@@ -166,17 +184,27 @@ class RedialController(Controller):
         ]
         return Transcript(status_of(order.status, calls), "\n".join(lines))
 
-    @route(["/", "/{rest:path}"], http_method=_OTHERS, status_code=404)
+    @route(["/", "/{rest:path}"], http_method=_OTHERS, status_code=404, include_in_schema=False)
     async def elsewhere(self, request: Request[Any, Any, Any]) -> None:
         """Say so in this dialect's shape, with a status that it knows."""
         raise NotFound(f"there is nothing at {request.url.path[:200]}")
 
-    @route(["/schedule", "/cancel"], http_method=_OTHERS[:2] + _OTHERS[3:], status_code=404)
+    @route(
+        ["/schedule", "/cancel"],
+        http_method=_OTHERS[:2] + _OTHERS[3:],
+        status_code=404,
+        include_in_schema=False,
+    )
     async def not_posted(self) -> None:
         """Say so in this dialect's shape, with a status that it knows."""
         raise NotFound("send this with POST")
 
-    @route(["/status", "/transcript"], http_method=_OTHERS[1:], status_code=404)
+    @route(
+        ["/status", "/transcript"],
+        http_method=_OTHERS[1:],
+        status_code=404,
+        include_in_schema=False,
+    )
     async def not_got(self) -> None:
         """Say so in this dialect's shape, with a status that it knows."""
         raise NotFound("send this with GET")

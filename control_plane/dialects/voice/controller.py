@@ -12,19 +12,22 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from control_plane.assistants import versions
-from control_plane.assistants.repository import get_assistant
 from control_plane.browser import asking, ending
 from control_plane.browser.asking import Asked
 from control_plane.browser.dependencies import GivenDoor
 from control_plane.browser.schemas import StartSession
 from control_plane.db.engine import Database
-from control_plane.dialects.placing import ONCE, Speaker, placed_call, variables_of
+from control_plane.dialects.placing import placed_call, variables_of
 from control_plane.dialects.variables import values_of
 from control_plane.dialects.voice import sessions
+from control_plane.dialects.voice.requests import (
+    filter_of,
+    instant_of,
+    order_request,
+    renamed,
+    speaker_of,
+)
 from control_plane.dialects.voice.schemas import (
-    CANCELLED,
-    EVENTS,
     MAX_DURATION_SECS,
     Dial,
     Problem,
@@ -34,15 +37,17 @@ from control_plane.dialects.voice.schemas import (
     SessionView,
     Start,
     Started,
-    Status,
     Transcript,
     Turn,
 )
-from control_plane.domain.credentials import check_webhook_url
-from control_plane.domain.errors import BadInput, Conflict, NotFound, Refused
+from control_plane.domain.errors import (
+    BadInput,
+    Conflict,
+    MissingVariable,
+    NotCallable,
+)
 from control_plane.domain.events import Role
 from control_plane.domain.ids import parse_id
-from control_plane.domain.order_request import EventReceiver, OrderRequest
 from control_plane.http import problems
 from control_plane.http.auth import STATE, Principal
 from control_plane.http.buckets import Buckets
@@ -54,13 +59,6 @@ from control_plane.orders.views import CallViews
 START, SESSION, STATUS, LIST = ("start", 10), ("session", 30), ("status", 60), ("list", 30)
 """How many requests a key may make in a minute, by what they ask for."""
 Text = Annotated[str | None, QueryParameter()]
-_FILTERS = (Status.COMPLETED, Status.FAILED, Status.IN_PROGRESS)
-_FIELDS = {
-    "phone_number": "to_number",
-    "from_phone_number": "from_number",
-    "max_call_duration_secs": "max_duration",
-}
-"""Our names of what an order may be refused for, and the document's."""
 
 
 def limited(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
@@ -84,11 +82,16 @@ class VoiceApiController(Controller):
     """Sessions of an agent with a person."""
 
     path = "/"
-    include_in_schema = False
     guards = [limited]  # noqa: RUF012 - Litestar's own protocol
-    exception_handlers = problems.handlers(_render)
+    exception_handlers = problems.handlers(_render, Problem)
 
-    @post("/voice/outbound/dial", status_code=200, opt={"per_minute": START})
+    @post(
+        "/voice/outbound/dial",
+        status_code=200,
+        opt={"per_minute": START, "raises": (MissingVariable, NotCallable)},
+        operation_id="dial",
+        summary="Place a call",
+    )
     async def dial(
         self,
         data: JSONBody[Dial],
@@ -99,15 +102,21 @@ class VoiceApiController(Controller):
         views: GivenViews,
     ) -> SessionStatus:
         """Call a number, once."""
-        speaker = await _speaker(database, principal, data)
-        request = _request(data, speaker, principal)
+        speaker = await speaker_of(database, principal, data)
+        request = order_request(data, speaker, principal)
         try:
             answer = await intake.place(request, None, own=speaker.own(vault))
         except BadInput as exc:
-            raise _renamed(exc) from exc
+            raise renamed(exc) from exc
         return await _status(database, views, principal, placed_call(answer).id)
 
-    @post("/voice/start", status_code=200, opt={"per_minute": SESSION})
+    @post(
+        "/voice/start",
+        status_code=200,
+        opt={"per_minute": SESSION, "raises": (MissingVariable,)},
+        operation_id="start",
+        summary="Start a browser session",
+    )
     async def start(
         self,
         data: JSONBody[Start],
@@ -117,7 +126,7 @@ class VoiceApiController(Controller):
         door: GivenDoor,
     ) -> Started:
         """Start a session in a browser: what a LiveKit client joins it with."""
-        speaker = await _speaker(database, principal, data)
+        speaker = await speaker_of(database, principal, data)
         request = StartSession(
             assistant_id=speaker.assistant.id,
             prompt_variables=values_of(data.context, variables_of(speaker.spec)),
@@ -128,7 +137,12 @@ class VoiceApiController(Controller):
         row = (await asking.start(database, vault, asked)).call.session
         return Started(row.id, door.token(row), door.url)
 
-    @get("/voice/status/{session_id:str}", opt={"per_minute": STATUS})
+    @get(
+        "/voice/status/{session_id:str}",
+        opt={"per_minute": STATUS},
+        operation_id="getStatus",
+        summary="Ask how far a session got",
+    )
     async def get_status(
         self,
         session_id: FromPath[str],
@@ -139,7 +153,12 @@ class VoiceApiController(Controller):
         """Return how far a session got."""
         return await _status(database, views, principal, session_id)
 
-    @get("/voice/sessions", opt={"per_minute": LIST})
+    @get(
+        "/voice/sessions",
+        opt={"per_minute": LIST},
+        operation_id="listSessions",
+        summary="List sessions",
+    )
     async def list_sessions(
         self,
         principal: GivenPrincipal,
@@ -155,9 +174,9 @@ class VoiceApiController(Controller):
         """Return sessions, newest first."""
         wanted = sessions.Wanted(
             agent_id=parse_id(agent_id, what="agent", field="agent_id") if agent_id else None,
-            status=_filter(status) if status is not None else None,
-            start=_instant(start_date, "start_date"),
-            end=_instant(end_date, "end_date"),
+            status=filter_of(status) if status is not None else None,
+            start=instant_of(start_date, "start_date"),
+            end=instant_of(end_date, "end_date"),
         )
         async with database.reading() as db:
             found = await sessions.page(
@@ -166,7 +185,12 @@ class VoiceApiController(Controller):
         shown = [sessions.view(each) for each in found]
         return SessionList(sessions=shown, limit=limit, offset=offset)
 
-    @get("/voice/sessions/{session_id:str}", opt={"per_minute": SESSION})
+    @get(
+        "/voice/sessions/{session_id:str}",
+        opt={"per_minute": SESSION},
+        operation_id="getSession",
+        summary="Show a session",
+    )
     async def get_session(
         self,
         session_id: FromPath[str],
@@ -178,7 +202,12 @@ class VoiceApiController(Controller):
         found = await _found(database, views, principal, session_id)
         return sessions.view(found)
 
-    @get("/v1/widget/transcript/{session_id:str}", opt={"per_minute": SESSION})
+    @get(
+        "/v1/widget/transcript/{session_id:str}",
+        opt={"per_minute": SESSION},
+        operation_id="getTranscript",
+        summary="Read what was said",
+    )
     async def get_transcript(
         self,
         session_id: FromPath[str],
@@ -199,7 +228,12 @@ class VoiceApiController(Controller):
         ]
         return Transcript(session_id=call.id, status=sessions.status_of(found), transcript=turns)
 
-    @get("/voice/recording/{recording_id:str}", opt={"per_minute": SESSION})
+    @get(
+        "/voice/recording/{recording_id:str}",
+        opt={"per_minute": SESSION},
+        operation_id="getRecording",
+        summary="Show a recording",
+    )
     async def get_recording(
         self,
         recording_id: FromPath[str],
@@ -211,7 +245,13 @@ class VoiceApiController(Controller):
         async with database.reading() as db:
             return await sessions.get_recording(db, views, principal.organization_id, recording_id)
 
-    @post("/voice/end/{session_id:str}", status_code=200, opt={"per_minute": SESSION})
+    @post(
+        "/voice/end/{session_id:str}",
+        status_code=200,
+        opt={"per_minute": SESSION},
+        operation_id="end",
+        summary="End a session",
+    )
     async def end(
         self,
         session_id: FromPath[str],
@@ -241,77 +281,3 @@ async def _status(
 ) -> SessionStatus:
     found = await _found(database, views, principal, session_id)
     return SessionStatus(found.call.id, sessions.status_of(found))
-
-
-async def _speaker(database: Database, principal: Principal, given: Dial | Start) -> Speaker:
-    """Return the agent as this call has it."""
-    key = parse_id(given.agent_id, what="agent", field="agent_id")
-    changes: dict[str, Any] = {"max_call_duration_secs": given.max_duration or MAX_DURATION_SECS}
-    if given.recording is not None:
-        changes["recording_enabled"] = given.recording
-    async with database.reading() as db:
-        try:
-            row = await get_assistant(db, principal.organization_id, key)
-        except NotFound as exc:
-            told = f"there is no agent with the id {given.agent_id!r}"
-            raise NotFound(told, field="agent_id") from exc
-        version = await versions.get(db, row.version_id or "")
-    return Speaker.of(row, version, changes)
-
-
-def _request(given: Dial, speaker: Speaker, principal: Principal) -> OrderRequest:
-    if given.webhook_url is not None:
-        check_webhook_url(given.webhook_url, field="webhook_url")
-    told = (
-        EventReceiver(given.webhook_url, (*EVENTS, CANCELLED))
-        if given.webhook_url is not None
-        else None
-    )
-    return OrderRequest(
-        organization_id=principal.organization_id,
-        api_key_id=principal.key_id,
-        phone_number=given.to_number,
-        from_phone_number=given.from_number,
-        assistant_id=speaker.assistant.id,
-        call_retry_config=ONCE,
-        scheduled_at=_zoned(given.scheduled_at),
-        events_to=told,
-        prompt_variables=values_of(given.context, variables_of(speaker.spec)),
-    )
-
-
-def _renamed(exc: BadInput) -> Refused:
-    """Return what an order was refused for, its field by the document's name."""
-    detail, field = exc.detail, exc.field or ""
-    for ours, theirs in (*_FIELDS.items(), ("prompt_variables", "context")):
-        if field == ours or field.startswith(f"{ours}."):
-            field, detail = field.replace(ours, theirs, 1), detail.replace(ours, theirs)
-            break
-    told = BadInput(detail, field=field or None)
-    told.code = exc.code
-    return told
-
-
-def _filter(word: str) -> Status:
-    if word not in _FILTERS:
-        raise BadInput(f"status is one of {', '.join(_FILTERS)}", field="status")
-    return Status(word)
-
-
-def _instant(text: str | None, field: str) -> datetime | None:
-    """Return the instant of an ISO 8601 date or time; without a zone it is UTC."""
-    if text is None:
-        return None
-    try:
-        # A + that was not escaped arrives as a space.
-        read = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
-        return (_zoned(read) or read).astimezone(UTC)
-    except (ValueError, OverflowError) as exc:
-        raise BadInput(
-            f"{field} is a date or a time such as 2026-01-31 or 2026-01-31T12:00:00Z", field=field
-        ) from exc
-
-
-def _zoned(given: datetime | None) -> datetime | None:
-    """Return a time that has a zone: UTC where it had none."""
-    return given.replace(tzinfo=UTC) if given is not None and given.tzinfo is None else given
