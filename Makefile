@@ -21,7 +21,7 @@ SEED ?= 0
 WORKERS ?= 2
 MUTANT ?=
 
-.PHONY: help up first-call test test-fast test-long simulate check format bench lock down clean venv-run venv-dev livekit widget
+.PHONY: help up first-call test test-fast test-long simulate check format bench lock down clean venv-run venv-dev livekit widget clients
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -32,7 +32,7 @@ up: venv-run  ## Start everything here, place a first phone call, stay up
 first-call: venv-run  ## Start, place the first call, judge it, stop
 	@$(PY) -m offhook up --once
 
-test: venv-dev livekit widget  ## Run the whole suite: half an hour on two cores
+test: venv-dev livekit widget clients  ## Run the whole suite: half an hour on two cores
 	@$(PY) -m tests.suite $(PYTEST_ARGS)
 
 test-fast: venv-dev  ## Rules, formats, architecture: what needs no process and no database
@@ -83,6 +83,9 @@ livekit: venv-dev
 # Without it a part of the suite fails, and says so: no reason to run nothing.
 widget: venv-dev
 	-@$(PY) -m offhook widget build --checks
+
+clients: venv-dev
+	-@$(PY) -m tests.clients.generator
 
 venv-run: $(VENV)/.run-$(shell cksum < requirements/run.txt | cut -d' ' -f1)
 venv-dev: $(VENV)/.dev-$(shell cksum < requirements/dev.txt | cut -d' ' -f1)

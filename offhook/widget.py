@@ -19,7 +19,7 @@ from msgspec import Struct
 ROOT = Path(__file__).resolve().parent.parent
 WEB = ROOT / "web"
 NODE_NEEDED = 20
-CHECKS = ("axe-core", "typescript")
+CHECKS = ("axe-core", "typescript", "openapi-typescript", "openapi-fetch")
 _PROBE_LIMIT_S = 15
 _INSTALL_LIMIT_S = 180
 _SOURCES = ("package.json", "package-lock.json", "build.mjs", "src")

@@ -41,6 +41,8 @@ LOCKS = (
     Lock("run", extras=("embedded",)),
     Lock("dev", extras=("embedded", "dev"), upon="run"),
     Lock("bench", extras=("embedded", "dev", "bench"), upon="dev", beside=True),
+    # Alone: it holds libraries back that the others have newer.
+    Lock("clients", "openapi-python-client>=0.29"),
     Lock("pipecat", "pipecat-ai[cartesia,livekit,openai,silero]==1.14.0"),
 )
 
