@@ -40,6 +40,7 @@ from agent.tools.tool import Surroundings
 from agent.transcript import Transcriber
 from agent.transferring import Transferring
 from agent.turn_taking import TurnJudge
+from agent.typed import TypedTurns
 from control_plane.domain.brief import LOST_ATTRIBUTE, CallBrief, Direction
 from control_plane.domain.events import CallAnswered, EndedBy, EndReason
 from sip import leaving
@@ -158,6 +159,9 @@ class Call:
         """Hold the conversation; returns how it ended. Call it once answered."""
         answered_at = time.monotonic()
         self._person.answered.set()
+        if self._in_browser:  # there is a page to type in
+            turns = TypedTurns(self._session, self.ending, call_agent.take_typed, self.on_typed)
+            turns.follow(self._room, self._brief.participant_identity)
         self._answering.answered(
             self._session,
             self._speaker,
@@ -248,7 +252,8 @@ class Call:
         self._room.on(
             "disconnected", lambda *_: self.ending.end(EndedBy.SYSTEM, None, "the room was closed")
         )
-        self._room.on("sip_dtmf_received", self._keys.on_key)
+        if not self._in_browser:  # a page has no keys, whatever it sends
+            self._room.on("sip_dtmf_received", self._keys.on_key)
         self._room.on("data_received", self._on_data)
         self._session.on("close", self._on_close)
         self._session.on("user_state_changed", self._on_user_state)
@@ -282,6 +287,11 @@ class Call:
     def _on_user_state(self, event: UserStateChangedEvent) -> None:
         if event.new_state == "speaking" and self._person.answered.is_set():
             self._person_began.set()
+
+    def on_typed(self) -> None:
+        """The person has typed something, which is as good as a word."""
+        self._person_began.set()
+        self._on_pressed()
 
     def _on_pressed(self) -> None:
         self._irrevocable.person_acted()

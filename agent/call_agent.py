@@ -6,6 +6,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable
 
 from livekit import rtc
 from livekit.agents import (
+    NOT_GIVEN,
     Agent,
     ConversationItemAddedEvent,
     ModelSettings,
@@ -19,9 +20,10 @@ from agent import opening
 from agent.continuation import Continuation
 from agent.hearing import Echoes, Words, text_of
 from agent.opening import Opening
-from agent.prompt import Texts
+from agent.prompt import Texts, as_data
 from agent.spoken import Spoken
 from agent.turn_taking import TurnJudge, is_backchannel
+from agent.typed import TYPED
 from control_plane.domain.brief import CallBrief
 
 
@@ -97,10 +99,27 @@ class CallAgent(Agent):
             self.session.generate_reply(instructions=self.first.pending)
             raise StopResponse
 
-    async def _keep(self, message: llm.ChatMessage) -> None:
-        """Have what was said in the transcript, and before the model once it replies."""
+    async def take_typed(self, text: str) -> None:
+        """Take what the person typed as their turn, and answer it aloud; the model has it as data.
+
+        Raises:
+            RuntimeError: the session is closing.
+        """
+        message = llm.ChatMessage(role="user", content=[text], extra={TYPED: True})
+        shown = message.model_copy(update={"content": [as_data(text)], "extra": {}})
+        await self._keep(message, shown)
+        first = self.first.pending
+        aside = first if isinstance(first, str) else NOT_GIVEN
+        self.session.generate_reply(instructions=aside, input_modality="text")
+
+    async def _keep(self, message: llm.ChatMessage, shown: llm.ChatMessage | None = None) -> None:
+        """Have what was said in the transcript, and before the model once it replies.
+
+        Args:
+            shown: as the model sees it; null: as it is.
+        """
         context = self.chat_ctx.copy()
-        context.items.append(message)
+        context.items.append(shown or message)
         await self.update_chat_ctx(context)
         self.session.emit("conversation_item_added", ConversationItemAddedEvent(item=message))
 

@@ -21,6 +21,7 @@ from livekit.agents.voice import io
 from msgspec import Struct
 
 from agent.audio.output import AudioOutput
+from agent.typed import TYPED
 from control_plane.domain.brief import CallBrief, Direction
 from control_plane.domain.ids import new_id
 from process.logs import get_logger
@@ -110,7 +111,12 @@ class Captions(io.TextOutput):
 
     def _said(self, event: ConversationItemAddedEvent) -> None:
         item = event.item
-        if not isinstance(item, ChatMessage) or item.role != "assistant":
+        if not isinstance(item, ChatMessage):
+            return
+        if item.extra.get(TYPED):
+            self._turn = None  # what they say next is no part of it
+            self._show(Caption(True, item.id, item.text_content or "", is_final=True))
+        if item.role != "assistant":
             return
         heard = (item.text_content or "").strip()
         mine = next((c for c in self._unsettled if c.text.strip().startswith(heard)), None)

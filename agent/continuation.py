@@ -16,6 +16,7 @@ from livekit.agents import ConversationItemAddedEvent, UserStateChangedEvent, st
 from livekit.agents.llm import ChatContext, ChatItem, ChatMessage
 
 from agent.hearing import text_of
+from agent.typed import TYPED
 
 GOES_ON_S = 1.5
 """A person who speaks again so soon, before the reply was heard whole, goes on with their turn."""
@@ -140,7 +141,9 @@ class Continuation:
         item = event.item
         if not isinstance(item, ChatMessage):
             return
-        if item.role == "user":
+        if item.extra.get(TYPED):  # what they say next is no part of it
+            self._turn, self._goes_on = None, False
+        elif item.role == "user":
             self._turn, self._is_open, self._goes_on = item, False, False
             if self._has_resumed:  # just before this turn was made
                 self._go_on()

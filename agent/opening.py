@@ -9,6 +9,7 @@ from typing import Any
 from livekit.agents import llm
 from livekit.agents.voice import SpeechHandle
 
+from agent.prompt import without_marks
 from agent.spoken import Spoken
 from agent.turn_syntax import is_question
 from control_plane.domain.assistant import Language
@@ -118,7 +119,7 @@ def as_said_before(context: llm.ChatContext, sentence: str) -> llm.ChatContext:
 def said_last(context: llm.ChatContext) -> str:
     """Return the person's latest words."""
     said = [message.text_content for message in context.messages() if _is_of_person(message)]
-    return (said[-1] if said else None) or ""
+    return without_marks((said[-1] if said else None) or "")
 
 
 async def chained(head: str, rest: AsyncIterator[str]) -> AsyncIterator[str]:

@@ -11,7 +11,10 @@ from control_plane.domain.brief import CallBrief, Direction
 from control_plane.domain.placeholders import fill, placeholder
 
 _ON_TELEPHONE = "You are on the telephone."
-_IN_BROWSER = "You talk, by voice alone, with a person who came by a web page."
+_IN_BROWSER = (
+    "You talk by voice with a person who came by a web page. What they type to you instead stands "
+    "between ⟦ and ⟧, too: answer it aloud, as you would if they had said it."
+)
 _MANNERS = (
     "Speak in short, plain sentences, without lists or markup. "
     "Read numbers back to the person to confirm them. "
@@ -60,8 +63,8 @@ class Texts:
         self._where = _IN_BROWSER if brief.direction is Direction.BROWSER else _ON_TELEPHONE
         known = built_in(brief, now)
         # The network says who calls and whom: whatever a stranger's telephone sends.
-        numbers = {name: _plain(known[name], NUMBER_LIMIT, breaks="") for name in FROM_OUTSIDE}
-        given = {k: _plain(v, VALUE_LIMIT) for k, v in brief.prompt_variables.items()}
+        numbers = {name: plain(known[name], NUMBER_LIMIT, breaks="") for name in FROM_OUTSIDE}
+        given = {k: plain(v, VALUE_LIMIT) for k, v in brief.prompt_variables.items()}
         outside = numbers | given
         self._values = known | outside
         self._marked = known | {name: _marked(name, value) for name, value in outside.items()}
@@ -92,7 +95,7 @@ class Texts:
         return f"Q: {fill(item.question, self._marked)}\nA: {fill(item.answer, self._marked)}"
 
 
-def _plain(value: str, limit: int, *, breaks: str = "\n\t") -> str:
+def plain(value: str, limit: int, *, breaks: str = "\n\t") -> str:
     """Return at most `limit` characters of `value`, of control characters only `breaks`."""
     if value.isprintable():  # nearly always, and soon found out
         return value[:limit]
@@ -109,6 +112,11 @@ def _marked(name: str, value: str) -> str:
 def as_data(value: str) -> str:
     """Return `value` between the marks that a model is told to take for data."""
     return f"⟦{value.translate(_NO_MARKS)}⟧"
+
+
+def without_marks(text: str) -> str:
+    """Return `text` without the marks of data."""
+    return text.translate(_NO_MARKS)
 
 
 def word_for_word(text: str) -> str:

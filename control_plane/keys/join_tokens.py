@@ -46,7 +46,8 @@ class JoinTokens:
     ) -> str:
         """Return a token with which one person may join one room, from `opens_at` until `until`.
 
-        They may speak by their microphone and hear the others, and nothing else: publish no data,
+        They may speak by their microphone, hear the others and send data, which is what they type:
+        LiveKit knows no narrower right, and an agent takes nothing else (`agent/typed.py`). They
         change nothing of themselves.
 
         Args:
@@ -59,7 +60,7 @@ class JoinTokens:
             "canSubscribe": True,
             "canPublish": True,
             "canPublishSources": ["microphone"],
-            "canPublishData": False,
+            "canPublishData": True,
             "canUpdateOwnMetadata": False,
         }
         claims = {

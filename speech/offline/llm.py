@@ -21,6 +21,7 @@ from livekit.agents.llm import utils as llm_utils
 
 from speech.offline.dialogue import Reply, Turn, reply
 from speech.offline.meaning import Meaning
+from speech.offline.prompt import NO_MARKS
 
 _ROLES = {"user": "caller", "assistant": "agent"}
 
@@ -125,7 +126,8 @@ def _turn(item: llm.ChatItem) -> Turn | None:
         return Turn("tool", item.output, name=item.name, failed=item.is_error)
     if item.type != "message" or item.role not in _ROLES:
         return None
-    return Turn("caller" if item.role == "user" else "agent", item.text_content or "")
+    said = (item.text_content or "").translate(NO_MARKS)
+    return Turn("caller" if item.role == "user" else "agent", said)
 
 
 def _deltas(decided: Reply, schemas: dict[str, dict[str, Any]], said: str) -> list[llm.ChoiceDelta]:

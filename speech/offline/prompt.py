@@ -7,7 +7,7 @@ import re
 import msgspec
 
 _PLACEHOLDER = re.compile(r"(?:,[ \t]*)?\{\{.*?\}\}", re.DOTALL)
-_NO_MARKS = str.maketrans("", "", "⟦⟧")
+NO_MARKS = str.maketrans("", "", "⟦⟧")
 """Around values that others gave."""
 _QUESTION = re.compile(r"^\s*(?:[-*]\s*)?Q\s*[:.]\s*(.+)$", re.IGNORECASE)
 _ANSWER = re.compile(r"^\s*(?:[-*]\s*)?A\s*[:.]\s*(.*)$", re.IGNORECASE)
@@ -58,7 +58,7 @@ class Knowledge(msgspec.Struct, frozen=True):
 
 def read(instructions: str) -> Knowledge:
     """Return what `instructions` let an agent say; placeholders never get through."""
-    text = _PLACEHOLDER.sub("", instructions).translate(_NO_MARKS)
+    text = _PLACEHOLDER.sub("", instructions).translate(NO_MARKS)
     faq, rest = _split_faq(text)
     sentences = [sentence for line in rest for sentence in _sentences(line)]
     facts = [fact for sentence in sentences if (fact := _fact(sentence)) is not None]

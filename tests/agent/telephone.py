@@ -32,6 +32,7 @@ from agent.presence import HANG_UPS
 from agent.prompt import Texts
 from agent.reporter import Reporter
 from agent.session import Engines, build_parts, build_session
+from agent.typed import TypedTurns
 from control_plane.domain.brief import CallBrief
 from control_plane.domain.events import (
     CallEvent,
@@ -252,6 +253,12 @@ class Conversation:
         self.telephone.answer()
         self._conversing = asyncio.create_task(
             self._call.converse(self._call_agent), name="conversation"
+        )
+
+    def typed(self) -> TypedTurns:
+        """Return what takes the messages of a person who came by a page, as `agent.call` does."""
+        return TypedTurns(
+            self.session, self._call.ending, self._call_agent.take_typed, self._call.on_typed
         )
 
     def person_leaves(self) -> None:

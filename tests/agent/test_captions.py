@@ -13,6 +13,7 @@ from livekit.agents.llm import ChatMessage
 
 from agent.captions import Caption, Captions
 from agent.playout_transcript import PlayoutTranscript
+from agent.typed import TYPED
 
 pytestmark = pytest.mark.unit
 
@@ -59,6 +60,10 @@ class Talk:
 
     def said(self, words: str) -> None:
         item = ChatMessage(role="assistant", content=[words])
+        self._events.emit("conversation_item_added", ConversationItemAddedEvent(item=item))
+
+    def typed(self, words: str) -> None:
+        item = ChatMessage(role="user", content=[words], extra={TYPED: True})
         self._events.emit("conversation_item_added", ConversationItemAddedEvent(item=item))
 
 
@@ -150,3 +155,12 @@ async def test_the_wording_is_told_what_the_page_is(captions: Captions) -> None:
     captions.flush()
     await captions.capture_text("three")
     assert transcript.text == "three"
+
+
+async def test_what_was_typed_is_shown_and_what_is_said_next_is_no_part_of_it(
+    captions: Captions, page: Page, talk: Talk
+) -> None:
+    talk.hears("Hello")
+    talk.typed("Hello")
+    talk.hears("Hello again")
+    assert await page.shows() == ["you: Hello", "you: Hello", "you: Hello again"]

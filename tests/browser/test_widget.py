@@ -7,6 +7,7 @@ import os
 import wave
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def sessions(platform: Platform, key: dict[str, Any]) -> list[dict[str, Any]]:
 
 def microphone(speaker: Speaker, folder: Path, text: str) -> str:
     """Return the switch for a microphone that is silent, says `text` once, and is silent."""
-    spoken = np.frombuffer(b"".join(speaker.stream(text)), np.int16)
+    spoken = np.frombuffer(b"".join(speaker.stream(text)) if text else b"", np.int16)
     before, after = (
         np.zeros(int(s * SAMPLE_RATE), np.int16) for s in (QUIET_FIRST_S, QUIET_AFTER_S)
     )
@@ -143,7 +144,7 @@ def test_a_spoken_conversation_until_the_tab_is_closed(
     expect(page.get_by_role("button", name="Start talking")).to_be_focused()
     page.keyboard.press("Enter")
     expect(status).to_have_text(TALKING, timeout=LIMIT_MS)
-    expect(page.get_by_role("button", name="End")).to_be_focused()
+    expect(page.get_by_role("button", name="End", exact=True)).to_be_focused()
     expect(page.get_by_text("This conversation is recorded.")).to_be_visible()
     expect(captions.get_by_text(GREETING)).to_be_visible(timeout=LIMIT_MS)
     expect(page.get_by_text("Connection: good")).to_be_visible(timeout=LIMIT_MS)
@@ -180,6 +181,75 @@ def test_a_spoken_conversation_until_the_tab_is_closed(
         assert bank.best_in(agent, JUDGED_RATE, phrase) > ACCEPT
 
 
+def transcript_of(platform: Platform, session: str) -> list[tuple[str, str]]:
+    """Return who said what in a session."""
+    seen = platform.api.get(f"/session/{session}")["session"]
+    return [(item["role"], item["content"]) for item in seen["transcript"]]
+
+
+def test_what_is_typed_is_answered_aloud_in_the_same_conversation(
+    platform: Platform,
+    site: Site,
+    assistant: str,
+    speaker: Speaker,
+    browsers: Browsers,
+    axe: str,
+    tmp_path: Path,
+) -> None:
+    key = public_key(platform, site, assistant)
+    context = browsers.launch(YES, microphone(speaker, tmp_path, "")).new_context()
+    page = opened(context, site.page(key["key"], assistant))
+    captions, box = page.get_by_role("log"), page.get_by_role("textbox", name="Type a message")
+    mine = captions.locator("[data-side=person]")
+    expect(box).to_be_hidden()
+    page.get_by_role("button", name="Start talking").press("Enter")
+    expect(captions.get_by_text(GREETING)).to_be_visible(timeout=LIMIT_MS)
+    [began] = [row["id"] for row in sessions(platform, key)]
+    transcript = partial(transcript_of, platform, began)
+    wait_for(transcript, lambda said: GREETING in " ".join(map(str, said)), 15.0)
+    page.keyboard.press("Shift+Tab")  # from the button that ends it, over the one that mutes
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Shift+Tab")
+    expect(box).to_be_focused()
+    page.keyboard.type(ASK_HOURS)
+    page.keyboard.press("Enter")
+    expect(mine.get_by_text(ASK_HOURS)).to_be_visible(timeout=LIMIT_MS)
+    expect(captions.get_by_text(HOURS)).to_be_visible(timeout=LIMIT_MS)
+    expect(box).to_have_value("")
+    expect(box).to_be_focused()
+    look(page, "typing")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        assert serious(page, axe) == []
+    said = wait_for(transcript, lambda said: ("assistant", HOURS) in said, 15.0)
+    assert [words for role, words in said if role == "user"] == [ASK_HOURS]
+    assert said.index(("user", ASK_HOURS)) < said.index(("assistant", HOURS))
+    trouble = page.get_by_role("alert").filter(has_text="message")
+    for number in range(1, 10):
+        page.keyboard.type(f"Message {number}.")
+        page.keyboard.press("Enter")
+        expect(box).to_have_value("")
+    page.keyboard.type("One too many.")
+    page.keyboard.press("Enter")
+    expect(trouble).to_contain_text("many messages")
+    expect(box).to_have_value("One too many.")
+    page.get_by_role("button", name="End", exact=True).click()
+    expect(page.get_by_role("status")).to_have_text("The conversation is over.")
+    expect(box).to_be_hidden()
+    expect(trouble).to_contain_text("was not sent")
+    assert page.violations == []  # type: ignore[attr-defined]
+    seen = wait_for(
+        lambda: platform.api.get(f"/session/{began}")["session"],
+        lambda each: each["recording_url"] is not None,
+        30.0,
+    )
+    typed = [words for role, words in transcript() if role == "user"]
+    assert typed == [ASK_HOURS, *(f"Message {number}." for number in range(1, 10))]
+    bank = PhraseBank([GREETING, HOURS], decoys=())
+    _, agent = channels(platform, seen, rate=JUDGED_RATE)
+    assert bank.best_in(agent, JUDGED_RATE, HOURS) > ACCEPT
+
+
 def test_two_tabs_have_a_conversation_each_and_a_third_too_many(
     platform: Platform, site: Site, assistant: str, browsers: Browsers
 ) -> None:
@@ -198,7 +268,7 @@ def test_two_tabs_have_a_conversation_each_and_a_third_too_many(
     expect(third.get_by_role("alert")).to_contain_text("Too many conversations")
     expect(third.get_by_role("button", name="Try again")).to_be_focused()
     first.bring_to_front()
-    first.get_by_role("button", name="End").click()
+    first.get_by_role("button", name="End", exact=True).click()
     expect(first.get_by_role("status")).to_have_text("The conversation is over.")
     [newer, older] = [row["id"] for row in sessions(platform, key)]
     wait_for(
@@ -283,6 +353,6 @@ def test_the_try_it_page_lists_the_assistants_and_one_can_talk(
     telephone.get_by_role("button", name="Start talking").click()
     expect(telephone.get_by_role("status")).to_have_text(TALKING, timeout=LIMIT_MS)
     expect(telephone.get_by_role("log").get_by_text(GREETING)).to_be_visible(timeout=LIMIT_MS)
-    telephone.get_by_role("button", name="End").click()
+    telephone.get_by_role("button", name="End", exact=True).click()
     expect(telephone.get_by_role("status")).to_have_text("The conversation is over.")
     assert page.violations == []  # type: ignore[attr-defined]

@@ -114,7 +114,7 @@ async def test_the_token_opens_one_room_for_one_person_and_says_nothing_else(
             "canSubscribe": True,
             "canPublish": True,
             "canPublishSources": ["microphone"],
-            "canPublishData": False,
+            "canPublishData": True,
             "canUpdateOwnMetadata": False,
         },
         "roomConfig": {"departureTimeout": 60},

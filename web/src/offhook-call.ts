@@ -1,5 +1,6 @@
 // <offhook-call public-key="pk_…" assistant-id="…"></offhook-call>: a telephone in a page.
 import { Captions } from "./captions";
+import { Chat } from "./chat";
 import { Conversation, type Listener } from "./conversation";
 import { Devices } from "./devices";
 import { Level } from "./level";
@@ -46,6 +47,7 @@ export class OffhookCall extends HTMLElement {
   private mine = new Level(TEXT.you);
   private theirs = new Level("");
   private captions = new Captions(() => this.label);
+  private chat = new Chat(() => this.conversation?.room);
   private devices = new Devices((kind, id) => this.conversation?.useDevice(kind, id));
   private conversation?: Conversation;
   private isMuted = false;
@@ -68,8 +70,8 @@ export class OffhookCall extends HTMLElement {
     this.status.setAttribute("role", "status");
     this.trouble.setAttribute("role", "alert");
     this.audio.autoplay = true;
-    this.card.append(head, this.recorded, this.status, this.trouble, levels, this.captions.element, buttons);
-    this.card.append(this.devices.element, this.audio);
+    this.card.append(head, this.recorded, this.status, this.trouble, levels, this.captions.element);
+    this.card.append(this.chat.element, this.chat.trouble, buttons, this.devices.element, this.audio);
     root.append(this.card);
     this.startButton.addEventListener("click", () => void this.start());
     this.endButton.addEventListener("click", () => void this.conversation?.end());
@@ -98,6 +100,7 @@ export class OffhookCall extends HTMLElement {
   async start(): Promise<void> {
     if (this.conversation) return;
     this.trouble.textContent = "";
+    this.chat.clearTrouble();
     this.captions.clear();
     const conversation = new Conversation(this.listener(), this.audio);
     this.conversation = conversation;
@@ -155,6 +158,7 @@ export class OffhookCall extends HTMLElement {
     this.endButton.hidden = false;
     this.muteButton.hidden = phase === "asking" || phase === "connecting";
     if (hadFocus) this.endButton.focus();
+    if (phase === "talking") this.chat.show();
     if (phase === "waiting" || phase === "talking") {
       this.mine.run(() => this.conversation?.level() ?? 0);
       this.theirs.run(() => this.conversation?.agentLevel() ?? 0);
@@ -166,6 +170,7 @@ export class OffhookCall extends HTMLElement {
   private showOver(refusal?: Refusal): void {
     const hadFocus = this.shadowRoot!.activeElement !== null;
     this.conversation = undefined;
+    this.chat.close();
     this.showIdle();
     this.startButton.textContent = refusal ? TEXT.retry : TEXT.again;
     this.status.textContent = refusal ? "" : STATUS.ended;

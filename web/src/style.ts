@@ -121,10 +121,13 @@ button[aria-pressed="true"] { outline: 2px solid var(--_danger); outline-offset:
 .captions p[data-side="person"] { justify-items: end; }
 .captions p[data-side="person"] .words { color: var(--_on-accent); background: var(--_accent); }
 .captions p[data-open][data-side="person"] .words { font-style: italic; }
+.chat { display: flex; gap: 0.625rem; margin: 0; }
+.chat input { flex: 1 1 auto; min-inline-size: 0; }
+.chat button { flex: none; }
 details { font-size: 0.9375rem; }
 summary { padding-block: 0.25rem; color: var(--_dim); cursor: pointer; }
 label { display: grid; gap: 0.25rem; margin-block-start: 0.5rem; }
-select {
+select, input {
   inline-size: 100%;
   min-block-size: 2.5rem;
   padding: 0.25rem 0.5rem;
@@ -134,6 +137,8 @@ select {
   border: 1px solid var(--_border);
   border-radius: 0.5rem;
 }
+input::placeholder { color: var(--_dim); opacity: 1; }
+button:disabled { cursor: progress; }
 @media (forced-colors: active) { .bar i { background: CanvasText; } }
 `;
 

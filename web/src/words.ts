@@ -56,6 +56,11 @@ export const TEXT = {
   devices: "Devices",
   microphone: "Microphone",
   loudspeaker: "Loudspeaker",
+  message: "Type a message",
+  send: "Send",
+  notSent: "Your message was not sent. Check your connection, then send it again.",
+  tooLong: "Your message is too long. Shorten it, then send it again.",
+  tooMany: "You have sent many messages. Wait a moment, then send it again.",
   microphoneLost: "The microphone was disconnected. Choose another one under Devices.",
 } as const;
 
