@@ -9,12 +9,14 @@ const TOO_MANY = 2002;
 
 export class Chat {
   readonly element = document.createElement("form");
-  /** Stays when the conversation is over: what was not sent is told. */
-  readonly trouble = document.createElement("p");
   private input = document.createElement("input");
   private button = document.createElement("button");
 
-  constructor(private room: () => Room | undefined) {
+  /** `tell` shows the person what is wrong; empty: nothing any more. */
+  constructor(
+    private room: () => Room | undefined,
+    private tell: (words: string) => void,
+  ) {
     this.element.className = "chat";
     this.input.type = "text";
     this.input.maxLength = MOST_CHARACTERS;
@@ -24,8 +26,6 @@ export class Chat {
     this.input.setAttribute("aria-label", TEXT.message);
     this.button.type = "submit";
     this.button.textContent = TEXT.send;
-    this.trouble.className = "trouble";
-    this.trouble.setAttribute("role", "alert");
     this.element.append(this.input, this.button);
     this.element.hidden = true;
     this.element.addEventListener("submit", (event) => {
@@ -38,14 +38,10 @@ export class Chat {
     this.element.hidden = false;
   }
 
-  /** The conversation is over. What was not sent stays in the box for the next one, and is told. */
-  close(): void {
+  /** The conversation is over. What was not sent stays in the box for the next one: in words, or empty. */
+  close(): string {
     this.element.hidden = true;
-    if (this.input.value.trim()) this.trouble.textContent = TEXT.notSent;
-  }
-
-  clearTrouble(): void {
-    this.trouble.textContent = "";
+    return this.input.value.trim() && TEXT.unsent;
   }
 
   /** Send what is typed; it leaves the box once the agent has it. */
@@ -53,14 +49,13 @@ export class Chat {
     const text = this.input.value;
     if (!text.trim() || this.button.disabled) return;
     this.button.disabled = true; // one at a time: they keep their order
-    this.clearTrouble();
+    this.tell("");
     try {
       await this.deliver(text);
       if (this.input.value === text) this.input.value = "";
     } catch (error) {
       const code = error instanceof RpcError ? error.code : 0;
-      this.trouble.textContent =
-        code === TOO_LONG ? TEXT.tooLong : code === TOO_MANY ? TEXT.tooMany : TEXT.notSent;
+      if (!this.element.hidden) this.tell(code === TOO_LONG ? TEXT.tooLong : code === TOO_MANY ? TEXT.tooMany : TEXT.notSent);
       console.info("offhook-call: a message was not taken", String(error));
     } finally {
       this.button.disabled = false;

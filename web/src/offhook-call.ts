@@ -47,7 +47,10 @@ export class OffhookCall extends HTMLElement {
   private mine = new Level(TEXT.you);
   private theirs = new Level("");
   private captions = new Captions(() => this.label);
-  private chat = new Chat(() => this.conversation?.room);
+  private chat = new Chat(
+    () => this.conversation?.room,
+    (words) => (this.trouble.textContent = words),
+  );
   private devices = new Devices((kind, id) => this.conversation?.useDevice(kind, id));
   private conversation?: Conversation;
   private isMuted = false;
@@ -71,7 +74,7 @@ export class OffhookCall extends HTMLElement {
     this.trouble.setAttribute("role", "alert");
     this.audio.autoplay = true;
     this.card.append(head, this.recorded, this.status, this.trouble, levels, this.captions.element);
-    this.card.append(this.chat.element, this.chat.trouble, buttons, this.devices.element, this.audio);
+    this.card.append(this.chat.element, buttons, this.devices.element, this.audio);
     root.append(this.card);
     this.startButton.addEventListener("click", () => void this.start());
     this.endButton.addEventListener("click", () => void this.conversation?.end());
@@ -100,7 +103,6 @@ export class OffhookCall extends HTMLElement {
   async start(): Promise<void> {
     if (this.conversation) return;
     this.trouble.textContent = "";
-    this.chat.clearTrouble();
     this.captions.clear();
     const conversation = new Conversation(this.listener(), this.audio);
     this.conversation = conversation;
@@ -170,11 +172,11 @@ export class OffhookCall extends HTMLElement {
   private showOver(refusal?: Refusal): void {
     const hadFocus = this.shadowRoot!.activeElement !== null;
     this.conversation = undefined;
-    this.chat.close();
+    const unsent = this.chat.close();
     this.showIdle();
     this.startButton.textContent = refusal ? TEXT.retry : TEXT.again;
     this.status.textContent = refusal ? "" : STATUS.ended;
-    this.trouble.textContent = refusal?.words ?? "";
+    this.trouble.textContent = [refusal?.words, unsent].filter(Boolean).join(" ");
     if (hadFocus) this.startButton.focus();
     if (refusal?.detail) console.info("offhook-call:", refusal.trouble, refusal.detail);
     this.tell("offhook-over", { trouble: refusal?.trouble ?? null });

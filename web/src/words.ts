@@ -59,6 +59,7 @@ export const TEXT = {
   message: "Type a message",
   send: "Send",
   notSent: "Your message was not sent. Check your connection, then send it again.",
+  unsent: "Your last message was not sent. It is kept for the next conversation.",
   tooLong: "Your message is too long. Shorten it, then send it again.",
   tooMany: "You have sent many messages. Wait a moment, then send it again.",
   microphoneLost: "The microphone was disconnected. Choose another one under Devices.",
