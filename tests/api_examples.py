@@ -130,7 +130,8 @@ class _Steady:
 
     def _id(self, text: str) -> str:
         count = len(self._ids) + 1
-        form = f"01960a3c-5e00-7000-8000-{count:012x}" if "-" in text else f"{count:024d}"
+        plain = f"01960a3c-5e00-7000-8000-{count:012x}"
+        form = plain if _UUID.fullmatch(text) else f"{count:024d}"
         return self._ids.setdefault(text, form)
 
 
