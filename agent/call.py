@@ -41,6 +41,7 @@ from agent.transcript import Transcriber
 from agent.transferring import Transferring
 from agent.turn_taking import TurnJudge
 from agent.typed import TypedTurns
+from control_plane.domain.assistant import TELEPHONE_DELAY_MS
 from control_plane.domain.brief import LOST_ATTRIBUTE, CallBrief, Direction
 from control_plane.domain.events import CallAnswered, EndedBy, EndReason
 from sip import leaving
@@ -224,7 +225,8 @@ class Call:
                 opening.began(self._session.current_speech)
 
         self._session.on("agent_state_changed", on_agent_state)
-        delay_s = self._brief.assistant.first_sentence_delay_ms / 1000
+        given_ms = self._brief.assistant.first_sentence_delay_ms
+        delay_s = (TELEPHONE_DELAY_MS if given_ms is None else given_ms) / 1_000
         try:
             async with asyncio.timeout(delay_s):
                 await self._person_began.wait()

@@ -25,9 +25,17 @@ def request_for(declared: type[Struct]) -> Callable[[type[S]], type[S]]:
 
 
 def answer_with(declared: type[Struct]) -> Callable[[type[S]], type[S]]:
-    """Give an answer the settings of `declared`; all of them are always there."""
-    settings = settings_of(declared).items()
-    return lambda kind: _extended(kind, {name: (each.type, NODEFAULT) for name, each in settings})
+    """Give an answer the settings of `declared`; all of them are always there.
+
+    One that the class names itself has the type that it says there.
+    """
+    types = {name: each.type for name, each in settings_of(declared).items()}
+
+    def extend(kind: type[S]) -> type[S]:
+        own = get_type_hints(kind, include_extras=True)
+        return _extended(kind, {name: (each, NODEFAULT) for name, each in (types | own).items()})
+
+    return extend
 
 
 def _extended(kind: type[S], settings: dict[str, tuple[Any, Any]]) -> type[S]:

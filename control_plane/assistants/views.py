@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from control_plane.assistants import specs
 from control_plane.assistants.schemas import AssistantNow, AssistantView
 from control_plane.db.models.assistant import Assistant
+from control_plane.domain.assistant import TELEPHONE_DELAY_MS, AssistantSpec
 from control_plane.domain.declared import not_yet_acted_on
 from control_plane.domain.providers import Provider, in_force
 from control_plane.providers.needed import keys_for_default, providers_of
@@ -61,5 +62,11 @@ def view_of_spec(
         pending_faq_count=sum(item.needs_human_answer for item in spec.faq_items),
         needs_keys=sorted(providers_of(spec)),
         not_yet_acted_on=not_yet_acted_on(spec),
-        **msgspec.structs.asdict(spec),
+        **(msgspec.structs.asdict(spec) | {"first_sentence_delay_ms": _delay_ms(spec)}),
     )
+
+
+def _delay_ms(spec: AssistantSpec) -> int:
+    """Return the delay as answers tell it, which is never null in them: a telephone's."""
+    given = spec.first_sentence_delay_ms
+    return TELEPHONE_DELAY_MS if given is None else given

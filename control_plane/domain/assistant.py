@@ -25,6 +25,10 @@ from control_plane.domain.tools import CustomTool, DataField, check_fields, chec
 from control_plane.domain.transfer_targets import TransferTarget, check_targets, in_order
 from control_plane.domain.urls import check_email
 
+TELEPHONE_DELAY_MS = 400
+"""`first_sentence_delay_ms` of a call whose assistant says nothing of it: so long a telephone takes
+to get to the ear."""
+
 
 class Language(StrEnum):
     """What is spoken on a call (BCP 47)."""
@@ -169,8 +173,10 @@ class AssistantSpec(Struct, frozen=True, kw_only=True):
     """Spoken as it is (`static`) or as a lead for the model (`generated`)."""
     first_sentence_mode: Annotated[FirstSentenceMode, _OPENING] = FirstSentenceMode.GENERATED
     """`none`: the agent waits for the person; `static` needs `first_sentence`."""
-    first_sentence_delay_ms: Annotated[int, between(0, 9_007_199_254_740_991), _SPEAKING] = 400
-    """Silence between the answer and the first sentence."""
+    first_sentence_delay_ms: Annotated[int | None, between(0, 9_007_199_254_740_991), _SPEAKING] = (
+        None
+    )
+    """Silence before the first sentence; none is 400 on a telephone and 0 in a browser."""
     end_of_call_sentence: Annotated[_Sentence, _SPEAKING] = None
     """Spoken before the agent hangs up."""
     max_call_duration_secs: Annotated[int, between(10, 86_400), _LIMIT] = 600

@@ -24,8 +24,8 @@ BACK_WITHIN_S = 20.0
 ROOM_STAYS_S = 60
 """How long LiveKit keeps the room when nobody but an agent is in it: longer than either."""
 ROOM_PREFIX = "web-"
-TELEPHONE_DELAY_MS = 400
-"""The default of `first_sentence_delay_ms`: the time in which a telephone gets to the ear."""
+FIRST_SENTENCE_DELAY_MS = 0
+"""Of an assistant that says nothing of it: nobody has to get anything to their ear."""
 
 
 class SessionStatus(StrEnum):
@@ -84,7 +84,7 @@ def in_browser(
         spec,
         max_call_duration_secs=max_duration_secs,
         recording_enabled=is_recorded,
-        first_sentence_delay_ms=0 if delay_ms == TELEPHONE_DELAY_MS else delay_ms,
+        first_sentence_delay_ms=FIRST_SENTENCE_DELAY_MS if delay_ms is None else delay_ms,
     )
 
 

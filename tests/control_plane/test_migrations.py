@@ -435,3 +435,28 @@ async def test_what_hears_is_renamed_in_assistants_and_their_tests(
     assert job.results == [spoken, {**heard, "part": "stt"}]
     assert msgspec.convert(job.results, list[ProbeResult])[1].part is ProviderPart.STT
     await database.close()
+
+
+async def test_a_delay_that_nobody_asked_for_is_none(bare_url: str, tmp_path: Path) -> None:
+    database = Database(bare_url, wake_folder=tmp_path / "wake")
+    await migrate(database, to="0024")
+    owner = new_id()
+    given = {"default": 400, "own": 700, "none": 0}
+    specs = {name: {**SPEC, "first_sentence_delay_ms": delay} for name, delay in given.items()}
+    rows = [
+        {"id": name, "organization_id": owner, "version": 0, "spec": json.dumps(spec),
+         "created_at": PLACED}
+        for name, spec in {**specs, "absent": SPEC}.items()
+    ]  # fmt: skip
+    async with database.engine.begin() as connection:
+        who = {"id": owner, "name": "a", "consent_required": False, "created_at": PLACED}
+        organizations = [{**who, "allowed_number_types": "[]"}]
+        await connection.run_sync(fill, {"organization": organizations, "assistant_version": rows})
+    await migrate(database)
+    async with database.reading() as session:
+        kept = {
+            row["id"]: (await versions.get(session, row["id"])).spec.first_sentence_delay_ms
+            for row in rows
+        }
+    assert kept == {"default": None, "own": 700, "none": 0, "absent": None}
+    await database.close()

@@ -159,7 +159,7 @@ async def test_what_the_session_says_stands_for_what_its_assistant_says(
     assert (spec["max_call_duration_secs"], spec["recording_enabled"]) == (33, False)
 
 
-@pytest.mark.parametrize(("given", "told"), [(None, 0), (400, 0), (0, 0), (700, 700)])
+@pytest.mark.parametrize(("given", "told"), [(None, 0), (400, 400), (0, 0), (700, 700)])
 async def test_the_first_sentence_comes_at_once_unless_the_assistant_waits(
     api: httpx.AsyncClient,
     internal: httpx.AsyncClient,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.browser import (
-    TELEPHONE_DELAY_MS,
     GiveUp,
     SendAgent,
     SessionStatus,
@@ -62,11 +62,14 @@ def test_what_an_open_session_needs(seen: Waiting, verdict: object) -> None:
     assert judge(seen) == verdict
 
 
-def test_the_telephones_delay_is_the_default_of_assistants() -> None:
+def test_what_an_assistant_says_nothing_of_is_a_browsers_own() -> None:
     spec = factories.spec()
-    assert spec.first_sentence_delay_ms == TELEPHONE_DELAY_MS
+    assert spec.first_sentence_delay_ms is None
     kept = in_browser(spec, max_duration_secs=None, is_recorded=None)
     assert (kept.first_sentence_delay_ms, kept.max_call_duration_secs) == (0, 600)
     assert kept.recording_enabled
+    said = msgspec.structs.replace(spec, first_sentence_delay_ms=400)
+    said = in_browser(said, max_duration_secs=None, is_recorded=None)
+    assert said.first_sentence_delay_ms == 400
     own = in_browser(spec, max_duration_secs=20, is_recorded=False)
     assert (own.max_call_duration_secs, own.recording_enabled) == (20, False)
