@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-from typing import Any
 
 from livekit import rtc
 from livekit.agents import (
@@ -14,7 +13,6 @@ from livekit.agents import (
     CloseEvent,
     CloseReason,
     UserStateChangedEvent,
-    tts,
 )
 
 from agent.answering.watch import AnswerWatch
@@ -32,6 +30,7 @@ from agent.masking import Masks
 from agent.presence import HANG_UPS, Seen, presence_of
 from agent.prompt import Texts
 from agent.reporter import Reporter
+from agent.session import Parts
 from agent.speaker import Speaker
 from agent.spoken import Spoken
 from agent.tools.irrevocable import Irrevocable
@@ -40,6 +39,7 @@ from agent.tools.tool import Surroundings
 from agent.transcript import Transcriber
 from agent.transferring import Transferring
 from agent.turn_taking import TurnJudge
+from agent.warm.introduction import Introduction
 from control_plane.domain.brief import LOST_ATTRIBUTE, CallBrief, Direction
 from control_plane.domain.events import CallAnswered, EndedBy, EndReason
 from sip import leaving
@@ -65,11 +65,10 @@ class Call:
         *,
         reporter: Reporter,
         line: AudioOutput,
-        voice_aside: tts.TTS[Any] | None,
+        parts: Parts,
         answering: AnswerWatch,
     ) -> None:
-        self._brief = brief
-        self._texts = texts
+        self._brief, self._texts = brief, texts
         self._far_end = far_end
         self._room = far_end.room
         self._session = session
@@ -85,7 +84,7 @@ class Call:
             line,
             reporter=reporter,
             ending=self.ending,
-            voice=voice_aside,
+            voice=parts.voice_aside,
             holds=lambda: answering.holds,
         )
         self._in_browser = brief.direction is Direction.BROWSER
@@ -125,6 +124,7 @@ class Call:
             ending=self.ending,
             silence=self._silence,
             line=line,
+            introduction=Introduction(brief, texts, session, far_end, line=line, aside=parts.aside),
         )
         self.tools = offered(self._surroundings())
         self._watch()

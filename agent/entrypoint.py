@@ -158,7 +158,7 @@ async def _hold(
         session,
         reporter=reporter,
         line=line_out,
-        voice_aside=parts.voice_aside,
+        parts=parts,
         answering=answering,
     )
     persona = _persona(brief, texts, Opening(first, spec.language), call, line_out, answering)
