@@ -225,4 +225,5 @@ def _request(call: Call, leg: Leg, trunk: Trunk, dial_before: float) -> DialRequ
         ringing_timeout_s=leg.ring_secs or RINGING_S,
         max_call_duration_s=round(TALK_LIMIT / timedelta(seconds=1)),
         dial_before=dial_before,
+        held=leg.is_asked_first,
     )

@@ -13,6 +13,7 @@ from typing import Protocol
 import aiohttp
 from livekit import api
 
+from sip import holding
 from sip.ports import SipTrouble
 from sip.settings import LiveKitSettings
 
@@ -22,6 +23,14 @@ class Subscriptions(Protocol):
 
     async def set(self, identity: str, track_sids: Collection[str], *, hears: bool) -> None:
         """Have a participant hear these tracks, or not; who is gone hears nothing.
+
+        Raises:
+            SipTrouble: LiveKit did not do it.
+        """
+        ...
+
+    async def release(self, identity: str) -> None:
+        """Let the sound of a call that was dialled `held` pass.
 
         Raises:
             SipTrouble: LiveKit did not do it.
@@ -51,6 +60,14 @@ class RoomSubscriptions:
         )
         with _unless_gone():
             await self._client.room.update_subscriptions(request)
+
+    async def release(self, identity: str) -> None:
+        """Let the sound of a call that was dialled `held` pass."""
+        request = api.UpdateParticipantRequest(
+            room=self._room_name, identity=identity, attributes=holding.RELEASED
+        )
+        with _unless_gone():
+            await self._client.room.update_participant(request)
 
     async def put_out(self, identity: str) -> None:
         """Hang up a participant; who is gone is out already."""

@@ -37,6 +37,8 @@ class Private(Protocol):
     async def isolate(self) -> None:
         """Return once the human and the person do not hear each other; listen to the human.
 
+        Who has hung up by then is told of by `on_left`.
+
         Raises:
             sip.ports.SipTrouble: that cannot be had.
         """

@@ -3,7 +3,8 @@
 A SIP service's participant publishes its track while the telephone still rings, and everybody in
 the room is subscribed to it by default. So the two are set apart then, long before there is sound,
 and again whenever something changes: a subscription that livekit-server makes by itself can come
-after ours was taken away.
+after ours was taken away. Who answers at once is sooner than that: their call is dialled held, and
+its sound passes once the two are apart.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ log = get_logger(__name__)
 AGAIN_S = 0.25
 """After which each change is looked at once more."""
 SET_WITHIN_S = 2.0
+FADED_S = 0.1
+"""So long a decoder may conceal that it gets nothing any more."""
 _CHANGES: tuple[
     Literal["participant_connected", "track_published", "participant_attributes_changed"], ...
 ] = ("participant_connected", "track_published", "participant_attributes_changed")
@@ -53,13 +56,18 @@ class Gates:
 
     @property
     def human(self) -> rtc.RemoteParticipant | None:
-        """Who was called into the room, once they are there."""
-        others = self._room.remote_participants.values()
-        return next((each for each in others if self.is_human(each)), None)
+        """Who was called into the room last, once they are there."""
+        humans = self._humans
+        return humans[-1] if humans else None
 
     def is_human(self, participant: rtc.RemoteParticipant) -> bool:
         """Return whether this is who was called into the room."""
         return participant.identity != self._person and participant.kind == SIP
+
+    @property
+    def _humans(self) -> list[rtc.RemoteParticipant]:
+        """One who was hung up may be there a moment longer."""
+        return [p for p in self._room.remote_participants.values() if self.is_human(p)]
 
     def begin(self) -> None:
         """Keep the two apart from now on."""
@@ -72,12 +80,15 @@ class Gates:
         self._changed.set()
 
     async def set_apart(self) -> None:
-        """Return once they are.
+        """Return once they are, and the human, who was held until then, is heard by the agent.
 
         Raises:
             SipTrouble: LiveKit does not do it.
         """
         await self._until_set(self._apart)
+        await asyncio.sleep(FADED_S)
+        if (human := self.human) is not None:
+            await self._subscriptions.release(human.identity)
 
     async def open(self) -> None:
         """Have them hear each other.
@@ -126,10 +137,11 @@ class Gates:
         raise trouble
 
     async def _apart(self) -> None:
-        human = self.human
-        await self._set(self._person, [*_tracks(human), self._aside()], hears=False)
-        if human is not None:
-            person = self._room.remote_participants.get(self._person)
+        humans = self._humans
+        theirs = [sid for human in humans for sid in human.track_publications]
+        await self._set(self._person, [*theirs, self._aside()], hears=False)
+        person = self._room.remote_participants.get(self._person)
+        for human in humans:
             await self._set(human.identity, [*_tracks(person), self._line()], hears=False)
 
     async def _together(self) -> None:

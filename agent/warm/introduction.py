@@ -84,15 +84,16 @@ class Introduction:
                     number, reason=reason, because=WARM, is_asked_first=True
                 )
                 if human.state is not HumanState.ANSWERED:
+                    await self._put_out(private)  # who answers after all is nobody's
                     return human
-                return await self._ask(human, private, telling)
+                return await self._ask(human, private, telling, music)
         finally:
             self._line.stop(music)
             telling.cancel()
             await asyncio.gather(telling, return_exceptions=True)
 
     async def _ask(
-        self, human: HumanView, private: Private, telling: asyncio.Task[_Told]
+        self, human: HumanView, private: Private, telling: asyncio.Task[_Told], music: Loop
     ) -> HumanView:
         """Return the human with what they said, given the call or hung up."""
         consultation = Consultation(private, self._brief.assistant.language)
@@ -101,6 +102,8 @@ class Introduction:
             told, question = await telling
             result = await consultation.hold(told, question)
             if result is HumanResult.ANSWERED:
+                self._line.stop(music)
+                self._listens(False)  # what the two say to each other is not said to the agent
                 await private.connect()
         except (APIError, SipTrouble) as exc:
             log.warning("a human could not be asked", why=type(exc).__name__)
@@ -108,7 +111,11 @@ class Introduction:
         noted = await self._far_end.note(human.id, result)
         if noted.result is not HumanResult.ANSWERED:
             await self._put_out(private)
+            self._listens(True)
         return noted if noted.result is not None else msgspec.structs.replace(noted, result=result)
+
+    def _listens(self, does: bool) -> None:
+        self._session.input.set_audio_enabled(does)
 
     async def _put_out(self, private: Private) -> None:
         try:

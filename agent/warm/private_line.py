@@ -105,6 +105,8 @@ class PrivateLine:
         await self._gates.set_apart()
         self._is_answered = True
         self._listen()
+        if self._gates.human is None and self.on_left is not None:
+            self.on_left()
 
     async def connect(self) -> None:
         """Have the human and the person hear each other."""
@@ -148,7 +150,8 @@ class PrivateLine:
             log.warning("the human's words are not understood", why=type(exc).__name__)
 
     def _on_left(self, participant: rtc.RemoteParticipant) -> None:
-        if self._gates.is_human(participant) and self.on_left is not None:
+        is_human = self._gates.is_human(participant)
+        if is_human and self._gates.human is None and self.on_left is not None:
             self.on_left()
 
     def _on_key(self, event: rtc.SipDTMF) -> None:

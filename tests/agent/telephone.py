@@ -176,6 +176,7 @@ class Handset:
         self.human: asyncio.Future[HumanView] = asyncio.Future()
         self.asked_first: list[bool] = []
         self.noted: list[HumanResult] = []
+        self.keeps = True
         self.private = Private()
 
     async def press(self, key: str) -> None:
@@ -199,6 +200,8 @@ class Handset:
     async def note(self, human_id: str, result: HumanResult) -> HumanView:
         """Keep what a human said."""
         self.noted.append(result)
+        if not self.keeps:
+            return HumanView(id=human_id, state=HumanState.OVER, result=HumanResult.FAILED)
         takes = result is HumanResult.ANSWERED
         state = HumanState.ANSWERED if takes else HumanState.OVER
         return HumanView(id=human_id, state=state, result=result)

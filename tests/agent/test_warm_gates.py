@@ -28,6 +28,7 @@ class Room:
         self.remote_participants: dict[str, Any] = {}
         self.hears: dict[str, set[str]] = {}
         self.fails = 0
+        self.released: list[str] = []
         self._handlers: dict[str, list[Any]] = {}
         self.changed = asyncio.Event()
 
@@ -59,6 +60,10 @@ class Room:
         heard = self.hears.get(identity, set())
         (heard.update if hears else heard.difference_update)(track_sids)
         self.changed.set()
+
+    async def release(self, identity: str) -> None:
+        assert self.hears["person"] == {"line"}, "only once they are apart"
+        self.released.append(identity)
 
     async def put_out(self, identity: str) -> None:
         raise AssertionError("nobody is hung up here")
@@ -117,8 +122,10 @@ async def test_a_server_that_fails_is_asked_again(monkeypatch: pytest.MonkeyPatc
     async with apart(room) as between:
         room.comes("human")
         room.publishes("human")
+        assert room.released == []
         await between.set_apart()
         assert room.hears["person"] == {"line"}
+        assert room.released == ["human"]
 
 
 async def test_one_that_goes_on_failing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,6 +161,23 @@ async def test_without_one_of_them_there_is_nothing_to_open(
     async with apart(Room()) as between:
         with pytest.raises(SipTrouble, match="has left"):
             await between.open()
+
+
+async def test_who_is_called_next_is_apart_from_the_first_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The one before them was hung up, and is still shown."""
+    monkeypatch.setattr(gates, "AGAIN_S", 60.0)
+    room = Room()
+    async with apart(room) as between:
+        room.comes("first")
+        room.publishes("first")
+        await between.set_apart()
+        room.comes("second")
+        room.publishes("second")
+        await room.until("person", {"line"})
+        await room.until("second", set())
+        assert between.human is room.remote_participants["second"]
 
 
 async def test_an_agent_is_no_human() -> None:

@@ -131,6 +131,23 @@ async def test_who_cannot_be_set_apart_is_told_nothing(
         assert call.far_end.noted == [HumanResult.FAILED]
 
 
+async def test_a_human_whose_yes_is_not_kept_does_not_have_the_call(
+    servers: ProviderServers, engines: Engines
+) -> None:
+    """As when it was ended by others at that moment."""
+    async with desk(servers, engines) as call:
+        await called(call)
+        call.far_end.keeps = False
+        call.far_end.human.set_result(TAKEN)
+        private = call.far_end.private
+        await until(lambda: "told" in private.done)
+        private.presses("1")
+        await call.told(lambda _: len(said(call)) == 2)
+        assert private.done[-2:] == ["connected", "put out"]
+        assert happened(call)[-1].why == "failed"
+        assert call.conversation.session.input.audio_enabled, "the agent hears the person again"
+
+
 async def test_a_model_that_fails_keeps_nobody_from_being_asked(
     servers: ProviderServers, engines: Engines
 ) -> None:

@@ -168,6 +168,7 @@ async def test_a_human_is_called_into_the_room_and_handed_the_call(call: Call) -
     assert request.room_name == call.attempt.room_name
     assert request.participant_identity == f"human-{leg_id}"
     assert request.ringing_timeout_s == 17
+    assert not request.held
     assert request.max_call_duration_s == TALK_LIMIT.total_seconds()
     assert (await call.view(leg_id)).state is HumanState.ANSWERED
     after = await call.reloaded()
@@ -184,6 +185,8 @@ async def test_who_is_asked_first_is_not_handed_the_call_by_answering(call: Call
     await call.dial()
     view = await call.view(leg_id)
     assert (view.state, view.result) == (HumanState.ANSWERED, None)
+    [request] = call.desk.sip.dialled
+    assert request.held, "neither hears the other, however soon it is answered"
     assert (await call.reloaded()).handed_over_at is None
     assert await call.events("call.transferred") == []
     [told] = await call.events("human_answered")

@@ -6,6 +6,8 @@ The caller and the human say tones all along, so a subscription that is open for
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import wave
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,6 +26,7 @@ from tests.system.far_end import render
 from tests.system.platform import Platform
 from tests.system.test_bridged_calls import BYE_WITHIN_S, Line, bridging, passed_on
 from tests.system.test_call_tools import COLD, COLLEAGUE, Desk, silent, speaks
+from tests.system.test_lost_parts import ready
 from tests.system.tones import (
     PACKET,
     QUIET,
@@ -45,6 +48,8 @@ WARM = COLD | {
     "human_transfer_mode": "warm",
     "warm_transfer_summary_instructions": "Name the person and their wish.",
 }
+UNDERSTOOD_WITHIN_S = 30.0
+"""The embedded ears on a busy machine; who was not understood is asked again."""
 YES, NO = 1, 2
 """Keys, by their codes."""
 
@@ -79,9 +84,9 @@ class Asking:
         self.talk = answer_as(self.human, self.person, self.line.rings)
         await self.person.request("ACK", 10)
 
-    async def is_told(self) -> None:
-        """Return once the human hears somebody speak, and nobody has heard the other."""
-        await self.human.rtp.until(lambda packets: _voice_in(packets[-50:]), 20)
+    async def is_told(self, limit_s: float = 20) -> None:
+        """Return once the human hears somebody speak."""
+        await self.human.rtp.until(lambda packets: _voice_in(packets[-50:]), limit_s)
 
     def press(self, code: int) -> None:
         """The human presses a key."""
@@ -105,10 +110,10 @@ class Asking:
         """Check that the human is hung up and the agent speaks to the person, and hears them."""
         heard = len(self.person.rtp.packets)
         if self.person.count("BYE") == 0:
-            await self.person.request("BYE", BYE_WITHIN_S)
+            await self.person.request("BYE", UNDERSTOOD_WITHIN_S)
         self.line.voices[0].payload = QUIET
-        await self.person.rtp.until(lambda packets: speaks(packets[heard:]), 20)
-        await self.person.rtp.until(silent, 20)
+        await self.person.rtp.until(lambda packets: speaks(packets[heard:]), 30)
+        await self.person.rtp.until(silent, 30)
         self.are_apart()
         spoken = len(self.person.rtp.packets)
         for n, code in enumerate((5, 11)):
@@ -221,7 +226,7 @@ def test_who_takes_the_call_by_a_word_has_it(desk: Desk, folder: Path) -> None:
             await asked.human.rtp.until(silent, 30)  # told and asked
             asked.say(desk, folder, "Yes, put them through.")
             asked.are_apart()
-            await until_hears(asked.person, HUMAN, 15)
+            await until_hears(asked.person, HUMAN, UNDERSTOOD_WITHIN_S)
             await until_hears(asked.human, PERSON, 5)
             await asked.line.transferred()
             asked.line.talk.send("BYE")  # the person hangs up
@@ -314,5 +319,43 @@ def test_the_next_human_is_asked_when_one_does_not_answer(desk: Desk) -> None:
             (failed,) = desk.events(call, "transfer_failed")
             assert (failed["to_phone_number"], failed["why"]) == (COLLEAGUE, "no_answer")
             assert call["last_call_attempt"]["transfer"]["to_phone_number"] == second
+
+    asyncio.run(run())
+
+
+def test_a_scheduler_killed_while_it_rings_has_the_human_asked_all_the_same(
+    desk: Desk, platform: Platform
+) -> None:
+    async def run() -> None:
+        async with bridging(desk, None, settings=WARM) as line:
+            asked = Asking(line)
+            os.kill(platform.supervisor.pid("scheduler"), signal.SIGKILL)
+            await asked.answer()
+            await asked.is_told(40)
+            asked.are_apart()
+            asked.press(YES)
+            await until_hears(asked.person, HUMAN, 5)
+            await line.transferred()
+            assert line.person.count("INVITE") == 2, "the person's and the human's"
+            asked.talk.send("BYE")
+            await line.person.request("BYE", BYE_WITHIN_S)
+            passed_on(desk, await line.call(), because="warm")
+
+    asyncio.run(run())
+
+
+def test_an_agent_killed_while_it_asks_lets_neither_hear_the_other(
+    desk: Desk, platform: Platform
+) -> None:
+    async def run() -> None:
+        async with asking(desk) as asked:
+            os.kill(platform.supervisor.pid("agent"), signal.SIGKILL)
+            for _ in range(2):
+                await asked.person.request("BYE", 40)
+            asked.are_apart()
+            call = await asked.line.call()
+            attempt = call["last_call_attempt"]
+            assert (attempt["end_reason"], attempt["transfer"]) == ("agent_lost", None)
+        await asyncio.to_thread(ready, platform)
 
     asyncio.run(run())
