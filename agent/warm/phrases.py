@@ -34,7 +34,7 @@ _BY_BASE: Mapping[str, Phrases] = {
         call="Hello, this is the automatic assistant. I have somebody on the line for you.",
         reason="They were passed on for this reason: {reason}.",
         question="Press one or say yes to take the call, press two or say no to decline it.",
-        yes=r"yes|yeah|yep|yup|sure|okay|ok|connect|go ahead|take (?:it|the call|them)"
+        yes=r"yes|yeah|yep|yup|sure|okay|ok|connect|go ahead|(?:i.ll|i will|i can) take"
         r"|put (?:him|her|them|it|the call) through",
         no=r"no|nope|not|decline|cannot|can't|don't|later|busy",
     ),

@@ -84,7 +84,9 @@ async def test_another_key_is_none() -> None:
     [
         ("Yes.", HumanResult.ANSWERED),
         ("Okay, put her through!", HumanResult.ANSWERED),
+        ("I'll take it.", HumanResult.ANSWERED),
         ("No, I can't.", HumanResult.DECLINED),
+        ("No, I cannot take it now.", HumanResult.DECLINED),
         ("Please leave a message after the tone.", HumanResult.VOICEMAIL),
     ],
 )
