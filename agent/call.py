@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-from typing import Any
 
 from livekit import rtc
 from livekit.agents import (
@@ -14,7 +13,6 @@ from livekit.agents import (
     CloseEvent,
     CloseReason,
     UserStateChangedEvent,
-    tts,
 )
 
 from agent.answering.watch import AnswerWatch
@@ -32,6 +30,7 @@ from agent.masking import Masks
 from agent.presence import HANG_UPS, Seen, presence_of
 from agent.prompt import Texts
 from agent.reporter import Reporter
+from agent.session import Parts
 from agent.speaker import Speaker
 from agent.spoken import Spoken
 from agent.tools.irrevocable import Irrevocable
@@ -41,6 +40,7 @@ from agent.transcript import Transcriber
 from agent.transferring import Transferring
 from agent.turn_taking import TurnJudge
 from agent.typed import TypedTurns
+from agent.warm.introduction import Introduction
 from control_plane.domain.assistant import TELEPHONE_DELAY_MS
 from control_plane.domain.brief import LOST_ATTRIBUTE, CallBrief, Direction
 from control_plane.domain.events import CallAnswered, EndedBy, EndReason
@@ -67,7 +67,7 @@ class Call:
         *,
         reporter: Reporter,
         output: AudioOutput,
-        voice_aside: tts.TTS[Any] | None,
+        parts: Parts,
         answering: AnswerWatch,
     ) -> None:
         self._brief = brief
@@ -87,7 +87,7 @@ class Call:
             output,
             reporter=reporter,
             ending=self.ending,
-            voice=voice_aside,
+            voice=parts.voice_aside,
             holds=lambda: answering.holds,
         )
         self._in_browser = brief.direction is Direction.BROWSER
@@ -120,17 +120,24 @@ class Call:
             masks=masks,
             on_pressed=self._on_pressed,
         )
-        self._transferring = Transferring(
+        self._transferring = self._make_transferring(parts)
+        self.tools = offered(self._surroundings())
+        self._watch()
+
+    def _make_transferring(self, parts: Parts) -> Transferring:
+        brief, session, far_end, output = self._brief, self._session, self._far_end, self._output
+        return Transferring(
             brief,
             session,
             far_end,
-            reporter=reporter,
+            reporter=self._reporter,
             ending=self.ending,
             silence=self._silence,
             output=output,
+            introduction=Introduction(
+                brief, self._texts, session, far_end, output=output, aside=parts.aside
+            ),
         )
-        self.tools = offered(self._surroundings())
-        self._watch()
 
     def _surroundings(self) -> Surroundings:
         return Surroundings(

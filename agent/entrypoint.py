@@ -158,7 +158,7 @@ async def _hold(
         session,
         reporter=reporter,
         output=audio_output,
-        voice_aside=parts.voice_aside,
+        parts=parts,
         answering=answering,
     )
     agent = _call_agent(brief, texts, Opening(first, spec.language), call, audio_output, answering)

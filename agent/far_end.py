@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
 
 from livekit import rtc
+from livekit.agents import stt
 
+from agent.audio.output import AudioOutput
 from agent.humans import Humans
-from control_plane.domain.human_leg import HumanView
+from agent.warm.consultation import Private
+from agent.warm.private_line import PrivateLine
+from control_plane.domain.human_leg import HumanResult, HumanView
 from control_plane.domain.refer_uri import refer_uri
 from sip.api import SipApi
 from sip.ports import TransferFailure
@@ -39,11 +44,28 @@ class FarEnd(Protocol):
         """Pass the person on; return null once somebody has answered them, or why nobody did."""
         ...
 
-    async def bring_in(self, to_number: str, *, reason: str, because: str) -> HumanView:
+    async def bring_in(
+        self, to_number: str, *, reason: str, because: str, is_asked_first: bool = False
+    ) -> HumanView:
         """Have a human called into the room; return what came of it, once that is known.
 
         Args:
             reason: why the person is passed on; `because`: why that is not done by REFER.
+            is_asked_first: the call is theirs once `note` says so, and not with their answer.
+        """
+        ...
+
+    async def note(self, human_id: str, result: HumanResult) -> HumanView:
+        """Have it kept what a human said who was asked first; return them as they are then."""
+        ...
+
+    def aside(
+        self, output: AudioOutput, recogniser: stt.STT[Any] | None
+    ) -> AbstractAsyncContextManager[Private]:
+        """Return a line to who is brought in meanwhile, which the person does not hear.
+
+        Args:
+            output: what the person hears of the agent; `recogniser`: gives the human's words.
         """
         ...
 
@@ -87,5 +109,19 @@ class RoomFarEnd:
                 ringing_s=ringing_s,
             )
 
-    async def bring_in(self, to_number: str, *, reason: str, because: str) -> HumanView:
-        return await self._humans.bring_in(to_number, reason=reason, because=because)
+    async def bring_in(
+        self, to_number: str, *, reason: str, because: str, is_asked_first: bool = False
+    ) -> HumanView:
+        return await self._humans.bring_in(
+            to_number, reason=reason, because=because, is_asked_first=is_asked_first
+        )
+
+    async def note(self, human_id: str, result: HumanResult) -> HumanView:
+        return await self._humans.note(human_id, result)
+
+    def aside(
+        self, output: AudioOutput, recogniser: stt.STT[Any] | None
+    ) -> AbstractAsyncContextManager[Private]:
+        return PrivateLine(
+            self.room, self._identity, self._livekit, output=output, recogniser=recogniser
+        )

@@ -10,6 +10,7 @@ from control_plane.domain.human_leg import (
     LINE_WITHIN,
     HumanAsked,
     HumanResult,
+    HumanSaid,
     HumanState,
     HumanView,
 )
@@ -36,13 +37,21 @@ class Humans:
         self._session_id = session_id
         self._limit_s = limit_s
 
-    async def bring_in(self, to_number: str, *, reason: str, because: str) -> HumanView:
+    async def bring_in(
+        self, to_number: str, *, reason: str, because: str, is_asked_first: bool = False
+    ) -> HumanView:
         """Have a human called into the room; return what came of it, once that is known.
 
         A control plane that is out of reach meanwhile is waited for: a human who has answered
         talks to the person already.
         """
-        asked = HumanAsked(id=new_id(), to_phone_number=to_number, reason=reason, because=because)
+        asked = HumanAsked(
+            id=new_id(),
+            to_phone_number=to_number,
+            reason=reason,
+            because=because,
+            is_asked_first=is_asked_first,
+        )
         failed = HumanView(id=asked.id, state=HumanState.OVER, result=HumanResult.FAILED)
         try:
             async with asyncio.timeout(self._limit_s):
@@ -56,6 +65,20 @@ class Humans:
         except (Refused, TimeoutError) as exc:
             log.warning("a human was not called", why=exc if isinstance(exc, Refused) else "limit")
             return failed
+
+    async def note(self, human_id: str, result: HumanResult) -> HumanView:
+        """Have it kept what a human said who was asked first; return them as they are then."""
+        said = HumanSaid(result=result)
+        try:
+            async with asyncio.timeout(self._limit_s):
+                return await self._until_done(
+                    lambda: self._api.note_human(self._session_id, human_id, said)
+                )
+        except (Refused, TimeoutError) as exc:
+            log.warning(
+                "what a human said was not kept", why=exc if isinstance(exc, Refused) else "limit"
+            )
+            return HumanView(id=human_id, state=HumanState.OVER, result=HumanResult.FAILED)
 
     async def _until_done(self, request: Callable[[], Awaitable[HumanView]]) -> HumanView:
         while True:

@@ -10,7 +10,7 @@ import msgspec
 
 from control_plane.domain.brief import CallBrief, decode_brief
 from control_plane.domain.events import EventBatch, EventReceipt
-from control_plane.domain.human_leg import HumanAsked, HumanView
+from control_plane.domain.human_leg import HumanAsked, HumanSaid, HumanView
 from control_plane.domain.recording import RecordingKind
 from process.keep_alive import LIMITS
 from process.wear import Worn
@@ -48,13 +48,16 @@ class SessionApi(Protocol):
 
 
 class HumansApi(Protocol):
-    """Where humans are asked into a session; both raise `Unreachable` or `Refused`."""
+    """Where humans are asked into a session; all raise `Unreachable` or `Refused`."""
 
     async def ask_human(self, session_id: str, asked: HumanAsked) -> HumanView:
         """Have a human dialled into the room; asking again with the same id is harmless."""
 
     async def follow_human(self, session_id: str, leg_id: str) -> HumanView:
         """Return how far it is, within some seconds, sooner once that is final."""
+
+    async def note_human(self, session_id: str, leg_id: str, said: HumanSaid) -> HumanView:
+        """Have it kept what they said who was asked first; again is harmless."""
 
 
 class InternalApi:
@@ -120,6 +123,12 @@ class InternalApi:
         """Return how far it is, within some seconds, sooner once that is final."""
         path = f"/internal/sessions/{session_id}/humans/{leg_id}?wait={FOLLOW_S}"
         answer = await self._send("GET", path)
+        return msgspec.json.decode(answer.content, type=HumanView)
+
+    async def note_human(self, session_id: str, leg_id: str, said: HumanSaid) -> HumanView:
+        """Have it kept what they said who was asked first; again is harmless."""
+        path = f"/internal/sessions/{session_id}/humans/{leg_id}/said"
+        answer = await self._send("POST", path, content=msgspec.json.encode(said))
         return msgspec.json.decode(answer.content, type=HumanView)
 
     async def tell_restart(self, reason: Worn) -> None:

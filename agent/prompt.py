@@ -73,6 +73,10 @@ class Texts:
         """Return `text` as it is said; a variable without a value is left out."""
         return fill(text or "", self._values)
 
+    def instructed(self, text: str | None) -> str:
+        """Return `text` as a model is told it; what others gave as values is marked as data."""
+        return fill(text or "", self._marked)
+
     def instructions(self) -> str:
         """Return the system message of the conversation; FAQ entries as `Q: …` and `A: …` lines.
 

@@ -9,13 +9,14 @@ from livekit.agents import NOT_GIVEN, AgentSession, inference, llm, stt, tts, va
 from msgspec import Struct
 
 from agent.turn_taking import DETECTION_LAG_S, TurnJudge, turn_handling
-from control_plane.domain.assistant import Language, TurnTaking
+from control_plane.domain.assistant import Language, TransferMode, TurnTaking
 from control_plane.domain.brief import CallBrief, Direction
 from control_plane.domain.providers import EmbeddedModel, RealtimeModel
 from process.addresses import Allowed
 from process.logs import get_logger
 from speech import limits
 from speech.prewarm import OfflineEngines
+from speech.providers.access import ProviderKeyMissing
 from speech.tables import PUBLIC_ONLY, make_llm, make_stt, make_tts
 
 log = get_logger(__name__)
@@ -36,12 +37,25 @@ class Engines(Struct, frozen=True):
     allowed: Allowed = PUBLIC_ONLY
 
 
+class Aside(Struct, frozen=True):
+    """What a human is told and asked with before they are given the call.
+
+    All of it is made once more for that: what fails of the session's own ends calls. `writer` is
+    null where the assistant has no model that writes, `recogniser` where there is no key for one.
+    """
+
+    voice: tts.TTS[Any]
+    writer: TextModel | None
+    recogniser: stt.STT[Any] | None
+
+
 class Parts(Struct, frozen=True):
     """One call's model, voice and recogniser; a realtime model brings its own of both.
 
     `voice_aside` speaks the agent's own sentences: the assistant's voice, or the embedded one
     where it speaks the language. `adviser` is asked about whoever answers: the assistant's model
     once more, since what fails of the session's own ends calls; null where it has none in words.
+    `aside` is there where people are passed on warm.
     """
 
     voice_aside: tts.TTS[Any] | None
@@ -49,12 +63,20 @@ class Parts(Struct, frozen=True):
     tts: tts.TTS[Any] | None
     stt: stt.STT[Any] | None
     adviser: TextModel | None = None
+    aside: Aside | None = None
+
+    @property
+    def all(self) -> list[Any]:
+        """Return each that there is; one may be there twice."""
+        aside = self.aside
+        beside = [aside.voice, aside.writer, aside.recogniser] if aside is not None else []
+        parts = [self.llm, self.tts, self.stt, self.voice_aside, self.adviser, *beside]
+        return [part for part in parts if part is not None]
 
     async def aclose(self) -> None:
         """Close every connection to a provider; what fails in it is nobody's loss any more."""
         # One may play two of them.
-        parts = {self.llm, self.tts, self.stt, self.voice_aside, self.adviser}
-        closing = [asyncio.ensure_future(part.aclose()) for part in parts if part is not None]
+        closing = [asyncio.ensure_future(part.aclose()) for part in set(self.all)]
         _, late = await asyncio.wait(closing, timeout=CLOSE_LIMIT_S)
         for each in late:
             each.cancel()
@@ -85,27 +107,8 @@ def build_parts(brief: CallBrief, engines: Engines) -> Parts:
         allowed=engines.allowed,
     )
     hears_itself = isinstance(model, llm.RealtimeModel)
-    speaker = None
-    if spec.voice is not None or language.base == "en":
-        speaker = make_tts(
-            spec.voice,
-            keys,
-            fallbacks=spec.voice_fallbacks,
-            language=language,
-            engines=offline,
-            allowed=engines.allowed,
-        )
-    recogniser = None
-    if not hears_itself:
-        recogniser = make_stt(
-            spec.stt,
-            keys,
-            fallbacks=spec.stt_fallbacks,
-            language=language,
-            engines=offline,
-            listening=engines.vad,
-            allowed=engines.allowed,
-        )
+    speaker = _voice(brief, engines)
+    recogniser = None if hears_itself else _recogniser(brief, engines)
     own_voice = speaker if spec.voice is not None or not hears_itself else None
     return Parts(
         llm=model,
@@ -113,7 +116,58 @@ def build_parts(brief: CallBrief, engines: Engines) -> Parts:
         stt=recogniser,
         voice_aside=speaker,
         adviser=_adviser(brief, engines),
+        aside=_aside(brief, engines),
     )
+
+
+def _voice(brief: CallBrief, engines: Engines) -> tts.TTS[Any] | None:
+    spec = brief.assistant
+    if spec.voice is None and spec.language.base != "en":
+        return None
+    return make_tts(
+        spec.voice,
+        brief.providers,
+        fallbacks=spec.voice_fallbacks,
+        language=spec.language,
+        engines=engines.offline,
+        allowed=engines.allowed,
+    )
+
+
+def _recogniser(brief: CallBrief, engines: Engines) -> stt.STT[Any]:
+    spec = brief.assistant
+    return make_stt(
+        spec.stt,
+        brief.providers,
+        fallbacks=spec.stt_fallbacks,
+        language=spec.language,
+        engines=engines.offline,
+        listening=engines.vad,
+        allowed=engines.allowed,
+    )
+
+
+def _aside(brief: CallBrief, engines: Engines) -> Aside | None:
+    spec, recogniser = brief.assistant, None
+    if spec.human_transfer_mode is not TransferMode.WARM:
+        return None
+    voice = _voice(brief, engines)
+    if voice is None:
+        return None
+    try:
+        recogniser = _recogniser(brief, engines)
+    except ProviderKeyMissing:  # the model hears by itself
+        log.info("who is asked to take a call can answer by keys alone")
+    writer = None
+    if spec.llm_model is not None and not isinstance(spec.llm_model, RealtimeModel | EmbeddedModel):
+        model = make_llm(
+            spec.llm_model,
+            brief.providers,
+            fallbacks=spec.llm_fallbacks,
+            allowed=engines.allowed,
+        )
+        writer = model if isinstance(model, llm.LLM) else None
+    return Aside(voice=voice, writer=writer, recogniser=recogniser)
 
 
 def _adviser(brief: CallBrief, engines: Engines) -> TextModel | None:

@@ -1,7 +1,8 @@
 """Passing the person on to somebody else: one at a time, to the configured numbers alone.
 
 By REFER where the trunk takes it. Otherwise, and where their side does not do it, the human is
-called into the room, and the agent leaves the two alone.
+called into the room, and the agent leaves the two alone. A warm transfer calls them so as well, and
+has them say first that they take the call (`agent/warm`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from livekit.agents import AgentSession, ToolError
-from msgspec import Struct
 
 from agent.audio.mixing import Loop
 from agent.audio.sounds import Plays, ringback
@@ -20,6 +20,8 @@ from agent.ending import Ending
 from agent.far_end import FarEnd
 from agent.limits import SilenceWatch
 from agent.reporter import Reporter
+from agent.transfer_failure import Failure, of_human, of_refer
+from agent.warm.introduction import Introduction
 from control_plane.domain.assistant import humans_of
 from control_plane.domain.brief import CallBrief, Direction
 from control_plane.domain.events import (
@@ -33,42 +35,18 @@ from control_plane.domain.human_leg import HumanResult, HumanView
 from control_plane.domain.transfer_targets import TransferTarget
 from sip.ports import TransferFailure, TransferFailureKind
 
-_K, _R = TransferFailureKind, HumanResult
+_K = TransferFailureKind
 NO_REFER = "no_refer"
 """Why a human is called instead, where the trunk's setting says so."""
 _BRIDGED = frozenset({_K.UNSUPPORTED, _K.SILENT, _K.SERVICE})
 """What becomes of a REFER after which the human is called: nobody's phone rang."""
-_UNREACHABLE, _BUSY = "the number there cannot be reached", "the line there is busy"
-_NOBODY, _DECLINED = "nobody is there", "it was declined"
-_TECHNICAL = "it failed for a technical reason"
-_BY_STATUS = {
-    **dict.fromkeys((486, 600), _BUSY),
-    **dict.fromkeys((404, 410, 484, 604), _UNREACHABLE),
-    **dict.fromkeys((408, 480, 487), _NOBODY),
-}
-_BY_RESULT = {
-    _R.BUSY: _BUSY,
-    _R.NO_ANSWER: "nobody took it",
-    _R.UNREACHABLE: _UNREACHABLE,
-    _R.DECLINED: _DECLINED,
-    _R.FORBIDDEN: "that number may not be called",
-    _R.NO_LINE: "no telephone line is free for it now",
-}
-
-
-class Failure(Struct, frozen=True, kw_only=True):
-    """Why the person was not passed on: the event's word, and words for the model."""
-
-    why: str
-    words: str
-    sip_status: int | None = None
-    detail: str = ""
 
 
 class Transferring:
-    """Cold transfers of one call (RFC 3515, or a bridge), and what becomes of the person.
+    """Transfers of one call (RFC 3515, a bridge, or warm), and what becomes of the person.
 
     Args:
+        introduction: calls humans in where transfers are warm.
         silence: does not ask whether the person is there, meanwhile.
         output: where the person hears it ring while the human is called.
     """
@@ -83,6 +61,7 @@ class Transferring:
         ending: Ending,
         silence: SilenceWatch,
         output: Plays,
+        introduction: Introduction,
     ) -> None:
         self._brief = brief
         self._session = session
@@ -91,6 +70,7 @@ class Transferring:
         self._ending = ending
         self._silence = silence
         self._output = output
+        self._introduction = introduction
         self._task: asyncio.Task[None] | None = None
         self._by_refer = False
         self._why_no_refer = None if brief.takes_refer else NO_REFER
@@ -112,6 +92,8 @@ class Transferring:
             raise _refusal("no number is configured to pass calls on to")
         if not self._far_end.is_telephone:
             raise _refusal("the person is not on a telephone")
+        if self._introduction.is_wanted and not self._introduction.can_be_made:
+            raise _refusal("there is no voice to introduce the person with")
         if self.is_under_way:
             raise _refusal("they are being passed on already: wait for what comes of it")
         own = _digits(self._persons_number)
@@ -165,7 +147,7 @@ class Transferring:
         elif failure.why != _K.HUNG_UP and not self._ending.done:
             self._session.generate_reply(
                 instructions=f"The person could not be passed on: {failure.words}. They are still "
-                "on the line, and heard it ring meanwhile. Tell them so in one sentence and "
+                f"on the line, and heard {self._heard} meanwhile. Tell them so in one sentence and "
                 "go on without it: help them yourself, or offer that a colleague calls back."
             )
 
@@ -175,7 +157,13 @@ class Transferring:
         for target in targets:
             to = target.phone_number
             self._reporter.report(TransferBegan, to_phone_number=to, reason=reason)
-            failure = await self._pass_on(target, reason)
+            try:
+                failure = await self._pass_on(target, reason)
+            except asyncio.CancelledError:
+                if self._introduction.is_wanted:
+                    failed = HumanResult.CALLER_LEFT.value
+                    self._reporter.report(TransferFailed, to_phone_number=to, why=failed)
+                raise
             if failure is None:
                 return None
             self._reporter.report(
@@ -192,6 +180,8 @@ class Transferring:
     async def _pass_on(self, target: TransferTarget, reason: str) -> Failure | None:
         """Return null once the call is the target's, or why it is not."""
         to = target.phone_number
+        if self._introduction.is_wanted:
+            return self._of(await self._introduction.to(to, reason))
         if self._why_no_refer is None:
             failure = await self._refer(target)
             if failure is None:
@@ -203,11 +193,18 @@ class Transferring:
             self._why_no_refer = " ".join(
                 str(each) for each in (failure.kind, failure.sip_status) if each
             )
-        human = await self._bridge(to, reason, self._why_no_refer)
+        return self._of(await self._bridge(to, reason, self._why_no_refer))
+
+    def _of(self, human: HumanView) -> Failure | None:
+        """Leave the person with a human who has the call, or return why they have it not."""
         if human.result is not HumanResult.ANSWERED:
             return of_human(human)
         self._ending.end(EndedBy.AGENT, EndReason.TRANSFER, hands_over=True)
         return None
+
+    @property
+    def _heard(self) -> str:
+        return "music" if self._introduction.is_wanted else "it ring"
 
     async def _refer(self, target: TransferTarget) -> TransferFailure | None:
         self._by_refer = True
@@ -227,30 +224,6 @@ class Transferring:
 
 
 _VOLUME = 0.5
-
-
-def of_refer(failure: TransferFailure) -> Failure:
-    """Return what a REFER's failure means."""
-    words = {_K.UNANSWERED: "nobody took it", _K.SERVICE: _TECHNICAL}.get(failure.kind)
-    if words is None:
-        words = _BY_STATUS.get(failure.sip_status or 0, _DECLINED)
-    return Failure(
-        why=failure.kind.value,
-        words=words,
-        sip_status=failure.sip_status,
-        detail=failure.sip_reason,
-    )
-
-
-def of_human(human: HumanView) -> Failure:
-    """Return what it means that a human was not reached."""
-    result = human.result or HumanResult.FAILED
-    return Failure(
-        why=result.value,
-        words=_BY_RESULT.get(result, _TECHNICAL),
-        sip_status=human.sip_status,
-        detail=human.detail,
-    )
 
 
 def _refusal(why: str) -> ToolError:

@@ -48,7 +48,7 @@ class UsageMeter:
         model = parts.llm
         if isinstance(model, llm.RealtimeModel):
             self._realtime = (getattr(brief.assistant.llm_model, "provider", ""), model.model)
-        for engine in _engines([parts.llm, parts.tts, parts.stt, parts.voice_aside, parts.adviser]):
+        for engine in _engines(parts.all):
             self._listen_to(engine)
 
     def listen_to_session(self, session: AgentSession[Any]) -> None:

@@ -149,7 +149,10 @@ class HumanDialer:
             return marked_at is None or await read_clock(db) - marked_at > _PROMPT
 
     async def answered(self, session_id: str, leg_id: str, sip_call_id: str) -> None:
-        """Hand the call over; who answers when nobody waits for them any more is hung up."""
+        """Hand the call over, or have them asked first.
+
+        Who answers when nobody waits for them any more is hung up.
+        """
         async with self._database.transaction() as db:
             order, call = await leases.hold(db, session_id, epoch=None)
             leg, now = await humans.open_of(db, session_id), await read_clock(db)
@@ -162,7 +165,7 @@ class HumanDialer:
                     await pace.took_the_call(db, leg.trunk_id)
                 owner = order or call.session
                 if not is_over:
-                    humans.hand_over(db, owner, call, leg, now=now)
+                    humans.answered(db, owner, call, leg, now=now)
                     return
                 humans.give_up(db, owner, call, leg, HumanResult.CALLER_LEFT, now=now)
         try:
@@ -222,4 +225,5 @@ def _request(call: Call, leg: Leg, trunk: Trunk, dial_before: float) -> DialRequ
         ringing_timeout_s=leg.ring_secs or RINGING_S,
         max_call_duration_s=round(TALK_LIMIT / timedelta(seconds=1)),
         dial_before=dial_before,
+        held=leg.is_asked_first,
     )

@@ -8,7 +8,7 @@ from livekit import api
 from livekit.api.sip_service import SipService
 from livekit.protocol.sip import CreateSIPParticipantRequest
 
-from sip import deadline
+from sip import deadline, holding
 from sip.failures import DIAL_ERRORS, failure_of
 from sip.ports import Answered, DialFailure, DialRequest, TooLate
 
@@ -43,7 +43,10 @@ def to_protobuf(request: DialRequest) -> CreateSIPParticipantRequest:
         sip_number=request.from_number,
         room_name=request.room_name,
         participant_identity=request.participant_identity,
-        participant_attributes=deadline.attributes(request.dial_before),
+        participant_attributes={
+            **deadline.attributes(request.dial_before),
+            **holding.attributes(request.held),
+        },
         wait_until_answered=True,
     )
     message.ringing_timeout.FromTimedelta(timedelta(seconds=request.ringing_timeout_s))

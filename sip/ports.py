@@ -26,6 +26,7 @@ class DialRequest(Struct, frozen=True, kw_only=True):
         ringing_timeout_s: whole seconds from the INVITE to our CANCEL.
         max_call_duration_s: whole seconds from the answer to our BYE.
         dial_before: seconds since the epoch after which no INVITE may leave; null is no limit.
+        held: nobody in the room hears the phone, nor it them, until that is released.
     """
 
     sip_trunk_id: str
@@ -36,6 +37,7 @@ class DialRequest(Struct, frozen=True, kw_only=True):
     ringing_timeout_s: int
     max_call_duration_s: int
     dial_before: float | None = None
+    held: bool = False
 
 
 class TooLate(Struct, frozen=True):

@@ -225,10 +225,10 @@ _COMPILED = {
 
 def away_in(said: str, language: Language) -> int:
     """Return how many different things in `said` tell that nobody is there."""
-    plain = _plain(said)
+    words = plain(said)
     patterns = (_COMPILED[base] for base in dict.fromkeys((language.base, "en")))
     away = (dict(each)[Sign.AWAY] for each in patterns)
-    return len({match.group() for pattern in away for match in pattern.finditer(plain)})
+    return len({match.group() for pattern in away for match in pattern.finditer(words)})
 
 
 def signs_in(said: str, language: Language) -> dict[Sign, str]:
@@ -236,16 +236,16 @@ def signs_in(said: str, language: Language) -> dict[Sign, str]:
 
     English is spoken by machines everywhere: its signs count in each language.
     """
-    plain = _plain(said)
+    words = plain(said)
     found: dict[Sign, str] = {}
     for base in dict.fromkeys((language.base, "en")):
         for sign, pattern in _COMPILED[base]:
-            if sign not in found and (match := pattern.search(plain)) is not None:
+            if sign not in found and (match := pattern.search(words)) is not None:
                 found[sign] = match.group()
     return found
 
 
-def _plain(said: str) -> str:
+def plain(said: str) -> str:
     """Return words in small letters, without accents and marks between them."""
     letters = unicodedata.normalize("NFKD", said.replace("\u2019", "'").replace("ł", "l")).lower()
     kept = "".join(c for c in letters if not unicodedata.combining(c))

@@ -69,9 +69,9 @@ class AudioOutput(io.AudioOutput):
         self._wanted = asyncio.Event()  # something else is to be heard than what fills the line
         self._pump: asyncio.Task[None] | None = None
 
-    async def publish(self, room: rtc.Room) -> None:
+    async def publish(self, room: rtc.Room, name: str = "agent") -> None:
         """Publish the agent's track in `room`; silence until something is said."""
-        await self.source.publish(room)
+        await self.source.publish(room, name)
         self.start()
 
     async def wait_listened_to(self) -> None:

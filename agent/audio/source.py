@@ -58,9 +58,14 @@ class AudioSource:
         """Whether `clear` breaks off without a click."""
         return not self._by_room
 
-    async def publish(self, room: rtc.Room) -> None:
+    @property
+    def sid(self) -> str:
+        """The server's id of the track; empty while there is none."""
+        return self._publication.sid if self._publication is not None else ""
+
+    async def publish(self, room: rtc.Room, name: str = "agent") -> None:
         """Publish the agent's track in `room`."""
-        track = rtc.LocalAudioTrack.create_audio_track("agent", self.source)
+        track = rtc.LocalAudioTrack.create_audio_track(name, self.source)
         options = rtc.TrackPublishOptions(
             source=rtc.TrackSource.SOURCE_MICROPHONE, dtx=False, red=False
         )

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 from agent.stock_phrases import stock_phrases
 from agent.tools.irrevocable import Deed
 from agent.tools.tool import Surroundings, Tool, Work
-from control_plane.domain.assistant import AssistantSpec, TransferMode, humans_of
+from control_plane.domain.assistant import AssistantSpec, humans_of
 
 
 class Arguments(Struct, frozen=True):
@@ -38,7 +38,7 @@ def _make(call: Surroundings) -> Work:
 
 
 def _is_offered(spec: AssistantSpec) -> bool:
-    return spec.human_transfer_mode is TransferMode.COLD and bool(humans_of(spec))
+    return spec.human_transfer_mode is not None and bool(humans_of(spec))
 
 
 TRANSFER_CALL = Tool(

@@ -239,12 +239,12 @@ class AssistantSpec(Struct, frozen=True, kw_only=True):
         tuple[TransferTarget, ...], up_to(20, check=check_targets), _TRANSFER
     ] = ()
     """Whom calls are passed on to next, in this order: after `transfer_phone_number`, or alone."""
-    human_transfer_mode: Annotated[
-        TransferMode | None, ActedOn(_TRANSFER.place, but_not=(TransferMode.WARM,))
-    ] = None
+    human_transfer_mode: Annotated[TransferMode | None, _TRANSFER] = None
     """The agent introduces the person, or passes the call on; needs a number to pass it on to."""
-    warm_transfer_summary_instructions: Annotated[_Instructions, _NOT_YET] = None
-    """What the person is told before a warm transfer."""
+    warm_transfer_summary_instructions: Annotated[
+        _Instructions, ActedOn("agent.warm.summary.Summary")
+    ] = None
+    """What the human is told of the person before a warm transfer; none: who, what for, so far."""
     custom_tools: Annotated[tuple[CustomTool, ...], up_to(64, check=check_tools), _NOT_YET] = ()
     """HTTP requests that the model may make."""
     calendly: Annotated[Calendly | None, _NOT_YET] = None

@@ -13,13 +13,9 @@ M = TypeVar("M", bound=Struct)
 
 
 class ActedOn(Struct, frozen=True):
-    """The code that makes a setting change a call; None: it is kept, and the code comes later.
-
-    `but_not` are values for which it comes later.
-    """
+    """The code that makes a setting change a call; None: it is kept, and the code comes later."""
 
     place: str | None
-    but_not: tuple[Any, ...] = ()
 
 
 class Asked(Struct, frozen=True):
@@ -74,7 +70,6 @@ class Setting(Struct, frozen=True):
     default: Any
     acted_on: str | None
     asked: Asked
-    but_not: tuple[Any, ...] = ()
 
     def kept(self, given: Any, place: str) -> Any:
         """Return what a request gave in the form that is stored.
@@ -99,21 +94,14 @@ def settings_of(kind: type[Struct]) -> Mapping[str, Setting]:
             raise TypeError(f"{kind.__name__}.{each.name} does not say where it is acted on")
         asked = _marks(hint, Asked) or [Asked()]
         default = each.default if made is NODEFAULT else made()
-        place, but_not = acted_on[0].place, acted_on[0].but_not
-        found[each.name] = Setting(hint.__origin__, default, place, asked[0], but_not)
+        found[each.name] = Setting(hint.__origin__, default, acted_on[0].place, asked[0])
     return found
 
 
 def not_yet_acted_on(spec: Struct) -> list[str]:
     """Return the settings that differ from their default and change nothing yet, by name."""
-    later = _later(type(spec))
-    found = [name for name, default in _pending(type(spec)) if getattr(spec, name) != default]
-    return sorted(found + [name for name, values in later if getattr(spec, name) in values])
-
-
-@cache
-def _later(kind: type[Struct]) -> list[tuple[str, tuple[Any, ...]]]:
-    return [(name, each.but_not) for name, each in settings_of(kind).items() if each.but_not]
+    pending = _pending(type(spec))
+    return sorted(name for name, default in pending if getattr(spec, name) != default)
 
 
 @cache

@@ -20,7 +20,7 @@ class HumanState(StrEnum):
 
     ASKED = "asked"  # nothing is on the wire yet
     RINGING = "ringing"  # the INVITE may be on the wire
-    ANSWERED = "answered"  # they talk, or have
+    ANSWERED = "answered"  # they talk, or have; without a result yet: they are asked
     OVER = "over"  # the human was not reached; the result says why
 
 
@@ -36,6 +36,10 @@ class HumanResult(StrEnum):
     NO_LINE = "no_line"  # the trunk takes no call now
     CALLER_LEFT = "caller_left"  # the conversation was over before the human was there
     FAILED = "failed"  # a fault of ours, or of the trunk's
+    # Of who has answered and is asked first; `DECLINED` too.
+    NOT_TAKEN = "not_taken"  # they said neither yes nor no
+    LEFT = "left"  # they hung up before they had said
+    VOICEMAIL = "voicemail"  # it was none of them who answered
 
 
 class HumanView(Struct, frozen=True, kw_only=True):
@@ -52,13 +56,22 @@ class HumanAsked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The agent asks for a human; `id` is its own choice, so that asking again is harmless.
 
     Attributes:
-        because: why REFER is not the way: `no_refer`, or what came of it.
+        because: why REFER is not the way: `no_refer`, `warm`, or what came of it.
+        is_asked_first: who answers is asked whether they take the call; it is theirs once the
+            agent says so.
     """
 
     id: str
     to_phone_number: str
     reason: str
     because: str
+    is_asked_first: bool = False
+
+
+class HumanSaid(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a human said who was asked first: `answered` where they take the call."""
+
+    result: HumanResult
 
 
 _BY_ERROR = {

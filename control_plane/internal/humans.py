@@ -12,8 +12,8 @@ from control_plane.assistants import versions
 from control_plane.db.base import read_clock
 from control_plane.db.engine import wake
 from control_plane.domain.assistant import humans_of
-from control_plane.domain.errors import BadInput, NotAllowed
-from control_plane.domain.human_leg import HumanAsked, HumanState, HumanView
+from control_plane.domain.errors import BadInput, Conflict, NotAllowed
+from control_plane.domain.human_leg import HumanAsked, HumanResult, HumanSaid, HumanState, HumanView
 from control_plane.domain.ids import parse_id
 from control_plane.http.auth import bearer
 from control_plane.http.dependencies import GivenDatabase
@@ -57,6 +57,37 @@ class HumanController(Controller):
             now, owner = await read_clock(db), order or call.session
             leg = await humans.ask(db, owner, call, data, ring_secs=target.ring_secs, now=now)
             wake(db)
+            return humans.view(leg)
+
+    @post(
+        "/{leg_id:str}/said",
+        operation_id="noteWhatHumanSaid",
+        summary="Note whether a human takes the call",
+        status_code=200,
+    )
+    async def said(
+        self,
+        session_id: FromPath[str],
+        leg_id: FromPath[str],
+        data: JSONBody[HumanSaid],
+        request: Request[Any, Any, Any],
+        database: GivenDatabase,
+        signer: GivenSigner,
+    ) -> HumanView:
+        """Hand the call over to who takes it, or close their leg; what was said first stays."""
+        claims = _claims(request, signer, session_id)
+        async with database.transaction() as db:
+            order, call = await leases.hold(db, session_id, epoch=claims.epoch)
+            leg, owner = await humans.get(db, session_id, leg_id), order or call.session
+            if leg.answered_at is None:
+                raise Conflict("this human has not answered")
+            if leg.result is None and leg.closed_at is None:
+                now = await read_clock(db)
+                if data.result is HumanResult.ANSWERED:
+                    humans.hand_over(db, owner, call, leg, now=now)
+                else:
+                    humans.give_up(db, owner, call, leg, data.result, now=now)
+                wake(db)
             return humans.view(leg)
 
     @get("/{leg_id:str}", operation_id="followHuman", summary="Follow a human's leg")

@@ -31,6 +31,7 @@ _DECISIONS = (
     "call.ringing",
     "sound_routed",
     "human_asked",
+    "human_answered",
     "human_not_reached",
     "transfer_failed",
     "call.transferred",

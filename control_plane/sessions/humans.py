@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -66,6 +66,7 @@ async def ask(
         created_at=now,
         reason=asked.reason[:500],
         ring_secs=ring_secs,
+        is_asked_first=asked.is_asked_first,
     )
     db.add(leg)
     to = asked.to_phone_number
@@ -214,10 +215,20 @@ def give_up(
     record(db, owner, call, "human_not_reached", at=now, stored_at=now, **facts)
 
 
+def answered(db: AsyncSession, owner: Owner, call: Call, leg: Leg, *, now: datetime) -> None:
+    """Note that the human has answered: the call is theirs, unless they are asked first."""
+    leg.answered_at, leg.lease_until = now, None
+    if leg.is_asked_first:
+        to = leg.to_phone_number
+        record(db, owner, call, "human_answered", at=now, stored_at=now, to_phone_number=to)
+    else:
+        hand_over(db, owner, call, leg, now=now)
+
+
 def hand_over(db: AsyncSession, owner: Owner, call: Call, leg: Leg, *, now: datetime) -> None:
-    """Note that the human has answered: the two talk on, whatever becomes of the agent."""
+    """Note that the call is the human's: the two talk on, whatever becomes of the agent."""
     session = call.session
-    leg.answered_at, leg.lease_until, leg.result = now, None, HumanResult.ANSWERED
+    leg.result = HumanResult.ANSWERED
     session.handed_over_at = now
     session.result = session.result or AttemptResult.HUMAN  # somebody was on the line
     session.ended_by, session.end_reason = EndedBy.AGENT, EndReason.TRANSFER
@@ -238,7 +249,8 @@ def agent_left(call: Call, result: AttemptResult, now: datetime) -> None:
 async def close_all(db: AsyncSession, session_id: str, now: datetime) -> None:
     """Close the human's leg of a conversation that is over.
 
-    One that rings is closed by its dial's result: until then, its line is not free.
+    One that rings is closed by its dial's result: until then, its line is not free. One who was
+    being asked has lost the person.
     """
     await db.execute(
         update(Leg)
@@ -248,7 +260,11 @@ async def close_all(db: AsyncSession, session_id: str, now: datetime) -> None:
             Leg.closed_at.is_(None),
             or_(Leg.dialing_at.is_(None), Leg.answered_at.is_not(None)),
         )
-        .values(closed_at=now, lease_until=None)
+        .values(
+            closed_at=now,
+            lease_until=None,
+            result=func.coalesce(Leg.result, HumanResult.CALLER_LEFT.value),
+        )
         .execution_options(synchronize_session=False)
     )
 
@@ -256,13 +272,17 @@ async def close_all(db: AsyncSession, session_id: str, now: datetime) -> None:
 async def spend(db: AsyncSession, session_id: str, now: datetime) -> float:
     """Return what the trunks' minutes of humans cost in a conversation that ends now."""
     rows = await db.execute(
-        select(Leg.answered_at, Trunk.price_per_minute)
+        select(Leg.answered_at, Leg.closed_at, Trunk.price_per_minute)
         .join(Trunk, Trunk.id == Leg.trunk_id)
         .where(Leg.session_id == session_id, _IS_HUMAN)
     )
     minute = timedelta(minutes=1)
     return sum(
-        (max(0.0, (now - since) / minute) * price for since, price in rows if since is not None),
+        (
+            max(0.0, ((until or now) - since) / minute) * price
+            for since, until, price in rows
+            if since is not None
+        ),
         start=0.0,
     )
 
@@ -270,14 +290,17 @@ async def spend(db: AsyncSession, session_id: str, now: datetime) -> float:
 async def answered_of(db: AsyncSession, session_ids: Collection[str]) -> dict[str, Leg]:
     """Return, by session, the leg of the human who talked to the person."""
     rows = await db.scalars(
-        select(Leg).where(Leg.session_id.in_(session_ids), _IS_HUMAN, Leg.answered_at.is_not(None))
+        select(Leg).where(
+            Leg.session_id.in_(session_ids), _IS_HUMAN, Leg.result == HumanResult.ANSWERED
+        )
     )
     return {row.session_id: row for row in rows}
 
 
 def view(leg: Leg) -> HumanView:
     """Return the leg as the agent is told of it."""
-    if leg.answered_at is not None:
+    is_theirs = leg.result is HumanResult.ANSWERED
+    if leg.answered_at is not None and (is_theirs or leg.closed_at is None):
         state = HumanState.ANSWERED
     elif leg.closed_at is not None:
         state = HumanState.OVER

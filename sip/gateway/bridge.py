@@ -48,7 +48,7 @@ class Bridge:
         self._waiting: dict[int, bytearray] = {}
         self._room_tone: int | None = None
         self._phone_tone: int | None = None
-        self._held = False
+        self._holds_room = self._holds_phone = False
         self._way: ShortWay | None = None
         self._port: RtpPort | None = None
         self._jitter: JitterBuffer | None = None
@@ -93,9 +93,9 @@ class Bridge:
         with self._lock:
             self._phone_tone = 0 if on else None
 
-    def hold_room(self, held: bool) -> None:
-        """Keep the room's sound from the phone, as during digits after the answer."""
-        self._held = held
+    def hold(self, *, room: bool, phone: bool) -> None:
+        """Keep the room's sound from the phone, the phone's from the room, or neither."""
+        self._holds_room, self._holds_phone = room, phone
 
     def quiet_for(self, now: float) -> tuple[bool, float]:
         """Whether RTP ever came, and for how many seconds none has (since the answer if never)."""
@@ -167,7 +167,7 @@ class Bridge:
             key = self._reader.take(packet)
             if key is not None and self.on_key is not None:
                 self.on_key(key)
-        if not way.carries or self._phone is None:
+        if not way.carries or self._phone is None or self._holds_phone:
             self._jitter = None
             return
         if self._jitter is None:
@@ -183,9 +183,10 @@ class Bridge:
         if phone is None:
             return b""
         try:
-            return bytes(phone.read(4 * FRAME))
+            pcm = bytes(phone.read(4 * FRAME))
         except (AudioNotActive, AudioRestarted):
             return b""
+        return bytes(len(pcm)) if self._holds_phone else pcm
 
     def _filler(self) -> bytes:
         if self._room_tone is None:
@@ -279,7 +280,7 @@ class Bridge:
 
     @property
     def _hears_others(self) -> bool:
-        return self._phone is not None and self._phone_tone is None and not self._held
+        return self._phone is not None and self._phone_tone is None and not self._holds_room
 
     def _is_too_much(self, fill: int, pcm: bytes) -> bool:
         """True for a piece that may go: one more than the cushion lay unused all along."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from livekit.rtc import DisconnectReason
 
 from process.logs import get_logger
 from process.short_way.offers import Folder
+from sip import holding
 from sip.gateway.dtmf import DigitSender, PressedKeys
 from sip.gateway.endpoint import Endpoint, hang_up
 from sip.gateway.errors import TwirpError
@@ -150,8 +151,11 @@ class Leg:
                 lambda sid: self.ways.track_ended(sid),
                 lambda: self.ways.look_around(),
                 self._digits_for_phone,
+                self._shown,
             ),
         )
+        self._is_held = holding.is_held(member.attributes)
+        self.hold_room(False)
         self.ways = Ways(parts.media, self.bridge, self._others, self._way_taken)
         self.ways.offer(offer)
         self._keys = PressedKeys(self._pressed, lambda: self.ways.port.ear is not None)
@@ -224,6 +228,10 @@ class Leg:
         self._digits = DigitSender(phone)
         self._watch = asyncio.create_task(self._watch_rtp())
 
+    def hold_room(self, held: bool) -> None:
+        """Keep the room's sound from the phone, as during digits after the answer."""
+        self.bridge.hold(room=held or self._is_held, phone=self._is_held)
+
     def now_active(self) -> None:
         """Show the call as active."""
         self.active = True
@@ -261,6 +269,11 @@ class Leg:
     def _track(self, sid: str, track: rtc.Track, owner: str) -> None:
         self.ways.track(sid, track, owner)
         self.heard_someone()
+
+    def _shown(self, attributes: Mapping[str, str]) -> None:
+        if self._is_held and not holding.is_held(attributes):
+            self._is_held = False
+            self.hold_room(False)
 
     async def _others(self, agent: str) -> bool | None:
         return await self.parts.presence.others(self.member.room, {agent, self.member.identity})

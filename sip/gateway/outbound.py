@@ -198,7 +198,7 @@ class OutboundCall(Leg):
             self.now_active()
             return
         digits = self._plan.request.dtmf
-        self.bridge.hold_room(bool(digits))
+        self.hold_room(bool(digits))
         self.connected(self.phone)
         await self._show_answer()
         if digits:
@@ -206,7 +206,7 @@ class OutboundCall(Leg):
             sending = self.parts.calls.spawn(self._automate(digits))
             await self.first(sending)
             sending.cancel()
-            self.bridge.hold_room(False)
+            self.hold_room(False)
         self.now_active()
         if not self.ended.done():
             await self.room.settled()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -51,6 +51,7 @@ class Hears:
     track_ended: Callable[[str], None]
     others: Callable[[], None]  # somebody came or left
     digits: Callable[[str], None]
+    shown: Callable[[Mapping[str, str]], None]  # the participant's own attributes, changed
 
 
 class RoomSide:
@@ -73,6 +74,7 @@ class RoomSide:
         self._room.on("track_unsubscribed", self._on_track_ended)
         self._room.on("sip_dtmf_received", self._on_digits)
         self._room.on("data_received", self._on_data)
+        self._room.on("participant_attributes_changed", self._on_attributes)
 
     @property
     def participant_id(self) -> str:
@@ -231,6 +233,10 @@ class RoomSide:
     def _on_data(self, packet: rtc.DataPacket) -> None:
         if not self._left and leaving.is_request(packet):
             self._hears.gone(DisconnectReason.ROOM_DELETED)
+
+    def _on_attributes(self, _: dict[str, str], who: rtc.Participant) -> None:
+        if who.identity == self._member.identity:
+            self._hears.shown(who.attributes)
 
     def _on_digits(self, event: rtc.SipDTMF) -> None:
         self._hears.digits(event.digit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -42,8 +42,8 @@ from control_plane.domain.events import (
     ItemSaid,
     Role,
 )
-from control_plane.domain.human_leg import HumanView
-from sip.ports import TransferFailure
+from control_plane.domain.human_leg import HumanResult, HumanState, HumanView
+from sip.ports import SipTrouble, TransferFailure
 from speech.offline.voice import SAMPLE_RATE, Speaker
 from tests.system.far_end import without_silence
 
@@ -175,6 +175,10 @@ class Handset:
         self.outcome: asyncio.Future[TransferFailure | None] = asyncio.Future()
         self.asked_in: list[tuple[str, str, str]] = []
         self.human: asyncio.Future[HumanView] = asyncio.Future()
+        self.asked_first: list[bool] = []
+        self.noted: list[HumanResult] = []
+        self.keeps = True
+        self.private = Private()
 
     async def press(self, key: str) -> None:
         """Take a key."""
@@ -186,10 +190,65 @@ class Handset:
         self.rang.append(ringing_s)
         return await asyncio.shield(self.outcome)
 
-    async def bring_in(self, to_number: str, *, reason: str, because: str) -> HumanView:
+    async def bring_in(
+        self, to_number: str, *, reason: str, because: str, is_asked_first: bool = False
+    ) -> HumanView:
         """Have a human called; `human` says what comes of it."""
         self.asked_in.append((to_number, reason, because))
+        self.asked_first.append(is_asked_first)
         return await asyncio.shield(self.human)
+
+    async def note(self, human_id: str, result: HumanResult) -> HumanView:
+        """Keep what a human said."""
+        self.noted.append(result)
+        if not self.keeps:
+            return HumanView(id=human_id, state=HumanState.OVER, result=HumanResult.FAILED)
+        takes = result is HumanResult.ANSWERED
+        state = HumanState.ANSWERED if takes else HumanState.OVER
+        return HumanView(id=human_id, state=state, result=result)
+
+    @asynccontextmanager
+    async def aside(self, *_: object) -> AsyncIterator[Private]:
+        """Talk to the human."""
+        yield self.private
+
+
+class Private:
+    """The human's side, as long as the person does not hear it."""
+
+    def __init__(self) -> None:
+        self.on_words: Callable[[str], None] | None = None
+        self.on_key: Callable[[str], None] | None = None
+        self.on_left: Callable[[], None] | None = None
+        self.done: list[str] = []
+        """What was done to the human, in order."""
+        self.told_s = 0.0
+        self.fails = False
+
+    def say(self, frames: Iterable[rtc.AudioFrame]) -> float:
+        """Hear this; it is over at once."""
+        self.told_s += sum(frame.duration for frame in frames)
+        self.done.append("told")
+        return 0.01
+
+    async def isolate(self) -> None:
+        """Be set apart, unless that fails."""
+        if self.fails:
+            raise SipTrouble("LiveKit does not answer")
+        self.done.append("isolated")
+
+    async def connect(self) -> None:
+        """Be connected."""
+        self.done.append("connected")
+
+    async def put_out(self) -> None:
+        """Be hung up."""
+        self.done.append("put out")
+
+    def presses(self, key: str) -> None:
+        """Press a key."""
+        assert self.on_key is not None
+        self.on_key(key)
 
 
 class Books:
@@ -308,7 +367,7 @@ async def ringing(brief: CallBrief, engines: Engines) -> AsyncIterator[Conversat
         session,
         reporter=reporter,
         output=line,
-        voice_aside=parts.voice_aside,
+        parts=parts,
         answering=answering,
     )
     try:

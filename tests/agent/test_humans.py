@@ -8,7 +8,7 @@ import pytest
 
 from agent.humans import Humans
 from agent.internal_api import Refused, Unreachable
-from control_plane.domain.human_leg import HumanAsked, HumanResult, HumanState, HumanView
+from control_plane.domain.human_leg import HumanAsked, HumanResult, HumanSaid, HumanState, HumanView
 
 pytestmark = pytest.mark.unit
 
@@ -18,6 +18,7 @@ class ControlPlane:
 
     def __init__(self, *answers: HumanState | Exception) -> None:
         self.asked: list[HumanAsked] = []
+        self.noted: list[tuple[str, HumanResult]] = []
         self._answers = list(answers)
 
     async def ask_human(self, _session_id: str, asked: HumanAsked) -> HumanView:
@@ -25,6 +26,10 @@ class ControlPlane:
         return await self._next(asked.id)
 
     async def follow_human(self, _session_id: str, leg_id: str) -> HumanView:
+        return await self._next(leg_id)
+
+    async def note_human(self, _session_id: str, leg_id: str, said: HumanSaid) -> HumanView:
+        self.noted.append((leg_id, said.result))
         return await self._next(leg_id)
 
     async def _next(self, leg_id: str) -> HumanView:
@@ -66,3 +71,16 @@ async def test_a_control_plane_that_is_away_is_asked_again_for_the_same_human() 
 async def test_who_is_refused_or_comes_to_nothing_has_failed() -> None:
     assert await result_at(ControlPlane(Refused("409 conflict"))) is HumanResult.FAILED
     assert await result_at(ControlPlane(HumanState.ASKED), limit_s=0.05) is HumanResult.FAILED
+
+
+async def test_what_a_human_said_is_told_until_it_is_kept() -> None:
+    plane = ControlPlane(Unreachable("ConnectError"), HumanState.ANSWERED)
+    noted = await Humans(plane, "session").note("leg", HumanResult.ANSWERED)
+    assert noted.result is HumanResult.ANSWERED
+    assert plane.noted == [("leg", HumanResult.ANSWERED)] * 2
+
+
+async def test_what_is_not_kept_has_failed() -> None:
+    for plane in (ControlPlane(Refused("409 conflict")), ControlPlane()):
+        noted = await Humans(plane, "session", limit_s=0.05).note("leg", HumanResult.ANSWERED)
+        assert (noted.state, noted.result) == (HumanState.OVER, HumanResult.FAILED)

@@ -94,7 +94,7 @@ def test_no_custom_tool_has_the_name_of_one_of_ours() -> None:
         ),
         (
             {"human_transfer_mode": TransferMode.WARM, "transfer_phone_number": NUMBER},
-            {"collect_digits", "end_call"},
+            {"collect_digits", "end_call", "transfer_call"},
         ),
         ({"transfer_phone_number": NUMBER}, {"collect_digits", "end_call"}),
     ],

@@ -16,7 +16,7 @@ from livekit.agents.utils import http_context
 from agent.ending import Verdict
 from agent.session import Engines
 from agent.stock_phrases import stock_phrases
-from agent.transferring import of_human, of_refer
+from agent.transfer_failure import of_human, of_refer
 from control_plane.domain.assistant import Language, TransferMode
 from control_plane.domain.calling_times import Weekday
 from control_plane.domain.events import (

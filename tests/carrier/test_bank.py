@@ -24,6 +24,8 @@ from sip.carrier.bank import (
 from sip.carrier.line import HungUp, Line
 from sip.carrier.scenarios import scenario_of
 
+pytestmark = pytest.mark.unit
+
 NUMBER = "+12025550124"
 
 

@@ -16,7 +16,7 @@ from control_plane.assistants import specs
 from control_plane.assistants.schemas import InlineAssistant, merge
 from control_plane.assistants.secrets import PLAIN_HEADERS, Reference
 from control_plane.db.models.assistant import Assistant
-from control_plane.domain.assistant import AssistantSpec, TransferMode
+from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.declared import not_yet_acted_on, settings_of
 from control_plane.orders.schemas import PlaceCall
 from tests.factories import spec
@@ -65,7 +65,6 @@ def test_what_is_left_to_build_is_known() -> None:
         "custom_tools",
         "email_notification_address",
         "email_notification_outcomes",
-        "human_transfer_mode",
         "ivr_navigation_enabled",
         "sms_enabled",
         "sms_template",
@@ -74,7 +73,6 @@ def test_what_is_left_to_build_is_known() -> None:
         "transfer_phone_number",
         "voicemail_message",
         "voicemail_sms_prompt",
-        "warm_transfer_summary_instructions",
     }
 
 
@@ -83,13 +81,6 @@ def test_only_what_differs_from_its_default_is_listed() -> None:
     assert not_yet_acted_on(spec(sms_enabled=False, sms_template=None)) == []
     changed = spec(sms_enabled=True, sms_template="Hi.", first_sentence="Hi.")
     assert not_yet_acted_on(changed) == ["sms_enabled", "sms_template"]
-
-
-def test_a_value_that_is_not_acted_on_yet_is_listed() -> None:
-    number = {"transfer_phone_number": NUMBER}
-    assert not_yet_acted_on(spec(human_transfer_mode=TransferMode.COLD, **number)) == []
-    warm = spec(human_transfer_mode=TransferMode.WARM, **number)
-    assert not_yet_acted_on(warm) == ["human_transfer_mode"]
 
 
 async def test_answers_name_what_is_not_acted_on(api: httpx.AsyncClient) -> None:

@@ -59,9 +59,13 @@ class Asking:
         self._internal = internal
         self.path = f"/internal/sessions/{attempt.id}/humans"
 
-    async def ask(self, leg_id: str, to: str = COLLEAGUE) -> httpx.Response:
-        body = {"id": leg_id, "to_phone_number": to, "reason": "why", "because": "no_refer"}
+    async def ask(self, leg_id: str, to: str = COLLEAGUE, **more: Any) -> httpx.Response:
+        body = {"id": leg_id, "to_phone_number": to, "reason": "why", "because": "no_refer"} | more
         return await self._internal.post(self.path, json=body, headers=self._headers)
+
+    async def note(self, leg_id: str, result: str) -> httpx.Response:
+        path = f"{self.path}/{leg_id}/said"
+        return await self._internal.post(path, json={"result": result}, headers=self._headers)
 
     async def follow(self, leg_id: str, wait: float = 0) -> httpx.Response:
         path = f"{self.path}/{leg_id}?wait={wait}"
@@ -81,7 +85,7 @@ async def answer(resources: Resources, attempt: CallRow) -> None:
         assert order is not None
         assert leg is not None
         leg.from_phone_number = "+12025550111"
-        humans.hand_over(db, order, call, leg, now=ago(seconds=0))
+        humans.answered(db, order, call, leg, now=ago(seconds=0))
 
 
 async def test_a_human_is_asked_for_once_and_followed(
@@ -105,6 +109,53 @@ async def test_a_human_is_asked_for_once_and_followed(
     decisions = (await api.get(f"/call/{attempt.order_id}/explain")).json()["decisions"]
     asked: dict[str, Any] = next(each for each in decisions if each["decision"] == "human_asked")
     assert asked["reason"] == "why (no_refer)"
+
+
+async def test_who_is_asked_first_has_the_call_once_they_take_it(
+    agent: Asking, api: httpx.AsyncClient, resources: Resources, attempt: CallRow
+) -> None:
+    leg_id = new_id()
+    assert (await agent.ask(leg_id, because="warm", is_asked_first=True)).status_code == 200
+    early = await agent.note(leg_id, "answered")
+    assert early.status_code == 409, "their telephone rings"
+    await answer(resources, attempt)
+    told = (await agent.follow(leg_id)).json()
+    assert (told["state"], told["result"]) == ("answered", None)
+    call = (await api.get(f"/call/{attempt.order_id}")).json()["call"]
+    assert call["last_call_attempt"]["transfer"] is None
+    for _ in range(2):  # saying it again is harmless, whatever is said then
+        taken = (await agent.note(leg_id, "answered")).json()
+        assert (taken["state"], taken["result"]) == ("answered", "answered")
+    assert (await agent.note(leg_id, "declined")).json()["result"] == "answered"
+    call = (await api.get(f"/call/{attempt.order_id}")).json()["call"]
+    assert call["last_call_attempt"]["transfer"]["to_phone_number"] == COLLEAGUE
+    events = (await api.get(f"/call/{attempt.order_id}/events")).json()["events"]
+    kinds = [each["type"] for each in events]
+    assert kinds.index("human_answered") < kinds.index("call.transferred")
+    assert kinds.count("call.transferred") == 1
+
+
+@pytest.mark.parametrize("result", ["declined", "not_taken", "left", "voicemail", "failed"])
+async def test_who_does_not_take_it_leaves_room_for_another(
+    agent: Asking, api: httpx.AsyncClient, resources: Resources, attempt: CallRow, result: str
+) -> None:
+    leg_id, second = new_id(), new_id()
+    await agent.ask(leg_id, because="warm", is_asked_first=True)
+    await answer(resources, attempt)
+    told = (await agent.note(leg_id, result)).json()
+    assert (told["state"], told["result"]) == ("over", result)
+    assert (await agent.follow(leg_id)).json() == told
+    decisions = (await api.get(f"/call/{attempt.order_id}/explain")).json()["decisions"]
+    assert {"human_answered", "human_not_reached"} <= {each["decision"] for each in decisions}
+    assert (await agent.ask(second, because="warm", is_asked_first=True)).status_code == 200
+    await answer(resources, attempt)
+    await agent.note(second, "answered")
+    call = (await api.get(f"/call/{attempt.order_id}")).json()["call"]
+    assert call["last_call_attempt"]["transfer"]["talk_secs"] is None
+    async with resources.database.reading() as db:
+        assert set(await humans.answered_of(db, [attempt.id])) == {attempt.id}
+        [there] = (await humans.answered_of(db, [attempt.id])).values()
+        assert there.id == second, "who declined has not talked to the person"
 
 
 async def test_only_the_configured_number_is_called(agent: Asking) -> None:

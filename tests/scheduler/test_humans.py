@@ -80,9 +80,15 @@ class Call:
     def watch(self) -> TalkWatch:
         return TalkWatch(self.desk.database, self.desk.rooms, self.dialer)
 
-    async def ask(self) -> str:
-        """Ask for a human; returns the leg's id."""
-        asked = HumanAsked(id=new_id(), to_phone_number=COLLEAGUE, reason="why", because="no_refer")
+    async def ask(self, *, first: bool = False) -> str:
+        """Ask for a human, who is to be asked first or not; returns the leg's id."""
+        asked = HumanAsked(
+            id=new_id(),
+            to_phone_number=COLLEAGUE,
+            reason="why",
+            because="no_refer",
+            is_asked_first=first,
+        )
         async with self.desk.database.transaction() as db:
             order, call = await leases.hold(db, self.attempt.id, epoch=None)
             assert order is not None
@@ -162,6 +168,7 @@ async def test_a_human_is_called_into_the_room_and_handed_the_call(call: Call) -
     assert request.room_name == call.attempt.room_name
     assert request.participant_identity == f"human-{leg_id}"
     assert request.ringing_timeout_s == 17
+    assert not request.held
     assert request.max_call_duration_s == TALK_LIMIT.total_seconds()
     assert (await call.view(leg_id)).state is HumanState.ANSWERED
     after = await call.reloaded()
@@ -171,6 +178,36 @@ async def test_a_human_is_called_into_the_room_and_handed_the_call(call: Call) -
     [told] = await call.events("call.transferred")
     assert (told["to_phone_number"], told["reason"]) == (COLLEAGUE, "why")
     assert (told["bridged"], told["recorded"]) == (True, False)
+
+
+async def test_who_is_asked_first_is_not_handed_the_call_by_answering(call: Call) -> None:
+    leg_id = await call.ask(first=True)
+    await call.dial()
+    view = await call.view(leg_id)
+    assert (view.state, view.result) == (HumanState.ANSWERED, None)
+    [request] = call.desk.sip.dialled
+    assert request.held, "neither hears the other, however soon it is answered"
+    assert (await call.reloaded()).handed_over_at is None
+    assert await call.events("call.transferred") == []
+    [told] = await call.events("human_answered")
+    assert told["to_phone_number"] == COLLEAGUE
+    await call.watch.look()  # it is the agent's until they take it
+    assert (await call.view(leg_id)) == view
+    await ended(call)
+    view = await call.view(leg_id)
+    assert (view.state, view.result) == (HumanState.OVER, HumanResult.CALLER_LEFT)
+    assert (await call.reloaded()).end_reason is None
+
+
+async def test_who_is_asked_when_a_scheduler_died_is_found_in_the_room(call: Call) -> None:
+    leg_id = await call.ask(first=True)
+    past = factories.ago(seconds=1)
+    await call.change(leg_id, dialing_at=past, lease_until=past)
+    call.seen(human=leg_id)
+    await call.watch.look()
+    view = await call.view(leg_id)
+    assert (view.state, view.result) == (HumanState.ANSWERED, None)
+    assert (await call.reloaded()).handed_over_at is None
 
 
 async def test_one_is_called_once_whoever_looks(call: Call) -> None:
@@ -455,7 +492,10 @@ async def test_the_minutes_of_both_legs_are_paid_for(call: Call) -> None:
         await db.execute(update(Leg).where(Leg.kind == LegKind.HUMAN).values(answered_at=since))
     async with call.desk.database.reading() as db:
         assert await humans.spend(db, call.attempt.id, now) == pytest.approx(6.0)
-    assert leg_id
+    # Who declined has cost until then.
+    await call.change(leg_id, closed_at=since + timedelta(seconds=30))
+    async with call.desk.database.reading() as db:
+        assert await humans.spend(db, call.attempt.id, now) == pytest.approx(1.5)
 
 
 async def test_a_call_that_may_be_passed_on_may_last_as_long_as_its_talk(desk: Desk) -> None:

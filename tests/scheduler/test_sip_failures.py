@@ -83,9 +83,13 @@ def test_the_request_is_whole() -> None:
             ringing_timeout_s=30,
             max_call_duration_s=600,
             dial_before=1_800_000_000.25,
+            held=True,
         )
     )
-    assert dict(message.participant_attributes) == {"offhook.dial_before": "1800000000.250"}
+    assert dict(message.participant_attributes) == {
+        "offhook.dial_before": "1800000000.250",
+        "offhook.held": "true",
+    }
     assert message.wait_until_answered
     assert message.ringing_timeout.seconds == 30
     assert message.max_call_duration.seconds == 645

@@ -165,13 +165,26 @@ def test_a_muted_track_does_not_stop_the_other() -> None:
 def test_a_tone_or_a_hold_keeps_the_room_from_the_phone() -> None:
     made, phone, _ = bridge()
     made.add_track("TR_1", 7, Owner())
-    made.hold_room(True)
+    made.hold(room=True, phone=False)
     made.heard(7, frame(1))
-    made.hold_room(False)
+    made.hold(room=False, phone=False)
     made.phone_tone(True)
     made.heard(7, frame(1))
     made.tick(1.0)
     assert phone.written == [DIAL_TONE.at(0, CHUNK)]
+
+
+def test_a_hold_keeps_the_phone_from_the_room() -> None:
+    made, phone, captured = bridge()
+    made.hold(room=True, phone=True)
+    phone.incoming = frame(5)
+    made.tick(1.0)
+    assert b"".join(captured) == bytes(FRAME), "silence, for as long as it speaks"
+    assert made.quiet_for(1.0) == (True, 0.0), "it is there all the same"
+    made.hold(room=False, phone=False)
+    phone.incoming = frame(6)
+    made.tick(1.02)
+    assert b"".join(captured[2:]) == frame(6)
 
 
 def test_a_phone_without_sound_is_no_error() -> None:

@@ -14,7 +14,7 @@ from sip.gateway.rooms import Hears, Member, RoomSide, Server
 
 pytestmark = pytest.mark.unit
 
-MEMBER, HEARS = Member("room", "phone"), Hears(*([lambda *_: None] * 5))
+MEMBER, HEARS = Member("room", "phone"), Hears(*([lambda *_: None] * 6))
 
 
 def unanswered() -> RoomSide:

@@ -167,10 +167,10 @@ def test_what_others_say_is_mixed_with_what_the_agent_says(call: Call) -> None:
 
 
 def test_digits_and_tones_let_what_is_said_meanwhile_pass(call: Call) -> None:
-    call.bridge.hold_room(True)
+    call.bridge.hold(room=True, phone=False)
     call.say(frame(5))
     call.tick(5)
-    call.bridge.hold_room(False)
+    call.bridge.hold(room=False, phone=False)
     call.tick(5)
     assert call.phone.written == []
     assert not call.way.waiting

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -76,10 +76,11 @@ async def bridging(
     desk: Desk,
     refer: Callable[[Phone, Talk, Request], Awaitable[None]] | None = refuses,
     targets: Sequence[dict[str, Any]] = (),
+    settings: Mapping[str, Any] = COLD,
     **trunk: Any,
 ) -> AsyncIterator[Line]:
     """Have a human's phone ring for a person on the line."""
-    told = COLD | {"transfer_targets": list(targets)}
+    told = {**settings, "transfer_targets": list(targets)}
     person, human = Phone(), Phone()
     await person.start()
     await human.start()

@@ -44,12 +44,12 @@ class Desk:
 
     def __init__(self, platform: Platform, speaker: Speaker, folder: Path) -> None:
         self._platform = platform
-        self._speaker = speaker
+        self.speaker = speaker
         self._folder = folder
 
     def says(self, text: str) -> dict[str, Any]:
         """Return the step that says `text`."""
-        return {"say": render(self._speaker, self._folder, text, trimmed=True)}
+        return {"say": render(self.speaker, self._folder, text, trimmed=True)}
 
     def call(
         self, *script: dict[str, Any], model: dict[str, Any] | None = None, **told: Any

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import math
 import time
+from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,6 +26,8 @@ class Voice:
 
     def __init__(self, phone: Phone, to: tuple[str, int], payload: bytes = QUIET) -> None:
         self.payload = payload
+        self.said = deque[bytes]()
+        """Packets that are said once, before `payload` is again."""
         self._phone, self._to = phone, to
         self._task = asyncio.create_task(self._speak())
 
@@ -36,7 +39,8 @@ class Voice:
     async def _speak(self) -> None:
         due = time.monotonic()
         for sequence in itertools.count():
-            self._phone.send_rtp(self._to, sequence & 0xFFFF, sequence * PACKET, self.payload)
+            payload = self.said.popleft() if self.said else self.payload
+            self._phone.send_rtp(self._to, sequence & 0xFFFF, sequence * PACKET, payload)
             due += 0.02
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 

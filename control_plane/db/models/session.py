@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text, text
+from sqlalchemy import ForeignKey, Index, String, Text, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from control_plane.db.base import Base, Word, id_column
@@ -142,3 +142,5 @@ class Leg(Base):
     result: Mapped[HumanResult | None] = mapped_column(Word(HumanResult))
     reason: Mapped[str | None] = mapped_column(Text)  # why the person is passed on
     ring_secs: Mapped[int | None]  # for so long at most
+    # They hear first who it is, and the call is theirs once they take it.
+    is_asked_first: Mapped[bool] = mapped_column(default=False, server_default=false())

@@ -11,6 +11,7 @@ from livekit import api
 from livekit.protocol import models
 from livekit.protocol import sip as proto
 
+from sip import holding
 from sip.message import Request
 from tests.contract.sip.conftest import Target
 from tests.contract.sip.peer import Packet, Phone, Talk
@@ -102,6 +103,37 @@ async def test_subscriptions_isolate(
     await phone.rtp.until(lambda packets: not any(p.loud for p in packets[-15:]))
     await subscribe(True)
     await phone.rtp.until(lambda packets: all(p.loud for p in packets[-5:]))
+
+
+async def test_a_held_call_is_silent_both_ways_until_it_is_released(
+    target: Target,
+    sip: api.SipService,
+    lk: api.LiveKitAPI,
+    phone: Phone,
+    trunk: str,
+    watcher: Watcher,
+    room_name: str,
+) -> None:
+    if not target.embedded:
+        pytest.skip("an attribute of our own, which LiveKit's service does not know")
+    await watcher.publish()
+    request = dial(room_name, trunk, participant_attributes=holding.attributes(held=True))
+    dialog, _, _ = await answered(sip, phone, request)
+    await watcher.status(CALLER, "active")
+    await phone.request("ACK")
+    phone.speak(dialog.rtp_to)
+    await phone.rtp.until(lambda packets: len(packets) > 75)  # well over a second
+    assert not any(packet.loud for packet in phone.rtp.packets)
+    assert all(peak < 500 for _, peak in watcher.peaks)
+    phone.press(dialog.rtp_to, 5)
+    assert await watcher.pressed(1) == ["5"], "a key is no sound"
+    await lk.room.update_participant(
+        api.UpdateParticipantRequest(room=room_name, identity=CALLER, attributes=holding.RELEASED)
+    )
+    await watcher.hears()
+    await phone.rtp.until(lambda packets: all(packet.loud for packet in packets[-5:]))
+    dialog.send("BYE")
+    await watcher.gone(CALLER)
 
 
 async def test_two_speakers_are_both_heard(

@@ -1,0 +1,1 @@
+"""Warm transfers: a human is asked, alone, whether they take the call."""
