@@ -183,7 +183,7 @@ async def test_without_a_voice_nobody_is_introduced(engines: Engines) -> None:
     )
     aside, unused = build_parts(brief, engines).aside, cast(Any, None)
     far_end, texts = Handset(rtc.Room()), Texts(brief, datetime.now(UTC))
-    introduction = Introduction(brief, texts, unused, far_end, line=unused, aside=aside)
+    introduction = Introduction(brief, texts, unused, far_end, output=unused, aside=aside)
     transferring = Transferring(
         brief,
         unused,
@@ -191,7 +191,7 @@ async def test_without_a_voice_nobody_is_introduced(engines: Engines) -> None:
         reporter=unused,
         ending=unused,
         silence=unused,
-        line=unused,
+        output=unused,
         introduction=introduction,
     )
     with pytest.raises(ToolError, match="no voice"):

@@ -222,7 +222,7 @@ async def test_a_disabled_endpoint_is_enabled_and_catches_up(
     assert receiver.ids[1] == before[0]
     assert (await office.ask("POST", f"{path}/replay?{query}", status=202)) == {"replayed": 0}
     await office.ask("POST", f"{path}/replay?since=2026-01-01T00:00:00", status=422)
-    await office.ask("POST", f"{path}/replay", status=400)
+    await office.ask("POST", f"{path}/replay", status=422)
 
 
 async def test_secrets_rotate(office: Office, receiver: Receiver) -> None:
