@@ -90,6 +90,7 @@ BESIDE = (
     "tests/system/test_settings.py",
     "tests/system/test_sounds.py",
 )
+PASSED_ON = ("tests/system/test_bridged_calls.py", "tests/system/test_warm_transfers.py")
 BROWSER = "tests/browser"
 SHORT_WAY = "tests/contract/sip/test_short_way.py"
 AGENT_CALLS = (
@@ -128,7 +129,8 @@ STAGES: tuple[tuple[Lane, ...], ...] = (
     (
         # One after the other: with two calls of different parts at a time words came chopped.
         (
-            Part("calls", ("tests/system",), (*BESIDE, *ROW_CALLS)),
+            Part("calls", ("tests/system",), (*BESIDE, *PASSED_ON, *ROW_CALLS)),
+            Part("calls passed on", PASSED_ON),
             Part("calls without SIP", (*AGENT_CALLS, SHORT_WAY)),
             Part("faults and sounds of calls", BESIDE),
             Part("calls from a browser", (BROWSER,)),
