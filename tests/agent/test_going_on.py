@@ -7,6 +7,7 @@ machine does. The embedded engines serve them.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 
 import numpy as np
@@ -113,6 +114,15 @@ async def hold(row: Row, engines: Engines, speaker: Speaker) -> Held:
     return Held(call.books.by[Role.USER], call.books.by[Role.ASSISTANT], asked, loud_at)
 
 
+def is_undisturbed(row: Row, held: Held) -> bool:
+    """Whether nothing else on the machine made it late; a product that is late is so each time."""
+    if len(row.says) > 1:
+        return len(held.person) == 1
+    (_, until_s), *_ = held.asked
+    heard_s = next((at for at in held.loud_at if at > until_s), math.inf)
+    return heard_s - until_s < (GOES_ON_S if row.hears == LONG else SOON_S) + STALLED_S
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def calls(engines: Engines) -> AsyncIterator[dict[str, asyncio.Task[Held]]]:
     """Every row's call, a few at a time."""
@@ -123,7 +133,7 @@ async def calls(engines: Engines) -> AsyncIterator[dict[str, asyncio.Task[Held]]
         async with seats:
             for _ in range(TRIES - 1):
                 found = await hold(row, engines, speaker)
-                if len(row.says) == 1 or len(found.person) == 1:
+                if is_undisturbed(row, found):
                     return found
             return await hold(row, engines, speaker)
 
