@@ -213,9 +213,9 @@ class Call:
 
     async def _hush(self) -> None:
         """Break off what is being said: the transcript has what was heard of it, before the end."""
-        with suppress(RuntimeError, TimeoutError):  # it is closed; the voice hangs
+        with suppress(TimeoutError):  # the voice hangs
             async with asyncio.timeout(HUSH_LIMIT_S):
-                await self._speaker.interrupt()
+                await self._speaker.hush()
 
     def report_end(self, verdict: Verdict) -> None:
         """Report how the call ended."""

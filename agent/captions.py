@@ -61,9 +61,7 @@ class Captions(io.TextOutput):
         self._open: Caption | None = None  # the agent's, being captured
         self._unsettled: list[Caption] = []  # the agent's; nobody has told how much was heard
         self._turn: Caption | None = None  # the person's latest; they may add to it
-        self._interim: Caption | None = (
-            None  # what the recogniser is still making of the person's words
-        )
+        self._interim: Caption | None = None  # of what the person is still saying
         self._waiting: dict[str, Caption] = {}  # to be sent, by segment
         self._sending: asyncio.Task[None] | None = None
 

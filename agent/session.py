@@ -158,24 +158,23 @@ def _aside(brief: CallBrief, engines: Engines) -> Aside | None:
         recogniser = _recogniser(brief, engines)
     except ProviderKeyMissing:  # the model hears by itself
         log.info("who is asked to take a call can answer by keys alone")
-    writer = None
-    if spec.llm_model is not None and not isinstance(spec.llm_model, RealtimeModel | EmbeddedModel):
-        model = make_llm(
-            spec.llm_model,
-            brief.providers,
-            fallbacks=spec.llm_fallbacks,
-            allowed=engines.allowed,
-        )
-        writer = model if isinstance(model, llm.LLM) else None
+    writer = _writer(brief, engines, falls_back=True)
     return Aside(voice=voice, writer=writer, recogniser=recogniser)
 
 
 def _adviser(brief: CallBrief, engines: Engines) -> TextModel | None:
-    named = brief.assistant.llm_model
-    is_none = named is None or isinstance(named, RealtimeModel | EmbeddedModel)
-    if is_none or brief.direction is not Direction.OUTBOUND:
+    if brief.direction is not Direction.OUTBOUND:
         return None
-    model = make_llm(named, brief.providers, allowed=engines.allowed)
+    return _writer(brief, engines, falls_back=False)
+
+
+def _writer(brief: CallBrief, engines: Engines, *, falls_back: bool) -> TextModel | None:
+    """Return the assistant's model once more; null where it does not write."""
+    named = brief.assistant.llm_model
+    if named is None or isinstance(named, RealtimeModel | EmbeddedModel):
+        return None
+    fallbacks = brief.assistant.llm_fallbacks if falls_back else ()
+    model = make_llm(named, brief.providers, fallbacks=fallbacks, allowed=engines.allowed)
     return model if isinstance(model, llm.LLM) else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from livekit.agents import AgentSession
@@ -36,3 +37,8 @@ class Speaker:
     def interrupt(self) -> asyncio.Future[None]:
         """Fall silent, whatever is being said; done once the transcript has what was heard."""
         return self._session.interrupt(force=True)
+
+    async def hush(self) -> None:
+        """Do so, also where the session is closed and nothing is said any more."""
+        with suppress(RuntimeError):
+            await self.interrupt()

@@ -65,7 +65,7 @@ async def end_room(client: api.LiveKitAPI, room_name: str, *, me: rtc.Room | Non
     Raises:
         livekit.api.ServerError, aiohttp.ClientError, TimeoutError: LiveKit did not do it.
     """
-    try:
+    with unless_gone():
         try:
             await _ask(client, room_name)
         finally:
@@ -74,9 +74,6 @@ async def end_room(client: api.LiveKitAPI, room_name: str, *, me: rtc.Room | Non
                 await me.disconnect()
         await _until_left(client, room_name)
         await client.room.delete_room(api.DeleteRoomRequest(room=room_name))
-    except api.ServerError as exc:
-        if exc.code != api.TwirpErrorCode.NOT_FOUND:
-            raise
 
 
 async def leave(
@@ -123,7 +120,7 @@ async def _take_off(
 async def _silence(client: api.LiveKitAPI, room_name: str, identity: str) -> None:
     """Take a participant's right to publish away, and with it their tracks."""
     who = api.RoomParticipantIdentity(room=room_name, identity=identity)
-    with _unless_gone():
+    with unless_gone():
         permission = (await client.room.get_participant(who)).permission
         permission.can_publish = False
         await client.room.update_participant(
@@ -175,7 +172,7 @@ async def _send(client: api.LiveKitAPI, room_name: str) -> None:
 async def put_out(client: api.LiveKitAPI, room_name: str, identity: str) -> None:
     """Have a participant leave, which hangs up a telephone; who is gone has left already."""
     who = api.RoomParticipantIdentity(room=room_name, identity=identity)
-    with _unless_gone():
+    with unless_gone():
         await client.room.remove_participant(who)
 
 
@@ -216,7 +213,7 @@ async def _present(client: api.LiveKitAPI, room_name: str) -> list[ParticipantIn
 
 
 @contextmanager
-def _unless_gone() -> Iterator[None]:
+def unless_gone() -> Iterator[None]:
     """Pass over that somebody, or the room, is gone already."""
     try:
         yield

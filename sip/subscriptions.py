@@ -14,6 +14,7 @@ import aiohttp
 from livekit import api
 
 from sip import holding
+from sip.leaving import put_out, unless_gone
 from sip.ports import SipTrouble
 from sip.settings import LiveKitSettings
 
@@ -58,7 +59,7 @@ class RoomSubscriptions:
         request = api.UpdateSubscriptionsRequest(
             room=self._room_name, identity=identity, track_sids=track_sids, subscribe=hears
         )
-        with _unless_gone():
+        with _troubles():
             await self._client.room.update_subscriptions(request)
 
     async def release(self, identity: str) -> None:
@@ -66,14 +67,13 @@ class RoomSubscriptions:
         request = api.UpdateParticipantRequest(
             room=self._room_name, identity=identity, attributes=holding.RELEASED
         )
-        with _unless_gone():
+        with _troubles():
             await self._client.room.update_participant(request)
 
     async def put_out(self, identity: str) -> None:
         """Hang up a participant; who is gone is out already."""
-        who = api.RoomParticipantIdentity(room=self._room_name, identity=identity)
-        with _unless_gone():
-            await self._client.room.remove_participant(who)
+        with _troubles():
+            await put_out(self._client, self._room_name, identity)
 
     async def __aenter__(self) -> RoomSubscriptions:
         settings = self._settings
@@ -92,11 +92,10 @@ class RoomSubscriptions:
 
 
 @contextmanager
-def _unless_gone() -> Iterator[None]:
+def _troubles() -> Iterator[None]:
+    """Say in our words that LiveKit did not do it; that somebody is gone is no trouble."""
     try:
-        yield
-    except api.ServerError as exc:
-        if exc.code != api.TwirpErrorCode.NOT_FOUND:
-            raise SipTrouble(str(exc)) from exc
-    except (aiohttp.ClientError, TimeoutError) as exc:
+        with unless_gone():
+            yield
+    except (api.ServerError, aiohttp.ClientError, TimeoutError) as exc:
         raise SipTrouble(str(exc) or type(exc).__name__) from exc

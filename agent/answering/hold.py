@@ -27,7 +27,7 @@ class Silence(Protocol):
         """Watch again."""
 
 
-class Heard(StrEnum):
+class Said(StrEnum):
     """What the words of a turn are, as far as waiting goes."""
 
     ANNOUNCEMENT = "announcement"  # wait, it says
@@ -48,7 +48,7 @@ class Hold:
         """Hold this while the call waits."""
         self._silence = silence
 
-    def hear(self, words: str, *, is_machine: bool) -> Heard:
+    def hear(self, words: str, *, is_machine: bool) -> Said:
         """Take the words of a turn.
 
         Args:
@@ -57,12 +57,12 @@ class Hold:
         signs = signs_in(words, self._language)
         if Sign.WAIT in signs:
             self._begin(LIMIT_S if is_machine else PERSON_LIMIT_S)
-            return Heard.OTHER if Sign.MENU in signs else Heard.ANNOUNCEMENT
+            return Said.OTHER if Sign.MENU in signs else Said.ANNOUNCEMENT
         if not (self._is_on and words):
-            return Heard.OTHER
+            return Said.OTHER
         self.end()
         is_person = not signs and (words.endswith("?") or len(words.split()) <= SHORT_WORDS)
-        return Heard.PERSON if is_person else Heard.OTHER
+        return Said.PERSON if is_person else Said.OTHER
 
     def end(self) -> None:
         """Wait no more."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 
 from agent.answering.listening import AnswerListener
 from agent.speaker import Speaker
@@ -25,12 +24,6 @@ async def leave(message: str, listener: AnswerListener, speaker: Speaker) -> Non
     for _ in range(MESSAGES):
         if await _say(message, listener, speaker):
             return
-
-
-async def hush(speaker: Speaker) -> None:
-    """Break off what is said."""
-    with suppress(RuntimeError):  # the session is closed
-        await speaker.interrupt()
 
 
 async def _is_recorded(listener: AnswerListener) -> bool:
@@ -55,7 +48,7 @@ async def _say(message: str, listener: AnswerListener, speaker: Speaker) -> bool
     while not speech.done() and (left_s := until_s - listener.now_s) > 0:
         await listener.stirs_within(left_s)
         if listener.picked_up or listener.detector.beep_s != beep_s:
-            await hush(speaker)
+            await speaker.hush()
             break
     listener.is_told = False
     return listener.picked_up or listener.detector.beep_s == beep_s

@@ -13,10 +13,9 @@ from typing import Any
 from livekit.agents import AgentSession, llm
 
 from agent.answering.answer import Answer
-from agent.answering.hold import Heard as Said
-from agent.answering.hold import Hold, Silence
+from agent.answering.hold import Hold, Said, Silence
 from agent.answering.listening import AnswerListener
-from agent.answering.message import hush, leave
+from agent.answering.message import leave
 from agent.answering.opinion import SecondOpinion
 from agent.audio.input import Heard
 from agent.ending import Ending
@@ -199,7 +198,7 @@ class AnswerWatch:
 
     async def _deal_with(self, answer: Answer) -> None:
         if not self._introduced:
-            await hush(self._speaker)
+            await self._speaker.hush()
         match answer.result:
             case AttemptResult.VOICEMAIL:
                 await self._at_voicemail(answer)

@@ -22,6 +22,7 @@ from sip.subscriptions import Subscriptions
 
 log = get_logger(__name__)
 
+SIP = rtc.ParticipantKind.PARTICIPANT_KIND_SIP
 AGAIN_S = 0.25
 """After which each change is looked at once more."""
 SET_WITHIN_S = 2.0
@@ -155,9 +156,6 @@ class Gates:
         known = [each for each in sids if each]
         if known:
             await self._subscriptions.set(identity, known, hears=hears)
-
-
-SIP = rtc.ParticipantKind.PARTICIPANT_KIND_SIP
 
 
 def _tracks(participant: rtc.RemoteParticipant | None) -> list[str]:

@@ -47,16 +47,18 @@ class Summary:
 
     async def of(self, said: Sequence[llm.ChatItem], reason: str) -> str:
         """Return what to tell of a conversation; `reason` is the model's for passing it on."""
-        plainly = phrases(self._spec.language).reason.format(reason=reason.strip(" ."))
+        plainly = ""
+        if reason.strip():
+            plainly = phrases(self._spec.language).reason.format(reason=reason.strip(" ."))
         if self._model is None:
-            return plainly if reason.strip() else ""
+            return plainly
         try:
             async with asyncio.timeout(LIMIT_S):
                 written = await self._write(self._model, said, reason)
         except (APIError, TimeoutError) as exc:
             log.warning("the human is told the reason alone", why=type(exc).__name__)
             written = ""
-        return written[:MOST] or (plainly if reason.strip() else "")
+        return written[:MOST] or plainly
 
     async def _write(self, model: llm.LLM[Any], said: Sequence[llm.ChatItem], reason: str) -> str:
         wanted = self._texts.instructed(self._spec.warm_transfer_summary_instructions)

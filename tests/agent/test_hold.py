@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from agent.answering import hold
-from agent.answering.hold import Heard, Hold
+from agent.answering.hold import Hold, Said
 from control_plane.domain.assistant import Language
 
 pytestmark = pytest.mark.unit
@@ -36,34 +36,34 @@ def waiting(words: str = QUEUE, *, is_machine: bool = True) -> tuple[Hold, Silen
     """Return who has just heard these words."""
     held, silence = Hold(Language.EN_US), Silence()
     held.watch(silence)
-    assert held.hear(words, is_machine=is_machine) is Heard.ANNOUNCEMENT
+    assert held.hear(words, is_machine=is_machine) is Said.ANNOUNCEMENT
     return held, silence
 
 
 async def test_an_announcement_wants_no_answer_and_silence_is_no_end() -> None:
     held, silence = waiting()
     assert silence.is_held
-    assert held.hear("Your call is important to us.", is_machine=True) is Heard.ANNOUNCEMENT
+    assert held.hear("Your call is important to us.", is_machine=True) is Said.ANNOUNCEMENT
     assert silence.is_held
     held.end()
 
 
 async def test_who_takes_the_call_is_a_person() -> None:
     held, silence = waiting()
-    assert held.hear(TAKEN, is_machine=True) is Heard.PERSON
+    assert held.hear(TAKEN, is_machine=True) is Said.PERSON
     assert not silence.is_held
 
 
 async def test_an_offer_is_no_person() -> None:
     held, _ = waiting()
-    assert held.hear(AN_OFFER, is_machine=True) is Heard.OTHER
+    assert held.hear(AN_OFFER, is_machine=True) is Said.OTHER
 
 
 async def test_a_menu_that_offers_to_wait_is_the_models() -> None:
     held, silence = Hold(Language.EN_US), Silence()
     held.watch(silence)
     words = "For cards, press one. For all else, stay on the line."
-    assert held.hear(words, is_machine=True) is Heard.OTHER
+    assert held.hear(words, is_machine=True) is Said.OTHER
     assert silence.is_held
     held.end()
 
@@ -71,8 +71,8 @@ async def test_a_menu_that_offers_to_wait_is_the_models() -> None:
 async def test_without_waiting_words_are_the_models() -> None:
     held, silence = Hold(Language.EN_US), Silence()
     held.watch(silence)
-    assert held.hear("For cards, press one.", is_machine=True) is Heard.OTHER
-    assert held.hear("Hello, this is Dana.", is_machine=True) is Heard.OTHER
+    assert held.hear("For cards, press one.", is_machine=True) is Said.OTHER
+    assert held.hear("Hello, this is Dana.", is_machine=True) is Said.OTHER
     assert not silence.is_held
 
 

@@ -83,17 +83,14 @@ async def press_two(agent: Agent) -> None:
     agent.phone.hang_up()
 
 
-async def leave_a_message(agent: Agent) -> None:
-    await agent.hear(2)
-    await agent.say("This is Ava. Please call me back tomorrow morning.")
-    await asyncio.sleep(1.5)
-    agent.phone.hang_up()
+def leave_a_message(*, after: int) -> Script:
+    async def leave(agent: Agent) -> None:
+        await agent.hear(after)
+        await agent.say("This is Ava. Please call me back tomorrow morning.")
+        await asyncio.sleep(1.5)
+        agent.phone.hang_up()
 
-
-async def leave_a_message_at_once(agent: Agent) -> None:
-    await agent.hear(1)
-    await agent.say("This is Ava. Please call me back tomorrow morning.")
-    agent.phone.hang_up()
+    return leave
 
 
 async def give_a_name(agent: Agent) -> None:
@@ -123,8 +120,8 @@ CALLS: dict[str, tuple[str, Script]] = {
     "late": ("answers-late", greet_only),
     "hangs-up": ("hangs-up", say_nothing),
     "ivr": ("ivr", press_two),
-    "voicemail": ("voicemail", leave_a_message),
-    "recording": ("recording", leave_a_message_at_once),
+    "voicemail": ("voicemail", leave_a_message(after=2)),
+    "recording": ("recording", leave_a_message(after=1)),
     "screening": ("screening", give_a_name),
     "keys": ("keys", listen_to_keys),
     "echo": ("echo", hear_an_echo),

@@ -50,13 +50,11 @@ async def speaker_of(database: Database, principal: Principal, given: Dial | Sta
 
 
 def order_request(given: Dial, speaker: Speaker, principal: Principal) -> OrderRequest:
+    """Return what the domain is asked for."""
+    told = None
     if given.webhook_url is not None:
         check_webhook_url(given.webhook_url, field="webhook_url")
-    told = (
-        EventReceiver(given.webhook_url, (*EVENTS, CANCELLED))
-        if given.webhook_url is not None
-        else None
-    )
+        told = EventReceiver(given.webhook_url, (*EVENTS, CANCELLED))
     return OrderRequest(
         organization_id=principal.organization_id,
         api_key_id=principal.key_id,
@@ -83,6 +81,7 @@ def renamed(exc: BadInput) -> Refused:
 
 
 def filter_of(word: str) -> Status:
+    """Return the status that a list is filtered by."""
     if word not in _FILTERS:
         raise BadInput(f"status is one of {', '.join(_FILTERS)}", field="status")
     return Status(word)
