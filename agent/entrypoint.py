@@ -23,7 +23,7 @@ from agent.ending import Verdict, report_end
 from agent.far_end import RoomFarEnd
 from agent.first_sentence import NotPrepared, prepare
 from agent.humans import Humans
-from agent.internal_api import InternalApi, Refused, Unreachable
+from agent.internal_api import InternalApi, Refused, Taken, Unreachable
 from agent.opening import Opening
 from agent.place import Place
 from agent.prompt import Texts
@@ -72,6 +72,8 @@ async def run_call(
         brief = await get_brief(context, internal_url)
     except (msgspec.DecodeError, Refused, Unreachable, NobodyThere) as exc:
         log.warning("no brief for this job", why=exc)
+        if isinstance(exc, Taken):  # who waits long for an agent is sent another (scheduler)
+            place.is_anothers()
         await _leave(context, place)
         return
     of_call(attempt_id=brief.session_id)

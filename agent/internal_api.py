@@ -9,6 +9,7 @@ import httpx
 import msgspec
 
 from control_plane.domain.brief import CallBrief, decode_brief
+from control_plane.domain.errors import TokenUsed
 from control_plane.domain.events import EventBatch, EventReceipt
 from control_plane.domain.human_leg import HumanAsked, HumanSaid, HumanView
 from control_plane.domain.recording import RecordingKind
@@ -33,6 +34,10 @@ class Refused(Exception):
     """The control plane said no: another owner holds the session, or the token is spent."""
 
     loggable = True
+
+
+class Taken(Refused):
+    """Another agent has the call, and its room."""
 
 
 class SessionApi(Protocol):
@@ -159,7 +164,7 @@ class InternalApi:
         said = f"{path.partition('?')[0]} answered {answer.status_code} {_reason(answer)}".strip()
         if answer.status_code >= 500 or answer.status_code == 429:
             raise Unreachable(said)
-        raise Refused(said)
+        raise Taken(said) if _reason(answer) == TokenUsed.code else Refused(said)
 
 
 class _Problem(msgspec.Struct):

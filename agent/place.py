@@ -33,6 +33,10 @@ class Place:
         with suppress(msgspec.MsgspecError):
             self._stays = decode_metadata(context.job.metadata).room_stays
 
+    def is_anothers(self) -> None:
+        """Leave the room as it is: another agent holds the conversation in it."""
+        self._others_talk = True
+
     def conversation_is_over(self) -> None:
         """Let the room go with the agent."""
         self._stays = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from livekit.agents import AgentServer, JobContext, JobExecutorType, JobRequest
 
 from agent import stand_in
+from agent.admission import Admission
 from agent.entrypoint import run_call
 from agent.health import answering
 from agent.renewal import stand_in_once_worn
@@ -23,7 +25,6 @@ from process.addresses import Allowed
 from process.gc_tuning import tune_gc
 from process.logs import get_logger
 from process.short_way.offers import Folder
-from sip import leaving
 from speech.prewarm import load_offline
 from speech.warm_clients import warm_clients
 
@@ -143,6 +144,7 @@ def build_server(
     Args:
         taken: is told of each call.
     """
+    admission = Admission(settings.max_sessions)
     server = AgentServer(
         job_executor_type=JobExecutorType.THREAD,
         ws_url=settings.livekit_url,
@@ -153,8 +155,8 @@ def build_server(
         port=0,
         num_idle_processes=2,
         drain_timeout=DRAIN_LIMIT_S,
-        load_fnc=lambda worker: len(worker.active_jobs) / settings.max_sessions,
-        load_threshold=0.999,
+        load_fnc=admission.load,
+        load_threshold=math.inf,  # the cap is the admission's
     )
 
     offers = Folder(Path(settings.data)) if settings.short_way else None
@@ -163,10 +165,10 @@ def build_server(
         taken()
         await run_call(context, engines, settings.internal_url, settings.livekit, offers)
 
-    async def accept(request: JobRequest) -> None:
-        await request.accept(attributes=leaving.KNOWN)
+    async def answer(request: JobRequest) -> None:
+        await admission.answer(server, request)
 
-    server.rtc_session(functools.partial(take_job), agent_name=AGENT_NAME, on_request=accept)
+    server.rtc_session(functools.partial(take_job), agent_name=AGENT_NAME, on_request=answer)
     return server
 
 

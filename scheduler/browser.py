@@ -18,7 +18,15 @@ from control_plane.compliance import facts, suspended
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database, wake
 from control_plane.domain.brief import AGENT_NAME, DispatchMetadata
-from control_plane.domain.browser import ROOM_STAYS_S, GiveUp, SendAgent, Stay, Waiting, judge
+from control_plane.domain.browser import (
+    ROOM_STAYS_S,
+    AskAgain,
+    GiveUp,
+    SendAgent,
+    Stay,
+    Waiting,
+    judge,
+)
 from control_plane.domain.errors import StaleEpoch
 from control_plane.domain.gate import Rule
 from control_plane.domain.transitions import AgentSent, AnyFact, AttemptAbandoned
@@ -27,9 +35,11 @@ from control_plane.keys.tokens import Scope, TokenSigner
 from control_plane.sessions import browsers, leases, lifecycle
 from control_plane.sessions.calls import Call
 from process.logs import get_logger
+from scheduler.prepare import ASK_AGAIN_S
 from scheduler.rooms import Rooms, RoomTrouble
 
 _AT_ONCE = 20
+_ASK_AGAIN = timedelta(seconds=ASK_AGAIN_S)
 _AGAIN = timedelta(seconds=1)
 """How soon LiveKit is asked again when it did not answer."""
 log = get_logger(__name__)
@@ -45,6 +55,7 @@ class Opener:
         self._rooms = rooms
         self._signer = signer
         self._ready_within = timedelta(seconds=ready_timeout_s)
+        self._asked_at: dict[str, datetime] = {}
 
     async def open_due(self) -> timedelta | None:
         """Send an agent to each session that is due; return how long until the next one is."""
@@ -60,6 +71,8 @@ class Opener:
         async with self._database.reading() as db:
             now = await read_clock(db)
             waiting = await repository.waiting(db)
+        there = {call.id for call in waiting}
+        self._asked_at = {key: at for key, at in self._asked_at.items() if key in there}
         for call in waiting:
             try:
                 await self._look_at(call, now)
@@ -90,6 +103,16 @@ class Opener:
         return mine
 
     async def _open(self, call: Call) -> None:
+        try:
+            await self._ask(call)
+        except RoomTrouble as exc:
+            log.warning("a session cannot be opened yet", session_id=call.id, error=exc)
+            await self._hold(call, self._put_off)
+            return
+        await self._hold(call, lambda _, now: AgentSent(at=now))
+
+    async def _ask(self, call: Call) -> None:
+        """Have the session's room made, unless it is there, and an agent sent to it."""
         metadata = DispatchMetadata(
             token=self._signer.issue(
                 Scope.BRIEF,
@@ -101,18 +124,12 @@ class Opener:
             epoch=call.session.epoch,
             room_stays=True,
         )
-        try:
-            await self._rooms.open(
-                call.session.room_name,
-                agent_name=AGENT_NAME,
-                metadata=msgspec.json.encode(metadata).decode(),
-                departure_timeout_s=ROOM_STAYS_S,
-            )
-        except RoomTrouble as exc:
-            log.warning("a session cannot be opened yet", session_id=call.id, error=exc)
-            await self._hold(call, self._put_off)
-            return
-        await self._hold(call, lambda _, now: AgentSent(at=now))
+        await self._rooms.open(
+            call.session.room_name,
+            agent_name=AGENT_NAME,
+            metadata=msgspec.json.encode(metadata).decode(),
+            departure_timeout_s=ROOM_STAYS_S,
+        )
 
     def _put_off(self, row: Call, now: datetime) -> AnyFact | None:
         session = row.session
@@ -128,11 +145,16 @@ class Opener:
         if isinstance(verdict, Stay):
             return
         log.info("a session needs something", session_id=call.id, verdict=type(verdict).__name__)
+        if isinstance(verdict, AskAgain):
+            self._asked_at[call.id] = now
+            await self._ask(call)
+            return
         await self._hold(call, lambda row, at: _acted(row, verdict, at))
 
     async def _seen(self, call: Call, now: datetime) -> Waiting:
         session = call.session
         lease, sent_at = session.call_lease_until, session.agent_sent_at
+        asked_at = self._asked_at.get(call.id, sent_at)
         reports = lease is not None and lease > now
         left = session.agent_ended_at is not None
         present = []
@@ -144,6 +166,9 @@ class Opener:
             agent_left=left,
             agent_there=any(each.is_agent for each in present),
             person_there=any(each.identity == call.leg.participant_identity for each in present),
+            agent_unheard=session.brief_taken_at is None
+            and asked_at is not None
+            and asked_at + _ASK_AGAIN <= now,
             agent_late=sent_at is not None and sent_at + self._ready_within <= now,
             token_over=session.token_until is not None and session.token_until <= now,
         )

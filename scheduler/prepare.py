@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from enum import Enum, auto
+from functools import partial
 
 import msgspec
 from sqlalchemy import select
@@ -17,9 +20,14 @@ from control_plane.keys.tokens import Scope, TokenSigner
 from control_plane.sessions.calls import Call
 from control_plane.sessions.leases import LEASE
 from process import crash_points
+from process.logs import get_logger
 from scheduler.rooms import Rooms, RoomTrouble
 
+log = get_logger(__name__)
+
 _SWEEP_S = 1.0
+ASK_AGAIN_S = 2.0
+"""After which an agent is asked for once more, when none has taken the call's brief."""
 _REST_S = 0.02
 """Between two looks: many changes are no agent's readiness."""
 
@@ -33,7 +41,8 @@ class NotReady(Exception):
 
 
 class _State(Enum):
-    AWAITED = auto()
+    ASKED = auto()  # as far as is known, no agent has heard of it
+    COMING = auto()
     READY = auto()
     GAVE_UP = auto()
 
@@ -65,23 +74,27 @@ class Preparer:
             attempt_id=call.id,
             epoch=call.session.epoch,
         )
+        ask = partial(
+            self._rooms.open,
+            call.session.room_name,
+            agent_name=AGENT_NAME,
+            metadata=msgspec.json.encode(metadata).decode(),
+        )
         try:
-            await self._rooms.open(
-                call.session.room_name,
-                agent_name=AGENT_NAME,
-                metadata=msgspec.json.encode(metadata).decode(),
-            )
+            await ask()
         except RoomTrouble as exc:
             raise NotReady(Cause.LIVEKIT_UNAVAILABLE) from exc
         crash_points.here("after_room_open")
         try:
             async with asyncio.timeout(self._ready_timeout_s):
-                await self._ready(call.id)
+                await self._ready(call.id, ask)
         except TimeoutError as exc:
             raise NotReady(Cause.AGENT_NOT_READY) from exc
         crash_points.here("after_ready")
 
-    async def _ready(self, attempt_id: str) -> None:
+    async def _ready(self, attempt_id: str, ask: Callable[[], Awaitable[None]]) -> None:
+        clock = asyncio.get_running_loop().time
+        asked_at = clock()
         self._waiting.add(attempt_id)
         try:
             while True:
@@ -91,6 +104,11 @@ class Preparer:
                     raise NotReady(Cause.AGENT_GAVE_UP)
                 if state is _State.READY:
                     return
+                if state is _State.ASKED and clock() >= asked_at + ASK_AGAIN_S:
+                    log.warning("no agent came yet: asking again", attempt_id=attempt_id)
+                    with suppress(RoomTrouble):
+                        await ask()
+                    asked_at = clock()
                 await asyncio.sleep(_REST_S)
                 await self._database.changes.wait(since=heard, timeout_s=_SWEEP_S)
         finally:
@@ -106,19 +124,25 @@ class Preparer:
                     rows = await db.execute(
                         select(
                             Session.id,
+                            Session.brief_taken_at,
                             Session.agent_ready_at,
                             Session.agent_ended_at,
                             Session.closed_at,
                         ).where(Session.id.in_(self._waiting))
                     )
-                    for key, ready, ended, closed in rows:
-                        self._states[key] = _state_of(ready, ended, closed)
+                    for key, *marks in rows:
+                        self._states[key] = _state_of(*marks)
             return self._states[attempt_id]
 
 
 def _state_of(
-    ready_at: datetime | None, ended_at: datetime | None, closed_at: datetime | None
+    taken_at: datetime | None,
+    ready_at: datetime | None,
+    ended_at: datetime | None,
+    closed_at: datetime | None,
 ) -> _State:
     if ended_at is not None or closed_at is not None:
         return _State.GAVE_UP
-    return _State.READY if ready_at is not None else _State.AWAITED
+    if ready_at is not None:
+        return _State.READY
+    return _State.ASKED if taken_at is None else _State.COMING

@@ -41,10 +41,17 @@ class Rooms(Protocol):
         metadata: str,
         departure_timeout_s: int = DEPARTURE_TIMEOUT_S,
     ) -> None:
-        """Make the room and ask for an agent in it.
+        """Make the room, unless it is there, and ask for an agent in it.
 
         Args:
             departure_timeout_s: how long it stays when nobody but an agent is left.
+        """
+        ...
+
+    async def send_agent(self, room_name: str, *, agent_name: str, metadata: str) -> None:
+        """Ask for an agent in a room that is there.
+
+        LiveKit asks its workers once: when none is there, or all are full, nobody comes.
         """
         ...
 
@@ -88,6 +95,11 @@ class LiveKitRooms:
                     departure_timeout=departure_timeout_s,
                 )
             )
+        await self.send_agent(room_name, agent_name=agent_name, metadata=metadata)
+
+    async def send_agent(self, room_name: str, *, agent_name: str, metadata: str) -> None:
+        """Ask for an agent in a room that is there."""
+        with _trouble():
             await self._client.agent_dispatch.create_dispatch(
                 api.CreateAgentDispatchRequest(
                     agent_name=agent_name, room=room_name, metadata=metadata

@@ -38,6 +38,7 @@ from scheduler.sip_watch import SipWatch
 from scheduler.talks import TalkWatch
 from scheduler.timetable import Timetable
 from scheduler.trunks import TrunkKeeper
+from scheduler.unanswered import UnansweredCallers
 from sip.ports import Dialer, Presence, Trunks
 
 SWEEP_S = 1.0
@@ -45,6 +46,7 @@ SLOW_SWEEP_S = 5.0
 """For what nobody waits for: a lost wake-up costs no more than this."""
 RECONCILE_S = 5.0
 TRUNKS_S = 30.0
+UNANSWERED_S = 2.0
 SIP_WATCH_S = 0.25
 HEARTBEAT_S = 3.0
 TALKS_S = 0.5
@@ -133,6 +135,7 @@ def _keep_order(world: World, settings: SchedulerSettings, timetable: Timetable)
     reconciler = Reconciler(database, world.rooms)
     timetable.every(RECONCILE_S, "reconcile", reconciler.look)
     timetable.every(SWEEP_S, "look for silent agents", reconciler.look_at_silent)
+    timetable.every(UNANSWERED_S, "look for callers", UnansweredCallers(database, world.rooms).look)
     if world.sip_presence is not None:
         watch = SipWatch(world.sip_presence, reconciler)
         timetable.every(SIP_WATCH_S, "watch the SIP service", watch.look)

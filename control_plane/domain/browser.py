@@ -96,6 +96,7 @@ class Waiting(Struct, frozen=True, kw_only=True):
         agent_reported: it had one.
         agent_left: nobody came, and it left by itself.
         person_there, agent_there: LiveKit shows them in the room.
+        agent_unheard: nobody has taken its brief, some time after it was last sent for.
         agent_late: it was sent for longer ago than it may take to report.
         token_over: the token lets nobody in any more.
     """
@@ -105,6 +106,7 @@ class Waiting(Struct, frozen=True, kw_only=True):
     agent_left: bool = False
     agent_there: bool = False
     person_there: bool = False
+    agent_unheard: bool = False
     agent_late: bool = False
     token_over: bool = False
 
@@ -117,13 +119,17 @@ class SendAgent(Struct, frozen=True):
     """The session needs an agent, and has none."""
 
 
+class AskAgain(Struct, frozen=True):
+    """LiveKit may have found no worker for the session's agent."""
+
+
 class GiveUp(Struct, frozen=True):
     """Nothing will come of the session."""
 
     reason: Cause
 
 
-def judge(seen: Waiting) -> Stay | SendAgent | GiveUp:
+def judge(seen: Waiting) -> Stay | SendAgent | AskAgain | GiveUp:
     """Return what an open session needs; the first rule that fits."""
     if seen.agent_left:
         if seen.person_there:
@@ -133,4 +139,6 @@ def judge(seen: Waiting) -> Stay | SendAgent | GiveUp:
         return Stay()
     if seen.agent_reported:  # it died before anybody spoke
         return SendAgent()
-    return GiveUp(Cause.AGENT_NOT_READY) if seen.agent_late else Stay()
+    if seen.agent_late:
+        return GiveUp(Cause.AGENT_NOT_READY)
+    return AskAgain() if seen.agent_unheard else Stay()

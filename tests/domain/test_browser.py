@@ -7,6 +7,7 @@ import pytest
 
 from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.browser import (
+    AskAgain,
     GiveUp,
     SendAgent,
     SessionStatus,
@@ -47,7 +48,10 @@ ALONE = Waiting(agent_reported=True, agent_left=True)
     ("seen", "verdict"),
     [
         (SENT, Stay()),
+        (Waiting(agent_unheard=True), AskAgain()),
+        (Waiting(agent_unheard=True, agent_reports=True, agent_reported=True), Stay()),
         (Waiting(agent_late=True), GiveUp(Cause.AGENT_NOT_READY)),
+        (Waiting(agent_late=True, agent_unheard=True), GiveUp(Cause.AGENT_NOT_READY)),
         (Waiting(agent_late=True, agent_reports=True, agent_reported=True), Stay()),
         (Waiting(agent_reported=True, agent_there=True), Stay()),
         (DEAD, SendAgent()),

@@ -41,6 +41,10 @@ class FakeRooms:
         self._must_work()
         self.journal.append("room opened")
         self.present.setdefault(room_name, [])
+        await self.send_agent(room_name, agent_name=agent_name, metadata=metadata)
+
+    async def send_agent(self, room_name: str, *, agent_name: str, metadata: str) -> None:
+        self._must_work()
         if self.agent is not None:
             await self.agent(msgspec.json.decode(metadata, type=DispatchMetadata))
 

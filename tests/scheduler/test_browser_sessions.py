@@ -192,6 +192,25 @@ async def test_without_an_agent_the_session_fails_within_the_limit(door: Door) -
     assert door.desk.rooms.present == {}
 
 
+async def test_an_agent_is_asked_for_again_when_none_took_the_session(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LiveKit asks its workers once; the same agent may come of either asking."""
+    monkeypatch.setattr("scheduler.browser._ASK_AGAIN", timedelta(seconds=1))
+    session_id = await door.ask()
+    await door.opener.open_due()
+    await door.write(session_id, agent_sent_at=factories.ago(seconds=1.5))
+    await door.opener.look()
+    assert len(door.sent) == 2
+    assert door.sent[0].epoch == door.sent[1].epoch
+    await door.opener.look()
+    assert len(door.sent) == 2  # that was just now
+    door.opener._asked_at[session_id] = factories.ago(seconds=1.5)
+    await door.write(session_id, brief_taken_at=factories.ago())
+    await door.opener.look()
+    assert len(door.sent) == 2  # one has it
+
+
 async def test_an_agent_that_dies_before_anybody_spoke_is_replaced(door: Door) -> None:
     session_id = await door.ask()
     await door.opener.open_due()

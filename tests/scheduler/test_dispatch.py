@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import func, select
@@ -15,6 +16,8 @@ from control_plane.domain.brief import DispatchMetadata
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.events import AttemptResult, CallEnded, EndedBy, EndReason
 from control_plane.domain.providers import DedicatedModel
+from control_plane.internal import briefs
+from control_plane.keys.tokens import Claims, Scope
 from control_plane.orders.service import cancel
 from scheduler.cancel import Canceller
 from scheduler.claim import claim
@@ -289,3 +292,45 @@ async def test_a_call_marked_as_unwanted_says_so(desk: Desk) -> None:
     desk.sip.answer = DialFailure(kind=K.BAD_REQUEST, sip_status=607, sip_reason="Unwanted")
     _, attempt = await run(desk, order)
     assert "do not call this number again" in (attempt.detail or "")
+
+
+async def test_an_agent_is_asked_for_again_until_one_takes_the_call(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LiveKit asks its workers once; at that moment each may be full, or none may be there."""
+    monkeypatch.setattr("scheduler.prepare.ASK_AGAIN_S", 0.1)
+    monkeypatch.setattr("scheduler.prepare._SWEEP_S", 0.05)
+    comes, asked = desk.rooms.agent, []
+
+    async def third_time(metadata: DispatchMetadata) -> None:
+        asked.append(metadata)
+        if len(asked) == 3:
+            assert comes is not None
+            await comes(metadata)
+
+    desk.rooms.agent = third_time
+    order = await factories.order(desk.database, desk.vault, desk.owner)
+    stored, attempt = await run(desk, order)
+    assert (stored.status, attempt.status) == (OrderStatus.CALLING, AttemptStatus.ONGOING)
+    assert asked[0] == asked[1] == asked[2]
+    assert desk.journal.count("dialled") == 1
+
+
+async def test_nobody_else_is_asked_once_an_agent_has_the_brief(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scheduler.prepare.ASK_AGAIN_S", 0.1)
+    monkeypatch.setattr("scheduler.prepare._SWEEP_S", 0.05)
+    asked = []
+
+    async def takes_it_and_is_slow(metadata: DispatchMetadata) -> None:
+        asked.append(metadata)
+        async with desk.database.transaction() as db:
+            claims = Claims(metadata.attempt_id or "", metadata.epoch, Scope.BRIEF)
+            await briefs.take(db, claims, now=datetime.now(UTC))
+
+    desk.rooms.agent = takes_it_and_is_slow
+    order = await factories.order(desk.database, desk.vault, desk.owner)
+    _, attempt = await run(desk, order)
+    assert attempt.end_reason == "agent_not_ready"
+    assert len(asked) == 1

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from control_plane.domain import events
-from control_plane.domain.errors import StaleEpoch
+from control_plane.domain.errors import StaleEpoch, TokenUsed
 from control_plane.domain.events import AttemptResult, CallEvent, EndedBy, EndReason, EventBatch
+from control_plane.internal import briefs
 from control_plane.internal.reports import store
+from control_plane.keys.tokens import Claims, Scope
 from control_plane.sessions.leases import HEARTBEAT_SECS
 from tests.simulator.plan import AgentPlan
 from tests.simulator.storage import OWNER, Injected
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
 _TRIES = 60
 _FROZEN_S = 45.0
 _LINGER_S = 20.0
+_ASKS_AFTER_S = 0.05
+"""For its brief, which is the first that an agent does."""
 
 
 class Lost(Exception):
@@ -55,6 +61,12 @@ class Agent:
         """Do what the plan says."""
         OWNER.set((self._attempt_id, self._epoch))
         if self._plan.kind == "never":
+            return
+        await asyncio.sleep(_ASKS_AFTER_S)
+        claims = Claims(self._attempt_id, self._epoch, Scope.BRIEF)
+        try:
+            await self._insist(lambda db: briefs.take(db, claims, now=self._world.now()))
+        except Lost:  # another agent has it, or the attempt is over
             return
         await asyncio.sleep(self._plan.delay)
         if self._room.closed:
@@ -131,6 +143,11 @@ class Agent:
 
     async def _send(self, batch: list[CallEvent]) -> None:
         """Send until stored, as the reporter does."""
+        told = EventBatch(epoch=self._epoch, events=batch)
+        await self._insist(lambda db: store(db, self._attempt_id, told))
+
+    async def _insist(self, write: Callable[[AsyncSession], Awaitable[object]]) -> None:
+        """Have the API write something, asking until it answers."""
         delay = 0.2
         for _ in range(_TRIES):
             await self._lives()
@@ -140,10 +157,8 @@ class Agent:
                 if not api.alive:
                     raise Killed
                 async with api.database.transaction() as session:
-                    await store(
-                        session, self._attempt_id, EventBatch(epoch=self._epoch, events=batch)
-                    )
-            except StaleEpoch as exc:
+                    await write(session)
+            except (StaleEpoch, TokenUsed) as exc:
                 raise Lost from exc
             except (Injected, Killed):
                 await asyncio.sleep(delay)

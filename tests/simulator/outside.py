@@ -48,15 +48,20 @@ class Rooms:
     ) -> None:
         """Make the room and send for an agent."""
         await self._reach()
-        room = self.open_rooms.setdefault(room_name, Room())
+        self.open_rooms.setdefault(room_name, Room())
+        await self.send_agent(room_name, agent_name=agent_name, metadata=metadata)
+        self._world.loop.call_later(EMPTY_TIMEOUT_S, self.vanish, room_name)
+
+    async def send_agent(self, room_name: str, *, agent_name: str, metadata: str) -> None:
+        """Send for an agent."""
+        room = self.open_rooms[room_name]
         told = msgspec.json.decode(metadata, type=DispatchMetadata)
         plan = self._agents.pop(0) if self._agents else AgentPlan()
-        self._world.note("rooms", f"{room_name} opened, agent {plan.kind}")
+        self._world.note("rooms", f"an agent is sent to {room_name}, which {plan.kind}")
         agent = Agent(self._world, self.api_of, room, told.attempt_id or "", told.epoch, plan)
         work = self._world.loop.create_task(agent.run())
         later = self._world.loop.call_later
         work.add_done_callback(lambda _: later(DEPARTURE_TIMEOUT_S, self.vanish, room_name))
-        later(EMPTY_TIMEOUT_S, self.vanish, room_name)
 
     def api_of(self) -> Process:
         """Return the API process of now."""
