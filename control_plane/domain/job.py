@@ -12,8 +12,6 @@ from control_plane.domain.assistant import AssistantSpec, Language
 from control_plane.domain.brief import ProviderAccess
 from control_plane.domain.providers import Provider, Voice
 
-PATIENCE = timedelta(seconds=20)
-"""How long a job waits for a worker, when it is new and when its worker has stopped."""
 LEASE = timedelta(seconds=20)
 """How long a job belongs to a worker after its last sign of life.
 
@@ -22,7 +20,7 @@ Longer than a worker on a busy machine takes to load every plugin, with its firs
 HEARTBEAT_S = 3.0
 TAKES = 2
 """A job that stopped this many workers is given to no other."""
-NOT_TAKEN = (
+NO_WORKER = (
     "no after-call worker is running: `offhook up` starts one, and so does "
     "`python -m agent.aftercall`"
 )
@@ -34,6 +32,10 @@ class JobKind(StrEnum):
 
     TEST = "assistant_test"  # probe every provider of an assistant
     PREVIEW = "voice_preview"  # speak one sentence
+
+
+WAITS = {JobKind.TEST: timedelta(days=1), JobKind.PREVIEW: timedelta(seconds=30)}
+"""How long a job waits for a worker; who asked for a preview holds the line meanwhile."""
 
 
 class ProviderPart(StrEnum):
@@ -48,6 +50,7 @@ class ProviderPart(StrEnum):
 class JobStatus(StrEnum):
     """Whether there is more to come."""
 
+    QUEUED = "queued"  # for a worker, the first or, when that one stopped, another
     RUNNING = "running"
     DONE = "done"
 
@@ -117,6 +120,7 @@ class JobReport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def verdict(
+    kind: JobKind,
     *,
     created_at: datetime,
     takes: int,
@@ -131,8 +135,8 @@ def verdict(
     """
     if done_at is not None:
         return JobStatus.DONE, None
-    if lease_until is None:
-        late = now - created_at >= PATIENCE
-        return (JobStatus.DONE, NOT_TAKEN) if late else (JobStatus.RUNNING, None)
-    until = lease_until if takes >= TAKES else lease_until + PATIENCE
-    return (JobStatus.DONE, LOST) if now >= until else (JobStatus.RUNNING, None)
+    if lease_until is not None and now < lease_until:
+        return JobStatus.RUNNING, None
+    if takes < TAKES and now - created_at < WAITS[kind]:
+        return JobStatus.QUEUED, None
+    return JobStatus.DONE, LOST if takes else NO_WORKER

@@ -10,7 +10,6 @@ from litestar.params import FromPath, QueryParameter
 
 from control_plane.assistants import repository as assistants
 from control_plane.compliance.suspended import check_may_spend
-from control_plane.db.base import read_clock
 from control_plane.domain.errors import NotFound
 from control_plane.domain.ids import parse_id
 from control_plane.domain.job import JobStatus
@@ -49,7 +48,7 @@ class AssistantTestController(Controller):
     ) -> Response[AssistantTestEnvelope]:
         """Have each model answer, each voice speak and each recogniser hear one sentence.
 
-        One that runs already is joined. 200 when it was done within `wait`, else 202. A conflict
+        One that is not done yet is joined. 200 when it was done within `wait`, else 202. A conflict
         while the organization is suspended.
         """
         key = parse_id(assistant_id, what="assistant")
@@ -57,8 +56,8 @@ class AssistantTestController(Controller):
             await check_may_spend(db, principal.organization_id)
             row = await assistants.get_assistant(db, principal.organization_id, key)
             made = await repository.test_of(db, row)
-        made, now = await wait_for(database, principal.organization_id, made.id, limit_s=wait)
-        shown = test_view(made, now)
+        seen = await wait_for(database, principal.organization_id, made.id, limit_s=wait)
+        shown = test_view(seen.row, seen.now, worker_is_there=seen.worker_is_there)
         done = shown.test.status is JobStatus.DONE
         return Response(
             shown,
@@ -80,11 +79,8 @@ class AssistantTestController(Controller):
     ) -> AssistantTestEnvelope:
         """Return the test as it stands; tests are kept for a week."""
         key = parse_id(assistant_id, what="assistant")
-        async with database.reading() as db:
-            now = await read_clock(db)
-            row = await repository.get(
-                db, principal.organization_id, parse_id(test_id, what="test")
-            )
-        if row.assistant_id != key:
-            raise NotFound(f"this assistant has no test with the id {row.id}")
-        return test_view(row, now)
+        test = parse_id(test_id, what="test")
+        seen = await wait_for(database, principal.organization_id, test, limit_s=0)
+        if seen.row.assistant_id != key:
+            raise NotFound(f"this assistant has no test with the id {test}")
+        return test_view(seen.row, seen.now, worker_is_there=seen.worker_is_there)

@@ -20,8 +20,8 @@ from control_plane.domain.errors import StaleEpoch
 from control_plane.domain.ids import new_id
 from control_plane.domain.job import (
     LEASE,
-    PATIENCE,
     TAKES,
+    WAITS,
     JobKind,
     JobReport,
     JobStatus,
@@ -34,9 +34,9 @@ _KEPT = timedelta(days=7)
 
 
 async def test_of(db: AsyncSession, assistant: Assistant) -> JobRow:
-    """Return a new test of the assistant as it is now, or the one that is running already."""
+    """Return a new test of the assistant as it is now, or the one that is not done yet."""
     now = await read_clock(db)
-    running = await db.scalars(
+    known = await db.scalars(
         select(JobRow).where(
             JobRow.organization_id == assistant.organization_id,
             JobRow.assistant_id == assistant.id,
@@ -44,8 +44,8 @@ async def test_of(db: AsyncSession, assistant: Assistant) -> JobRow:
             JobRow.done_at.is_(None),
         )
     )
-    for row in running:
-        if status_of(row, now)[0] is JobStatus.RUNNING:
+    for row in known:
+        if status_of(row, now)[0] is not JobStatus.DONE:
             return row
     return await _add(
         db,
@@ -83,6 +83,7 @@ async def get(db: AsyncSession, organization_id: str, job_id: str) -> JobRow:
 def status_of(row: JobRow, now: datetime) -> tuple[JobStatus, str | None]:
     """Return the job's status, and why it ended when no worker did it."""
     return verdict(
+        JobKind(row.kind),
         created_at=row.created_at,
         takes=row.takes,
         lease_until=row.lease_until,
@@ -142,11 +143,18 @@ def _takeable(now: datetime) -> ColumnElement[bool]:
     Those of organizations that are suspended are left to none: it would use their keys.
     """
     active = select(Organization.id).where(Organization.suspended_at.is_(None))
-    fresh = and_(JobRow.lease_until.is_(None), JobRow.created_at > now - PATIENCE)
-    left = and_(
-        JobRow.takes < TAKES, JobRow.lease_until <= now, JobRow.lease_until > now - PATIENCE
+    return and_(
+        JobRow.done_at.is_(None),
+        JobRow.takes < TAKES,
+        or_(JobRow.lease_until.is_(None), JobRow.lease_until <= now),
+        or_(
+            *(
+                and_(JobRow.kind == kind, JobRow.created_at > now - waits)
+                for kind, waits in WAITS.items()
+            )
+        ),
+        JobRow.organization_id.in_(active),
     )
-    return and_(JobRow.done_at.is_(None), or_(fresh, left), JobRow.organization_id.in_(active))
 
 
 async def _add(

@@ -8,14 +8,15 @@ import msgspec
 from msgspec import Struct
 
 from control_plane.db.models.job import JobRow
-from control_plane.domain.job import JobStatus, ProbeResult
+from control_plane.domain.job import NO_WORKER, JobStatus, ProbeResult
 from control_plane.jobs.repository import status_of
 
 
 class AssistantTestView(Struct, frozen=True, kw_only=True):
     """A test of an assistant: one result per provider, in the order of their steps.
 
-    `ok` once every provider did what it should; `error` says why nobody tested them.
+    `ok` once every provider did what it should; `error` says why nobody tested them, or, while the
+    test is queued, that there is no worker; it is done once there is one, within a day.
     """
 
     id: str
@@ -33,9 +34,11 @@ class AssistantTestEnvelope(Struct, frozen=True):
     test: AssistantTestView
 
 
-def test_view(row: JobRow, now: datetime) -> AssistantTestEnvelope:
+def test_view(row: JobRow, now: datetime, *, worker_is_there: bool) -> AssistantTestEnvelope:
     """Return the test as it stands."""
     status, error = status_of(row, now)
+    if status is JobStatus.QUEUED and not worker_is_there:
+        error = NO_WORKER
     results = msgspec.convert(row.results, list[ProbeResult])
     passed = status is JobStatus.DONE and error is None and all(each.ok for each in results)
     return AssistantTestEnvelope(

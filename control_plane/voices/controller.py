@@ -15,7 +15,7 @@ from control_plane.compliance.suspended import check_may_spend
 from control_plane.db.models.job import JobRow
 from control_plane.domain.assistant import Language
 from control_plane.domain.errors import BadInput, Conflict
-from control_plane.domain.job import NOT_TAKEN, JobStatus, Preview, ProbeResult
+from control_plane.domain.job import NO_WORKER, JobStatus, Preview, ProbeResult
 from control_plane.domain.providers import VOICE_PROVIDERS, Provider, Voice
 from control_plane.http.dependencies import GivenDatabase, GivenPrincipal, GivenVault
 from control_plane.jobs import repository
@@ -114,14 +114,15 @@ class VoiceController(Controller):
                 if not await access_of(db, vault, owner, needed):
                     raise _no_key(data.voice.provider, field="voice.provider")
             made = await repository.preview_of(db, owner, msgspec.to_builtins(wanted))
-        row, now = await wait_for(database, owner, made.id, limit_s=PREVIEW_LIMIT_S)
+        seen = await wait_for(database, owner, made.id, limit_s=PREVIEW_LIMIT_S)
+        row = seen.row
         async with database.transaction() as db:
             await db.execute(delete(JobRow).where(JobRow.id == row.id))
         if row.sound is None:
-            status, error = repository.status_of(row, now)
+            status, error = repository.status_of(row, seen.now)
             results = msgspec.convert(row.results, list[ProbeResult])
             told = results[0].error if results else None
-            late = f"not done within {PREVIEW_LIMIT_S:g} s: try again" if row.takes else NOT_TAKEN
+            late = f"not done within {PREVIEW_LIMIT_S:g} s: try again" if row.takes else NO_WORKER
             why = (told or error or "no sound came") if status is JobStatus.DONE else late
             who = f"{data.voice.provider} " if data.voice is not None and told else ""
             raise Conflict(f"{who}{why}", field="voice")

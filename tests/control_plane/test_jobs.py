@@ -15,7 +15,7 @@ from control_plane.app import Resources
 from control_plane.db.base import read_clock
 from control_plane.db.heartbeats import beat
 from control_plane.db.models.job import JobRow
-from control_plane.domain.job import LEASE, LOST, NOT_TAKEN, PATIENCE
+from control_plane.domain.job import LEASE, LOST, NO_WORKER, WAITS, JobKind
 from control_plane.jobs import repository
 from process.worker_key import worker_key
 
@@ -88,7 +88,7 @@ async def test_a_test_is_taken_reported_on_and_told(
     api: httpx.AsyncClient, internal: httpx.AsyncClient, assistant: str
 ) -> None:
     asked = await ask(api, assistant)
-    assert (asked["status"], asked["results"], asked["ok"]) == ("running", [], False)
+    assert (asked["status"], asked["results"], asked["ok"]) == ("queued", [], False)
     job = await take(internal)
     assert (job["id"], job["kind"]) == (asked["id"], "assistant_test")
     assert job["assistant"]["llm_model"]["api_key"] == "of-it"
@@ -135,24 +135,43 @@ async def test_who_waits_is_answered_once_it_is_done(
     assert answer.json()["test"]["ok"] is True
 
 
-async def test_nobody_waits_for_a_worker_that_is_not_there(
-    api: httpx.AsyncClient, assistant: str, resources: Resources
+async def test_a_test_waits_for_a_worker_that_is_not_there_yet(
+    api: httpx.AsyncClient, internal: httpx.AsyncClient, assistant: str, resources: Resources
 ) -> None:
-    answer = await api.post(f"/assistant/{assistant}/test?wait=30")
+    answer = await api.post(f"/assistant/{assistant}/test?wait=30")  # in vain, so at once
     assert answer.status_code == 202, answer.text
     asked = answer.json()["test"]
-    await age(resources, PATIENCE)
+    await age(resources, timedelta(hours=23))
     told = await look(api, asked)
-    assert (told["status"], told["ok"], told["error"]) == ("done", False, NOT_TAKEN)
-    assert "python -m agent.aftercall" in NOT_TAKEN
+    assert (told["status"], told["ok"], told["error"]) == ("queued", False, NO_WORKER)
+    assert "python -m agent.aftercall" in NO_WORKER
+    assert (await ask(api, assistant))["id"] == asked["id"]
+    job = await take(internal)
+    assert (await look(api, asked))["status"] == "running"
+    assert await report(internal, job, FINE) == 204
+    told = await look(api, asked)
+    assert (told["status"], told["ok"], told["error"]) == ("done", True, None)
+
+
+async def test_a_test_that_no_worker_took_for_a_day_is_given_up(
+    api: httpx.AsyncClient, internal: httpx.AsyncClient, assistant: str, resources: Resources
+) -> None:
+    asked = await ask(api, assistant)
+    await age(resources, WAITS[JobKind.TEST])
+    assert await take(internal) is None
+    told = await look(api, asked)
+    assert (told["status"], told["ok"], told["error"]) == ("done", False, NO_WORKER)
     assert (await ask(api, assistant))["id"] != asked["id"]
 
 
-async def test_a_job_nobody_waits_for_any_more_is_not_taken(
-    api: httpx.AsyncClient, internal: httpx.AsyncClient, assistant: str, resources: Resources
+async def test_nobody_speaks_for_who_has_left(
+    api: httpx.AsyncClient, internal: httpx.AsyncClient, resources: Resources
 ) -> None:
-    await ask(api, assistant)
-    await age(resources, PATIENCE)
+    """A preview that the API did not live to delete."""
+    owner = (await api.get("/organization")).json()["id"]
+    async with resources.database.transaction() as session:
+        await repository.preview_of(session, owner, {"text": "Hello."})
+    await age(resources, WAITS[JobKind.PREVIEW])
     assert await take(internal) is None
 
 
@@ -161,7 +180,8 @@ async def test_a_worker_that_stopped_is_followed_by_one_other(
 ) -> None:
     asked = await ask(api, assistant)
     first = await take(internal)
-    await age(resources, LEASE)
+    await age(resources, LEASE + timedelta(hours=1))
+    assert (await look(api, asked))["status"] == "queued"
     second = await take(internal)
     assert second["id"] == first["id"]
     assert await report(internal, first, FINE) == 409, "the job is another's now"
@@ -238,7 +258,7 @@ async def test_a_suspended_organization_is_not_tested(
     assert await take(internal) is None  # asked for before, and its keys are not handed out
     refused = await api.post(f"/assistant/{assistant}/test")
     assert (refused.status_code, remedy in refused.json()["detail"]) == (409, True)
-    assert (await look(api, asked))["status"] == "running"
+    assert (await look(api, asked))["status"] == "queued"
     owner = remedy.rstrip("`").split()[-1]
     assert (await api.post(f"/organizations/{owner}/resume")).status_code == 200
     assert (await take(internal))["id"] == asked["id"]

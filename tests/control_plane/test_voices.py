@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from control_plane.app import Resources
 from control_plane.db.models.job import JobRow
 from control_plane.domain.errors import Conflict
-from control_plane.domain.job import NOT_TAKEN
+from control_plane.domain.job import NO_WORKER
 from control_plane.domain.providers import Provider
 from control_plane.settings import ApiSettings, Settings, StorageSettings
 from control_plane.voices.catalogue import voices_of
@@ -162,7 +162,7 @@ async def test_a_preview_that_fails_says_why(
     assert "`offhook provider set cartesia`" in keyless.json()["detail"]
     await know(api, servers, "cartesia")
     nobody = await api.post("/voices/preview", json=body)
-    assert (nobody.status_code, nobody.json()["detail"]) == (409, NOT_TAKEN)
+    assert (nobody.status_code, nobody.json()["detail"]) == (409, NO_WORKER)
     await internal.post("/internal/jobs/take?worker=w", headers=OURS)
     bad = {"part": "voice", "provider": "cartesia", "ok": False, "took_ms": 1, "error": "said no"}
     working = asyncio.create_task(work(internal, results=[bad]))

@@ -1,4 +1,4 @@
-"""Jobs of the after-call worker: short-lived, and done at most twice."""
+"""Jobs of the after-call worker: they wait for one, and are done at most twice."""
 
 from __future__ import annotations
 
