@@ -60,12 +60,14 @@ from control_plane.price_file import read_prices
 from control_plane.providers.controller import ProviderController
 from control_plane.recordings.controller import RecordingController
 from control_plane.recordings.links import RecordingLinks
+from control_plane.recordings.retention import OnSettled
 from control_plane.recordings.spool import RecordingFiles
 from control_plane.recordings.store import RecordingStore
 from control_plane.sessions.counters import CallCounters
 from control_plane.settings import Settings
 from control_plane.trunks.controller import TrunkController
 from control_plane.voices.controller import VoiceController
+from control_plane.webhooks import held
 from control_plane.webhooks.controller import WebhookController
 from control_plane.webhooks.deliveries import DeliveryController
 from control_plane.webhooks.feed import Feed
@@ -89,6 +91,7 @@ class Resources(Struct, frozen=True, kw_only=True):
     vault: Vault
     signer: TokenSigner
     recordings: RecordingFiles
+    on_settled: OnSettled
     links: RecordingLinks
     views: CallViews
     intake: Intake
@@ -139,6 +142,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                 vault=vault,
                 signer=signer,
                 recordings=RecordingFiles(storage.folder, store),
+                on_settled=functools.partial(held.release, views),
                 links=links,
                 views=views,
                 intake=intake,

@@ -6,11 +6,10 @@ import asyncio
 import contextlib
 import functools
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import update
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.assistants import versions
 from control_plane.db.base import read_clock
@@ -24,7 +23,6 @@ from control_plane.recordings import retention
 from control_plane.recordings.spool import Kept, RecordingFiles
 from control_plane.recordings.store import StoreTrouble
 from control_plane.sessions import leases
-from control_plane.sessions.calls import Owner
 from control_plane.sessions.history import record
 from process.logs import get_logger
 
@@ -39,13 +37,6 @@ _AT_ONCE = 400
 """Rows of one statement; SQLite's oldest limit of values is 999."""
 
 log = get_logger(__name__)
-
-
-OnSettled = Callable[[AsyncSession, Owner, datetime], Awaitable[None]]
-
-
-async def _nobody_waits(_db: AsyncSession, _owner: Owner, _now: datetime) -> None:
-    """Nothing waits for recordings."""
 
 
 class RecordingMover:
@@ -64,7 +55,7 @@ class RecordingMover:
         *,
         days: int = 0,
         clock: Callable[[], float] = time.monotonic,
-        on_settled: OnSettled = _nobody_waits,
+        on_settled: retention.OnSettled = retention.nobody_waits,
     ):
         self._database = database
         self._recordings = recordings

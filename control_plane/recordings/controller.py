@@ -27,7 +27,7 @@ from control_plane.http.auth import STATE, Principal, authenticated, provide_pri
 from control_plane.http.dependencies import GivenDatabase, GivenPrincipal
 from control_plane.http.requests import known_query
 from control_plane.recordings import retention
-from control_plane.recordings.dependencies import GivenRecordings
+from control_plane.recordings.dependencies import GivenOnSettled, GivenRecordings
 from control_plane.recordings.links import RecordingLinks
 from control_plane.recordings.store import RecordingStore, StoreTrouble
 
@@ -148,11 +148,14 @@ class RecordingController(Controller):
         principal: GivenPrincipal,
         database: GivenDatabase,
         recordings: GivenRecordings,
+        on_settled: GivenOnSettled,
     ) -> None:
         """Delete it from the store and say so on the attempt; again is harmless."""
         row = await _row(database, attempt_id, principal, gone_is_fine=True)
         try:
-            await retention.delete(database, recordings, row.session_id, why="request")
+            await retention.delete(
+                database, recordings, row.session_id, why="request", on_settled=on_settled
+            )
         except StoreTrouble as exc:
             raise _busy("delete") from exc
 

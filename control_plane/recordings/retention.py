@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
@@ -17,7 +17,15 @@ from control_plane.domain.errors import Conflict, NotFound
 from control_plane.domain.recording import RecordingKind, RecordingState
 from control_plane.recordings.spool import RecordingFiles
 from control_plane.sessions import leases
+from control_plane.sessions.calls import Owner
 from control_plane.sessions.history import record
+
+OnSettled = Callable[[AsyncSession, Owner, datetime], Awaitable[None]]
+"""Is told, in the transaction that says it, what became of a call's recording."""
+
+
+async def nobody_waits(_db: AsyncSession, _owner: Owner, _now: datetime) -> None:
+    """Nothing waits for recordings."""
 
 
 def expires_at(spec: AssistantSpec, ended_at: datetime, *, days: int) -> datetime | None:
@@ -46,7 +54,12 @@ async def due(db: AsyncSession, now: datetime, *, limit: int) -> Sequence[str]:
 
 
 async def delete(
-    database: Database, recordings: RecordingFiles, attempt_id: str, *, why: str
+    database: Database,
+    recordings: RecordingFiles,
+    attempt_id: str,
+    *,
+    why: str,
+    on_settled: OnSettled = nobody_waits,
 ) -> None:
     """Delete the files of an attempt's recording and say so on the attempt; again is harmless.
 
@@ -71,11 +84,11 @@ async def delete(
         for path in _paths(recordings, row, ended_at):
             await recordings.store.delete(path)
         recordings.drop_spool(attempt_id)
-        if await _note(database, row, why=why):
+        if await _note(database, row, why=why, on_settled=on_settled):
             return
 
 
-async def _note(database: Database, seen: Recording, *, why: str) -> bool:
+async def _note(database: Database, seen: Recording, *, why: str, on_settled: OnSettled) -> bool:
     """Return whether the deletion is written down; not, if the files were moved meanwhile."""
     async with database.transaction() as db:
         order, call = await leases.hold(db, seen.session_id, epoch=None)
@@ -85,15 +98,9 @@ async def _note(database: Database, seen: Recording, *, why: str) -> bool:
         now = await read_clock(db)
         row.state, row.deleted_at = RecordingState.DELETED, now
         row.expires_at = row.path = row.mix_path = None
-        record(
-            db,
-            order or call.session,
-            call,
-            "recording_deleted",
-            at=now,
-            stored_at=now,
-            why=why,
-        )
+        owner = order or call.session
+        record(db, owner, call, "recording_deleted", at=now, stored_at=now, why=why)
+        await on_settled(db, owner, now)
         return True
 
 

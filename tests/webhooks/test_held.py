@@ -13,6 +13,7 @@ import pytest
 
 from control_plane.db.models.recording import Recording
 from control_plane.domain.recording import RecordingKind, RecordingState
+from control_plane.recordings import retention
 from control_plane.recordings.links import RecordingLinks
 from control_plane.recordings.spool import RecordingFiles
 from control_plane.sessions import leases
@@ -131,6 +132,19 @@ async def test_it_goes_as_soon_as_the_recording_is_known_to_be_lost(
     await put_away(desk, files)
     assert await desk.go() == 1
     assert told(receiver)["recording_state"] == "absent"
+
+
+async def test_it_goes_as_soon_as_the_recording_is_deleted(
+    desk: Desk, receiver: Receiver, files: RecordingFiles
+) -> None:
+    """By request, while it is still in the spool."""
+    attempt = await call(desk, receiver)
+    files.append(attempt.id, offset=0, content=b"OggS")
+    assert await desk.go() == 0
+    release = partial(held.release, factories.views())
+    await retention.delete(desk.database, files, attempt.id, why="request", on_settled=release)
+    assert await desk.go() == 1
+    assert told(receiver)["recording_state"] == "deleted"
 
 
 async def test_an_endpoint_is_told_of_the_end_without_waiting(
