@@ -26,8 +26,9 @@ from scheduler.rooms import Rooms, RoomTrouble
 log = get_logger(__name__)
 
 _SWEEP_S = 1.0
-ASK_AGAIN_S = 2.0
-"""After which an agent is asked for once more, when none has taken the call's brief."""
+ASK_AGAIN_S = 4.0
+"""After which an agent is asked for once more, when none has taken the call's brief: an agent
+that was found takes it at once, on a busy machine within a second or two."""
 _REST_S = 0.02
 """Between two looks: many changes are no agent's readiness."""
 

@@ -23,7 +23,7 @@ from livekit.protocol import agent as jobs
 from livekit.protocol import models, rtc
 
 from agent.ending import Ending, report_end
-from agent.internal_api import InternalApi, Refused, Unreachable
+from agent.internal_api import InternalApi, Refused, Taken, Unreachable
 from agent.reporter import Reporter
 from agent.settings import AgentSettings
 from control_plane.domain.brief import AGENT_NAME, CallBrief, decode_metadata
@@ -153,23 +153,26 @@ class LightWorker:
     async def _serve(
         self, socket: aiohttp.ClientWebSocketResponse, given: jobs.JobAssignment
     ) -> None:
+        is_anothers = False
         try:
-            await self._call(given)
+            is_anothers = await self._call(given)
         finally:
-            with suppress(api.TwirpError, aiohttp.ClientError, TimeoutError):
-                room = given.job.room.name
-                await self._client.room.delete_room(api.DeleteRoomRequest(room=room))
+            if not is_anothers:
+                with suppress(api.TwirpError, aiohttp.ClientError, TimeoutError):
+                    room = given.job.room.name
+                    await self._client.room.delete_room(api.DeleteRoomRequest(room=room))
             done = jobs.UpdateJobStatus(job_id=given.job.id, status=jobs.JobStatus.JS_SUCCESS)
             await socket.send_bytes(jobs.WorkerMessage(update_job=done).SerializeToString())
 
-    async def _call(self, given: jobs.JobAssignment) -> None:
+    async def _call(self, given: jobs.JobAssignment) -> bool:
+        """Hold the call; return whether another agent has it, and its room."""
         internal = self._settings.internal_url
         asking = InternalApi(internal, decode_metadata(given.job.metadata).token)
         try:
             brief = await asking.fetch_brief()
         except (msgspec.DecodeError, Refused, Unreachable) as exc:
             log.info("no brief for this job", why=str(exc) or type(exc).__name__)
-            return
+            return isinstance(exc, Taken)
         finally:
             await asking.aclose()
         session_api = InternalApi(internal, brief.token)
@@ -181,6 +184,7 @@ class LightWorker:
         finally:
             await reporter.aclose(REPORT_LIMIT_S)
             await session_api.aclose()
+        return False
 
     async def _attend(self, token: str, call: LightCall) -> None:
         """Be in the room from before the report that the agent is ready until the end."""
