@@ -36,8 +36,8 @@ from control_plane.domain.transfer_targets import TransferTarget
 from sip.ports import TransferFailure, TransferFailureKind
 
 _K = TransferFailureKind
-NO_REFER = "no_refer"
-"""Why a human is called instead, where the trunk's setting says so."""
+NO_REFER, BROWSER = "no_refer", "browser"
+"""Why a human is called instead: the trunk's setting says so, or there is no telephone."""
 _BRIDGED = frozenset({_K.UNSUPPORTED, _K.SILENT, _K.SERVICE})
 """What becomes of a REFER after which the human is called: nobody's phone rang."""
 
@@ -73,7 +73,7 @@ class Transferring:
         self._introduction = introduction
         self._task: asyncio.Task[None] | None = None
         self._by_refer = False
-        self._why_no_refer = None if brief.takes_refer else NO_REFER
+        self._why_no_refer = _why_no_refer(brief)
         self._on_left: Callable[[], None] | None = None
 
     @property
@@ -90,8 +90,6 @@ class Transferring:
         targets = humans_of(self._brief.assistant)
         if not targets:
             raise _refusal("no number is configured to pass calls on to")
-        if not self._far_end.is_telephone:
-            raise _refusal("the person is not on a telephone")
         if self._introduction.is_wanted and not self._introduction.can_be_made:
             raise _refusal("there is no voice to introduce the person with")
         if self.is_under_way:
@@ -224,6 +222,12 @@ class Transferring:
 
 
 _VOLUME = 0.5
+
+
+def _why_no_refer(brief: CallBrief) -> str | None:
+    if brief.direction is Direction.BROWSER:
+        return BROWSER
+    return None if brief.takes_refer else NO_REFER
 
 
 def _refusal(why: str) -> ToolError:

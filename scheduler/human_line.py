@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control_plane.assistants import versions
 from control_plane.compliance import facts, suspended
 from control_plane.db.models.session import Leg
 from control_plane.db.models.trunk import Trunk
+from control_plane.domain.assistant import AssistantSpec, TransferCallerId
 from control_plane.domain.brief import Direction
 from control_plane.domain.gate import GateView, Go, Ledgers, Rule, gate
 from control_plane.domain.human_leg import LINE_WITHIN, HumanResult
@@ -22,6 +25,7 @@ from control_plane.trunks.routing import Route, country_prefix, load_dial_plan
 _LOOK_AGAIN = timedelta(seconds=0.25)
 """How soon a line that was not free is looked for again."""
 _NOW = timedelta()
+_E164 = re.compile(r"\+[1-9]\d{6,14}")
 
 
 class Later(Struct, frozen=True):
@@ -55,14 +59,20 @@ async def find(db: AsyncSession, call: Call, leg: Leg, now: datetime) -> Trunk |
     )
     if not isinstance(decision, Go):
         return Never(HumanResult.FORBIDDEN, decision.rule)
-    way = plan.route(_shown(call), to=leg.to_phone_number)
+    spec = (await versions.get(db, call.session.assistant_version_id)).spec
+    way = plan.route(_ours(call, spec), to=leg.to_phone_number)
     way = way or plan.route(None, to=leg.to_phone_number)
     if way is None:
         return Never(HumanResult.NO_LINE, "no_trunk")
-    return await _on(db, way, leg, now)
+    shown = way.from_phone_number
+    if spec.transfer_caller_id is TransferCallerId.PERSON:
+        shown = _theirs(call) or shown
+    return await _on(db, way, leg, now, shown=shown)
 
 
-async def _on(db: AsyncSession, way: Route, leg: Leg, now: datetime) -> Trunk | Later | Never:
+async def _on(
+    db: AsyncSession, way: Route, leg: Leg, now: datetime, *, shown: str
+) -> Trunk | Later | Never:
     locked = await pace.lock_with_trunk(db, way.trunk.id)
     if locked is None:
         return Later(_LOOK_AGAIN)
@@ -80,13 +90,22 @@ async def _on(db: AsyncSession, way: Route, leg: Leg, now: datetime) -> Trunk | 
                 rule = state.blocked_rule if is_blocked else Rule.TRUNK_PACE
                 return Never(HumanResult.NO_LINE, rule or Rule.TRUNK_BREAKER)
             return Later(_LOOK_AGAIN)
-        leg.trunk_id, leg.from_phone_number = trunk.id, way.from_phone_number
+        leg.trunk_id, leg.from_phone_number = trunk.id, shown
     early = await pace.time_to_invite(db, leg, now)
     return Later(early) if early > _NOW else trunk
 
 
-def _shown(call: Call) -> str | None:
-    """Return the number of ours that the person's side of the call goes by."""
+def _ours(call: Call, spec: AssistantSpec) -> str | None:
+    """Return the number of ours that the person's side goes by; a browser's is the assistant's."""
+    if call.in_browser:
+        return spec.from_phone_number
     if call.session.direction is Direction.INBOUND:
         return call.leg.to_phone_number
     return call.leg.from_phone_number or None
+
+
+def _theirs(call: Call) -> str | None:
+    """Return the person's number, if they have and show one."""
+    inbound = call.session.direction is Direction.INBOUND
+    number = call.leg.from_phone_number if inbound else call.leg.to_phone_number
+    return number if _E164.fullmatch(number) else None

@@ -90,7 +90,10 @@ BESIDE = (
     "tests/system/test_settings.py",
     "tests/system/test_sounds.py",
 )
-PASSED_ON = ("tests/system/test_bridged_calls.py", "tests/system/test_warm_transfers.py")
+PASSED_ON = tuple(
+    f"tests/system/test_{name}.py"
+    for name in ("bridged_calls", "browser_transfers", "warm_transfers")
+)
 BROWSER = "tests/browser"
 SHORT_WAY = "tests/contract/sip/test_short_way.py"
 AGENT_CALLS = (

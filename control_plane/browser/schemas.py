@@ -13,7 +13,7 @@ from control_plane.domain.events import AttemptResult, EndedBy
 from control_plane.domain.prices import Cost
 from control_plane.domain.recording import RecordingState
 from control_plane.domain.usage import Used
-from control_plane.orders.schemas import Key, TranscriptItem, Value
+from control_plane.orders.schemas import Key, TranscriptItem, TransferView, Value
 
 
 class StartSession(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,7 +39,8 @@ class SessionView(Struct, frozen=True, kw_only=True):
 
     Its token lets the person in until `token_expires_at`. The person and the agent could hear each
     other from `started_at` on. `end_reason` is null when the person left, else it says why, and
-    `detail` what to do. The rest is as in an attempt of a call.
+    `detail` what to do; `transfer` says which human they talked to after the agent. The rest is as
+    in an attempt of a call.
     """
 
     id: str
@@ -61,6 +62,7 @@ class SessionView(Struct, frozen=True, kw_only=True):
     end_reason: str | None
     detail: str | None
     result: AttemptResult | None
+    transfer: TransferView | None
     usage: list[Used] | None
     cost: Cost | None
     recording_url: str | None

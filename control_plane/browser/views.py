@@ -45,6 +45,7 @@ def view_of(session: Session, call: CallView) -> SessionView:
         end_reason=session.end_reason,
         detail=session.detail,
         result=session.result,
+        transfer=talk.transfer,
         usage=talk.usage,
         cost=talk.cost,
         recording_url=talk.recording_url,

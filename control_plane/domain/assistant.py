@@ -113,6 +113,13 @@ class TransferMode(StrEnum):
     COLD = "cold"
 
 
+class TransferCallerId(StrEnum):
+    """Whose number a human sees who is called in."""
+
+    OURS = "ours"
+    PERSON = "person"  # ours where they withhold theirs, or come by a browser
+
+
 class Calendly(Struct, frozen=True, forbid_unknown_fields=True):
     """The connection to book through, and the kind of meeting to book."""
 
@@ -241,6 +248,10 @@ class AssistantSpec(Struct, frozen=True, kw_only=True):
     """Whom calls are passed on to next, in this order: after `transfer_phone_number`, or alone."""
     human_transfer_mode: Annotated[TransferMode | None, _TRANSFER] = None
     """The agent introduces the person, or passes the call on; needs a number to pass it on to."""
+    transfer_caller_id: Annotated[TransferCallerId, ActedOn("scheduler.human_line.find")] = (
+        TransferCallerId.OURS
+    )
+    """The number that a human sees who is called in; carriers may refuse one that is not yours."""
     warm_transfer_summary_instructions: Annotated[
         _Instructions, ActedOn("agent.warm.summary.Summary")
     ] = None

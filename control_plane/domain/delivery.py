@@ -43,7 +43,7 @@ CAMPAIGN_EVENTS = (
     "campaign.completed",
     "campaign.cancelled",
 )
-SESSION_EVENTS = tuple(f"session.{status}" for status in SessionStatus)
+SESSION_EVENTS = (*(f"session.{status}" for status in SessionStatus), "session.transferred")
 EVENTS = CALL_EVENTS + SESSION_EVENTS + CAMPAIGN_EVENTS
 EVENT_GROUPS = ("call", "session", "campaign")
 TEST_EVENT = "webhook.test"

@@ -56,7 +56,7 @@ class HumanAsked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The agent asks for a human; `id` is its own choice, so that asking again is harmless.
 
     Attributes:
-        because: why REFER is not the way: `no_refer`, `warm`, or what came of it.
+        because: why REFER is not the way: `no_refer`, `browser`, `warm`, or what came of it.
         is_asked_first: who answers is asked whether they take the call; it is theirs once the
             agent says so.
     """

@@ -14,6 +14,7 @@ from sqlalchemy.orm import aliased
 
 from control_plane.db.models.session import Leg, Session
 from control_plane.db.models.trunk import Trunk
+from control_plane.domain import browser
 from control_plane.domain.errors import Conflict, NotFound
 from control_plane.domain.events import AttemptResult, EndedBy, EndReason
 from control_plane.domain.human_leg import HumanAsked, HumanResult, HumanState, HumanView
@@ -233,9 +234,13 @@ def hand_over(db: AsyncSession, owner: Owner, call: Call, leg: Leg, *, now: date
     session.result = session.result or AttemptResult.HUMAN  # somebody was on the line
     session.ended_by, session.end_reason = EndedBy.AGENT, EndReason.TRANSFER
     session.call_lease_until = None
+    status: str = status_of(owner)
+    kind = "call.transferred"
+    if call.in_browser:
+        kind, status = "session.transferred", browser.status_of(session.status, None)
     facts = {"to_phone_number": leg.to_phone_number, "reason": leg.reason}
     more = {"bridged": True, "recorded": False}
-    announce(db, owner, call, "call.transferred", at=now, status=status_of(owner), **facts, **more)
+    announce(db, owner, call, kind, at=now, status=status, **facts, **more)
 
 
 def agent_left(call: Call, result: AttemptResult, now: datetime) -> None:

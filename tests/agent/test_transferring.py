@@ -18,6 +18,7 @@ from agent.session import Engines
 from agent.stock_phrases import stock_phrases
 from agent.transfer_failure import of_human, of_refer
 from control_plane.domain.assistant import Language, TransferMode
+from control_plane.domain.brief import Direction
 from control_plane.domain.calling_times import Weekday
 from control_plane.domain.events import (
     CallTransferred,
@@ -123,20 +124,13 @@ async def test_a_second_one_meanwhile_is_refused(
         assert call.far_end.transfers == [COLLEAGUE]
 
 
-@pytest.mark.parametrize(
-    ("number", "is_telephone", "why"),
-    [(NUMBER, True, "the person's own"), (COLLEAGUE, False, "not on a telephone")],
-)
-async def test_what_cannot_be_is_told(
-    servers: ProviderServers, engines: Engines, number: str, is_telephone: bool, why: str
-) -> None:
-    async with desk(servers, engines, transfer_phone_number=number) as call:
-        call.far_end.is_telephone = is_telephone
+async def test_what_cannot_be_is_told(servers: ProviderServers, engines: Engines) -> None:
+    async with desk(servers, engines, transfer_phone_number=NUMBER) as call:
         await call.says("I want to speak to a human.")
         await call.told(lambda _: "I cannot pass you on." in said(call))
         (tool,) = call.tools()
         assert tool.tool_is_error
-        assert why in (tool.tool_output or "")
+        assert "the person's own" in (tool.tool_output or "")
         assert call.far_end.transfers == []
 
 
@@ -205,6 +199,18 @@ async def test_without_a_refer_a_human_is_called_and_the_agent_leaves(
         verdict = await call.conversation.over()
         assert verdict == Verdict(EndedBy.AGENT, EndReason.TRANSFER, hands_over=True)
         assert [type(each) for each in happened(call)] == [TransferBegan]
+
+
+async def test_who_came_by_a_browser_is_asked_for_no_refer(
+    servers: ProviderServers, engines: Engines
+) -> None:
+    async with desk(servers, engines, direction=Direction.BROWSER) as call:
+        call.far_end.is_telephone = False
+        await call.says("I want to speak to a human.")
+        await until(lambda: call.far_end.asked_in == [(COLLEAGUE, "wants a person", "browser")])
+        assert call.far_end.transfers == []
+        call.far_end.human.set_result(of_a_human(HumanResult.ANSWERED))
+        assert (await call.conversation.over()).hands_over
 
 
 async def test_a_human_who_is_not_reached_leaves_the_person_with_the_agent(

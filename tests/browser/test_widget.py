@@ -21,8 +21,11 @@ from speech.offline.voice import SAMPLE_RATE, Speaker
 from tests.browser.conftest import Browsers
 from tests.browser.embedding import Site
 from tests.listener.phrase_bank import ACCEPT, PhraseBank
+from tests.system.far_end import RATE as PHONE_RATE
+from tests.system.far_end import phone, render
 from tests.system.platform import Platform, wait_for
 from tests.system.sound import channels
+from tests.system.test_conversation import number_at
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
@@ -41,6 +44,30 @@ NONE_THERE = """() => {
   navigator.mediaDevices.getUserMedia = () => Promise.reject(missing);
 }"""
 """A browser that finds no microphone: Chromium's fake one cannot be taken away."""
+COLLEAGUE_SAYS = "Hello, this is the front desk, how can I help you today?"
+SPEAKS_AFTER_S = 22.0
+"""When the colleague is on the line."""
+LOUDEST = """async () => {
+  const context = new AudioContext();
+  let most = 0;
+  const all = document.querySelector("offhook-call").shadowRoot.querySelectorAll("audio");
+  const taps = [...all].map((each) => {
+    const tap = context.createAnalyser();
+    context.createMediaStreamSource(each.srcObject).connect(tap);
+    return tap;
+  });
+  for (let turn = 0; turn < 60; turn++) {
+    await new Promise((then) => setTimeout(then, 50));
+    for (const tap of taps) {
+      const samples = new Float32Array(tap.fftSize);
+      tap.getFloatTimeDomainData(samples);
+      most = Math.max(most, ...samples);
+    }
+  }
+  await context.close();
+  return most;
+}"""
+"""What the page plays, of 1, within three seconds."""
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
 
 
@@ -66,11 +93,13 @@ def sessions(platform: Platform, key: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def microphone(speaker: Speaker, folder: Path, text: str) -> str:
+def microphone(
+    speaker: Speaker, folder: Path, text: str, *, quiet_first_s: float = QUIET_FIRST_S
+) -> str:
     """Return the switch for a microphone that is silent, says `text` once, and is silent."""
     spoken = np.frombuffer(b"".join(speaker.stream(text)) if text else b"", np.int16)
     before, after = (
-        np.zeros(int(s * SAMPLE_RATE), np.int16) for s in (QUIET_FIRST_S, QUIET_AFTER_S)
+        np.zeros(int(s * SAMPLE_RATE), np.int16) for s in (quiet_first_s, QUIET_AFTER_S)
     )
     path = folder / "microphone.wav"
     with wave.open(str(path), "wb") as file:
@@ -248,6 +277,47 @@ def test_what_is_typed_is_answered_aloud_in_the_same_conversation(
     bank = PhraseBank([GREETING, HOURS], decoys=())
     _, agent = channels(platform, seen, rate=JUDGED_RATE)
     assert bank.best_in(agent, JUDGED_RATE, HOURS) > ACCEPT
+
+
+def test_a_person_who_asks_for_a_colleague_talks_to_one(
+    platform: Platform, site: Site, speaker: Speaker, browsers: Browsers, tmp_path: Path
+) -> None:
+    """They are heard by each other once the agent is gone: in the page, and by the telephone."""
+    colleague = {"say": render(speaker, tmp_path, COLLEAGUE_SAYS)}
+    script = [{"stay": 1.0}, *[colleague, {"stay": 0.5}] * 4, {"stay": 8.0}, {"hangup": True}]
+    with phone(tmp_path, script) as far_end:
+        body = {
+            "name": "Reception",
+            "prompt": "You are the receptionist of a clinic.",
+            "first_sentence": GREETING,
+            "first_sentence_mode": "static",
+            "from_phone_number": number_at(platform, "widget", far_end.port),
+            "human_transfer_mode": "cold",
+            "transfer_phone_number": "+12025550142",
+        }
+        assistant = platform.api.post("/assistant", body)["assistant"]["id"]
+        key = public_key(platform, site, assistant)
+        said = microphone(speaker, tmp_path, ASK_HOURS, quiet_first_s=SPEAKS_AFTER_S)
+        page = opened(browsers.launch(YES, said).new_context(), site.page(key["key"], assistant))
+        page.get_by_role("button", name="Start talking").press("Enter")
+        captions = page.get_by_role("log")
+        expect(captions.get_by_text(GREETING)).to_be_visible(timeout=LIMIT_MS)
+        box = page.get_by_role("textbox", name="Type a message")
+        box.fill("I want to speak to a human.")
+        box.press("Enter")
+        status = page.get_by_role("status")
+        expect(status).to_have_text("You are talking with a colleague.", timeout=LIMIT_MS)
+        expect(box).to_be_hidden()
+        expect(page.get_by_text("This conversation is recorded.")).to_be_hidden()
+        assert page.evaluate(LOUDEST) > 0.02
+        look(page, "colleague")
+        expect(status).to_have_text("The conversation is over.", timeout=2 * LIMIT_MS)
+        heard = far_end.heard()
+    assert page.violations == []  # type: ignore[attr-defined]
+    [seen] = sessions(platform, key)
+    assert (seen["status"], seen["end_reason"]) == ("completed", "transfer")
+    bank = PhraseBank([GREETING, *QUESTIONS, HOURS], decoys=())
+    assert max(QUESTIONS, key=lambda each: bank.best_in(heard, PHONE_RATE, each)) == ASK_HOURS
 
 
 def test_two_tabs_have_a_conversation_each_and_a_third_too_many(

@@ -99,8 +99,12 @@ class Visitor:
 
     def heard(self) -> npt.NDArray[np.int16]:
         """Return what was heard so far, mono at `HEARD_RATE`."""
-        whole = self._heard.stat().st_size // 2 * 2
-        return np.frombuffer(self._heard.read_bytes()[:whole], np.int16)
+        return np.frombuffer(_whole(self._heard), np.int16)
+
+    def tracks(self) -> list[npt.NDArray[np.int16]]:
+        """Return what was heard so far of each track by itself."""
+        files = sorted(self._heard.parent.glob(f"{self._heard.name}*"))
+        return [np.frombuffer(_whole(each), np.int16) for each in files]
 
     def _tell(self, line: str) -> None:
         assert self._process.stdin is not None
@@ -115,6 +119,12 @@ class Visitor:
                     self.events.append(json.loads(line))
                     self._lines.put(self.events[-1])
         self._lines.put(None)
+
+
+def _whole(file: Path) -> bytes:
+    """Return the samples of a file that is being written."""
+    content = file.read_bytes()
+    return content[: len(content) // 2 * 2]
 
 
 @contextmanager

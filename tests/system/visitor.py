@@ -3,18 +3,22 @@
     python -m tests.system.visitor --url ws://… --token … --heard heard.pcm
 
 Publishes a microphone of 48 kHz and takes lines from standard input: `say FILE` (mono WAV) and
-`leave`. What is heard goes to a file of mono samples at 24 kHz, what happens to standard output as
-JSON lines with `t` in seconds since the epoch.
+`leave`. What is heard goes to a file of mono samples at 24 kHz, each further track to one with a
+number at its end; what happens goes to standard output, as JSON lines with `t` in seconds since the
+epoch.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import sys
 import time
 import wave
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -98,16 +102,19 @@ def _upsampled(path: str) -> np.ndarray[Any, Any]:
     return np.interp(at, np.arange(len(samples)), samples).astype(np.int16)
 
 
-async def visit(url: str, token: str, heard: BinaryIO) -> None:
-    """Be in the room until told to leave, or put out."""
-    room, over = rtc.Room(), asyncio.Event()
-    ear, microphone = Ear(heard), Microphone()
+async def visit(url: str, token: str, new_file: Callable[[], BinaryIO]) -> None:
+    """Be in the room until told to leave, or put out; each track that is heard has a file."""
+    room, over, microphone = rtc.Room(), asyncio.Event(), Microphone()
     tasks: list[asyncio.Task[None]] = []
+    known: dict[str, Ear] = {}
 
-    def on_track(track: rtc.Track, *_: object) -> None:
-        if track.kind == rtc.TrackKind.KIND_AUDIO:
-            tell("agent's track")
-            tasks.append(asyncio.create_task(ear.listen(track)))
+    def on_track(track: rtc.Track, _: object, who: rtc.RemoteParticipant) -> None:
+        if track.kind != rtc.TrackKind.KIND_AUDIO:
+            return
+        if track.sid not in known:
+            known[track.sid] = Ear(new_file())
+        tell("track", identity=who.identity)
+        tasks.append(asyncio.create_task(known[track.sid].listen(track)))
 
     def on_disconnected(reason: rtc.DisconnectReason.ValueType) -> None:
         tell("disconnected", reason=rtc.DisconnectReason.Name(reason))
@@ -153,8 +160,13 @@ def main() -> None:
     for name in ("--url", "--token", "--heard"):
         parser.add_argument(name, required=True)
     options = parser.parse_args()
-    with Path(options.heard).open("wb", buffering=0) as heard:
-        asyncio.run(visit(options.url, options.token, heard))
+    names = itertools.chain([options.heard], (f"{options.heard}.{n}" for n in itertools.count(1)))
+    with ExitStack() as files:
+
+        def new_file() -> BinaryIO:
+            return files.enter_context(Path(next(names)).open("wb", buffering=0))
+
+        asyncio.run(visit(options.url, options.token, new_file))
     tell("over")
 
 

@@ -1,4 +1,4 @@
-// One conversation: microphone, room, the agent's sound, and how it ends. It knows nothing of the page.
+// One conversation: microphone, room, the others' sound, and how it ends. It knows nothing of the page.
 import {
   ConnectionQuality,
   createAudioAnalyser,
@@ -6,6 +6,7 @@ import {
   DisconnectReason,
   type LocalAudioTrack,
   MediaDeviceFailure,
+  ParticipantKind,
   type RemoteTrack,
   Room,
   RoomEvent,
@@ -42,16 +43,19 @@ export class Conversation {
   private isOver = false;
   private waiting?: ReturnType<typeof setTimeout>;
 
+  /** `sound` holds what is heard: the agent, and whoever is called in. */
   constructor(
     private listener: Listener,
-    private audio: HTMLAudioElement,
+    private sound: HTMLElement,
   ) {
     this.room
       .on(RoomEvent.TrackSubscribed, (track) => this.onTrack(track))
+      .on(RoomEvent.TrackUnsubscribed, (track) => track.detach().forEach((each) => each.remove()))
+      .on(RoomEvent.ParticipantDisconnected, () => this.isWithColleague() && this.listener.phase("colleague"))
       .on(RoomEvent.Disconnected, (reason) => this.onDisconnected(reason))
       .on(RoomEvent.Reconnecting, () => this.listener.phase("reconnecting"))
       .on(RoomEvent.SignalReconnecting, () => this.listener.phase("reconnecting"))
-      .on(RoomEvent.Reconnected, () => this.listener.phase(this.agentCame ? "talking" : "waiting"))
+      .on(RoomEvent.Reconnected, () => this.listener.phase(this.phase()))
       .on(RoomEvent.AudioPlaybackStatusChanged, () => this.listener.soundBlocked(!this.room.canPlaybackAudio))
       .on(RoomEvent.ConnectionQualityChanged, (quality, who) => {
         if (who === this.room.localParticipant) this.listener.quality(quality);
@@ -128,10 +132,21 @@ export class Conversation {
 
   private onTrack(track: RemoteTrack): void {
     if (track.kind !== Track.Kind.Audio) return;
-    track.attach(this.audio);
+    this.sound.append(track.attach());
     this.agentCame = true;
     clearTimeout(this.waiting);
-    this.listener.phase("talking");
+    this.listener.phase(this.phase());
+  }
+
+  private phase(): Phase {
+    if (this.isWithColleague()) return "colleague";
+    return this.agentCame ? "talking" : "waiting";
+  }
+
+  /** Whether the agent has left the person with somebody on a telephone. */
+  private isWithColleague(): boolean {
+    const others = [...this.room.remoteParticipants.values()];
+    return !others.some((each) => each.isAgent) && others.some((each) => each.kind === ParticipantKind.SIP);
   }
 
   private onDisconnected(reason?: DisconnectReason): void {

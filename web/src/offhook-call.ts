@@ -43,7 +43,7 @@ export class OffhookCall extends HTMLElement {
   private muteButton = make("button", "", TEXT.mute);
   private endButton = make("button", "danger", TEXT.end);
   private soundButton = make("button", "primary", TEXT.sound);
-  private audio = make("audio");
+  private sound = make("div");
   private mine = new Level(TEXT.you);
   private theirs = new Level("");
   private captions = new Captions(() => this.label);
@@ -72,9 +72,9 @@ export class OffhookCall extends HTMLElement {
     this.card.setAttribute("aria-labelledby", "heading");
     this.status.setAttribute("role", "status");
     this.trouble.setAttribute("role", "alert");
-    this.audio.autoplay = true;
+    this.sound.hidden = true;
     this.card.append(head, this.recorded, this.status, this.trouble, levels, this.captions.element);
-    this.card.append(this.chat.element, buttons, this.devices.element, this.audio);
+    this.card.append(this.chat.element, buttons, this.devices.element, this.sound);
     root.append(this.card);
     this.startButton.addEventListener("click", () => void this.start());
     this.endButton.addEventListener("click", () => void this.conversation?.end());
@@ -104,7 +104,7 @@ export class OffhookCall extends HTMLElement {
     if (this.conversation) return;
     this.trouble.textContent = "";
     this.captions.clear();
-    const conversation = new Conversation(this.listener(), this.audio);
+    const conversation = new Conversation(this.listener(), this.sound);
     this.conversation = conversation;
     this.captions.follow(conversation.room);
     await conversation.begin(() => startSession(this.sessionUrl, this.getAttribute("assistant-id") ?? ""));
@@ -161,6 +161,10 @@ export class OffhookCall extends HTMLElement {
     this.muteButton.hidden = phase === "asking" || phase === "connecting";
     if (hadFocus) this.endButton.focus();
     if (phase === "talking") this.chat.show();
+    if (phase === "colleague") {
+      this.recorded.hidden = true; // it ended with the agent's part
+      this.trouble.textContent = this.chat.close();
+    }
     if (phase === "waiting" || phase === "talking") {
       this.mine.run(() => this.conversation?.level() ?? 0);
       this.theirs.run(() => this.conversation?.agentLevel() ?? 0);

@@ -26,6 +26,7 @@ export const STATUS = {
   connecting: "Connecting …",
   waiting: "Connected. One moment …",
   talking: "You can speak now.",
+  colleague: "You are talking with a colleague.",
   reconnecting: "The connection is interrupted. Trying to get it back …",
   ended: "The conversation is over.",
 } as const;
