@@ -359,3 +359,19 @@ def test_an_agent_killed_while_it_asks_lets_neither_hear_the_other(
         await asyncio.to_thread(ready, platform)
 
     asyncio.run(run())
+
+
+def test_a_gateway_killed_while_it_asks_lets_neither_hear_the_other(
+    desk: Desk, platform: Platform
+) -> None:
+    async def run() -> None:
+        async with asking(desk) as asked:
+            os.kill(platform.supervisor.pid("gateway"), signal.SIGKILL)
+            call = await asked.line.call()
+            asked.are_apart()
+            attempt = call["last_call_attempt"]
+            assert (attempt["end_reason"], attempt["transfer"]) == ("sip_service_lost", None)
+            assert asked.person.count("INVITE") == 2, "nobody is called again"
+        await asyncio.to_thread(ready, platform)
+
+    asyncio.run(run())
