@@ -73,7 +73,7 @@ class Transferring:
         self._introduction = introduction
         self._task: asyncio.Task[None] | None = None
         self._by_refer = False
-        self._why_no_refer = _why_no_refer(brief)
+        self._why_no_refer = why_no_refer(brief)
         self._on_left: Callable[[], None] | None = None
 
     @property
@@ -224,7 +224,8 @@ class Transferring:
 _VOLUME = 0.5
 
 
-def _why_no_refer(brief: CallBrief) -> str | None:
+def why_no_refer(brief: CallBrief) -> str | None:
+    """Return why the person's side is not asked to call the human; null where it is."""
     if brief.direction is Direction.BROWSER:
         return BROWSER
     return None if brief.takes_refer else NO_REFER

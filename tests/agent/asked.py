@@ -11,7 +11,7 @@ import msgspec
 
 from agent.session import Engines
 from control_plane.domain.assistant import FirstSentenceMode
-from control_plane.domain.brief import Direction, ProviderAccess
+from control_plane.domain.brief import ProviderAccess
 from control_plane.domain.events import CallEvent, ItemSaid, Role
 from control_plane.domain.providers import DedicatedModel, Provider
 from tests.agent.telephone import Conversation, ringing
@@ -46,12 +46,7 @@ class Asked:
 
 @asynccontextmanager
 async def asked(
-    servers: ProviderServers,
-    engines: Engines,
-    *,
-    takes_refer: bool = True,
-    direction: Direction = Direction.OUTBOUND,
-    **settings: Any,
+    servers: ProviderServers, engines: Engines, *, takes_refer: bool = True, **settings: Any
 ) -> AsyncIterator[Asked]:
     """Hold a call whose model is at `servers`."""
     brief = call_brief(
@@ -63,9 +58,7 @@ async def asked(
         }
     )
     access = {Provider.OPENAI: ProviderAccess(KEY, servers.openai_url)}
-    brief = msgspec.structs.replace(
-        brief, providers=access, takes_refer=takes_refer, direction=direction
-    )
+    brief = msgspec.structs.replace(brief, providers=access, takes_refer=takes_refer)
     async with ringing(brief, engines) as conversation:
         conversation.answer()
         yield Asked(conversation)

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -17,6 +18,7 @@ from agent.ending import Verdict
 from agent.session import Engines
 from agent.stock_phrases import stock_phrases
 from agent.transfer_failure import of_human, of_refer
+from agent.transferring import why_no_refer
 from control_plane.domain.assistant import Language, TransferMode
 from control_plane.domain.brief import Direction
 from control_plane.domain.calling_times import Weekday
@@ -34,7 +36,7 @@ from sip.ports import TransferFailure
 from sip.ports import TransferFailureKind as Kind
 from tests.agent.asked import LIMIT_S, Asked, asked
 from tests.agent.telephone import RATE
-from tests.factories import NUMBER
+from tests.factories import NUMBER, call_brief
 from tests.providers.script import Rule, ToolCall
 from tests.providers.servers import ProviderServers, serving
 
@@ -201,16 +203,19 @@ async def test_without_a_refer_a_human_is_called_and_the_agent_leaves(
         assert [type(each) for each in happened(call)] == [TransferBegan]
 
 
-async def test_who_came_by_a_browser_is_asked_for_no_refer(
-    servers: ProviderServers, engines: Engines
+@pytest.mark.parametrize(
+    ("direction", "takes_refer", "because"),
+    [
+        (Direction.INBOUND, True, None),
+        (Direction.OUTBOUND, False, "no_refer"),
+        (Direction.BROWSER, True, "browser"),
+    ],
+)
+def test_why_no_refer_is_tried(
+    direction: Direction, takes_refer: bool, because: str | None
 ) -> None:
-    async with desk(servers, engines, direction=Direction.BROWSER) as call:
-        call.far_end.is_telephone = False
-        await call.says("I want to speak to a human.")
-        await until(lambda: call.far_end.asked_in == [(COLLEAGUE, "wants a person", "browser")])
-        assert call.far_end.transfers == []
-        call.far_end.human.set_result(of_a_human(HumanResult.ANSWERED))
-        assert (await call.conversation.over()).hands_over
+    brief = msgspec.structs.replace(call_brief(), direction=direction, takes_refer=takes_refer)
+    assert why_no_refer(brief) == because
 
 
 async def test_a_human_who_is_not_reached_leaves_the_person_with_the_agent(
