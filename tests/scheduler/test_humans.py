@@ -12,10 +12,6 @@ from typing import Any
 import pytest
 from sqlalchemy import event, select, update
 
-from control_plane.assistants.schemas import InlineAssistant
-from control_plane.browser import asking as asking_in_browser
-from control_plane.browser.asking import Asked
-from control_plane.browser.schemas import StartSession
 from control_plane.compliance import entries
 from control_plane.db.base import read_clock
 from control_plane.db.models.call_order import CallOrder
@@ -23,7 +19,6 @@ from control_plane.db.models.history import CallEventRow
 from control_plane.db.models.organization import Organization
 from control_plane.db.models.session import Leg
 from control_plane.db.models.trunk import Trunk
-from control_plane.domain.assistant import TransferCallerId
 from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.events import AttemptResult, CallEnded, EndedBy, HandedOver
@@ -37,9 +32,8 @@ from control_plane.domain.human_leg import (
 )
 from control_plane.domain.ids import new_id
 from control_plane.domain.leg import LegKind
-from control_plane.domain.transitions import AgentSent, DialAnswered
 from control_plane.orders.service import cancel
-from control_plane.sessions import humans, leases, lifecycle
+from control_plane.sessions import humans, leases
 from control_plane.sessions.making import Person, Speaker, begin
 from control_plane.trunks import pace
 from scheduler.cancel import Canceller
@@ -155,20 +149,6 @@ async def answering(desk: Desk, **fields: Any) -> AsyncIterator[Call]:
 
 
 @asynccontextmanager
-async def visiting(desk: Desk) -> AsyncIterator[Call]:
-    """Somebody who talks to the agent in a browser."""
-    given = StartSession(assistant=InlineAssistant(prompt="Be kind."))
-    asked = Asked(desk.owner, None, given)
-    started = await asking_in_browser.start(desk.database, desk.vault, asked)
-    async with desk.database.transaction() as db:
-        _, call = await leases.hold(db, started.call.id, epoch=None)
-        for fact in (AgentSent, DialAnswered):
-            await lifecycle.apply(db, call, fact(at=await read_clock(db)))
-    async with asking(desk, None, await factories.reload_attempt(desk.database, call.id)) as made:
-        yield made
-
-
-@asynccontextmanager
 async def asking(desk: Desk, order: CallOrder | None, attempt: CallRow) -> AsyncIterator[Call]:
     async with asyncio.TaskGroup() as tasks:
         clock = Clock()
@@ -203,38 +183,6 @@ async def test_a_human_is_called_into_the_room_and_handed_the_call(call: Call) -
     [told] = await call.events("call.transferred")
     assert (told["to_phone_number"], told["reason"]) == (COLLEAGUE, "why")
     assert (told["bridged"], told["recorded"]) == (True, False)
-
-
-@pytest.mark.shows("transfer_caller_id")
-async def test_the_human_sees_the_persons_number_where_that_is_wanted(desk: Desk) -> None:
-    shown = factories.spec(transfer_caller_id=TransferCallerId.PERSON)
-    async with answering(desk, assistant=shown) as call:
-        leg_id = await call.asked_and_dialled()
-        [request] = desk.sip.dialled
-        assert (request.to_number, request.from_number) == (COLLEAGUE, factories.NUMBER)
-        assert (await call.leg(leg_id)).trunk_id == call.attempt.trunk_id  # ours, all the same
-
-
-async def test_who_came_by_a_browser_is_handed_over_and_watched(desk: Desk) -> None:
-    """The human sees the assistant's number; whichever of them leaves ends it for the other."""
-    async with visiting(desk) as call:
-        leg_id = await call.asked_and_dialled()
-        [request] = desk.sip.dialled
-        assert (request.to_number, request.from_number) == (COLLEAGUE, factories.OURS)
-        assert request.room_name == f"web-{call.attempt.id}"
-        [told] = await call.events("session.transferred")
-        assert (told["to_phone_number"], told["status"]) == (COLLEAGUE, "in_progress")
-        call.seen(human=leg_id)
-        watch = call.watch
-        for _ in range(3):
-            await watch.look()
-        assert (await call.reloaded()).closed_at is None
-        call.seen(human=None)
-        for _ in range(2):
-            await watch.look()
-        after = await call.reloaded()
-        assert (after.end_reason, after.detail) == ("transfer", "the human hung up")
-        assert len(await call.events("session.completed")) == 1
 
 
 async def test_who_is_asked_first_is_not_handed_the_call_by_answering(call: Call) -> None:
