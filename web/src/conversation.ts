@@ -39,6 +39,7 @@ export class Conversation {
   readonly room = new Room({ dynacast: false, adaptiveStream: false });
   private microphone?: LocalAudioTrack;
   private analyser?: ReturnType<typeof createAudioAnalyser>;
+  private players = new Map<RemoteTrack, HTMLMediaElement>();
   private agentCame = false;
   private isOver = false;
   private waiting?: ReturnType<typeof setTimeout>;
@@ -50,7 +51,7 @@ export class Conversation {
   ) {
     this.room
       .on(RoomEvent.TrackSubscribed, (track) => this.onTrack(track))
-      .on(RoomEvent.TrackUnsubscribed, (track) => track.detach().forEach((each) => each.remove()))
+      .on(RoomEvent.TrackUnsubscribed, (track) => this.silence(track))
       .on(RoomEvent.ParticipantDisconnected, () => this.isWithColleague() && this.listener.phase("colleague"))
       .on(RoomEvent.Disconnected, (reason) => this.onDisconnected(reason))
       .on(RoomEvent.Reconnecting, () => this.listener.phase("reconnecting"))
@@ -132,10 +133,18 @@ export class Conversation {
 
   private onTrack(track: RemoteTrack): void {
     if (track.kind !== Track.Kind.Audio) return;
-    this.sound.append(track.attach());
+    const element = track.attach();
+    this.players.set(track, element);
+    this.sound.append(element);
     this.agentCame = true;
     clearTimeout(this.waiting);
     this.listener.phase(this.phase());
+  }
+
+  private silence(track: RemoteTrack): void {
+    track.detach();
+    this.players.get(track)?.remove();
+    this.players.delete(track);
   }
 
   private phase(): Phase {
