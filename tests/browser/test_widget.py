@@ -74,7 +74,7 @@ WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
 @pytest.fixture(scope="module")
 def assistant(platform: Platform) -> str:
     """Return the receptionist, which records."""
-    [found] = platform.api.get("/assistant")["assistants"]
+    [found] = [each for each in platform.api.get("/assistant")["assistants"] if each["is_default"]]
     platform.api.patch(f"/assistant/{found['id']}", {"recording_enabled": True})
     return str(found["id"])
 
@@ -414,7 +414,9 @@ def test_the_try_it_page_lists_the_assistants_and_one_can_talk(
         platform.api.post("/assistant", {"name": name, "prompt": "Be kind."})
     context = browsers.launch(YES).new_context()
     page = opened(context, f"{platform.home.api_url}/try")
-    expect(page.get_by_role("button", name="Start talking")).to_have_count(3)
+    count = len(platform.api.get("/assistant")["assistants"])
+    assert count >= 3
+    expect(page.get_by_role("button", name="Start talking")).to_have_count(count)
     look(page, "try")
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
