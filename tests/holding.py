@@ -3,8 +3,7 @@
 What a busy machine adds is left out: of statements the time that their thread had the processor
 counts, of everything between them the time that the event loop's thread did not wait in line for
 one. So work in Python counts, and waiting for anything but the database counts, too. Collecting
-garbage does not: how much there is of it is the tests' doing. Processors are not equally fast at
-all times: what takes too long is held against a piece of work of known size, done right after it.
+garbage does not: how much there is of it is the tests' doing.
 """
 
 from __future__ import annotations
@@ -18,12 +17,11 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy import Connection, Engine, event
 
-LIMIT_S = 0.25
+LIMIT_S = 0.35
+"""A quarter of a second, and what an idle machine was slower by from one hour to the next: 1.4."""
 BATCH_LIMIT_S, BATCH = 2.5, 10_000
-"""For a transaction that writes so many rows by one statement; for fewer, the same share. On two
-idle cores the longest that there is takes 1.7 to 1.9 s, of which a sixth varies from run to run."""
-_WORK, _WORK_S = 300_000, 0.0204
-"""Additions, and what they take where those limits hold; elsewhere as much more time is allowed."""
+"""For a transaction that writes so many rows by one statement; for fewer, the same share. The
+longest that there is takes 1.7 to 1.9 s on two idle cores, and 2.4 at hours when they are slow."""
 
 _HOLD = "offhook_hold"
 _MIGRATION = "alembic_version"
@@ -92,25 +90,11 @@ class _Hold:
         limit_s = max(LIMIT_S, BATCH_LIMIT_S * min(self.rows, BATCH) / BATCH)
         if self.is_migration or self.held_s <= limit_s:
             return None
-        limit_s *= max(1.0, _slowness())
-        if self.held_s <= limit_s:
-            return None
         return Held(self.held_s, limit_s, *self.longest)
 
     def _add(self, seconds: float, what: str) -> None:
         self.held_s += seconds
         self.longest = max(self.longest, (seconds, what))
-
-
-def _slowness() -> float:
-    """Return how many times as long as usual this thread's processor takes for something now."""
-    took = []
-    for _ in range(3):
-        began, total = time.thread_time(), 0
-        for number in range(_WORK):
-            total += number
-        took.append(time.thread_time() - began)
-    return sorted(took)[1] / _WORK_S
 
 
 def _not_in_line_s() -> float:
