@@ -21,7 +21,6 @@ from control_plane.domain.ids import new_id
 CLOCK = "clock"
 """The key in a session's `info` of a clock that stands for the database's own."""
 
-_encode = msgspec.json.Encoder().encode
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -49,7 +48,7 @@ class Json(TypeDecorator[Any]):
 
     def process_bind_param(self, value: Any | None, dialect: Dialect) -> str | None:
         """Return the stored text."""
-        return None if value is None else _encode(value).decode()
+        return None if value is None else msgspec.json.encode(value).decode()
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> Any:
         """Return the plain value."""

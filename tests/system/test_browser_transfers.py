@@ -21,17 +21,13 @@ from tests.system.platform import Platform, wait_for
 from tests.system.test_browser import ASK_HOURS, Visitor, over, session, start, visitor, voiced
 from tests.system.test_call_tools import COLD, COLLEAGUE
 from tests.system.test_conversation import number_at
-from tests.system.tones import Voice, hears, loudness, tone, until_hears
+from tests.system.test_warm_transfers import HEARD, HUMAN, PERSON, YES, loudest
+from tests.system.tones import Voice, hears, tone, until_hears
 from tests.system.visitor import HEARD_RATE, SPOKEN_RATE
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
-PERSON, HUMAN = 3_000, 2_600
-"""Hz: neither the music nor the voice has much there."""
-HEARD = 0.04
-"""Of 0.4: a tenth of a second that has more holds 10 ms of the tone."""
 WARM = {"human_transfer_mode": "warm"}
-YES = 1
 
 
 class Passed:
@@ -63,7 +59,7 @@ class Passed:
 
     def heard_of_the_human(self) -> float:
         """Return how loud the human was, in the tenth of a second in which they were loudest."""
-        return max(loudest(each, HEARD_RATE, HUMAN) for each in self.client.tracks())
+        return max(loudest_in(each, HEARD_RATE, HUMAN) for each in self.client.tracks())
 
     async def over(self) -> dict[str, Any]:
         """The human hangs up; return the session, which is over then."""
@@ -73,7 +69,7 @@ class Passed:
         return await asyncio.to_thread(over, self.platform, self.id)
 
 
-def loudest(samples: np.ndarray[Any, Any], rate: int, hertz: int) -> float:
+def loudest_in(samples: np.ndarray[Any, Any], rate: int, hertz: int) -> float:
     """Return how loud a tone is in the tenth of a second that has most of it."""
     piece = rate // 10
     whole = samples[: len(samples) // piece * piece].reshape(-1, piece) / 32_768
@@ -159,8 +155,7 @@ def test_a_human_is_asked_before_they_hear_who_is_in_a_browser(
             saying = asyncio.create_task(said)
             await passed.phone.rtp.until(lambda packets: sum(p.loud for p in packets) > 50, 15)
             await asyncio.sleep(3.0)  # both speak all along
-            heard = passed.phone.rtp.packets
-            assert max(loudness(heard[n : n + 5], PERSON) for n in range(len(heard) - 4)) < HEARD
+            assert loudest(passed.phone.rtp.packets, PERSON) < HEARD
             assert passed.heard_of_the_human() < HEARD
             assert passed.events("session.transferred") == []
             passed.phone.press(passed.talk.rtp_to, YES, 30_000)

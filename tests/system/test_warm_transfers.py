@@ -120,6 +120,13 @@ class Asking:
             self.person.press(self.line.talk.rtp_to, code, 31_000 + 100 * n)
         await self.person.rtp.until(lambda packets: speaks(packets[spoken:]), 20)
 
+    async def is_lost(self, end_reason: str) -> None:
+        """Check that the call ends by this, and that neither has heard the other until then."""
+        call = await self.line.call()
+        self.are_apart()
+        attempt = call["last_call_attempt"]
+        assert (attempt["end_reason"], attempt["transfer"]) == (end_reason, None)
+
     async def failed(self) -> dict[str, Any]:
         """Hang up as the person; return why they were not passed on, as it is on record."""
         self.line.talk.send("BYE")
@@ -352,10 +359,7 @@ def test_an_agent_killed_while_it_asks_lets_neither_hear_the_other(
             os.kill(platform.supervisor.pid("agent"), signal.SIGKILL)
             for _ in range(2):
                 await asked.person.request("BYE", 40)
-            asked.are_apart()
-            call = await asked.line.call()
-            attempt = call["last_call_attempt"]
-            assert (attempt["end_reason"], attempt["transfer"]) == ("agent_lost", None)
+            await asked.is_lost("agent_lost")
         await asyncio.to_thread(ready, platform)
 
     asyncio.run(run())
@@ -367,10 +371,7 @@ def test_a_gateway_killed_while_it_asks_lets_neither_hear_the_other(
     async def run() -> None:
         async with asking(desk) as asked:
             os.kill(platform.supervisor.pid("gateway"), signal.SIGKILL)
-            call = await asked.line.call()
-            asked.are_apart()
-            attempt = call["last_call_attempt"]
-            assert (attempt["end_reason"], attempt["transfer"]) == ("sip_service_lost", None)
+            await asked.is_lost("sip_service_lost")
             assert asked.person.count("INVITE") == 2, "nobody is called again"
         await asyncio.to_thread(ready, platform)
 
