@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import shutil
-import uuid
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-import asyncpg  # type: ignore[import-untyped]
 import pytest
 from cryptography.fernet import Fernet
 
@@ -22,11 +19,10 @@ from control_plane.keys.tokens import TokenSigner
 from tests import holding
 from tests.holding import Held
 from tests.long_tests import pytest_collection_modifyitems
-from tests.postgres import server
+from tests.postgres import Databases, making, server
 
 __all__ = ["pytest_collection_modifyitems"]
 
-_TEMPLATE = "offhook_template"
 _held: list[Held] = []
 holding.watch(_held)
 
@@ -47,18 +43,25 @@ def held_too_long() -> Iterator[list[Held]]:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """A PostgreSQL server with an empty database of this release to copy; its host and port."""
-    with server() as address:
-        _elsewhere(_make_template(address))
-        yield address
+def databases() -> Iterator[Databases]:
+    """A PostgreSQL server and what makes databases on it."""
+    with server() as address, making(address, _prepare) as maker:
+        yield maker
+
+
+@pytest.fixture(scope="session")
+def postgres(databases: Databases) -> str:
+    """The host and port of a PostgreSQL server."""
+    return databases.address
 
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty SQLite database of this release to copy."""
     path = tmp_path_factory.mktemp("template") / "offhook.db"
-    _elsewhere(_prepare(f"sqlite+aiosqlite:///{path}"))
+    url = f"sqlite+aiosqlite:///{path}"
+    with ThreadPoolExecutor(1) as thread:  # a test's loop may be running already in this one
+        thread.submit(asyncio.run, _prepare(url)).result(60)
     return path
 
 
@@ -70,7 +73,9 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         shutil.copy(request.getfixturevalue("sqlite_template"), copy)
         yield f"sqlite+aiosqlite:///{copy}"
         return
-    yield from _database(request.getfixturevalue("postgres"), f"TEMPLATE {_TEMPLATE}")
+    databases: Databases = request.getfixturevalue("databases")
+    with databases.prepared() as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -79,7 +84,9 @@ def bare_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite+aiosqlite:///{tmp_path / 'bare.db'}"
         return
-    yield from _database(request.getfixturevalue("postgres"), "")
+    databases: Databases = request.getfixturevalue("databases")
+    with databases.bare() as url:
+        yield url
 
 
 @pytest.fixture
@@ -94,37 +101,10 @@ async def database(database_url: str, tmp_path: Path) -> AsyncIterator[Database]
         await opened.close()
 
 
-def _database(address: str, made_from: str) -> Iterator[str]:
-    """Yield where a fresh database of the server is; it is dropped afterwards."""
-    name = f"t{uuid.uuid4().hex}"
-    _elsewhere(_administer(address, f'CREATE DATABASE "{name}" {made_from}'))
-    yield f"postgresql+asyncpg://postgres@{address}/{name}"
-    _elsewhere(_administer(address, f'DROP DATABASE "{name}" WITH (FORCE)'))
-
-
-def _elsewhere(work: Coroutine[Any, Any, None]) -> None:
-    """Do `work` on a loop of its own: a test's loop may be running already."""
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, work).result(60)
-
-
-async def _make_template(address: str) -> None:
-    await _administer(address, f"CREATE DATABASE {_TEMPLATE}")
-    await _prepare(f"postgresql+asyncpg://postgres@{address}/{_TEMPLATE}")
-
-
 async def _prepare(url: str) -> None:
     template = Database(url, wake_folder=Path("/nowhere"))
     await migrate(template)
     await template.close()
-
-
-async def _administer(address: str, statement: str) -> None:
-    connection = await asyncpg.connect(f"postgresql://postgres@{address}/postgres")
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
 
 
 @pytest.fixture

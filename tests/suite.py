@@ -83,16 +83,10 @@ DATABASE = ("tests/campaigns", "tests/control_plane", "tests/compliance")
 CONTRACT = "tests/contract/sip"
 ROW_CALLS = tuple(
     f"tests/system/test_{name}.py"
-    for name in ("dialects", "lost_parts", "order_book", "scenarios", "webhook_url")
-)
-BESIDE = (
-    "tests/system/test_provider_faults.py",
-    "tests/system/test_settings.py",
-    "tests/system/test_sounds.py",
-)
-PASSED_ON = tuple(
-    f"tests/system/test_{name}.py"
-    for name in ("bridged_calls", "browser_transfers", "warm_transfers")
+    for name in (
+        *("admission", "assistant_tests", "dialects", "lost_parts", "order_book", "scenarios"),
+        "webhook_url",
+    )
 )
 BROWSER = "tests/browser"
 SHORT_WAY = "tests/contract/sip/test_short_way.py"
@@ -104,6 +98,8 @@ AGENT_CALLS = (
     "tests/agent/test_second_opinion.py",
     "tests/agent/test_usage.py",
 )
+CALLS = ("tests/agent", BROWSER, "tests/contract/sip", "tests/system")
+PROVIDER_FAULTS = "tests/system/test_provider_faults.py"
 SPOKEN = ("tests/providers", "tests/speech")
 FAULTS = Part("faults", ("tests/faults",), niceness=5)
 SIMULATOR = Part("simulator", ("tests/simulator",), niceness=IDLE)
@@ -121,9 +117,12 @@ STAGES: tuple[tuple[Lane, ...], ...] = (
     (
         (
             Part("SIP contract", (CONTRACT,), (SHORT_WAY,)),
+            Part("calls judged by rows", ROW_CALLS),
+        ),
+        (
             Part("agent", ("tests/agent",), AGENT_CALLS),
             Part("providers", SPOKEN, equipment.TESTS),
-            Part("calls judged by rows", ROW_CALLS),
+            EQUIPMENT,
         ),
         (Part("API and database", DATABASE, niceness=10),),
         (Part("all others", ("tests",), ELSEWHERE, niceness=10),),
@@ -132,24 +131,22 @@ STAGES: tuple[tuple[Lane, ...], ...] = (
     (
         # One after the other: with two calls of different parts at a time words came chopped.
         (
-            Part("calls", ("tests/system",), (*BESIDE, *PASSED_ON, *ROW_CALLS)),
-            Part("calls passed on", PASSED_ON),
+            Part("calls", ("tests/system",), ROW_CALLS),
             Part("calls without SIP", (*AGENT_CALLS, SHORT_WAY)),
-            Part("faults and sounds of calls", BESIDE),
             Part("calls from a browser", (BROWSER,)),
         ),
     ),
-    ((EQUIPMENT,),),
 )
 ALL_ALONG: Lane = (SIMULATOR,)
 LONG: tuple[tuple[Lane, ...], ...] = (
     ((Part("faults", ("tests/faults", "--log-cli-level=INFO")),), (STRANGERS, MANY_ROWS)),
     (
         (
-            Part("provider faults over SIP", ("tests/system/test_provider_faults.py",)),
-            Part("long calls", ("tests/agent", "tests/system"), BESIDE[:1], marked="long"),
+            Part("provider faults over SIP", (PROVIDER_FAULTS,)),
+            Part("long calls", CALLS, (PROVIDER_FAULTS,), marked="long"),
         ),
     ),
+    ((Part("on PostgreSQL", ("tests",), (*CALLS, "tests/faults", "tests/simulator"), "long"),),),
     ((EQUIPMENT,),),
 )
 AT_LENGTH = {
@@ -160,6 +157,7 @@ AT_LENGTH = {
     "OFFHOOK_TEST_LOCK_S": "30",
     "OFFHOOK_TEST_SCHEDULES": "10000",
     "OFFHOOK_TEST_ROWS": "100000",
+    "OFFHOOK_TEST_BACKLOG": "2",
     "OFFHOOK_TEST_CALLS": "5000",
     "OFFHOOK_TEST_EXAMPLES": "150000",
 }

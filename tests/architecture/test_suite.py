@@ -19,6 +19,12 @@ PARTS = [*suite.ALL_ALONG, *(each for lanes in suite.STAGES for lane in lanes fo
 MODULES = [str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("tests/**/test_*.py"))]
 
 
+ON_BOTH_ENGINES = tuple(
+    f"tests/{name}/"
+    for name in ("campaigns", "compliance", "control_plane", "recordings", "scheduler", "webhooks")
+)
+
+
 def runs(part: suite.Part, module: str) -> bool:
     """Return whether a part runs a module."""
 
@@ -28,9 +34,9 @@ def runs(part: suite.Part, module: str) -> bool:
     return within(part.only) and not within(part.without)
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_each_module_is_run_by_one_part(module: str) -> None:
-    assert len([part.name for part in PARTS if runs(part, module)]) == 1
+def test_each_module_is_run_by_one_part() -> None:
+    run_by = {each: [part.name for part in PARTS if runs(part, each)] for each in MODULES}
+    assert {each: names for each, names in run_by.items() if len(names) != 1} == {}
 
 
 def test_what_is_marked_long_is_run_by_a_part_of_the_long_suite() -> None:
@@ -38,6 +44,7 @@ def test_what_is_marked_long_is_run_by_a_part_of_the_long_suite() -> None:
     others = [module for module in MODULES if ROOT / module != Path(__file__)]
     marked = [module for module in others if "pytest.mark.long" in (ROOT / module).read_text()]
     assert marked
+    marked += [module for module in others if module.startswith(ON_BOTH_ENGINES)]
     assert [each for each in marked if not any(runs(part, each) for part in parts)] == []
 
 
@@ -50,22 +57,36 @@ def test_long():
 
 def test_short():
     pass
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_plain(engine):
+    pass
+
+@pytest.mark.engines
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_locks(engine):
+    pass
 """
+USUAL = ["short", "plain[sqlite]", "locks[sqlite]", "locks[postgresql]"]
+ALL = ["long", "short", "plain[sqlite]", "plain[postgresql]", *USUAL[2:]]
 
 
 @pytest.mark.parametrize(
     ("asked", "with_all", "run"),
     [
-        ("test_some.py", "", ["test_short"]),
-        ("test_some.py::test_long", "", ["test_long"]),
-        ("test_some.py", "1", ["test_long", "test_short"]),
+        ("test_some.py", "", USUAL),
+        ("test_some.py::test_long", "", ["long"]),
+        ("test_some.py::test_plain", "", ["plain[sqlite]", "plain[postgresql]"]),
+        ("test_some.py", "1", ALL),
     ],
 )
 def test_what_is_long_runs_where_it_is_asked_for(
     tmp_path: Path, asked: str, with_all: str, run: list[str]
 ) -> None:
     (tmp_path / "test_some.py").write_text(SOME)
-    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = long: takes long")
+    (tmp_path / "pytest.ini").write_text(
+        "[pytest]\nmarkers =\n long: takes long\n engines: differs"
+    )
     command = [sys.executable, "-W", "ignore", "-m", "pytest", "-p", "tests.long_tests"]
     told = subprocess.run(
         [*command, "--collect-only", "-q", asked],
@@ -75,7 +96,8 @@ def test_what_is_long_runs_where_it_is_asked_for(
         text=True,
         check=True,
     ).stdout
-    assert [line.split("::")[1] for line in told.splitlines() if "::" in line] == run
+    found = [line.split("::test_")[1] for line in told.splitlines() if "::" in line]
+    assert found == run
 
 
 def test_what_a_part_names_is_there() -> None:

@@ -7,7 +7,7 @@ import pytest
 from control_plane.domain.delivery import CAMPAIGN_EVENTS
 from tests.campaigns.conftest import NUMBERS, Desk
 
-pytestmark = pytest.mark.db
+pytestmark = [pytest.mark.db, pytest.mark.engines]
 
 
 async def test_every_event_of_a_campaign_that_can_be_asked_for_is_sent(desk: Desk) -> None:

@@ -38,7 +38,7 @@ from scheduler.claim import claim
 from tests import call_rows, factories
 from tests.campaigns.conftest import ALWAYS, NUMBERS, Desk
 
-pytestmark = pytest.mark.db
+pytestmark = [pytest.mark.db, pytest.mark.engines]
 
 ONE_TRY = {**ALWAYS, "max_retry_attempts": 1}
 MANY = [f"+1{area}{exchange}{n:04}" for area in (202, 212) for exchange in (456, 457)

@@ -30,7 +30,7 @@ from control_plane.domain.ids import new_id
 from tests.factories import NUMBER
 from tests.offices import Office
 
-pytestmark = pytest.mark.db
+pytestmark = [pytest.mark.db, pytest.mark.engines]
 
 OTHER = "+12025550124"
 NUMBERED = re.compile("phone|number(?!_types)", re.IGNORECASE)

@@ -13,7 +13,7 @@ from control_plane.app import Resources, create_public_app
 from control_plane.documents import describe_native
 from control_plane.domain.ids import new_id
 
-pytestmark = pytest.mark.db
+pytestmark = [pytest.mark.db, pytest.mark.engines]
 
 NUMBER = "+12025550123"
 

@@ -24,7 +24,7 @@ from control_plane.keys.making import make_key
 from control_plane.settings import ApiSettings, Settings
 from control_plane.trunks import pace
 
-pytestmark = pytest.mark.db
+pytestmark = [pytest.mark.db, pytest.mark.engines]
 SECOND = timedelta(seconds=1)
 
 

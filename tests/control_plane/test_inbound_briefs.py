@@ -20,7 +20,7 @@ from scheduler.claim import claim
 from tests import arrivals, call_rows
 from tests.arrivals import FakeCallRooms, caller, job_token
 
-pytestmark = pytest.mark.db
+pytestmark = [pytest.mark.db, pytest.mark.engines]
 
 ROOM, PATH = "inbound_+12025550111_a", "/internal/inbound"
 

@@ -15,7 +15,7 @@ from control_plane.app import Resources, create_public_app
 from control_plane.first_start import RECEPTIONIST
 from tests import factories
 
-pytestmark = pytest.mark.db
+pytestmark = [pytest.mark.db, pytest.mark.engines]
 
 NUMBER, OURS = "+12025550123", "+12025550177"
 SECRET_NAME = "belongs-to-a"

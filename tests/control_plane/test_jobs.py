@@ -19,7 +19,7 @@ from control_plane.domain.job import LEASE, LOST, NO_WORKER, WAITS, JobKind
 from control_plane.jobs import repository
 from process.worker_key import worker_key
 
-pytestmark = pytest.mark.db
+pytestmark = [pytest.mark.db, pytest.mark.engines]
 
 KEY = "sk-0123456789abcdef"
 MODEL = {"type": "custom", "api_url": "https://x.test/v1", "model_name": "m", "api_key": "of-it"}

@@ -32,7 +32,7 @@ from control_plane.trunks.repository import calls_on
 from scheduler.claim import claim
 from tests import call_rows, factories
 
-pytestmark = pytest.mark.db
+pytestmark = [pytest.mark.db, pytest.mark.engines]
 
 SPEC = {"name": "Ann", "prompt": "Be kind."}
 PLACED = 1_700_000_000_000_000  # µs

@@ -17,7 +17,7 @@ from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.organization import Organization
 from tests import factories
 
-pytestmark = pytest.mark.db
+pytestmark = [pytest.mark.db, pytest.mark.engines]
 
 NUMBER = "+12025550123"
 ALWAYS = {

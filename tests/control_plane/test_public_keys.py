@@ -12,7 +12,7 @@ import pytest
 from control_plane.app import Resources
 from control_plane.db.models.session import Session
 
-pytestmark = pytest.mark.db
+pytestmark = [pytest.mark.db, pytest.mark.engines]
 
 ORIGIN = "https://www.example.com"
 HIDDEN = "the prompt is nobody's business"

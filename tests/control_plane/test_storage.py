@@ -22,7 +22,7 @@ from control_plane.settings import Settings
 from tests.factories import ago
 from tests.free_ports import block
 
-pytestmark = pytest.mark.db
+pytestmark = [pytest.mark.db, pytest.mark.engines]
 
 
 def differences(connection: Connection) -> list[object]:

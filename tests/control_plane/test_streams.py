@@ -20,7 +20,7 @@ from control_plane.orders.stream import stream as follow_order
 from control_plane.webhooks.feed import stream as follow_all
 from tests.control_plane.test_call_api import place
 
-pytestmark = pytest.mark.db
+pytestmark = [pytest.mark.db, pytest.mark.engines]
 
 
 class Clock:

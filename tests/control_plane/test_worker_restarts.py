@@ -7,7 +7,7 @@ import pytest
 
 from process.worker_key import worker_key
 
-pytestmark = pytest.mark.db
+pytestmark = [pytest.mark.db, pytest.mark.engines]
 
 OURS = {"Authorization": f"Bearer {worker_key('s' * 32)}"}
 PATH = "/internal/workers/restarts"

@@ -21,7 +21,7 @@ from tests import arrivals
 from tests.arrivals import FakeCallRooms, job_token
 from tests.holding import LIMIT_S, Held
 
-pytestmark = pytest.mark.db
+pytestmark = [pytest.mark.db, pytest.mark.engines]
 
 TOO_LONG_S = LIMIT_S + 0.05
 HEADERS = 20

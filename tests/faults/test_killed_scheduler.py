@@ -16,8 +16,8 @@ from tests.system.platform import wait_for
 
 log = logging.getLogger(__name__)
 
-KILLS = int(os.environ.get("OFFHOOK_TEST_KILLS", "5"))
-ORDERS = int(os.environ.get("OFFHOOK_TEST_ORDERS", "40"))
+KILLS = int(os.environ.get("OFFHOOK_TEST_KILLS", "3"))
+ORDERS = int(os.environ.get("OFFHOOK_TEST_ORDERS", "24"))
 AT_ONCE = 2
 EVENTS_PER_ORDER = 4
 """At the least: so the kills are over before the orders are."""
@@ -31,7 +31,7 @@ def test_killed_schedulers_lose_and_double_nothing(started: Stage) -> None:
 
 
 def test_killed_schedulers_lose_and_double_nothing_on_postgresql(on_postgresql: Stage) -> None:
-    survive(on_postgresql, orders=max(24, ORDERS // 5), kills=max(3, KILLS // 4))
+    survive(on_postgresql, orders=max(16, ORDERS // 5), kills=max(2, KILLS // 4))
 
 
 def survive(stage: Stage, *, orders: int, kills: int) -> None:

@@ -25,7 +25,7 @@ from scheduler.retention import RecordingRetention
 from tests import factories
 from tests.recordings.conftest import Office
 
-pytestmark = pytest.mark.db
+pytestmark = [pytest.mark.db, pytest.mark.engines]
 
 STATE = RecordingState
 

@@ -16,7 +16,7 @@ from tests.free_ports import block
 from tests.recordings.conftest import Office
 from tests.recordings.s3_server import bucket
 
-pytestmark = pytest.mark.db
+pytestmark = [pytest.mark.db, pytest.mark.engines]
 
 STATE = RecordingState
 in_a_folder = pytest.mark.parametrize("place", ["folder"], indirect=True)

@@ -29,7 +29,7 @@ from tests.call_rows import CallRow
 from tests.scheduler.conftest import Desk
 from tests.scheduler.fakes import report
 
-pytestmark = pytest.mark.db
+pytestmark = [pytest.mark.db, pytest.mark.engines]
 
 K = DialFailureKind
 

@@ -36,7 +36,7 @@ from tests import call_rows, factories
 from tests.scheduler.conftest import Desk
 from tests.scheduler.fakes import report
 
-pytestmark = pytest.mark.db
+pytestmark = [pytest.mark.db, pytest.mark.engines]
 
 K = DialFailureKind
 BUSY = DialFailure(kind=K.BAD_REQUEST, sip_status=486)

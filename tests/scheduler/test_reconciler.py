@@ -27,7 +27,7 @@ from tests.call_rows import CallRow
 from tests.scheduler.conftest import Desk
 from tests.scheduler.fakes import report
 
-pytestmark = pytest.mark.db
+pytestmark = [pytest.mark.db, pytest.mark.engines]
 
 
 async def answered(desk: Desk) -> tuple[CallOrder, CallRow]:

@@ -17,7 +17,7 @@ from scheduler.settings import SchedulerSettings
 from tests import factories
 from tests.scheduler.conftest import Desk
 
-pytestmark = pytest.mark.db
+pytestmark = [pytest.mark.db, pytest.mark.engines]
 
 
 async def test_an_order_is_carried_out_and_the_scheduler_stops(

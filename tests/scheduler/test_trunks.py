@@ -16,7 +16,7 @@ from sip.ports import AgentRule, InboundTrunk, OutboundTrunk
 from tests import factories
 from tests.scheduler.conftest import Desk
 
-pytestmark = pytest.mark.db
+pytestmark = [pytest.mark.db, pytest.mark.engines]
 
 
 async def add_inbound(desk: Desk, **fields: Any) -> None:

@@ -10,7 +10,7 @@ from scheduler.unanswered import UnansweredCallers
 from tests import call_rows, factories
 from tests.scheduler.conftest import Desk
 
-pytestmark = pytest.mark.db
+pytestmark = [pytest.mark.db, pytest.mark.engines]
 
 ROOM = "inbound_+12025550111_a"
 CALLER = Present(identity="sip_+12025550111", is_agent=False, is_phone=True)

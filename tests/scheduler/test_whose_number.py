@@ -19,7 +19,7 @@ from tests import factories
 from tests.scheduler.conftest import Desk
 from tests.scheduler.test_humans import COLLEAGUE, Call, answering, asking
 
-pytestmark = pytest.mark.db
+pytestmark = [pytest.mark.db, pytest.mark.engines]
 
 
 @asynccontextmanager

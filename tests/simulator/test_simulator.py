@@ -23,7 +23,7 @@ pytestmark = pytest.mark.db
 log = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parents[2]
-SCHEDULES = int(os.environ.get("OFFHOOK_TEST_SCHEDULES", "500"))
+SCHEDULES = int(os.environ.get("OFFHOOK_TEST_SCHEDULES", "300"))
 REPLAYED = (5, 16, 134, 316)
 UNTIL_FOUND = 3_000
 SHOWN_BY = {

@@ -149,6 +149,7 @@ def test_two_talk_on_without_the_agent(desk: Desk) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_a_trunk_without_refer_is_asked_for_none(desk: Desk) -> None:
     async def run() -> None:
         async with bridging(desk, None, takes_refer=False) as line:
@@ -163,7 +164,8 @@ def test_a_trunk_without_refer_is_asked_for_none(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("refer", "status", "why"), [(refuses, 486, "busy"), (is_silent, 603, "declined")]
+    ("refer", "status", "why"),
+    [(refuses, 486, "busy"), pytest.param(is_silent, 603, "declined", marks=pytest.mark.long)],
 )
 def test_who_is_not_taken_stays_with_the_agent(
     desk: Desk, refer: Callable[[Phone, Talk, Request], Awaitable[None]], status: int, why: str
@@ -188,6 +190,7 @@ def test_who_is_not_taken_stays_with_the_agent(
 
 
 @pytest.mark.shows("transfer_targets")
+@pytest.mark.long
 def test_the_next_human_is_called_when_one_is_not_reached(desk: Desk) -> None:
     second = "+12025550143"
 
@@ -209,6 +212,7 @@ def test_the_next_human_is_called_when_one_is_not_reached(desk: Desk) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_who_hangs_up_while_it_rings_is_called_for_no_more(desk: Desk) -> None:
     async def run() -> None:
         async with bridging(desk) as line:
@@ -242,6 +246,7 @@ def test_a_scheduler_killed_while_it_rings_calls_nobody_twice(
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_an_agent_killed_while_it_rings_ends_no_talk(desk: Desk, platform: Platform) -> None:
     async def run() -> None:
         async with bridging(desk) as line:

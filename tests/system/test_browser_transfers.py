@@ -123,6 +123,7 @@ async def passing(
         await phone.stop()
 
 
+@pytest.mark.long
 def test_a_person_in_a_browser_is_bridged_to_a_human(
     platform: Platform, providers: ProviderServers, speaker: Speaker, folder: Path
 ) -> None:

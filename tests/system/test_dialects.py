@@ -40,7 +40,10 @@ def over(platform: Platform, event_id: str) -> dict[str, Any]:
     return told
 
 
-@pytest.mark.parametrize(("number", "word"), [(BUSY, "no_response"), (UNKNOWN, "error")])
+@pytest.mark.parametrize(
+    ("number", "word"),
+    [(BUSY, "no_response"), pytest.param(UNKNOWN, "error", marks=pytest.mark.long)],
+)
 def test_redial_tells_of_a_call_that_nobody_took(
     platform: Platform, providers: ProviderServers, number: str, word: str
 ) -> None:
@@ -57,7 +60,7 @@ def test_redial_tells_of_a_call_that_nobody_took(
             {"type": "server_vad", "threshold": 0.5, "silence_duration_ms": 400},
             marks=pytest.mark.long,
         ),
-        {"type": "semantic_vad", "eagerness": "high"},
+        pytest.param({"type": "semantic_vad", "eagerness": "high"}, marks=pytest.mark.long),
     ],
     ids=str,
 )

@@ -70,6 +70,7 @@ def test_any_softphone_reaches_the_default_assistant(
     ]
 
 
+@pytest.mark.long
 def test_keys_pass_both_ways(platform: Platform, folder: Path) -> None:
     known = len(inbound_calls(platform))
     script = [{"listen": 0.8}, {"keys": "42#"}, {"wait_keys": 3}, {"hangup": True}]

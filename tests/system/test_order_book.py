@@ -30,6 +30,7 @@ def test_a_second_attempt_follows_at_once_where_it_is_wanted(platform: Platform)
 
 
 @pytest.mark.shows("call_retry_config")
+@pytest.mark.long
 def test_a_retry_waits_for_its_delay_and_says_so(platform: Platform) -> None:
     config = {"max_retry_attempts": 2, **always(retry_delay_seconds=3_600)}
     order = platform.order(BUSY, call_retry_config=config)

@@ -159,6 +159,7 @@ def test_a_generated_first_sentence_is_ready_before_the_answer(
     assert hears(bank, held, GENERATED)
 
 
+@pytest.mark.long
 def test_who_speaks_first_gets_the_first_sentence_as_the_reply_once(
     caller: Caller, bank: PhraseBank
 ) -> None:
@@ -197,6 +198,7 @@ def test_the_longest_duration_ends_with_its_message_whatever_the_person_says(
 
 
 @pytest.mark.shows("silence_timeout_secs")
+@pytest.mark.long
 def test_silence_is_asked_twice_and_then_left(caller: Caller, bank: PhraseBank) -> None:
     held = caller.call({"stay": 60}, silence_timeout_secs=9)
     assert (held.attempt["ended_by"], held.attempt["end_reason"]) == ("agent", "silence")
@@ -228,6 +230,7 @@ def test_the_language_reaches_stt_model_and_voice(
 
 
 @pytest.mark.shows("turn_taking")
+@pytest.mark.long
 def test_a_patient_agent_waits_longer_than_a_fast_one(
     caller: Caller, providers: ProviderServers
 ) -> None:

@@ -185,6 +185,7 @@ def test_the_thinking_sound_is_heard_while_the_agent_thinks_and_at_no_other_time
 
 
 @pytest.mark.shows("thinking_sound_probability")
+@pytest.mark.long
 def test_a_probability_of_nought_leaves_the_thinking_silent(
     platform: Platform, speaker: Speaker, servers: ProviderServers, folder: Path
 ) -> None:
@@ -197,6 +198,7 @@ def test_a_probability_of_nought_leaves_the_thinking_silent(
         assert max(levels(samples)) > 1_000  # it did answer
 
 
+@pytest.mark.long
 def test_the_thinking_sound_stops_when_the_caller_goes_on(
     platform: Platform, speaker: Speaker, servers: ProviderServers, folder: Path
 ) -> None:

@@ -188,6 +188,7 @@ def test_its_trace_has_the_turns_and_no_word(held: Held) -> None:
             assert words.lower() not in span.everything.lower(), span.everything
 
 
+@pytest.mark.long
 def test_a_caller_who_hangs_up(held: Held, folder: Path, speaker: Speaker) -> None:
     platform = held.platform
     script = [

@@ -215,6 +215,7 @@ def test_who_declines_is_hung_up_and_the_agent_goes_on(desk: Desk) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_who_answers_at_once_hears_nothing_of_the_caller_either(desk: Desk) -> None:
     async def run() -> None:
         async with asking(desk, at_once=True) as asked:
@@ -227,6 +228,7 @@ def test_who_answers_at_once_hears_nothing_of_the_caller_either(desk: Desk) -> N
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_who_takes_the_call_by_a_word_has_it(desk: Desk, folder: Path) -> None:
     async def run() -> None:
         async with asking(desk) as asked:
@@ -250,6 +252,7 @@ def test_who_takes_the_call_by_a_word_has_it(desk: Desk, folder: Path) -> None:
         ("Please leave a message after the tone.", "voicemail"),
     ],
 )
+@pytest.mark.long
 def test_what_is_said_ends_it_too(desk: Desk, folder: Path, words: str, why: str) -> None:
     async def run() -> None:
         async with asking(desk) as asked:
@@ -261,6 +264,7 @@ def test_what_is_said_ends_it_too(desk: Desk, folder: Path, words: str, why: str
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_a_human_who_leaves_before_that_leaves_the_caller_with_the_agent(desk: Desk) -> None:
     async def run() -> None:
         async with asking(desk) as asked:
@@ -291,6 +295,7 @@ def test_a_caller_who_leaves_before_that_ends_it_for_the_human(desk: Desk) -> No
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_who_is_busy_leaves_the_caller_with_the_agent(desk: Desk) -> None:
     async def run() -> None:
         async with bridging(desk, None, settings=WARM) as line:
@@ -330,6 +335,7 @@ def test_the_next_human_is_asked_when_one_does_not_answer(desk: Desk) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_a_scheduler_killed_while_it_rings_has_the_human_asked_all_the_same(
     desk: Desk, platform: Platform
 ) -> None:
@@ -365,6 +371,7 @@ def test_an_agent_killed_while_it_asks_lets_neither_hear_the_other(
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_a_gateway_killed_while_it_asks_lets_neither_hear_the_other(
     desk: Desk, platform: Platform
 ) -> None:

@@ -57,7 +57,7 @@ def ways(platform: Platform, call: dict[str, Any]) -> list[str]:
     return [step["reason"] for step in steps if step["decision"] == "sound_routed"]
 
 
-@pytest.mark.parametrize("way", ["short", "room"])
+@pytest.mark.parametrize("way", [pytest.param("short", marks=pytest.mark.long), "room"])
 def test_a_conversation_is_the_same_by_either_way(
     request: pytest.FixtureRequest, speaker: Speaker, bank: PhraseBank, folder: Path, way: str
 ) -> None:

@@ -36,7 +36,7 @@ LONG_LIMIT_S = 4 * 3600
 BUSY, NO_ANSWER = "+12025550102", "+12025550104"
 DROPS, HANGS_UP, SILENCE = (f"+120255501{last}" for last in (10, 11, 12))
 PARTS = ("agent", "gateway")
-WARM_ROUNDS, ROUNDS, AT_ONCE = 2, 5, 3
+WARM_ROUNDS, ROUNDS, AT_ONCE = 2, 5, 6
 MARGIN = 4
 """An idle worker keeps a thread more or less for the next call, with two files or three."""
 QUIET_LIMIT_S, REST_S = 60.0, 6.0

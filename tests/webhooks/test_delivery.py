@@ -22,7 +22,7 @@ from control_plane.webhooks.signing import new_secret, rotate
 from tests import factories
 from tests.webhooks.conftest import Desk, Receiver, verified
 
-pytestmark = pytest.mark.db
+pytestmark = [pytest.mark.db, pytest.mark.engines]
 
 Make = Callable[[], Awaitable[Receiver]]
 

@@ -26,7 +26,7 @@ from tests.call_rows import CallRow
 from tests.holding import Held
 from tests.webhooks.conftest import Desk, Receiver
 
-pytestmark = pytest.mark.db
+pytestmark = [pytest.mark.db, pytest.mark.engines]
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from tests import factories
 from tests.scheduler.fakes import FakeRooms, FakeSip
 from tests.webhooks.conftest import Desk, Receiver
 
-pytestmark = pytest.mark.db
+pytestmark = [pytest.mark.db, pytest.mark.engines]
 
 
 async def test_a_commit_reaches_the_receiver_and_a_failed_try_is_repeated(

@@ -13,7 +13,7 @@ from scheduler.deliver import MOST_PER_RECEIVER, MOST_UNDER_WAY
 from tests import factories
 from tests.webhooks.conftest import Desk, Receiver
 
-pytestmark = pytest.mark.db
+pytestmark = [pytest.mark.db, pytest.mark.engines]
 Make = Callable[[], Awaitable[Receiver]]
 HANGING = 30  # with as many as one may have at a time, more than there are
 ON_TIME_S = 5.0
