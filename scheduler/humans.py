@@ -24,7 +24,6 @@ from control_plane.domain.human_leg import (
 )
 from control_plane.domain.transfer_targets import RINGING_S
 from control_plane.domain.transitions import DialFailed
-from control_plane.orders.endings import tell_trunk
 from control_plane.sessions import humans, leases
 from control_plane.sessions.calls import Call
 from control_plane.trunks import pace
@@ -203,7 +202,7 @@ class HumanDialer:
                     at=now, kind=kind, sip_status=status, sip_reason=failure.sip_reason
                 )
                 policy = meaning(status, kind).policy
-                await tell_trunk(db, leg, policy, fact, cause_of(status, kind))
+                await pace.report_failed_dial(db, leg, policy, fact, cause_of(status, kind))
             result = HumanResult.CALLER_LEFT if left else result_of(status, kind)
             humans.give_up(db, order or call.session, call, leg, result, now=now)
 

@@ -8,6 +8,7 @@ import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import update
 
@@ -190,7 +191,7 @@ class RecordingMover:
             lost = row.finished_at is not None
             if lost:
                 row.intact = False
-                record(db, owner, call, "recording_lost", at=now, stored_at=now)
+                record(db, owner, call, "recording_lost", at=now)
             await self._on_settled(db, owner, now)
         if lost:
             log.error("a recording is not in the spool any more", attempt_id=attempt_id)
@@ -215,7 +216,7 @@ class RecordingMover:
                 row.expires_at = retention.expires_at(
                     version.spec, call.session.ended_at or now, days=self._days
                 )
-                record(db, owner, call, "recording_stored", at=now, stored_at=now, **facts)
+                record(db, owner, call, "recording_stored", at=now, **facts)
                 await self._on_settled(db, owner, now)
         if state is RecordingState.DELETED:  # while it was moved
             for kept in (stereo, mix):
@@ -236,14 +237,12 @@ def _is_over(ended: Session, recording: Recording, now: datetime) -> bool:
     )
 
 
-def _compared(
-    row: Recording, stereo: Kept, mix: Kept | None
-) -> tuple[dict[str, object], bool | None]:
+def _compared(row: Recording, stereo: Kept, mix: Kept | None) -> tuple[dict[str, Any], bool | None]:
     """Return the facts for the history, and whether they are what the agent says it sent.
 
     That is null where an agent that died could not say.
     """
-    facts: dict[str, object] = {"size_bytes": stereo.size, "sha256": stereo.sha256}
+    facts: dict[str, Any] = {"size_bytes": stereo.size, "sha256": stereo.sha256}
     if mix is not None:
         facts |= {"mix_size_bytes": mix.size, "mix_sha256": mix.sha256}
     if row.finished_at is None:

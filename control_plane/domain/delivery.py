@@ -9,7 +9,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from control_plane.domain.browser import SessionStatus
-from control_plane.domain.endings import KINDS
+from control_plane.domain.retry import END_EVENTS
 
 WAITS = tuple(
     timedelta(seconds=seconds)
@@ -34,7 +34,7 @@ CALL_EVENTS = (
     "call.in_progress",
     "call.transferred",
     "call.voicemail",
-    *KINDS,
+    *END_EVENTS,
 )
 CAMPAIGN_EVENTS = (
     "campaign.launched",

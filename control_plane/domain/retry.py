@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from msgspec import Struct
 
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.calling_times import CallingWindow, CallRetryConfig, next_open
-from control_plane.domain.dial_errors import Policy
+from control_plane.domain.dial_errors import DialError, Policy
 from control_plane.domain.gate import Rule
 from control_plane.domain.waiting import Cause
 
 FIRST_BACK_OFF_SECS = 5
 LONGEST_BACK_OFF_SECS = 300
 PROVIDER_TRIES = 3
+
+END_EVENTS = ("call.completed", "call.no_answer", "call.failed", "call.cancelled")
+"""Which tell of an order's end: one of them for each order, and its last."""
+
+_NOBODY_TOOK_IT = {DialError.NO_ANSWER, DialError.TEMPORARILY_UNAVAILABLE, None}
+"""None: somebody called us, and went before anybody answered."""
+_WITHOUT_A_SLOT = {
+    Rule.CONCURRENCY,
+    Rule.TRUNK_PACE,
+    Rule.TRUNK_BREAKER,
+    Rule.TRUNK_STOPPED,
+    Rule.DESTINATION_STOPPED,
+}
+
+
+class AttemptOutcome(Struct, frozen=True):
+    """How one attempt went; `dial_error` null where the dial is not what failed."""
+
+    answered: bool
+    dial_error: DialError | None
 
 
 class TryAgain(Struct, frozen=True):
@@ -34,6 +55,29 @@ class Finish(Struct, frozen=True):
 _COMPLETES = {Policy.RETRY, Policy.DECLINED, Policy.DECLINED_FOR_GOOD}
 
 RetryDecision = TryAgain | Finish
+
+
+def end_event(status: OrderStatus, outcomes: Sequence[AttemptOutcome]) -> str:
+    """Return the event of an order that ended as `status`.
+
+    Args:
+        outcomes: of its attempts, the last one first; asked for where it was completed.
+    """
+    match status:
+        case OrderStatus.CANCELLED:
+            return "call.cancelled"
+        case OrderStatus.COMPLETED if any(each.answered for each in outcomes):
+            return "call.completed"
+        case OrderStatus.COMPLETED if outcomes and outcomes[0].dial_error in _NOBODY_TOOK_IT:
+            return "call.no_answer"
+        case _:
+            return "call.failed"
+
+
+def waiting_status(rule: Rule | Cause | None) -> OrderStatus:
+    """Return whether an order held back by `rule` waits for a slot or for its time."""
+    queued = rule is None or isinstance(rule, Cause) or rule in _WITHOUT_A_SLOT
+    return OrderStatus.QUEUED_FOR_CALLING if queued else OrderStatus.SCHEDULED
 
 
 def back_off(failures: int) -> timedelta:

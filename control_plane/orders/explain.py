@@ -14,8 +14,8 @@ from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.history import CallEventRow
 from control_plane.domain.call_order import WAITING, OrderStatus
 from control_plane.domain.calling_times import local_time
-from control_plane.domain.endings import KINDS
 from control_plane.domain.gate import Go, Never, Wait
+from control_plane.domain.retry import END_EVENTS
 from control_plane.orders.gatekeeper import Gatekeeper, recipient_of
 from control_plane.orders.remedies import remedy
 from control_plane.sessions.calls import Owner, status_of
@@ -37,7 +37,7 @@ _DECISIONS = (
     "call.transferred",
     "answer_detected",
     "attempt_closed",
-    *KINDS,
+    *END_EVENTS,
 )
 _WORDS = {
     OrderStatus.CALLING: "an attempt is live",

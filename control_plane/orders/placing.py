@@ -26,13 +26,13 @@ from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.history import CallEventRow
 from control_plane.domain.calling_times import CallRetryConfig
 from control_plane.domain.errors import BadInput, Conflict, NotCallable
-from control_plane.domain.gate import GateView, Ledgers, Never, gate
+from control_plane.domain.gate import GateView, Ledgers, Never, Wait, gate
 from control_plane.domain.ids import new_id, parse_id
 from control_plane.domain.order_request import OrderRequest
 from control_plane.domain.phone import e164
+from control_plane.domain.retry import waiting_status
 from control_plane.domain.variables import require_values
 from control_plane.domain.zones import plausible_zones, recipient, resolve
-from control_plane.orders import steps
 from control_plane.orders.asked import (
     caller_number,
     instant_of,
@@ -280,6 +280,13 @@ class OrderBuilder:
                 field="phone_number",
                 rule=decision.rule,
             )
-        timing = steps.opening(decision, self._now)
         # Nothing but the order's own times can hold it back already.
-        return {**timing, "deadline_at": (timing["due_at"] or self._now) + LIFETIME}
+        due_at, rule = (
+            (decision.until, decision.rule) if isinstance(decision, Wait) else (self._now, None)
+        )
+        return {
+            "status": waiting_status(rule),
+            "due_at": due_at,
+            "waiting_rule": rule,
+            "deadline_at": (due_at or self._now) + LIFETIME,
+        }

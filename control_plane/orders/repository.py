@@ -17,10 +17,10 @@ from control_plane.db.models.trunk import Trunk, TrunkPace
 from control_plane.db.owned import find_own, get_own
 from control_plane.domain.brief import Direction
 from control_plane.domain.call_order import WAITING
-from control_plane.domain.dial_errors import DialError
 from control_plane.domain.events import Role
 from control_plane.domain.leg import LegKind
 from control_plane.domain.recording import RecordingState
+from control_plane.domain.retry import AttemptOutcome
 from control_plane.sessions.calls import LIVE, OPEN, Call, Owner, list_calls, select_calls
 
 LaneRow = tuple[str | None, datetime, datetime | None, datetime | None]
@@ -200,8 +200,8 @@ async def count_attempts(db: AsyncSession, order_ids: Collection[str]) -> dict[s
 
 async def outcomes(
     db: AsyncSession, order_id: str, *, besides: Call | None
-) -> Sequence[tuple[bool, DialError | None]]:
-    """Return of each other attempt whether it was answered, and its dial error; newest first."""
+) -> list[AttemptOutcome]:
+    """Return how each other attempt went; newest first."""
     query = (
         select(Leg.answered_at.is_not(None), Leg.dial_error)
         .join(Attempt, Attempt.session_id == Leg.session_id)
@@ -210,7 +210,7 @@ async def outcomes(
     )
     if besides is not None:
         query = query.where(Attempt.session_id != besides.id)
-    return [(answered, error) for answered, error in await db.execute(query)]
+    return [AttemptOutcome(*row) for row in await db.execute(query)]
 
 
 async def open_calls(db: AsyncSession) -> Sequence[Call]:

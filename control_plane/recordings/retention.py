@@ -99,7 +99,7 @@ async def _note(database: Database, seen: Recording, *, why: str, on_settled: On
         row.state, row.deleted_at = RecordingState.DELETED, now
         row.expires_at = row.path = row.mix_path = None
         owner = order or call.session
-        record(db, owner, call, "recording_deleted", at=now, stored_at=now, why=why)
+        record(db, owner, call, "recording_deleted", at=now, why=why)
         await on_settled(db, owner, now)
         return True
 

@@ -14,7 +14,7 @@ from control_plane.domain import browser, transitions
 from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.browser import SessionStatus
 from control_plane.domain.events import EndedBy
-from control_plane.sessions import steps
+from control_plane.sessions import closing
 from control_plane.sessions.calls import Call
 from control_plane.sessions.history import announce, record
 from control_plane.sessions.usage import usage_of
@@ -42,7 +42,7 @@ async def agent_sent(db: AsyncSession, call: Call, fact: transitions.AgentSent) 
         session.status = attempts.move(session.status, AttemptStatus.RINGING)
         _tell(db, call, fact)
     else:
-        record(db, session, call, "agent_sent", at=fact.at, stored_at=fact.at)
+        record(db, session, call, "agent_sent", at=fact.at)
 
 
 async def agent_released(db: AsyncSession, call: Call, fact: transitions.AgentReleased) -> None:
@@ -70,7 +70,7 @@ def give_up(db: AsyncSession, call: Call, reason: str, detail: str, fact: transi
     session = call.session
     session.ended_by, session.end_reason = EndedBy.SYSTEM, reason
     session.detail = detail or session.detail
-    steps.close_unanswered(db, session, call, fact)
+    closing.close_unanswered(db, session, call, fact)
     _over(db, call, fact)
 
 

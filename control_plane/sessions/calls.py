@@ -16,6 +16,7 @@ from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.brief import Direction
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.leg import LegKind
+from control_plane.domain.retry import AttemptOutcome
 
 Owner = CallOrder | Session
 """What has a call's id, history and messages: the order, or the session that nobody ordered."""
@@ -50,6 +51,11 @@ class Call(Struct, frozen=True):
     def is_counted(self) -> bool:
         """Return whether it is one of the calls that the order may make."""
         return self.attempt is None or self.attempt.counted
+
+    @property
+    def outcome(self) -> AttemptOutcome:
+        """Return how its dial went."""
+        return AttemptOutcome(self.leg.answered_at is not None, self.leg.dial_error)
 
     def count(self, counted: bool) -> None:
         """Say whether it is."""

@@ -20,10 +20,15 @@ def record(
     kind: str,
     *,
     at: datetime,
-    stored_at: datetime,
+    stored_at: datetime | None = None,
     **facts: Any,
 ) -> int:
-    """Add a happening to the owner's history, wake who reads it, and return its sequence."""
+    """Add a happening to the owner's history, wake who reads it, and return its sequence.
+
+    Args:
+        stored_at: null where it happens just now.
+    """
+    stored_at = stored_at or at
     owner.event_count += 1
     owner.updated_at = max(owner.updated_at, stored_at)
     db.add(
@@ -52,7 +57,7 @@ def announce(
     **facts: Any,
 ) -> None:
     """Record a happening and leave it in the outbox, in the same transaction."""
-    sequence = record(db, owner, call, kind, at=at, stored_at=at, **facts)
+    sequence = record(db, owner, call, kind, at=at, **facts)
     db.add(
         OutboxRow(
             id=new_id(),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -71,8 +72,8 @@ async def ask(
     )
     db.add(leg)
     to = asked.to_phone_number
-    facts = {"to_phone_number": to, "reason": asked.reason, "because": asked.because}
-    record(db, owner, call, "human_asked", at=now, stored_at=now, **facts)
+    why: dict[str, Any] = {"reason": asked.reason, "because": asked.because}
+    record(db, owner, call, "human_asked", at=now, to_phone_number=to, **why)
     return leg
 
 
@@ -205,7 +206,7 @@ def give_up(
 ) -> None:
     """Close the leg of a human who was not reached."""
     leg.result, leg.closed_at, leg.lease_until = result, now, None
-    facts = {
+    facts: dict[str, Any] = {
         "to_phone_number": leg.to_phone_number,
         "result": result,
         "rule": rule,
@@ -213,7 +214,7 @@ def give_up(
         "sip_status": leg.sip_status,
         "sip_reason": leg.sip_reason,
     }
-    record(db, owner, call, "human_not_reached", at=now, stored_at=now, **facts)
+    record(db, owner, call, "human_not_reached", at=now, **facts)
 
 
 def answered(db: AsyncSession, owner: Owner, call: Call, leg: Leg, *, now: datetime) -> None:
@@ -221,7 +222,7 @@ def answered(db: AsyncSession, owner: Owner, call: Call, leg: Leg, *, now: datet
     leg.answered_at, leg.lease_until = now, None
     if leg.is_asked_first:
         to = leg.to_phone_number
-        record(db, owner, call, "human_answered", at=now, stored_at=now, to_phone_number=to)
+        record(db, owner, call, "human_answered", at=now, to_phone_number=to)
     else:
         hand_over(db, owner, call, leg, now=now)
 

@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.domain import transitions
-from control_plane.domain.endings import AttemptOutcome, kind_of_end
 from control_plane.domain.events import EndedBy, EndReason
-from control_plane.sessions import browsers, steps
+from control_plane.domain.retry import end_event
+from control_plane.sessions import browsers, closing
 from control_plane.sessions.calls import Call, status_of
 from control_plane.sessions.history import announce, record
 
@@ -33,27 +33,27 @@ async def _arrived(db: AsyncSession, call: Call, fact: transitions.CallArrived) 
 
 
 async def _answered(db: AsyncSession, call: Call, fact: transitions.DialAnswered) -> None:
-    if not steps.answer(call, fact):
+    if not closing.note_answer(call, fact):
         return
     if call.in_browser:
         await browsers.joined(db, call, fact)
     else:
         _tell(db, call, "call.in_progress", fact)
     if call.session.agent_ended_at is not None:  # its last word overtook the answer
-        await steps.close_answered(db, call.session, call, fact)
+        await closing.close_answered(db, call.session, call, fact)
         await _finish(db, call, fact)
 
 
 async def _ended(db: AsyncSession, call: Call, fact: transitions.ConversationEnded) -> None:
     if call.session.closed_at is not None:
         return
-    steps.note_end(call, fact)
+    closing.note_end(call, fact)
     if call.session.cancel_requested_at is not None and _is_of_the_room(fact):
         call.session.end_reason = EndReason.CANCELLED  # the room was closed because of that
     if call.session.answered_at is not None:
-        await steps.close_answered(db, call.session, call, fact)
+        await closing.close_answered(db, call.session, call, fact)
     else:
-        steps.close_unanswered(db, call.session, call, fact)
+        closing.close_unanswered(db, call.session, call, fact)
     await _finish(db, call, fact)
 
 
@@ -62,7 +62,7 @@ async def _cancelled(db: AsyncSession, call: Call, fact: transitions.CancelReque
     if session.closed_at is not None or session.cancel_requested_at is not None:
         return
     session.cancel_requested_at = fact.at
-    record(db, session, call, "cancel_requested", at=fact.at, stored_at=fact.at)
+    record(db, session, call, "cancel_requested", at=fact.at)
     if call.in_browser and session.answered_at is None:  # nobody is cut off
         browsers.give_up(db, call, EndReason.CANCELLED, "", fact)
 
@@ -81,11 +81,8 @@ async def _finish(db: AsyncSession, call: Call, fact: transitions.Fact) -> None:
     if call.in_browser:
         await browsers.finish(db, call, fact)
         return
-    leg = call.leg
-    kind = kind_of_end(
-        status_of(call.session), [AttemptOutcome(leg.answered_at is not None, leg.dial_error)]
-    )
-    told = {"dial_error": leg.dial_error, "result": call.session.result, "rule": None}
+    kind = end_event(status_of(call.session), [call.outcome])
+    told = {"dial_error": call.leg.dial_error, "result": call.session.result, "rule": None}
     _tell(db, call, kind, fact, **told)
 
 

@@ -16,13 +16,18 @@ from control_plane.db.models.session import Leg
 from control_plane.db.models.trunk import DestinationStop, Trunk, TrunkPace
 from control_plane.domain import pace
 from control_plane.domain.call_order import OrderStatus
+from control_plane.domain.dial_errors import DialFailureKind, Policy
 from control_plane.domain.gate import Rule
 from control_plane.domain.retry import back_off
+from control_plane.domain.transitions import DialFailed
 from control_plane.domain.waiting import Cause
+from control_plane.trunks.routing import country_prefix
 from process.logs import get_logger
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+OUR_OWN = {DialFailureKind.SERVICE_UNAVAILABLE, DialFailureKind.TRUNK_MISSING}
+"""Failures of our SIP service: they say nothing of the trunk."""
 _ALWAYS_HAD = "a lock that waits is always had"
 
 _ROW = select(TrunkPace).where(TrunkPace.trunk_id == bindparam("trunk_id"))
@@ -124,6 +129,25 @@ async def refused(db: AsyncSession, trunk_id: str, cause: Cause, now: datetime) 
         rule=row.blocked_rule,
     )
     return row.blocked_until
+
+
+async def report_failed_dial(
+    db: AsyncSession, leg: Leg, policy: Policy, fact: DialFailed, cause: Cause
+) -> None:
+    """Note what a failed dial says of the trunk that its leg took."""
+    if leg.trunk_id is None or (fact.sip_status is None and fact.kind in OUR_OWN):
+        return
+    said = f"SIP {fact.sip_status} {fact.sip_reason}".strip() if fact.sip_status else fact.kind
+    match policy:
+        case Policy.BACK_OFF:
+            await refused(db, leg.trunk_id, cause, fact.at)
+        case Policy.STOP_DESTINATION:
+            prefix = country_prefix(leg.to_phone_number)
+            await stop_destination(db, leg.trunk_id, prefix, said, fact.at)
+        case Policy.STOP_TRUNK if fact.kind is not DialFailureKind.BAD_REQUEST:
+            await stop(db, leg.trunk_id, said, fact.at)
+        case _ if fact.sip_status is not None or fact.kind is DialFailureKind.RING_TIMEOUT:
+            await took_the_call(db, leg.trunk_id)
 
 
 async def stop(db: AsyncSession, trunk_id: str, reason: str, now: datetime) -> None:

@@ -15,10 +15,10 @@ from control_plane.db.models.history import OutboxRow
 from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.delivery import CALL_EVENTS
-from control_plane.domain.endings import KINDS
 from control_plane.domain.events import AttemptResult, CallEnded, EndedBy, EndReason
 from control_plane.domain.ids import new_id
 from control_plane.domain.recording import RecordingState
+from control_plane.domain.retry import END_EVENTS
 from control_plane.internal import inbound
 from control_plane.internal.arrivals import Arrival
 from control_plane.keys.join_tokens import Join
@@ -83,7 +83,7 @@ async def told(desk: Desk, order: Owner) -> list[str]:
 async def ending(desk: Desk, order: Owner) -> str:
     """Return the event that told of the order's end; there is one, and nothing follows it."""
     events = await told(desk, order)
-    assert [each for each in events if each in KINDS] == events[-1:]
+    assert [each for each in events if each in END_EVENTS] == events[-1:]
     return events[-1]
 
 
@@ -134,7 +134,7 @@ async def test_an_order_of_two_attempts_ends_as_the_last_one_unless_one_was_answ
 ) -> None:
     order = await factories.order(desk.database, desk.vault, desk.owner, call_retry_config=TWICE)
     await dial(desk, order, first)
-    assert not set(await told(desk, order)) & set(KINDS), "it is not over yet"
+    assert not set(await told(desk, order)) & set(END_EVENTS), "it is not over yet"
     await dial(desk, order, second)
     assert await ending(desk, order) == kind
 

@@ -16,7 +16,7 @@ from control_plane.db.models.call_order import CallOrder
 from control_plane.domain import calling_times, dial_errors, transitions, wall_clock
 from control_plane.domain.dial_errors import DialError, Meaning, Policy
 from control_plane.domain.gate import Decision, Go
-from control_plane.orders import gatekeeper, lifecycle, repository, slots, steps
+from control_plane.orders import closing, gatekeeper, lifecycle, repository, slots
 from control_plane.sessions import history, leases
 from control_plane.trunks import pace
 from scheduler import claim, dispatch, expire, room_cleanup
@@ -100,7 +100,7 @@ def _cancel_ignored() -> None:
     async def cancelled(session: Any, order: Any, attempt: Any, fact: Any) -> None:
         order.cancel_requested_at = order.cancel_requested_at or fact.at
         if order.deadline_at is not None:
-            await steps.finish(session, order, None, steps.OrderStatus.CANCELLED, fact)
+            await closing.finish(session, order, None, closing.OrderStatus.CANCELLED, fact)
 
     _replace(gatekeeper, "view", blind)
     _put(lifecycle._RULES, transitions.CancelRequested, cancelled)
@@ -143,9 +143,9 @@ def _lost_outbox_row() -> None:
     def announce(
         session: Any, order: Any, attempt: Any, kind: str, *, at: datetime, **more: Any
     ) -> None:
-        history.record(session, order, attempt, kind, at=at, stored_at=at, **more)
+        history.record(session, order, attempt, kind, at=at, **more)
 
-    _replace(steps, "announce", announce)
+    _replace(closing, "announce", announce)
 
 
 def _double_claim() -> None:
@@ -219,7 +219,7 @@ def _lease_never_expires() -> None:
 
 def _twice_final() -> None:
     """The end is announced again by the next to close the books."""
-    finish = steps.finish
+    finish = closing.finish
 
     async def twice(
         session: Any, order: Any, call: Any, status: Any, fact: Any, **more: Any
@@ -228,7 +228,7 @@ def _twice_final() -> None:
         if call is not None and call.session.answered_at is not None:
             await finish(session, order, call, status, fact, **more)
 
-    _replace(steps, "finish", twice)
+    _replace(closing, "finish", twice)
 
 
 def _rooms_left() -> None:

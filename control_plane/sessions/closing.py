@@ -1,4 +1,4 @@
-"""What happens to a conversation's rows, whoever wanted it; only the lifecycles use it."""
+"""How a conversation is closed, whoever wanted it: its answer and its end, as its rows tell."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from control_plane.sessions.calls import Call, Owner
 from control_plane.sessions.history import record
 
 
-def answer(call: Call, fact: transitions.DialAnswered) -> bool:
+def note_answer(call: Call, fact: transitions.DialAnswered) -> bool:
     """Note the answer; return whether it is news."""
     session, leg = call.session, call.leg
     session.dispatch_lease_until = None
@@ -80,7 +80,6 @@ def _close(db: AsyncSession, owner: Owner, call: Call, fact: transitions.Fact) -
         call,
         "attempt_closed",
         at=fact.at,
-        stored_at=fact.at,
         attempt_status=session.status,
         dial_error=leg.dial_error,
         sip_status=leg.sip_status,

@@ -1,14 +1,14 @@
-"""How attempts end, and what their orders do next; the rules of `lifecycle` that close."""
+"""How attempts are closed, and what their orders do next: wait, be tried again, or end."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.compliance import entries
 from control_plane.db.models.call_order import CallOrder
-from control_plane.db.models.session import Leg
 from control_plane.db.models.trunk import Trunk
 from control_plane.domain import call_order as orders
 from control_plane.domain import dial_errors, transitions
@@ -16,31 +16,36 @@ from control_plane.domain.call_order import OrderStatus
 from control_plane.domain.calling_times import open_at
 from control_plane.domain.dial_errors import DialError, DialFailureKind, Policy
 from control_plane.domain.events import AttemptResult, EndedBy, EndReason
-from control_plane.domain.gate import Never, Rule, Wait
-from control_plane.domain.retry import Finish, TryAgain, after_abandoned, after_attempt
+from control_plane.domain.gate import Never, Rule
+from control_plane.domain.retry import (
+    AttemptOutcome,
+    Finish,
+    TryAgain,
+    after_abandoned,
+    after_attempt,
+    end_event,
+    waiting_status,
+)
 from control_plane.domain.waiting import Cause
-from control_plane.orders import steps
+from control_plane.orders import repository
 from control_plane.orders.gatekeeper import config_of
+from control_plane.sessions import closing as conversation
 from control_plane.sessions import humans
-from control_plane.sessions import steps as conversation
 from control_plane.sessions.calls import Call
-from control_plane.sessions.history import record
+from control_plane.sessions.history import announce, record
 from control_plane.trunks import pace
-from control_plane.trunks.routing import country_prefix
 
+_COMPLETES = {Rule.MAX_RETRY_ATTEMPTS}
 _STOPS = {
     Policy.STOP_TRUNK: Rule.TRUNK_STOPPED,
     Policy.STOP_DESTINATION: Rule.DESTINATION_STOPPED,
 }
-_OUR_OWN = {DialFailureKind.SERVICE_UNAVAILABLE, DialFailureKind.TRUNK_MISSING}
-"""Failures of our SIP service: they say nothing of the trunk."""
 
 
 async def ended(
-    db: AsyncSession, order: CallOrder, given: Call | None, fact: transitions.ConversationEnded
+    db: AsyncSession, order: CallOrder, call: Call, fact: transitions.ConversationEnded
 ) -> None:
     """Close a conversation, or note the agent's last word before its dial has an answer."""
-    call = required(given)
     if call.session.closed_at is not None:
         return
     conversation.note_end(call, fact)
@@ -50,10 +55,9 @@ async def ended(
 
 
 async def abandoned(
-    db: AsyncSession, order: CallOrder, given: Call | None, fact: transitions.AttemptAbandoned
+    db: AsyncSession, order: CallOrder, call: Call, fact: transitions.AttemptAbandoned
 ) -> None:
     """Close an attempt that was given up before any INVITE."""
-    call = required(given)
     # What the agent said of its own end is closer to the cause than that it ended.
     failed_provider = call.session.agent_ended_at is not None and (
         call.session.end_reason == EndReason.PROVIDER_FAILED
@@ -64,7 +68,10 @@ async def abandoned(
     call.count(False)
     if fact.gate is not None:
         conversation.close_unanswered(db, order, call, fact)
-        await _as_the_gate_says(db, order, call, fact.gate, fact)
+        if isinstance(fact.gate, Never):
+            await forbid(db, order, call, fact.gate.rule, fact)
+        else:
+            postpone(db, order, call, until=fact.gate.until, rule=fact.gate.rule, fact=fact)
         return
     policy = after_abandoned(
         reason, hopeless=fact.hopeless, uncounted_in_a_row=order.uncounted_in_a_row + 1
@@ -78,10 +85,9 @@ async def abandoned(
 
 
 async def failed(
-    db: AsyncSession, order: CallOrder, given: Call | None, fact: transitions.DialFailed
+    db: AsyncSession, order: CallOrder, call: Call, fact: transitions.DialFailed
 ) -> None:
     """Close an attempt whose INVITE reached nobody."""
-    call = required(given)
     call.session.dispatch_lease_until = None
     if call.session.closed_at is not None or call.session.answered_at is not None:
         return
@@ -103,7 +109,7 @@ async def failed(
         order.uncounted_in_a_row = 0
     conversation.close_unanswered(db, order, call, fact)
     cause = dial_errors.cause_of(fact.sip_status, fact.kind)
-    await tell_trunk(db, call.leg, meaning.policy, fact, cause)
+    await pace.report_failed_dial(db, call.leg, meaning.policy, fact, cause)
     if meaning.policy is Policy.DECLINED_FOR_GOOD:
         await entries.never_call(
             db,
@@ -125,11 +131,74 @@ async def close_completed(
     await _go_on(db, order, call, Policy.RETRY, fact, cause=Rule.RETRY_DELAY)
 
 
-def required(given: Call | None) -> Call:
-    """Return the call that a fact is about."""
-    if given is None:
-        raise TypeError("this fact is about a call, and none was given")
-    return given
+def postpone(
+    db: AsyncSession,
+    order: CallOrder,
+    call: Call | None,
+    *,
+    until: datetime | None,
+    rule: Rule | Cause,
+    fact: transitions.Fact,
+    **more: Any,
+) -> None:
+    """Let the order wait until an instant, or until something changes."""
+    is_news = order.waiting_rule != rule or order.due_at != until
+    order.status = orders.move(order.status, waiting_status(rule))
+    order.due_at, order.waiting_rule = until, rule
+    if is_news or call is not None:
+        _record_wait(db, order, call, fact, rule=rule, until=until, **more)
+
+
+async def forbid(
+    db: AsyncSession, order: CallOrder, call: Call | None, rule: Rule, fact: transitions.Fact
+) -> None:
+    """End an order that the gate will never let through."""
+    if rule is Rule.CANCELLED:
+        status = OrderStatus.CANCELLED
+    else:
+        status = OrderStatus.COMPLETED if rule in _COMPLETES else OrderStatus.ERRORED
+    await finish(db, order, call, status, fact, rule=rule)
+
+
+async def finish(
+    db: AsyncSession,
+    order: CallOrder,
+    call: Call | None,
+    status: OrderStatus,
+    fact: transitions.Fact,
+    *,
+    rule: Rule | None = None,
+) -> None:
+    """End the order, and tell by one event how."""
+    kind = end_event(status, await _outcomes(db, order, call, status))
+    if call is not None and call.leg.from_phone_number:
+        # No attempt follows that it could bind.
+        order.from_phone_number = call.leg.from_phone_number
+    order.status = orders.move(order.status, status)
+    order.due_at = order.not_before = order.waiting_rule = order.not_before_rule = None
+    order.deadline_at = None
+    announce(
+        db,
+        order,
+        call,
+        kind,
+        at=fact.at,
+        status=status,
+        dial_error=call.leg.dial_error if call is not None else None,
+        result=call.session.result if call is not None else None,
+        rule=rule,
+    )
+
+
+async def _outcomes(
+    db: AsyncSession, order: CallOrder, call: Call | None, status: OrderStatus
+) -> list[AttemptOutcome]:
+    """Return how the attempts of an order went as far as that names its end, the last one first."""
+    last = [] if call is None else [call.outcome]
+    if status is not OrderStatus.COMPLETED or any(each.answered for each in last):
+        return last
+    with db.no_autoflush:  # what is being decided of `call` is not stored yet
+        return last + await repository.outcomes(db, order.id, besides=call)
 
 
 async def _charge(db: AsyncSession, order: CallOrder, call: Call, fact: transitions.Fact) -> None:
@@ -140,25 +209,6 @@ async def _charge(db: AsyncSession, order: CallOrder, call: Call, fact: transiti
     price = trunk.price_per_minute if trunk is not None else 0.0
     spend = seconds / 60 * price + await humans.spend(db, call.id, fact.at)
     await entries.use(db, order.api_key_id, fact.at, seconds=seconds, spend=spend)
-
-
-async def tell_trunk(
-    db: AsyncSession, leg: Leg, policy: Policy, fact: transitions.DialFailed, cause: Cause
-) -> None:
-    """Note what a failed dial says of the trunk that its leg took."""
-    if leg.trunk_id is None or (fact.sip_status is None and fact.kind in _OUR_OWN):
-        return
-    said = f"SIP {fact.sip_status} {fact.sip_reason}".strip() if fact.sip_status else fact.kind
-    match policy:
-        case Policy.BACK_OFF:
-            await pace.refused(db, leg.trunk_id, cause, fact.at)
-        case Policy.STOP_DESTINATION:
-            prefix = country_prefix(leg.to_phone_number)
-            await pace.stop_destination(db, leg.trunk_id, prefix, said, fact.at)
-        case Policy.STOP_TRUNK if fact.kind is not DialFailureKind.BAD_REQUEST:
-            await pace.stop(db, leg.trunk_id, said, fact.at)
-        case _ if fact.sip_status is not None or fact.kind is DialFailureKind.RING_TIMEOUT:
-            await pace.took_the_call(db, leg.trunk_id)
 
 
 async def _go_on(
@@ -172,7 +222,7 @@ async def _go_on(
 ) -> None:
     """Decide what the order does after an attempt, and what it waits for."""
     if order.cancel_requested_at is not None:
-        await steps.finish(db, order, call, OrderStatus.CANCELLED, fact)
+        await finish(db, order, call, OrderStatus.CANCELLED, fact)
         return
     if not call.is_counted:
         order.uncounted_in_a_row += 1
@@ -194,7 +244,7 @@ async def _go_on(
     )
     match decision:
         case Finish(status, rule):
-            await steps.finish(db, order, call, status, fact, rule=rule)
+            await finish(db, order, call, status, fact, rule=rule)
         case TryAgain():
             _wait(db, order, call, decision, fact, cause=cause)
 
@@ -217,26 +267,16 @@ def _wait(
     order.not_before, order.not_before_rule = again.at, rule
     order.due_at = None if order.paused_at is not None else again.at
     order.waiting_rule = Rule.PAUSED if order.paused_at is not None else cause
-    record(
-        db,
-        order,
-        call,
-        "held_back",
-        at=fact.at,
-        stored_at=fact.at,
-        status=order.status,
-        rule=rule,
-        until=again.at,
-        reason=call.leg.dial_error or call.session.result if own else cause,
-        detail=call.session.detail,
-    )
+    reason = call.leg.dial_error or call.session.result if own else cause
+    detail = call.session.detail
+    _record_wait(db, order, call, fact, rule=rule, until=again.at, reason=reason, detail=detail)
 
 
 def _waits_on_the_trunk(call: Call, policy: Policy, fact: transitions.Fact) -> bool:
     """Return whether the trunk, not the order, decides when it goes on."""
     if call.leg.trunk_id is None or not isinstance(fact, transitions.DialFailed):
         return False
-    if fact.sip_status is None and fact.kind in _OUR_OWN | {DialFailureKind.BAD_REQUEST}:
+    if fact.sip_status is None and fact.kind in pace.OUR_OWN | {DialFailureKind.BAD_REQUEST}:
         return False
     return policy in {Policy.BACK_OFF, Policy.STOP_TRUNK, Policy.STOP_DESTINATION}
 
@@ -253,7 +293,7 @@ def _wait_for_trunk(
     """Leave the order due in its trunk's lane, which is closed until the trunk is well again."""
     rule = _STOPS.get(policy) or Cause(cause)
     parked = policy is Policy.STOP_DESTINATION or order.paused_at is not None
-    steps.hold(
+    postpone(
         db,
         order,
         call,
@@ -265,10 +305,7 @@ def _wait_for_trunk(
     )
 
 
-async def _as_the_gate_says(
-    db: AsyncSession, order: CallOrder, call: Call, answer: Wait | Never, fact: transitions.Fact
+def _record_wait(
+    db: AsyncSession, order: CallOrder, call: Call | None, fact: transitions.Fact, **more: Any
 ) -> None:
-    if isinstance(answer, Never):
-        await steps.forbid(db, order, call, answer.rule, fact)
-    else:
-        steps.hold(db, order, call, until=answer.until, rule=answer.rule, fact=fact)
+    record(db, order, call, "held_back", at=fact.at, status=order.status, **more)
