@@ -14,7 +14,8 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.browser import repository
-from control_plane.compliance import facts, suspended
+from control_plane.compliance import repository as compliance
+from control_plane.compliance import suspended
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database, wake
 from control_plane.domain.brief import AGENT_NAME, DispatchMetadata
@@ -202,7 +203,7 @@ async def _refusal(db: AsyncSession, call: Call, now: datetime) -> AttemptAbando
     if await suspended.suspended_of(db, [session.organization_id]):
         return AttemptAbandoned(at=now, reason=Rule.ORGANIZATION_SUSPENDED)
     key = session.api_key_id or ""
-    if key and await facts.spent_until(db, [key], now):
+    if key and await compliance.spent_until(db, [key], now):
         return AttemptAbandoned(at=now, reason=Rule.SPEND_CAP)
     return None
 

@@ -9,12 +9,13 @@ from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.assistants import versions
-from control_plane.compliance import facts, suspended
+from control_plane.compliance import repository as compliance
+from control_plane.compliance import suspended
 from control_plane.db.models.session import Leg
 from control_plane.db.models.trunk import Trunk
 from control_plane.domain.assistant import AssistantSpec, TransferCallerId
 from control_plane.domain.brief import Direction
-from control_plane.domain.gate import GateView, Go, Ledgers, Rule, gate
+from control_plane.domain.gate import Compliance, GateView, Go, Rule, gate
 from control_plane.domain.human_leg import LINE_WITHIN, HumanResult
 from control_plane.domain.zones import recipient
 from control_plane.sessions.calls import Call
@@ -45,12 +46,12 @@ async def find(db: AsyncSession, call: Call, leg: Leg, now: datetime) -> Trunk |
     """Return the trunk that the INVITE leaves by now, or how long it must wait, or why never."""
     owner = leg.organization_id
     plan = await load_dial_plan(db, owner)
-    numbers = await facts.about_numbers(db, owner, [leg.to_phone_number], consents=False)
+    numbers = await compliance.load_listed(db, owner, [leg.to_phone_number], consents=False)
     decision = gate(
         GateView(),
         now,
         recipient(leg.to_phone_number, ()),
-        Ledgers(
+        Compliance(
             do_not_call=leg.to_phone_number in numbers.do_not_call,
             allowed_countries=plan.countries,
             allowed_types=plan.number_types,

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
-from control_plane.db.models.ledger import AuditEntry
+from control_plane.db.models.compliance import AuditEntry
 from control_plane.domain.ids import new_id
 from control_plane.http.auth import STATE
 from process.logs import get_logger

@@ -16,7 +16,8 @@ from control_plane.assistants.inline import Inline
 from control_plane.assistants.schemas import merge
 from control_plane.assistants.versions import Version
 from control_plane.browser.schemas import StartSession
-from control_plane.compliance import facts, suspended
+from control_plane.compliance import repository as compliance
+from control_plane.compliance import suspended
 from control_plane.db.base import read_clock
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
@@ -173,7 +174,7 @@ async def _check_allowed(db: AsyncSession, asked: Asked, now: datetime) -> None:
         )
     if asked.api_key_id is None:
         return
-    again = (await facts.spent_until(db, [asked.api_key_id], now)).get(asked.api_key_id)
+    again = (await compliance.spent_until(db, [asked.api_key_id], now)).get(asked.api_key_id)
     if again is not None:
         raise Conflict(
             f"a cap of the API key is used up until {again:%Y-%m-%dT%H:%M:%SZ}: PATCH /keys "

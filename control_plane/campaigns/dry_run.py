@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.campaigns import repository, requests
 from control_plane.campaigns.schemas import Barred, DryRun, Held
-from control_plane.compliance.facts import attempts_since, spent_until
+from control_plane.compliance.repository import attempts_since, spent_until
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database
 from control_plane.db.models.attempt import Attempt
@@ -20,7 +20,7 @@ from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.campaign import Campaign
 from control_plane.db.models.session import Leg
 from control_plane.domain.errors import NotCallable, Refused
-from control_plane.domain.gate import Decision, Go, Ledgers, Never, Wait, day_began, gate
+from control_plane.domain.gate import Compliance, Decision, Go, Never, Wait, day_began, gate
 from control_plane.domain.leg import LegKind
 from control_plane.orders.gatekeeper import recipient_of, view
 from control_plane.orders.placing import NewOrder, OrderBuilder
@@ -113,12 +113,12 @@ class _Judge:
         if order.to_phone_number in self._often:
             began = day_began(recipient, self._now)
             made = await attempts_since(self._db, owner.id, order.to_phone_number, began)
-        ledgers = Ledgers(
+        compliance = Compliance(
             attempt_cap=owner.attempts_per_day,
             attempts_today=made,
             spend_cap_reached_until=self._spent_until,
         )
-        return gate(view(order), self._now, recipient, ledgers)
+        return gate(view(order), self._now, recipient, compliance)
 
 
 class _Count:

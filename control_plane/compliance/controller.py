@@ -1,4 +1,4 @@
-"""The ledgers over HTTP: whom not to call, and who agreed."""
+"""The lists over HTTP: whom not to call, and who agreed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from litestar import Controller, Request, delete, get, post
 from litestar.params import FromPath, QueryParameter
 
 from control_plane.compliance import lists
-from control_plane.compliance.imports import Ledger
+from control_plane.compliance.imports import ComplianceList
 from control_plane.compliance.schemas import (
     Added,
     ConsentAdd,
@@ -20,7 +20,7 @@ from control_plane.compliance.schemas import (
     Revoked,
 )
 from control_plane.db.base import read_clock
-from control_plane.db.models.ledger import Consent, DoNotCall
+from control_plane.db.models.compliance import Consent, DoNotCall
 from control_plane.domain.errors import NotFound
 from control_plane.domain.ids import parse_id
 from control_plane.domain.phone import e164
@@ -52,10 +52,10 @@ class DoNotCallController(Controller):
         self, request: Request[Any, Any, Any], principal: GivenPrincipal, database: GivenDatabase
     ) -> Added:
         """Never call these numbers from now on; orders that wait for them end."""
-        ledger = Ledger(database, principal.organization_id, consents=False)
+        listed = ComplianceList(database, principal.organization_id, consents=False)
         if is_csv(request):
-            return await ledger.add_file(chunks(request, CSV_LIMIT))
-        return await ledger.add(decode(await whole(request), DoNotCallAdd))
+            return await listed.add_file(chunks(request, CSV_LIMIT))
+        return await listed.add(decode(await whole(request), DoNotCallAdd))
 
     @get(operation_id="listDoNotCall", summary="List forbidden numbers", opt={"scope": "calls"})
     async def list_all(
@@ -119,10 +119,10 @@ class ConsentController(Controller):
         self, request: Request[Any, Any, Any], principal: GivenPrincipal, database: GivenDatabase
     ) -> Added:
         """Keep that these numbers agreed to be called, and how that is known."""
-        ledger = Ledger(database, principal.organization_id, consents=True)
+        listed = ComplianceList(database, principal.organization_id, consents=True)
         if is_csv(request):
-            return await ledger.add_file(chunks(request, CSV_LIMIT))
-        return await ledger.add(decode(await whole(request), ConsentAdd))
+            return await listed.add_file(chunks(request, CSV_LIMIT))
+        return await listed.add(decode(await whole(request), ConsentAdd))
 
     @get(operation_id="listConsents", summary="List agreements", opt={"scope": "calls"})
     async def list_all(

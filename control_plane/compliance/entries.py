@@ -1,4 +1,4 @@
-"""Writing to the ledgers: what a key has used, and whom not to call."""
+"""Writing down what a key has used, and whom not to call."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from control_plane.compliance.facts import day_of
-from control_plane.db.models.ledger import DoNotCall, KeyUsage
+from control_plane.compliance.repository import day_of
+from control_plane.db.models.compliance import DoNotCall, KeyUsage
 from control_plane.domain.ids import new_id
 
 
@@ -52,7 +52,7 @@ async def never_call(
     source: str,
     now: datetime,
 ) -> DoNotCall:
-    """Return the ledger's entry for a number that is not to be called; the first one stays."""
+    """Return the entry for a number that is not to be called; the first one stays."""
     query = select(DoNotCall).where(
         DoNotCall.organization_id == organization_id, DoNotCall.phone_number == phone_number
     )

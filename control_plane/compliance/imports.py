@@ -1,4 +1,4 @@
-"""Numbers on their way into the ledgers: from JSON at once, from a file piece by piece."""
+"""Numbers on their way into the lists: from JSON at once, from a file piece by piece."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Entry(Struct, frozen=True):
     given_at: datetime | None = None
 
 
-class Ledger:
+class ComplianceList:
     """One organization's list of numbers, do-not-call or consents, as it is added to."""
 
     def __init__(self, database: Database, organization_id: str, *, consents: bool):

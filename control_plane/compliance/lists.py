@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.engine import wake
 from control_plane.db.models.call_order import CallOrder
-from control_plane.db.models.ledger import Consent, DoNotCall
+from control_plane.db.models.compliance import Consent, DoNotCall
 from control_plane.domain.call_order import WAITING
 from control_plane.domain.ids import new_id
 

@@ -17,8 +17,8 @@ from sqlalchemy.orm import InstrumentedAttribute
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.campaign import Campaign, CampaignRow
+from control_plane.db.models.compliance import AuditEntry, Consent, DoNotCall, IdempotentAnswer
 from control_plane.db.models.history import CallEventRow, OutboxRow
-from control_plane.db.models.ledger import AuditEntry, Consent, DoNotCall, IdempotentAnswer
 from control_plane.db.models.recording import Recording
 from control_plane.db.models.session import Leg, Session
 from control_plane.db.models.webhook import Delivery, DeliveryTry
@@ -100,8 +100,8 @@ def _conditions(owner: str, number: str) -> Iterator[tuple[_Key, ColumnElement[b
         CampaignRow.id,
         and_(CampaignRow.phone_number == number, CampaignRow.campaign_id.in_(campaigns)),
     )
-    for ledger in (DoNotCall, Consent):
-        yield ledger.id, and_(ledger.organization_id == owner, ledger.phone_number == number)
+    for listed in (DoNotCall, Consent):
+        yield listed.id, and_(listed.organization_id == owner, listed.phone_number == number)
     yield (
         IdempotentAnswer.key,
         and_(IdempotentAnswer.organization_id == owner, IdempotentAnswer.answer.contains(number)),

@@ -1,4 +1,4 @@
-"""What clients say and see of the ledgers."""
+"""What clients say and see of the lists."""
 
 from __future__ import annotations
 

@@ -74,8 +74,8 @@ class Recipient(Struct, frozen=True, kw_only=True):
     number_type: NumberType | None = None
 
 
-class Ledgers(Struct, frozen=True, kw_only=True):
-    """What the organization's ledgers say of this order and its recipient now.
+class Compliance(Struct, frozen=True, kw_only=True):
+    """What the organization's lists and caps say of this order and its recipient now.
 
     Attributes:
         allowed_countries: null means any.
@@ -126,21 +126,22 @@ def gate(
     order: GateView,
     now: datetime,
     recipient: Recipient = Recipient(),  # noqa: B008 (frozen)
-    ledgers: Ledgers = Ledgers(),  # noqa: B008 (frozen)
+    compliance: Compliance = Compliance(),  # noqa: B008 (frozen)
 ) -> Decision:
     """Return whether `order` may be dialled at `now`, and the first rule that forbids it."""
-    if (never := _never(order, now, recipient, ledgers)) is not None:
+    if (never := _never(order, now, recipient, compliance)) is not None:
         return Never(never)
-    if ledgers.suspended:
+    if compliance.suspended:
         return Wait(None, Rule.ORGANIZATION_SUSPENDED)
     if order.paused:
         return Wait(None, Rule.PAUSED)
-    if ledgers.campaign_paused:
+    if compliance.campaign_paused:
         return Wait(None, Rule.CAMPAIGN_PAUSED)
-    held = _own_times(order, now, recipient) or _caps(order, now, recipient, ledgers)
+    held = _own_times(order, now, recipient) or _caps(order, now, recipient, compliance)
     if held is not None:
         return _within_deadline(order, recipient, held)
-    if ledgers.concurrency_max is not None and ledgers.concurrency_live >= ledgers.concurrency_max:
+    most = compliance.concurrency_max
+    if most is not None and compliance.concurrency_live >= most:
         return Wait(None, Rule.CONCURRENCY)
     return Go()
 
@@ -159,14 +160,16 @@ def day_began(recipient: Recipient, now: datetime) -> datetime:
     return wall_clock.instant_of(min(wall_clock.day_start(key, second) for key in recipient.zones))
 
 
-def _never(order: GateView, now: datetime, recipient: Recipient, ledgers: Ledgers) -> Rule | None:
-    countries, types = ledgers.allowed_countries, ledgers.allowed_types
+def _never(
+    order: GateView, now: datetime, recipient: Recipient, compliance: Compliance
+) -> Rule | None:
+    countries, types = compliance.allowed_countries, compliance.allowed_types
     tried = order.config is not None and order.attempts_made >= order.config.max_retry_attempts
     rules = (
         (order.cancel_requested, Rule.CANCELLED),
         (order.deadline is not None and now > order.deadline, Rule.EXPIRED),
-        (ledgers.do_not_call, Rule.DO_NOT_CALL),
-        (ledgers.consent_required and not ledgers.consent_given, Rule.CONSENT),
+        (compliance.do_not_call, Rule.DO_NOT_CALL),
+        (compliance.consent_required and not compliance.consent_given, Rule.CONSENT),
         (countries is not None and recipient.country not in countries, Rule.COUNTRY),
         (types is not None and recipient.number_type not in types, Rule.NUMBER_TYPE),
         (tried, Rule.MAX_RETRY_ATTEMPTS),
@@ -196,14 +199,14 @@ def _own_times(
 
 
 def _caps(
-    order: GateView, now: datetime, recipient: Recipient, ledgers: Ledgers
+    order: GateView, now: datetime, recipient: Recipient, compliance: Compliance
 ) -> tuple[datetime, Rule] | None:
     """Return until when, windows aside, the organization's caps hold the order back."""
-    if ledgers.attempt_cap is not None and ledgers.attempts_today >= ledgers.attempt_cap:
+    if compliance.attempt_cap is not None and compliance.attempts_today >= compliance.attempt_cap:
         second = wall_clock.second_of(now)
         midnight = max(wall_clock.next_midnight(key, second) for key in recipient.zones)
         return wall_clock.instant_of(midnight), Rule.ATTEMPT_CAP
-    until = ledgers.spend_cap_reached_until
+    until = compliance.spend_cap_reached_until
     return (until, Rule.SPEND_CAP) if until is not None and until > now else None
 
 

@@ -10,9 +10,9 @@ from msgspec import UNSET
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from control_plane.compliance.facts import day_of
+from control_plane.compliance.repository import day_of
 from control_plane.db.base import read_clock
-from control_plane.db.models.ledger import KeyUsage
+from control_plane.db.models.compliance import KeyUsage
 from control_plane.db.models.organization import ApiKey
 from control_plane.db.owned import get_own
 from control_plane.domain.errors import Conflict, NotAllowed

@@ -10,16 +10,17 @@ from msgspec import Struct
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from control_plane.compliance import facts, suspended
-from control_plane.compliance.facts import NumberFacts
+from control_plane.compliance import repository as compliance
+from control_plane.compliance import suspended
+from control_plane.compliance.repository import ListedNumbers
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.campaign import Campaign
 from control_plane.domain.calling_times import CallRetryConfig
 from control_plane.domain.campaign import CampaignStatus
 from control_plane.domain.gate import (
+    Compliance,
     Decision,
     GateView,
-    Ledgers,
     Recipient,
     Rule,
     day_began,
@@ -36,11 +37,11 @@ class Question(Struct, frozen=True):
 
     order: GateView
     recipient: Recipient
-    ledgers: Ledgers
+    compliance: Compliance
 
     def ask(self, now: datetime) -> Decision:
         """Return the gate's answer at `now`."""
-        return gate(self.order, now, self.recipient, self.ledgers)
+        return gate(self.order, now, self.recipient, self.compliance)
 
 
 class Gatekeeper:
@@ -50,7 +51,7 @@ class Gatekeeper:
         self._db = db
         self._now = now
         self._dial_plans = dial_plans or DialPlans()
-        self._numbers: dict[str, NumberFacts] = {}
+        self._numbers: dict[str, ListedNumbers] = {}
         self._campaigns: dict[str, bool] = {}
         self._suspended: frozenset[str] = frozenset()
         self._spent: dict[str, datetime] = {}
@@ -59,7 +60,7 @@ class Gatekeeper:
         """Read what is needed for all of `orders`."""
         for owner in {order.organization_id for order in orders}:
             dial_plan = await self.dial_plan(owner)
-            self._numbers[owner] = await facts.about_numbers(
+            self._numbers[owner] = await compliance.load_listed(
                 self._db,
                 owner,
                 [order.to_phone_number for order in orders if order.organization_id == owner],
@@ -67,7 +68,7 @@ class Gatekeeper:
             )
         self._suspended = await suspended.suspended_of(self._db, self._numbers)
         keys = {order.api_key_id for order in orders if order.api_key_id is not None}
-        self._spent = await facts.spent_until(self._db, keys, self._now)
+        self._spent = await compliance.spent_until(self._db, keys, self._now)
         wanted = {order.campaign_id for order in orders if order.campaign_id is not None}
         if wanted:
             # Who pauses or cancels a campaign waits for whom it would otherwise overtake.
@@ -93,25 +94,25 @@ class Gatekeeper:
     async def question(self, order: CallOrder) -> Question:
         """Return all that the gate looks at for `order`, which `prepare` has seen."""
         recipient = recipient_of(order)
-        return Question(view(order), recipient, await self._ledgers(order, recipient))
+        return Question(view(order), recipient, await self._compliance(order, recipient))
 
     async def ask(self, order: CallOrder) -> Decision:
         """Return the gate's answer."""
         return (await self.question(order)).ask(self._now)
 
-    async def _ledgers(self, order: CallOrder, recipient: Recipient) -> Ledgers:
+    async def _compliance(self, order: CallOrder, recipient: Recipient) -> Compliance:
         dial_plan = await self.dial_plan(order.organization_id)
         numbers, number = self._numbers[order.organization_id], order.to_phone_number
         owner, cap = dial_plan.organization, dial_plan.organization.attempts_per_day
         made = 0
         if cap is not None:
             began = day_began(recipient, self._now)
-            made = await facts.attempts_since(self._db, owner.id, number, began)
+            made = await compliance.attempts_since(self._db, owner.id, number, began)
         live = 0
         if order.concurrency_key is not None:
-            live = await facts.live_calls(self._db, owner.id, order.concurrency_key)
+            live = await compliance.live_calls(self._db, owner.id, order.concurrency_key)
             live -= order.status == "calling"  # at the last gate the order itself is live
-        return Ledgers(
+        return Compliance(
             do_not_call=number in numbers.do_not_call,
             consent_required=owner.consent_required,
             consent_given=number in numbers.consented,

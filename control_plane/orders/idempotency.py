@@ -16,7 +16,7 @@ from msgspec import Struct
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from control_plane.db.models.ledger import IdempotentAnswer
+from control_plane.db.models.compliance import IdempotentAnswer
 from control_plane.domain.errors import BadInput, KeyReused
 
 HEADER = "Idempotency-Key"

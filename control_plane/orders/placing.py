@@ -16,7 +16,7 @@ from control_plane.assistants import inline, specs, versions
 from control_plane.assistants import repository as assistants
 from control_plane.assistants.inline import Inline
 from control_plane.assistants.versions import Version
-from control_plane.compliance.facts import NumberFacts, about_numbers
+from control_plane.compliance.repository import ListedNumbers, load_listed
 from control_plane.compliance.suspended import check_active
 from control_plane.db.base import Base
 from control_plane.db.crypto import Vault
@@ -26,7 +26,7 @@ from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.history import CallEventRow
 from control_plane.domain.calling_times import CallRetryConfig
 from control_plane.domain.errors import BadInput, Conflict, NotCallable
-from control_plane.domain.gate import GateView, Ledgers, Never, Wait, gate
+from control_plane.domain.gate import Compliance, GateView, Never, Wait, gate
 from control_plane.domain.ids import new_id, parse_id
 from control_plane.domain.order_request import OrderRequest
 from control_plane.domain.phone import e164
@@ -93,7 +93,7 @@ class OrderBuilder:
         self._db = db
         self._now = now
         self._dial_plans: dict[str, DialPlan] = {}
-        self._numbers: dict[str, NumberFacts] = {}
+        self._numbers: dict[str, ListedNumbers] = {}
         self._speakers: dict[tuple[str, str | None], _Speaker] = {}
 
     async def prepare(self, requests: Sequence[OrderRequest]) -> None:
@@ -103,7 +103,7 @@ class OrderBuilder:
             asked = {
                 written_of(each.phone_number) for each in requests if each.organization_id == owner
             }
-            self._numbers[owner] = await about_numbers(
+            self._numbers[owner] = await load_listed(
                 self._db, owner, asked, consents=dial_plan.organization.consent_required
             )
 
@@ -262,17 +262,17 @@ class OrderBuilder:
         Raises:
             NotCallable: a rule forbids the call for ever.
         """
-        facts, owner = self._numbers[dial_plan.organization.id], dial_plan.organization
+        listed, owner = self._numbers[dial_plan.organization.id], dial_plan.organization
         view = GateView(scheduled_at=later, force_now=force_now, config=config)
         called = recipient(number, zones)
-        ledgers = Ledgers(
-            do_not_call=number in facts.do_not_call,
+        compliance = Compliance(
+            do_not_call=number in listed.do_not_call,
             consent_required=owner.consent_required,
-            consent_given=number in facts.consented,
+            consent_given=number in listed.consented,
             allowed_countries=dial_plan.countries,
             allowed_types=dial_plan.number_types,
         )
-        decision = gate(view, self._now, called, ledgers)
+        decision = gate(view, self._now, called, compliance)
         if isinstance(decision, Never):
             raise NotCallable(
                 f"phone_number may not be called by the rule {decision.rule}: "

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import literal_column, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from control_plane.compliance.facts import live_calls
+from control_plane.compliance.repository import live_calls
 from control_plane.db.engine import wake
 from control_plane.db.models.call_order import CallOrder
 from control_plane.domain.call_order import OrderStatus

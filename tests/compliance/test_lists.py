@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from control_plane.db.models.ledger import DoNotCall
+from control_plane.db.models.compliance import DoNotCall
 from control_plane.orders.gatekeeper import Gatekeeper
 from scheduler.claim import claim
 from tests import factories

@@ -19,9 +19,9 @@ from control_plane.domain.calling_times import (
     open_at,
 )
 from control_plane.domain.gate import (
+    Compliance,
     GateView,
     Go,
-    Ledgers,
     Never,
     Recipient,
     Rule,
@@ -64,89 +64,91 @@ def test_an_order_without_windows_goes_at_any_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("order", "ledgers", "rule"),
+    ("order", "compliance", "rule"),
     [
-        (view(cancel_requested=True), Ledgers(), Rule.CANCELLED),
-        (view(deadline=OPEN - MOMENT), Ledgers(), Rule.EXPIRED),
-        (view(), Ledgers(do_not_call=True), Rule.DO_NOT_CALL),
-        (view(), Ledgers(consent_required=True), Rule.CONSENT),
-        (view(), Ledgers(allowed_countries=frozenset({"US"})), Rule.COUNTRY),
-        (view(), Ledgers(allowed_countries=frozenset()), Rule.COUNTRY),
-        (view(), Ledgers(allowed_types=frozenset({NumberType.MOBILE})), Rule.NUMBER_TYPE),
-        (view(attempts_made=3), Ledgers(), Rule.MAX_RETRY_ATTEMPTS),
+        (view(cancel_requested=True), Compliance(), Rule.CANCELLED),
+        (view(deadline=OPEN - MOMENT), Compliance(), Rule.EXPIRED),
+        (view(), Compliance(do_not_call=True), Rule.DO_NOT_CALL),
+        (view(), Compliance(consent_required=True), Rule.CONSENT),
+        (view(), Compliance(allowed_countries=frozenset({"US"})), Rule.COUNTRY),
+        (view(), Compliance(allowed_countries=frozenset()), Rule.COUNTRY),
+        (view(), Compliance(allowed_types=frozenset({NumberType.MOBILE})), Rule.NUMBER_TYPE),
+        (view(attempts_made=3), Compliance(), Rule.MAX_RETRY_ATTEMPTS),
     ],
 )
 @pytest.mark.parametrize("force_now", [False, True])
 def test_what_forbids_an_order_for_good(
-    order: GateView, ledgers: Ledgers, rule: Rule, force_now: bool
+    order: GateView, compliance: Compliance, rule: Rule, force_now: bool
 ) -> None:
     order = msgspec.structs.replace(order, force_now=force_now)
-    assert gate(order, OPEN, PARIS, ledgers) == Never(rule)
+    assert gate(order, OPEN, PARIS, compliance) == Never(rule)
 
 
 @pytest.mark.parametrize(
-    "ledgers",
+    "compliance",
     [
-        Ledgers(consent_given=True),
-        Ledgers(consent_required=True, consent_given=True),
-        Ledgers(allowed_countries=frozenset({"FR", "US"})),
-        Ledgers(allowed_types=ORDINARY),
-        Ledgers(attempt_cap=3, attempts_today=2),
-        Ledgers(attempts_today=1_000),
-        Ledgers(spend_cap_reached_until=OPEN),
-        Ledgers(concurrency_max=2, concurrency_live=1),
-        Ledgers(concurrency_live=1_000),
+        Compliance(consent_given=True),
+        Compliance(consent_required=True, consent_given=True),
+        Compliance(allowed_countries=frozenset({"FR", "US"})),
+        Compliance(allowed_types=ORDINARY),
+        Compliance(attempt_cap=3, attempts_today=2),
+        Compliance(attempts_today=1_000),
+        Compliance(spend_cap_reached_until=OPEN),
+        Compliance(concurrency_max=2, concurrency_live=1),
+        Compliance(concurrency_live=1_000),
     ],
 )
-def test_ledgers_that_allow(ledgers: Ledgers) -> None:
-    assert gate(view(), OPEN, PARIS, ledgers) == Go()
+def test_compliance_that_allows(compliance: Compliance) -> None:
+    assert gate(view(), OPEN, PARIS, compliance) == Go()
 
 
 def test_a_number_of_no_country_needs_a_list_that_allows_any() -> None:
     nowhere = Recipient(zones=("UTC",))
     assert gate(view(), OPEN, nowhere) == Go()
-    ledgers = Ledgers(allowed_countries=frozenset({"FR"}))
-    assert gate(view(), OPEN, nowhere, ledgers) == Never(Rule.COUNTRY)
+    compliance = Compliance(allowed_countries=frozenset({"FR"}))
+    assert gate(view(), OPEN, nowhere, compliance) == Never(Rule.COUNTRY)
 
 
 MIDNIGHT = WEDNESDAY + timedelta(hours=22)
 
 
 @pytest.mark.parametrize(
-    ("order", "ledgers", "now", "until", "rule"),
+    ("order", "compliance", "now", "until", "rule"),
     [
-        (view(paused=True), Ledgers(), OPEN, None, Rule.PAUSED),
-        (view(), Ledgers(campaign_paused=True), OPEN, None, Rule.CAMPAIGN_PAUSED),
-        (view(force_now=True), Ledgers(suspended=True), OPEN, None, Rule.ORGANIZATION_SUSPENDED),
-        (view(scheduled_at=OPEN + HOUR), Ledgers(), OPEN, OPEN + HOUR, Rule.SCHEDULED_AT),
-        (view(scheduled_at=CLOSED), Ledgers(), OPEN, THURSDAY_OPENING, Rule.SCHEDULED_AT),
-        (view(scheduled_at=SATURDAY), Ledgers(), CLOSED, MONDAY_OPENING, Rule.SCHEDULED_AT),
-        (view(not_before=OPEN + HOUR), Ledgers(), OPEN, OPEN + HOUR, Rule.BACK_OFF),
-        (view(not_before=CLOSED), Ledgers(), OPEN, THURSDAY_OPENING, Rule.BACK_OFF),
-        (view(not_before=CLOSED, not_before_rule=Rule.RETRY_DELAY), Ledgers(), OPEN,
+        (view(paused=True), Compliance(), OPEN, None, Rule.PAUSED),
+        (view(), Compliance(campaign_paused=True), OPEN, None, Rule.CAMPAIGN_PAUSED),
+        (view(force_now=True), Compliance(suspended=True), OPEN, None, Rule.ORGANIZATION_SUSPENDED),
+        (view(scheduled_at=OPEN + HOUR), Compliance(), OPEN, OPEN + HOUR, Rule.SCHEDULED_AT),
+        (view(scheduled_at=CLOSED), Compliance(), OPEN, THURSDAY_OPENING, Rule.SCHEDULED_AT),
+        (view(scheduled_at=SATURDAY), Compliance(), CLOSED, MONDAY_OPENING, Rule.SCHEDULED_AT),
+        (view(not_before=OPEN + HOUR), Compliance(), OPEN, OPEN + HOUR, Rule.BACK_OFF),
+        (view(not_before=CLOSED), Compliance(), OPEN, THURSDAY_OPENING, Rule.BACK_OFF),
+        (view(not_before=CLOSED, not_before_rule=Rule.RETRY_DELAY), Compliance(), OPEN,
          THURSDAY_OPENING, Rule.RETRY_DELAY),
-        (view(scheduled_at=OPEN + HOUR, not_before=CLOSED), Ledgers(), OPEN,
+        (view(scheduled_at=OPEN + HOUR, not_before=CLOSED), Compliance(), OPEN,
          THURSDAY_OPENING, Rule.SCHEDULED_AT),
-        (view(), Ledgers(), CLOSED, THURSDAY_OPENING, Rule.CALLING_WINDOWS),
-        (view(), Ledgers(), SATURDAY, MONDAY_OPENING, Rule.ALLOWED_DAYS),
+        (view(), Compliance(), CLOSED, THURSDAY_OPENING, Rule.CALLING_WINDOWS),
+        (view(), Compliance(), SATURDAY, MONDAY_OPENING, Rule.ALLOWED_DAYS),
         # A cap holds until Paris's midnight, and then until its windows open.
-        (view(), Ledgers(attempt_cap=2, attempts_today=2), OPEN, THURSDAY_OPENING,
+        (view(), Compliance(attempt_cap=2, attempts_today=2), OPEN, THURSDAY_OPENING,
          Rule.ATTEMPT_CAP),
-        (view(force_now=True), Ledgers(attempt_cap=2, attempts_today=3), OPEN, MIDNIGHT,
+        (view(force_now=True), Compliance(attempt_cap=2, attempts_today=3), OPEN, MIDNIGHT,
          Rule.ATTEMPT_CAP),
-        (view(), Ledgers(spend_cap_reached_until=OPEN + HOUR), OPEN, OPEN + HOUR, Rule.SPEND_CAP),
-        (view(force_now=True), Ledgers(spend_cap_reached_until=CLOSED), OPEN, CLOSED,
+        (view(), Compliance(spend_cap_reached_until=OPEN + HOUR), OPEN, OPEN + HOUR,
          Rule.SPEND_CAP),
-        (view(), Ledgers(spend_cap_reached_until=CLOSED), OPEN, THURSDAY_OPENING, Rule.SPEND_CAP),
-        (view(force_now=True), Ledgers(concurrency_max=1, concurrency_live=1), OPEN, None,
+        (view(force_now=True), Compliance(spend_cap_reached_until=CLOSED), OPEN, CLOSED,
+         Rule.SPEND_CAP),
+        (view(), Compliance(spend_cap_reached_until=CLOSED), OPEN, THURSDAY_OPENING,
+         Rule.SPEND_CAP),
+        (view(force_now=True), Compliance(concurrency_max=1, concurrency_live=1), OPEN, None,
          Rule.CONCURRENCY),
-        (view(), Ledgers(concurrency_max=1, concurrency_live=2), OPEN, None, Rule.CONCURRENCY),
+        (view(), Compliance(concurrency_max=1, concurrency_live=2), OPEN, None, Rule.CONCURRENCY),
     ],
 )  # fmt: skip
 def test_what_makes_an_order_wait(
-    order: GateView, ledgers: Ledgers, now: datetime, until: datetime | None, rule: Rule
+    order: GateView, compliance: Compliance, now: datetime, until: datetime | None, rule: Rule
 ) -> None:
-    assert gate(order, now, PARIS, ledgers) == Wait(until, rule)
+    assert gate(order, now, PARIS, compliance) == Wait(until, rule)
 
 
 def test_the_order_of_the_rules() -> None:
@@ -160,7 +162,7 @@ def test_the_order_of_the_rules() -> None:
         not_before=SATURDAY + HOUR,
         config=WORK,
     )
-    ledgers = Ledgers(
+    compliance = Compliance(
         do_not_call=True,
         consent_required=True,
         allowed_countries=frozenset(),
@@ -193,14 +195,14 @@ def test_the_order_of_the_rules() -> None:
         (Rule.CONCURRENCY, {"concurrency_max": None}),
     ]
     for rule, relief in steps:
-        decision = gate(order, SATURDAY, PARIS, ledgers)
+        decision = gate(order, SATURDAY, PARIS, compliance)
         assert not isinstance(decision, Go)
         assert decision.rule is rule
         if set(relief) <= set(GateView.__struct_fields__):
             order = msgspec.structs.replace(order, **relief)
         else:
-            ledgers = msgspec.structs.replace(ledgers, **relief)
-    assert gate(order, SATURDAY, PARIS, ledgers) == Go()
+            compliance = msgspec.structs.replace(compliance, **relief)
+    assert gate(order, SATURDAY, PARIS, compliance) == Go()
 
 
 def test_force_now_hurries_the_first_attempt() -> None:
@@ -224,22 +226,22 @@ def test_force_now_hurries_no_other_attempt() -> None:
 
 
 @pytest.mark.parametrize(
-    ("order", "ledgers", "now"),
+    ("order", "compliance", "now"),
     [
-        (view(scheduled_at=CLOSED), Ledgers(), OPEN),
-        (view(not_before=CLOSED), Ledgers(), OPEN),
-        (view(), Ledgers(), CLOSED),
-        (view(), Ledgers(attempt_cap=1, attempts_today=1), OPEN),
-        (view(), Ledgers(spend_cap_reached_until=CLOSED), OPEN),
+        (view(scheduled_at=CLOSED), Compliance(), OPEN),
+        (view(not_before=CLOSED), Compliance(), OPEN),
+        (view(), Compliance(), CLOSED),
+        (view(), Compliance(attempt_cap=1, attempts_today=1), OPEN),
+        (view(), Compliance(spend_cap_reached_until=CLOSED), OPEN),
     ],
 )
 def test_a_wait_past_the_deadline_is_the_end(
-    order: GateView, ledgers: Ledgers, now: datetime
+    order: GateView, compliance: Compliance, now: datetime
 ) -> None:
     in_time = msgspec.structs.replace(order, deadline=THURSDAY_OPENING)
-    assert isinstance(gate(in_time, now, PARIS, ledgers), Wait)
+    assert isinstance(gate(in_time, now, PARIS, compliance), Wait)
     late = msgspec.structs.replace(order, deadline=THURSDAY_OPENING - MOMENT)
-    assert gate(late, now, PARIS, ledgers) == Never(Rule.EXPIRED)
+    assert gate(late, now, PARIS, compliance) == Never(Rule.EXPIRED)
 
 
 def test_zones_that_are_never_open_together_end_the_order() -> None:
@@ -262,7 +264,7 @@ def test_all_zones_have_to_be_open() -> None:
 
 
 def test_a_capped_day_ends_with_the_last_zone_s_midnight() -> None:
-    capped = Ledgers(attempt_cap=1, attempts_today=1)
+    capped = Compliance(attempt_cap=1, attempts_today=1)
     decision = gate(view(force_now=True), OPEN, SEVERAL, capped)
     assert decision == Wait(WEDNESDAY + timedelta(hours=16), Rule.ATTEMPT_CAP)
     assert day_began(SEVERAL, OPEN) == WEDNESDAY - timedelta(hours=10)
@@ -289,7 +291,7 @@ def test_the_local_day(zone: str, now: str, began: str, ends: str) -> None:
         datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (now, began, ends)
     )
     there = Recipient(zones=(zone,))
-    capped = Ledgers(attempt_cap=1, attempts_today=1)
+    capped = Compliance(attempt_cap=1, attempts_today=1)
     assert gate(view(force_now=True), at, there, capped) == Wait(end, Rule.ATTEMPT_CAP)
     assert day_began(there, at) == start
 
@@ -406,7 +408,7 @@ def test_what_the_gate_promises(
 def test_a_capped_order_waits_for_another_date_everywhere(
     now: datetime, recipient: Recipient
 ) -> None:
-    decision = gate(GateView(), now, recipient, Ledgers(attempt_cap=1, attempts_today=1))
+    decision = gate(GateView(), now, recipient, Compliance(attempt_cap=1, attempts_today=1))
     assert isinstance(decision, Wait)
     assert decision.until is not None
     began = day_began(recipient, now)

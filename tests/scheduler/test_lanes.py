@@ -14,7 +14,7 @@ from control_plane.compliance.entries import never_call
 from control_plane.db.base import read_clock
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
-from control_plane.db.models.ledger import DoNotCall, KeyUsage
+from control_plane.db.models.compliance import DoNotCall, KeyUsage
 from control_plane.db.models.organization import Organization
 from control_plane.db.models.session import Leg, Session
 from control_plane.db.models.trunk import Purpose, Trunk, TrunkPace

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import select
 
-from control_plane.compliance import facts as ledger_facts
+from control_plane.compliance import repository as compliance
 from control_plane.db.models.call_order import CallOrder
 from control_plane.domain import calling_times, dial_errors, transitions, wall_clock
 from control_plane.domain.dial_errors import DialError, Meaning, Policy
@@ -112,7 +112,7 @@ def _slot_leak() -> None:
     async def nobody(_session: Any, _order: Any, _now: datetime) -> None:
         pass
 
-    live = ledger_facts.live_calls
+    live = compliance.live_calls
 
     async def with_ended(session: Any, organization_id: str, key: str) -> int:
         leaked = await session.scalars(
@@ -125,7 +125,7 @@ def _slot_leak() -> None:
         return await live(session, organization_id, key) + len(leaked.all())
 
     _replace(slots, "call_next", nobody)
-    _replace(ledger_facts, "live_calls", with_ended)
+    _replace(compliance, "live_calls", with_ended)
 
 
 def _slots_ignored() -> None:
@@ -134,7 +134,7 @@ def _slots_ignored() -> None:
     async def none(_session: Any, _organization_id: str, _key: str) -> int:
         return 0
 
-    _replace(ledger_facts, "live_calls", none)
+    _replace(compliance, "live_calls", none)
 
 
 def _lost_outbox_row() -> None:
@@ -254,7 +254,7 @@ def _pause_forgotten() -> None:
     _replace(gatekeeper.Gatekeeper, "ask", ask)
 
 
-def _ledger_unread() -> None:
+def _lists_unread() -> None:
     """The do-not-call list is read when an order is placed, never again."""
     asked = gatekeeper.Gatekeeper.prepare
 
@@ -286,7 +286,7 @@ MUTANTS: dict[str, Callable[[], None]] = {
     "twice_final": _twice_final,
     "rooms_left": _rooms_left,
     "pause_forgotten": _pause_forgotten,
-    "ledger_unread": _ledger_unread,
+    "lists_unread": _lists_unread,
 }
 
 

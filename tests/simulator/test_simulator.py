@@ -46,7 +46,7 @@ SHOWN_BY = {
     "twice_final": 0,
     "rooms_left": 0,
     "pause_forgotten": 645,
-    "ledger_unread": 35,
+    "lists_unread": 35,
 }
 """A schedule that shows each, where the look for it begins: others may do so as well."""
 

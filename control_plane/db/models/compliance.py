@@ -1,4 +1,4 @@
-"""Ledgers: whom not to call, who agreed, what a key has spent; and answers kept for a repeat."""
+"""Whom not to call, who agreed, what a key has spent; and answers kept for a repeat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the ledgers say of numbers and keys, asked for many orders at once."""
+"""Queries on lists of numbers and on what keys have used, for many orders at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
-from control_plane.db.models.ledger import Consent, DoNotCall, KeyUsage
+from control_plane.db.models.compliance import Consent, DoNotCall, KeyUsage
 from control_plane.db.models.organization import ApiKey
 from control_plane.db.models.session import Leg
 from control_plane.domain.call_order import OrderStatus
@@ -21,16 +21,16 @@ _AT_ONCE = 400
 """Values in one IN list; SQLite's oldest limit is 999."""
 
 
-class NumberFacts(Struct, frozen=True):
+class ListedNumbers(Struct, frozen=True):
     """Which of the numbers asked about must not be called, and which have agreed to it."""
 
     do_not_call: frozenset[str]
     consented: frozenset[str]
 
 
-async def about_numbers(
+async def load_listed(
     db: AsyncSession, organization_id: str, numbers: Collection[str], *, consents: bool
-) -> NumberFacts:
+) -> ListedNumbers:
     """Return what is known of `numbers`; consents only when they are asked for."""
     blocked: set[str] = set()
     agreed: set[str] = set()
@@ -53,7 +53,7 @@ async def about_numbers(
                     )
                 )
             )
-    return NumberFacts(frozenset(blocked), frozenset(agreed))
+    return ListedNumbers(frozenset(blocked), frozenset(agreed))
 
 
 async def attempts_since(
