@@ -100,7 +100,7 @@ class Call:
             session,
             judge if isinstance(judge, TurnJudge) else None,
             on_taken_back=lambda message: self._transcriber.take_back(message),
-            is_wish=self._irrevocable.is_wish,
+            is_pending=self._irrevocable.is_pending,
         )
         self._silence = SilenceWatch(
             brief.assistant,

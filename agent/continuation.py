@@ -51,8 +51,8 @@ class Continuation:
     Args:
         rhythm: told of each pause inside a turn; null where silence alone decides.
         on_taken_back: called with a message of the person whose words come again, in a longer one.
-        is_wish: whether a tool's call, by its id, has not been carried out: whoever goes on takes
-            it back.
+        is_pending: whether a tool's call, by its id, has not been carried out: whoever goes on
+            takes it back.
     """
 
     def __init__(
@@ -61,13 +61,13 @@ class Continuation:
         rhythm: Rhythm | None,
         *,
         on_taken_back: Callable[[ChatMessage], None],
-        is_wish: Callable[[str], bool],
+        is_pending: Callable[[str], bool],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._options = session.options
         self._rhythm = rhythm
         self._on_taken_back = on_taken_back
-        self.is_wish = is_wish
+        self.is_pending = is_pending
         self._clock = clock
         self._interrupt_s: float = session.options.interruption["min_duration"]
         self._quiet_since = -math.inf
@@ -153,18 +153,18 @@ class Continuation:
             self._turn, self._goes_on = None, False
 
     def _without(self, context: ChatContext, turn: ChatMessage) -> ChatContext:
-        """Return `context` less a turn, and less the wishes that it came to."""
+        """Return `context` less a turn, and less the requests that it came to."""
         at = next((n for n, item in enumerate(context.items) if item.id == turn.id), None)
         if at is None:
             return context.copy()
         kept: list[ChatItem] = [
             item
             for n, item in enumerate(context.items)
-            if n < at or (n > at and not self._is_wish(item))
+            if n < at or (n > at and not self._is_pending(item))
         ]
         return ChatContext(kept)
 
-    def _is_wish(self, item: ChatItem) -> bool:
+    def _is_pending(self, item: ChatItem) -> bool:
         if item.type in ("function_call", "function_call_output"):
-            return self.is_wish(item.call_id)
+            return self.is_pending(item.call_id)
         return False

@@ -71,7 +71,7 @@ class FailureRecovery:
         self._holds = holds
         self._words = stock_phrases(brief.assistant.language)
         model = session.llm
-        self._patience = ReplyFiller(
+        self._filler = ReplyFiller(
             session,
             output,
             on_said=self._report,
@@ -109,14 +109,14 @@ class FailureRecovery:
                 log.warning("own sentences could not be spoken", why=type(exc).__name__)
                 await asyncio.sleep(PREPARE_AGAIN_S)
             else:
-                self._patience.be_ready(*fillers)
+                self._filler.be_ready(*fillers)
                 self.prepared.set()
                 return
 
     async def run(self) -> None:
         """Watch until cancelled; call it once the person is there."""
         self._is_live = True
-        await self._patience.run()
+        await self._filler.run()
 
     async def aclose(self) -> None:
         """Stop what was begun."""
@@ -132,7 +132,7 @@ class FailureRecovery:
 
     async def _apologise(self, detail: str) -> None:
         """Say the apology past the session: what failed may have closed it."""
-        self._patience.be_ready()  # no filler comes after it
+        self._filler.be_ready()  # no filler comes after it
         with suppress(RuntimeError):
             self._speaker.interrupt()
         if self._apology is not None and self._is_live:

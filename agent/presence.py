@@ -42,13 +42,13 @@ class Presence:
     """A phone's side; `answered` is set once the person is there.
 
     Args:
-        patience_s: how long the agent, once ready, waits for that.
+        answer_within_s: how long the agent, once ready, waits for that.
     """
 
-    def __init__(self, ending: Ending, *, patience_s: float) -> None:
+    def __init__(self, ending: Ending, *, answer_within_s: float) -> None:
         self.answered = asyncio.Event()
         self._ending = ending
-        self._patience_s = patience_s
+        self._answer_within_s = answer_within_s
 
     @property
     def is_away(self) -> bool:
@@ -57,7 +57,7 @@ class Presence:
 
     async def wait_answered(self) -> bool:
         """Return whether the person was there before the call ended."""
-        if not await self._answered_or_over(self._patience_s):
+        if not await self._answered_or_over(self._answer_within_s):
             self._ending.end(EndedBy.SYSTEM, EndReason.NOT_ANSWERED)
         return self.answered.is_set() and not self._ending.done
 
@@ -114,11 +114,11 @@ class BrowserPresence(Presence):
         self,
         ending: Ending,
         *,
-        patience_s: float,
+        answer_within_s: float,
         microphone_s: float = MICROPHONE_S,
         back_within_s: float = BACK_WITHIN_S,
     ) -> None:
-        super().__init__(ending, patience_s=patience_s)
+        super().__init__(ending, answer_within_s=answer_within_s)
         self._microphone_s = microphone_s
         self._back_within_s = back_within_s
         self._is_here = False
@@ -134,7 +134,7 @@ class BrowserPresence(Presence):
         """Return whether the person was there before the session ended, or nobody came."""
         while not (self.answered.is_set() or self._ending.done):
             self._moved.clear()
-            limit_s = self._microphone_s if self._is_here else self._patience_s
+            limit_s = self._microphone_s if self._is_here else self._answer_within_s
             if await self._answered_or_over(limit_s, self._moved):
                 continue
             if self._is_here:
@@ -182,7 +182,7 @@ class BrowserPresence(Presence):
 def presence_of(brief: CallBrief, ending: Ending) -> Presence:
     """Return the side of the person whom `brief` is about."""
     kind = BrowserPresence if brief.direction is Direction.BROWSER else Presence
-    return kind(ending, patience_s=brief.answer_timeout_secs)
+    return kind(ending, answer_within_s=brief.answer_timeout_secs)
 
 
 def _name(reason: rtc.DisconnectReason.ValueType | None) -> str:

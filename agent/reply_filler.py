@@ -132,13 +132,13 @@ class ReplyFiller:
                 self._awaits_untold = False  # it was no turn, to the model
             else:
                 self._on_given_up()
-        elif self._fillers and quiet_s >= self._patience_s():
+        elif self._fillers and quiet_s >= self._fill_after_s():
             filler = self._fillers[min(self._said, len(self._fillers) - 1)]
             self._said += 1
             self._output.aside(filler.frames)
             self._on_said(filler.text)
 
-    def _patience_s(self) -> float:
+    def _fill_after_s(self) -> float:
         if self._said:
             return NEXT_S
         if self._awaits_untold:

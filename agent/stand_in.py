@@ -65,7 +65,7 @@ class Role(Struct, frozen=True):
             os.close(self.ready_fd)
         if self.stand_in is not None:
             _send(self.stand_in, DISMISS)
-            threading.Thread(target=_reap, args=(self.stand_in,), daemon=True).start()
+            threading.Thread(target=_wait_for, args=(self.stand_in,), daemon=True).start()
 
 
 async def start(environ: Mapping[str, str]) -> int:
@@ -98,7 +98,7 @@ async def end(pid: int, limit_s: float) -> None:
     _send(pid, signal.SIGTERM)
     with suppress(TimeoutError):
         async with asyncio.timeout(limit_s):
-            await asyncio.to_thread(_reap, pid)
+            await asyncio.to_thread(_wait_for, pid)
 
 
 def begin_anew(stand_in: int, environ: Mapping[str, str]) -> NoReturn:
@@ -124,6 +124,6 @@ def _send(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
-def _reap(pid: int) -> None:
+def _wait_for(pid: int) -> None:
     with suppress(ChildProcessError):
         os.waitpid(pid, 0)

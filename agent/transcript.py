@@ -60,12 +60,12 @@ class Transcriber:
         """The person goes on: `message` comes again, in a longer one."""
         if self._held is message:
             self._held = None
-            self._behind = [each for each in self._behind if not self._is_wish(each)]
+            self._behind = [each for each in self._behind if not self._is_pending(each)]
             self.settle()
 
-    def _is_wish(self, item: _Item) -> bool:
-        """Whether it was only wished for, and has been taken back with the turn."""
-        return item.call_id is not None and self._continuation.is_wish(item.call_id)
+    def _is_pending(self, item: _Item) -> bool:
+        """Whether it was only requested, and has been taken back with the turn."""
+        return item.call_id is not None and self._continuation.is_pending(item.call_id)
 
     def settle(self) -> None:
         """Report what waits: it can change no more."""

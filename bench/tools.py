@@ -132,7 +132,7 @@ async def ours(url: str) -> AsyncIterator[AgentSession[Any]]:
         call,
         Texts(call, datetime.now(UTC)),
         first=Opening(None, call.assistant.language),
-        continuation=Continuation(session, None, on_taken_back=lambda _: None, is_wish=bool),
+        continuation=Continuation(session, None, on_taken_back=lambda _: None, is_pending=bool),
         is_speaking=lambda: False,
         tools=[],
     )

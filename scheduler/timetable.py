@@ -21,7 +21,7 @@ class Timetable:
     """Runs jobs at intervals and at every change, and tells of one at an instant that may move."""
 
     def __init__(self, changes: ChangeNotifier, tasks: asyncio.TaskGroup):
-        self._bell = changes
+        self._changes = changes
         self._tasks = tasks
         self._listeners: list[asyncio.Task[None]] = []
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -48,11 +48,11 @@ class Timetable:
 
         async def listen() -> None:
             while True:
-                heard = self._bell.count
+                heard = self._changes.count
                 await guarded()
                 if rest_s:
                     await asyncio.sleep(rest_s)
-                await self._bell.wait(since=heard, timeout_s=sweep_s)
+                await self._changes.wait(since=heard, timeout_s=sweep_s)
 
         self._listeners.append(self._tasks.create_task(listen(), name=name))
 

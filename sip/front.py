@@ -144,7 +144,7 @@ class Front(asyncio.DatagramProtocol):
     # -- requests ------------------------------------------------------------
 
     def _request(self, request: Request, size: int) -> None:
-        self._seen.forget(self._clock())
+        self._seen.expire(self._clock())
         vias = request.vias
         vias[0] = mark_source(vias[0], request.source)
         request.replace("Via", [via.render() for via in vias])

@@ -113,7 +113,7 @@ class Memory:
         if seen is not None:
             self._ringing[key] = seen
 
-    def forget(self, now: float) -> None:
+    def expire(self, now: float) -> None:
         """Drop what is too old, and the oldest of what is too much."""
         _drop(self._brief, now - ANSWERED_S)
         _drop(self._ringing, now - FORWARDED_S)

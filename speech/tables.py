@@ -88,8 +88,8 @@ def make_llm(
     ]
     if len(made) == 1:
         return made[0]
-    several = limits.LLM_WITH_FALLBACK
-    return FallbackLLM(made, attempt_timeout=several.timeout, retry_interval=several.retry_interval)
+    limit = limits.LLM_WITH_FALLBACK
+    return FallbackLLM(made, attempt_timeout=limit.timeout, retry_interval=limit.retry_interval)
 
 
 def make_tts(

@@ -66,7 +66,7 @@ class ValidatedLLM(llm.LLM[Any]):
             "tool_choice": tool_choice,
             "extra_kwargs": extra_kwargs,
         }
-        return _CarefulStream(
+        return _ValidatedStream(
             self, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options, how=how
         )
 
@@ -82,7 +82,7 @@ class ValidatedLLM(llm.LLM[Any]):
         self.emit("metrics_collected", *args)
 
 
-class _CarefulStream(llm.LLMStream):
+class _ValidatedStream(llm.LLMStream):
     # The inner request's spans and figures are the ones that count.
     _llm_request_span_name: ClassVar[str] = "llm_careful"
     _llm_attempt_span_name: ClassVar[str | None] = None

@@ -28,7 +28,7 @@ WORDS_LIMIT_S = 2.0
 """By then what the person said has been written down, or it was no word."""
 
 INSIST_S = 15.0
-"""A wish that comes again so soon after it was taken back is the same one."""
+"""A request that comes again so soon after it was taken back is the same one."""
 
 
 class Talk(Protocol):
@@ -56,7 +56,7 @@ class Deed(Struct, frozen=True, kw_only=True):
         told: what the model is told meanwhile; null: nothing, and it says nothing more.
         sentence: said before; none where the agent has spoken in that reply.
         fallback: said in its place, when the agent has not spoken either.
-        insists_by: what it is for; a wish for the same that comes again after the person went on
+        insists_by: what it is for; a request for the same that comes again after the person went on
             waits no longer: the model has heard all of it. Null: every one waits.
     """
 
@@ -67,7 +67,7 @@ class Deed(Struct, frozen=True, kw_only=True):
     insists_by: str | None = None
 
 
-class Wish(Struct, frozen=True):
+class ToolRequest(Struct, frozen=True):
     """A deed, with the id of the tool's call and the reply that this is part of."""
 
     call_id: str
@@ -76,9 +76,9 @@ class Wish(Struct, frozen=True):
 
 
 class Irrevocable:
-    """Waits with each wish until the person has finished too.
+    """Waits with each request until the person has finished too.
 
-    Whatever the person says in between takes the wishes back: the model is asked anew with all of
+    Whatever the person says in between takes the requests back: the model is asked anew with all of
     it, and wants the same again or something else. Those of one reply are carried out in order; the
     first of a later reply takes the place of what still waits.
     """
@@ -90,30 +90,30 @@ class Irrevocable:
         self._stirred = asyncio.Event()
         self._quiet_since = time.monotonic()
         self._unwritten = False  # the person spoke, and no words have come of it
-        self._went_on = False  # they said something since the latest wish
+        self._went_on = False  # they said something since the latest request
         self._open: set[str] = set()
         self._withdrawn: tuple[str | None, float] = (None, 0.0)  # what of, and when
         self._speech: SpeechHandle | None = None
-        self._waiting: list[Wish] = []
+        self._waiting: list[ToolRequest] = []
         self._is_doing = False
         self._task: asyncio.Task[None] | None = None
         session.on("user_state_changed", self._on_user_state)
         session.on("user_input_transcribed", self._on_words)
         session.on("conversation_item_added", self._on_item)
 
-    def begin(self, wish: Wish) -> None:
+    def begin(self, request: ToolRequest) -> None:
         """The model wants this."""
-        if wish.speech is not self._speech:
+        if request.speech is not self._speech:
             self._drop()
-        self._speech = wish.speech
+        self._speech = request.speech
         self._went_on, self._unwritten = False, self._session.user_state == "speaking"
-        self._open.add(wish.call_id)
-        self._waiting.append(wish)
+        self._open.add(request.call_id)
+        self._waiting.append(request)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._carry_out(), name="irrevocable")
 
-    def is_wish(self, call_id: str) -> bool:
-        """Whether a tool's call is a wish that was not carried out: it goes with its turn."""
+    def is_pending(self, call_id: str) -> bool:
+        """Whether a tool's call is a request that was not carried out: it goes with its turn."""
         return call_id in self._open
 
     def person_acted(self) -> None:
@@ -137,31 +137,31 @@ class Irrevocable:
 
     async def _carry_out(self) -> None:
         while self._waiting:
-            wish = self._waiting[0]
-            if not await self._is_settled(wish):
-                self._withdrawn = (wish.deed.insists_by, time.monotonic())
+            request = self._waiting[0]
+            if not await self._is_settled(request):
+                self._withdrawn = (request.deed.insists_by, time.monotonic())
                 self._waiting.clear()
                 return
-            self._waiting.remove(wish)
-            self._said.clear()  # another wish has its own sentence, also for the same again
-            self._open.discard(wish.call_id)
+            self._waiting.remove(request)
+            self._said.clear()  # another request has its own sentence, also for the same again
+            self._open.discard(request.call_id)
             self._is_doing = True
             try:
-                await wish.deed.do()
+                await request.deed.do()
             except Exception:
                 log.exception("what the model wanted could not be done")
             finally:
                 self._is_doing = False
 
-    async def _is_settled(self, wish: Wish) -> bool:
-        """Return once the wish may be carried out, and whether it still stands."""
-        await played(wish.speech, PLAYOUT_LIMIT_S)
-        if self._insists(wish):
+    async def _is_settled(self, request: ToolRequest) -> bool:
+        """Return once the request may be carried out, and whether it still stands."""
+        await played(request.speech, PLAYOUT_LIMIT_S)
+        if self._insists(request):
             return True
-        if wish.speech.interrupted:
+        if request.speech.interrupted:
             return False
-        spoke = any(item.type == "message" for item in wish.speech.chat_items)
-        sentence = wish.deed.sentence or ("" if spoke else wish.deed.fallback)
+        spoke = any(item.type == "message" for item in request.speech.chat_items)
+        sentence = request.deed.sentence or ("" if spoke else request.deed.fallback)
         if sentence and sentence not in self._said:
             if not await self._person_is_done():
                 return False
@@ -172,9 +172,9 @@ class Irrevocable:
             self._said.add(sentence)
         return await self._person_is_done()
 
-    def _insists(self, wish: Wish) -> bool:
+    def _insists(self, request: ToolRequest) -> bool:
         withdrawn, at = self._withdrawn
-        is_same = withdrawn is not None and wish.deed.insists_by == withdrawn
+        is_same = withdrawn is not None and request.deed.insists_by == withdrawn
         return is_same and time.monotonic() - at <= INSIST_S
 
     async def _person_is_done(self) -> bool:

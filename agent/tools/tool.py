@@ -15,7 +15,7 @@ from agent.far_end import FarEnd
 from agent.prompt import Texts
 from agent.reporter import Reporter
 from agent.speaker import Speaker
-from agent.tools.irrevocable import Deed, Irrevocable, Wish
+from agent.tools.irrevocable import Deed, Irrevocable, ToolRequest
 from agent.transferring import Transferring
 from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.brief import CallBrief
@@ -89,7 +89,7 @@ class Tool(Struct, frozen=True, kw_only=True):
                     f"{self.name} failed for a technical reason of ours, and did nothing: "
                     "go on without it."
                 ) from exc
-            return done if self.can_be_taken_back else _wished(surroundings, done, context)
+            return done if self.can_be_taken_back else _requested(surroundings, done, context)
 
         return function_tool(run, raw_schema=self.schema())
 
@@ -110,7 +110,7 @@ class Tool(Struct, frozen=True, kw_only=True):
             ) from exc
 
 
-def _wished(surroundings: Surroundings, deed: Deed, context: RunContext[None]) -> llm.ToolResult:
-    wish = Wish(context.function_call.call_id, context.speech_handle, deed)
-    surroundings.irrevocable.begin(wish)
+def _requested(surroundings: Surroundings, deed: Deed, context: RunContext[None]) -> llm.ToolResult:
+    request = ToolRequest(context.function_call.call_id, context.speech_handle, deed)
+    surroundings.irrevocable.begin(request)
     return llm.ToolResult(deed.told, reply_required=False)

@@ -104,11 +104,11 @@ def decide(
         return Exhausted()
     wait = WAITS[failures] * (1 + JITTER * jitter)
     if status is not None and (status == _TOO_MANY or status >= 500):
-        wait = max(wait, patience(retry_after, now=now))
+        wait = max(wait, wait_asked_for(retry_after, now=now))
     return TryAgain(now + wait)
 
 
-def patience(header: str | None, *, now: datetime) -> timedelta:
+def wait_asked_for(header: str | None, *, now: datetime) -> timedelta:
     """Return the wait that a Retry-After asks for (RFC 9110 section 10.2.3), or none."""
     text = (header or "").strip()
     if text.isascii() and text.isdigit():

@@ -92,7 +92,7 @@ class KeyController(Controller):
                 if given is not UNSET:
                     setattr(row, field, given)
             used = await _used_today(db, [row.id])
-        ring.forget(row.id)
+        ring.invalidate(row.id)
         return key_view(row, used.get(row.id, KeyUsageView()))
 
     @post(
@@ -122,7 +122,7 @@ class KeyController(Controller):
                 setattr(row, field, getattr(old, field))
             db.add(row)
             old.revoked_at = now + timedelta(seconds=data.grace_secs)
-        ring.forget(old.id)
+        ring.invalidate(old.id)
         return key_view(row, KeyUsageView(), whole)
 
     @delete("/{key_id:str}", operation_id="revokeKey", summary="Revoke an API key")
@@ -140,7 +140,7 @@ class KeyController(Controller):
             row = await _get(db, principal, key_id)
             now = await read_clock(db)
             row.revoked_at = min(row.revoked_at or now, now)
-        ring.forget(row.id)
+        ring.invalidate(row.id)
 
 
 async def _get(db: AsyncSession, principal: Principal, key_id: str) -> ApiKey:

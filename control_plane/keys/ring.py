@@ -83,7 +83,7 @@ class KeyRing:
             at = await read_clock(db)
         return row is not None and not _is_over(row, at) and principal.scopes <= set(row.scopes)
 
-    def forget(self, key_id: str) -> None:
+    def invalidate(self, key_id: str) -> None:
         """Look the key up again at its next use: it was changed or revoked."""
         for digest, known in list(self._known.items()):
             if known.principal.key_id == key_id:

@@ -23,13 +23,13 @@ class BatchQueue(Generic[T]):
     Args:
         most: the largest group.
         most_waiting: how many may wait at all.
-        patience_s: how long a group may wait to fill.
+        max_wait_s: how long a group may wait to fill.
     """
 
-    def __init__(self, *, most: int, most_waiting: int, patience_s: float) -> None:
+    def __init__(self, *, most: int, most_waiting: int, max_wait_s: float) -> None:
         self._queue: asyncio.Queue[T] = asyncio.Queue(most_waiting)
         self._most = most
-        self.patience_s = patience_s
+        self.max_wait_s = max_wait_s
         self._usual = 1.0
         self._wanted = 0
         self._enough = asyncio.Event()
@@ -47,7 +47,7 @@ class BatchQueue(Generic[T]):
     async def next(self) -> list[T]:
         """Return the next group, in order; at least one."""
         first = await self._queue.get()
-        if self.patience_s and self._usual > _FEW:
+        if self.max_wait_s and self._usual > _FEW:
             await self._fill(int(self._usual) - 1)
         group = [first, *self.now(self._most - 1)]
         self._usual = max(float(len(group)), self._usual * _DECAY)
@@ -63,5 +63,5 @@ class BatchQueue(Generic[T]):
         self._wanted = wanted
         self._enough.clear()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.patience_s):
+            async with asyncio.timeout(self.max_wait_s):
                 await self._enough.wait()

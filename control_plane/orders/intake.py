@@ -25,11 +25,11 @@ from control_plane.orders.schemas import CallEnvelope
 from control_plane.orders.views import CallViews
 from process.logs import get_logger
 
-_TOGETHER = 64
+_BATCH = 64
 _MOST_WAITING = 2_000
 _WRITERS = 4
 """Transactions at once where the database takes several writers (PostgreSQL)."""
-_PATIENCE_S = 0.008
+_MAX_WAIT_S = 0.008
 """A transaction of SQLite costs about as much, and holds up all that follow."""
 
 log = get_logger(__name__)
@@ -57,9 +57,9 @@ class Intake:
         self._vault = vault
         self._views = views
         self._queue: BatchQueue[_Waiting] = BatchQueue(
-            most=_TOGETHER,
+            most=_BATCH,
             most_waiting=_MOST_WAITING,
-            patience_s=_PATIENCE_S if database.is_sqlite else 0.0,
+            max_wait_s=_MAX_WAIT_S if database.is_sqlite else 0.0,
         )
         self._under_way: set[tuple[str, str]] = set()
 

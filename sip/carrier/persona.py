@@ -8,7 +8,7 @@ import msgspec
 
 from sip.carrier.line import Heard, Line
 
-PATIENCE_S = 8.0
+WITHIN_S = 8.0
 """How long a person waits for the other side to begin before saying it again, and then gives up."""
 
 _FAREWELL = re.compile(r"\b(?:good ?bye|bye|have a (?:nice|good|great) day)\b", re.IGNORECASE)
@@ -48,41 +48,41 @@ PERSONAS = {
 }
 
 
-async def converse(line: Line, persona: Persona, *, patience_s: float = PATIENCE_S) -> bool:
+async def converse(line: Line, persona: Persona, *, within_s: float = WITHIN_S) -> bool:
     """Talk as `persona` would, and hang up; return whether everything was said and answered.
 
     Raises:
         HungUp: the other side ended the call.
     """
-    greeted = await _listen(line, patience_s)
-    if greeted is None and await _ask(line, persona.nobody_speaks, patience_s) is None:
+    greeted = await _listen(line, within_s)
+    if greeted is None and await _ask(line, persona.nobody_speaks, within_s) is None:
         await _give_up(line)
         return False
     heard: Heard | None = None
     for text in persona.lines:
-        heard = await _ask(line, text, patience_s)
+        heard = await _ask(line, text, within_s)
         if heard is None:
-            heard = await _ask(line, text, patience_s)
+            heard = await _ask(line, text, within_s)
         if heard is None:
             await _give_up(line)
             return False
     if heard is not None and not _FAREWELL.search(heard.text):
         # What was answered was not goodbye: the other side may have that still to say.
-        await _listen(line, patience_s / 2)
+        await _listen(line, within_s / 2)
     await line.hang_up()
     return True
 
 
-async def _ask(line: Line, text: str, patience_s: float) -> Heard | None:
+async def _ask(line: Line, text: str, within_s: float) -> Heard | None:
     while line.busy:  # never over the other side's words
         await line.hear(0.0)
     await line.say(text)
-    return await _listen(line, patience_s)
+    return await _listen(line, within_s)
 
 
-async def _listen(line: Line, patience_s: float) -> Heard | None:
+async def _listen(line: Line, within_s: float) -> Heard | None:
     """The other side's whole turn: what it says, until it has been quiet."""
-    heard = await line.hear(patience_s)
+    heard = await line.hear(within_s)
     while heard is not None and line.busy:
         more = await line.hear(0.0)
         if more is not None:

@@ -71,7 +71,7 @@ class Gateway:
             (settings.sip_host, settings.sip_port), self._admission.decide, dialogs=agents
         )
         self._listener: Listener | None = None
-        self._tidying: asyncio.Task[NoReturn] | None = None
+        self._releasing: asyncio.Task[NoReturn] | None = None
 
     @property
     def healthy(self) -> bool:
@@ -95,7 +95,7 @@ class Gateway:
         except BaresipError as error:
             raise StartError(f"the SIP stack did not start: {error}") from error
         tune_gc()
-        self._tidying = asyncio.create_task(self._tidy_at_rest(), name="tidying")
+        self._releasing = asyncio.create_task(self._release_at_rest(), name="release-memory")
         log.info("gateway ready", sip_port=settings.sip_port, api_port=settings.api_port)
         stopping = _signalled()
         await asyncio.wait({stopping, self._endpoint.dead}, return_when=asyncio.FIRST_COMPLETED)
@@ -105,20 +105,20 @@ class Gateway:
         """End all calls, leave all rooms, close all ports."""
         if self._listener is not None:
             await self._listener.stop()
-        if self._tidying is not None:
-            self._tidying.cancel()
+        if self._releasing is not None:
+            self._releasing.cancel()
         await self._calls.end_all(_FAREWELL_S)
         await self._front.stop()
         self._media.stop()
         await self._presence.close()
         await self._endpoint.stop()
 
-    async def _tidy_at_rest(self) -> NoReturn:
+    async def _release_at_rest(self) -> NoReturn:
         """Give back what calls left, which keeps native memory: they refer to themselves."""
-        tidied = 0
+        released = 0
         while True:
-            tidied = await come_to_rest(
-                lambda: bool(self._calls.active), lambda: self._calls.taken, since=tidied
+            released = await come_to_rest(
+                lambda: bool(self._calls.active), lambda: self._calls.taken, since=released
             )
             release_memory()
 

@@ -215,7 +215,7 @@ class Leg:
         client, at_once = self.parts.presence.client, self.parts.calls.closing
         await self.room.leave(end.reason, client, at_once=at_once)
         if phone is not None and phone.call_id:
-            self.parts.endpoint.trace.forget(phone.call_id)
+            self.parts.endpoint.trace.delete(phone.call_id)
 
     # -- talking --------------------------------------------------------------------
 

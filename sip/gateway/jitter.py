@@ -18,7 +18,7 @@ from sip.gateway.rtp import Packet
 RATE = 8_000
 _PIECE = RATE // 50  # samples that are filled in at a time
 _WINDOW_S = 5.0  # the jitter of the last one or two of these counts
-_FIRST_S = 0.06  # of patience, before anything is known
+_FIRST_S = 0.06  # of delay, before anything is known
 _LEAST_S, _MOST_S = 0.06, 0.2
 _MARGIN_S = 0.03
 _JUMP_S = 1.0  # a stream that is so far from the clock counts anew
@@ -64,7 +64,7 @@ class JitterBuffer:
         self._start = now  # the instant of position 0 on the fastest way seen lately
         self._fastest = _Extreme(-1)
         self._slowest = _Extreme(+1)
-        self._patience = _FIRST_S
+        self._delay = _FIRST_S  # how long a missing packet is waited for
         self._next = 0  # position that is given next
         self._source: int | None = None
         self._last_timestamp = 0
@@ -115,7 +115,7 @@ class JitterBuffer:
                 self._given_sequence = None if self._source is None else sequence
                 yield self._given(self._concealment.heard(pcm))
                 continue
-            overdue = now - self._instant(self._next) > self._patience
+            overdue = now - self._instant(self._next) > self._delay
             following = min(self._waiting, default=None)
             if following is not None and following < self._next:
                 self._keep(following, *self._waiting.pop(following))  # packets that overlap
@@ -125,11 +125,6 @@ class JitterBuffer:
                 yield self._given(self._concealed(_PIECE))
             else:
                 return
-
-    @property
-    def patience(self) -> float:
-        """For how long (s) a missing packet is waited for, from when it could have come."""
-        return self._patience
 
     def _begin(self, packet: Packet, now: float) -> None:
         """Another stream, or the same with another clock: it goes on where we are."""
@@ -146,7 +141,7 @@ class JitterBuffer:
     def _measure(self, now: float, position: int) -> None:
         self._start = self._fastest.take(now - position / RATE, now)
         late = self._slowest.take(now - self._instant(position), now)
-        self._patience = min(_MOST_S, max(_LEAST_S, late + _MARGIN_S))
+        self._delay = min(_MOST_S, max(_LEAST_S, late + _MARGIN_S))
 
     def _keep(self, position: int, sequence: int, pcm: bytes) -> None:
         end = position + len(pcm) // 2

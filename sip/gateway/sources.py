@@ -67,7 +67,7 @@ class Judge:
         self.wait = _SOON_S  # seconds until the next look
         self._since = now
         self._refused = _Stream()
-        self._patience = _BACK_S
+        self._back_s = _BACK_S
 
     def look(self, now: float, sound_at: float | None, refused: int) -> Mode:
         """The mode from now on, by when the phone was last heard and how much was refused."""
@@ -76,15 +76,15 @@ class Judge:
         silent = now - heard_at
         if self.mode is Mode.STRICT:
             if heard_at - self._since > _ECHO_S:
-                self.proven, self._patience = True, _BACK_S
+                self.proven, self._back_s = True, _BACK_S
                 self._turn(now, Mode.LOCKED)
             elif stream >= _REFUSED_S and now - self._since >= _TRIAL_S:
                 self._turn(now, Mode.OPEN)
         elif self.mode is Mode.LOCKED:
             if silent >= _MOVED_S and stream >= _REFUSED_S:
                 self._turn(now, Mode.OPEN)
-        elif stream >= self._patience:
-            self._patience = min(4 * self._patience, _BACK_MOST_S)
+        elif stream >= self._back_s:
+            self._back_s = min(4 * self._back_s, _BACK_MOST_S)
             self._turn(now, Mode.STRICT)
         if self.mode is Mode.LOCKED:
             self.wait = _OFTEN_S if silent >= _GAP_S else _SELDOM_S

@@ -18,7 +18,7 @@ _LOGGER = "baresip.native.sip"
 _MAX_CALLS = 500
 _MAX_MESSAGES = 8
 _MAX_BYTES = 8 * 1024 * 1024
-_PATIENCE_S = 0.25
+_LIMIT_S = 0.25
 
 Seen = Request | Response
 Kept = tuple[Seen, int]
@@ -62,7 +62,7 @@ class SipTrace(logging.Handler):
         """The newest received message of this call that `wanted` accepts; None if none comes."""
         kept = self._calls.get(call_id, [])
         found = next((message for message, _ in reversed(kept) if wanted(message)), None)
-        return found or await self.next(call_id, wanted, _PATIENCE_S)
+        return found or await self.next(call_id, wanted, _LIMIT_S)
 
     async def next(self, call_id: str, wanted: Wanted, limit_s: float) -> Seen | None:
         """The next message of this call that `wanted` accepts; None if none comes in time."""
@@ -77,7 +77,7 @@ class SipTrace(logging.Handler):
         finally:
             self._waiters.remove(waiter)
 
-    def forget(self, call_id: str) -> None:
+    def delete(self, call_id: str) -> None:
         """Drop what was kept of a call."""
         self._bytes -= sum(size for _, size in self._calls.pop(call_id, []))
         self._ends.pop(call_id, None)

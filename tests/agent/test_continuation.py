@@ -35,12 +35,12 @@ class Line:
         self.over = 0
         self.taken_back: list[str | None] = []
         self.context = ChatContext()
-        self.wishes: set[str] = set()
+        self.requests: set[str] = set()
         self.continuation = Continuation(
             self,
             self,
             on_taken_back=lambda message: self.taken_back.append(message.text_content),
-            is_wish=lambda call_id: call_id in self.wishes,
+            is_pending=lambda call_id: call_id in self.requests,
             clock=lambda: self.now,
         )
 
@@ -165,7 +165,7 @@ def called(line: Line, name: str, call_id: str) -> list[FunctionCall | FunctionC
 
 def test_hanging_up_goes_with_the_turn_that_it_answered(line: Line) -> None:
     called(line, "end_call", "1")
-    line.wishes.add("1")
+    line.requests.add("1")
     line.speaks(after_s=0.5)
     line.is_quiet()
     line.hears("Wait.")

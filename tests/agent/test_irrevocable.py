@@ -10,7 +10,7 @@ import pytest
 from livekit.agents import UserInputTranscribedEvent, UserStateChangedEvent
 from livekit.agents.llm import ChatMessage
 
-from agent.tools.irrevocable import QUIET_S, Deed, Irrevocable, Wish
+from agent.tools.irrevocable import QUIET_S, Deed, Irrevocable, ToolRequest
 
 pytestmark = pytest.mark.unit
 
@@ -63,12 +63,12 @@ class Line:
             "user_input_transcribed", UserInputTranscribedEvent(transcript=text, is_final=True)
         )
 
-    def wish(self, what: str, speech: Speech | None = None, **facts: Any) -> str:
+    def request(self, what: str, speech: Speech | None = None, **facts: Any) -> str:
         """The model wants `what` done."""
         self.ids += 1
         call_id = str(self.ids)
         deed = Deed(do=self._doing(what), **facts)
-        self.irrevocable.begin(Wish(call_id, speech or Speech("Yes."), deed))  # type: ignore[arg-type]
+        self.irrevocable.begin(ToolRequest(call_id, speech or Speech("Yes."), deed))  # type: ignore[arg-type]
         return call_id
 
     def _doing(self, what: str) -> Callable[[], Awaitable[None]]:
@@ -91,62 +91,62 @@ def line() -> Line:
 
 async def test_it_is_done_once_the_person_is_quiet(line: Line) -> None:
     line.person("speaking")
-    call_id = line.wish("end")
+    call_id = line.request("end")
     line.person("listening")
     line.writes("Goodbye.")
-    assert line.irrevocable.is_wish(call_id)
+    assert line.irrevocable.is_pending(call_id)
     await line.wait(seconds=0.05)
     assert line.done == []
-    line.wish("end")
+    line.request("end")
     await line.wait()
     assert line.done == ["end"]
 
 
 async def test_words_take_it_back(line: Line) -> None:
-    call_id = line.wish("transfer")
+    call_id = line.request("transfer")
     line.person("speaking")
     line.person("listening")
     line.writes("No, wait.")
     await line.wait()
     assert line.done == []
-    assert line.irrevocable.is_wish(call_id), "it goes with its turn"
+    assert line.irrevocable.is_pending(call_id), "it goes with its turn"
 
 
 async def test_a_key_takes_it_back(line: Line) -> None:
-    line.wish("end")
+    line.request("end")
     line.irrevocable.person_acted()
     await line.wait()
     assert line.done == []
 
 
-async def test_the_same_wish_again_waits_for_nobody(line: Line) -> None:
-    line.wish("keys 1", insists_by="1")
+async def test_the_same_request_again_waits_for_nobody(line: Line) -> None:
+    line.request("keys 1", insists_by="1")
     line.person("speaking")
     line.person("listening")
     line.writes("For support, press two.")
     await line.wait(seconds=0.05)
     line.person("speaking")
-    call_id = line.wish("keys 1", insists_by="1")
+    call_id = line.request("keys 1", insists_by="1")
     await line.wait(seconds=0.05)
     assert line.done == ["keys 1"]
-    assert not line.irrevocable.is_wish(call_id)
-    line.wish("keys 2", insists_by="2")
+    assert not line.irrevocable.is_pending(call_id)
+    line.request("keys 2", insists_by="2")
     await line.wait(seconds=0.05)
     assert line.done == ["keys 1"], "another one waits"
 
 
 async def test_what_one_reply_wants_is_done_in_order(line: Line) -> None:
     speech = Speech()
-    line.wish("keys 1", speech, insists_by="1")
-    line.wish("end", speech, fallback="Goodbye.")
+    line.request("keys 1", speech, insists_by="1")
+    line.request("end", speech, fallback="Goodbye.")
     await line.wait(seconds=QUIET_S * 2)
     assert line.done == ["keys 1", "end"]
     assert line.said == ["Goodbye."]
 
 
 async def test_a_later_reply_takes_the_place_of_what_waits(line: Line) -> None:
-    line.wish("transfer")
-    line.wish("end")
+    line.request("transfer")
+    line.request("end")
     await line.wait()
     assert line.done == ["end"]
 
@@ -157,7 +157,7 @@ async def test_what_fails_stops_nothing(line: Line) -> None:
 
     speech = Speech()
     deed = Deed(do=fails)
-    line.irrevocable.begin(Wish("9", speech, deed))  # type: ignore[arg-type]
-    line.wish("end", speech)
+    line.irrevocable.begin(ToolRequest("9", speech, deed))  # type: ignore[arg-type]
+    line.request("end", speech)
     await line.wait(seconds=QUIET_S * 3)
     assert line.done == ["end"]

@@ -26,7 +26,7 @@ LIMIT_S = 5.0
 
 def browser(ending: Ending, **limits: float) -> BrowserPresence:
     """Return the side of a browser that is waited for in vain for a long time."""
-    long = {"patience_s": 60.0, "microphone_s": 60.0, "back_within_s": 60.0}
+    long = {"answer_within_s": 60.0, "microphone_s": 60.0, "back_within_s": 60.0}
     return BrowserPresence(ending, **{**long, **limits})
 
 
@@ -37,7 +37,7 @@ async def over(ending: Ending) -> Verdict:
 
 async def test_a_phone_is_there_once_it_was_answered() -> None:
     ending = Ending()
-    phone = Presence(ending, patience_s=60.0)
+    phone = Presence(ending, answer_within_s=60.0)
     waiting = asyncio.create_task(phone.wait_answered())
     phone.shows(RINGING)
     await asyncio.sleep(0)
@@ -66,7 +66,7 @@ async def test_how_a_phones_call_ends(
     verdict: Verdict,
 ) -> None:
     ending = Ending()
-    phone = Presence(ending, patience_s=60.0)
+    phone = Presence(ending, answer_within_s=60.0)
     if answered:
         phone.shows(HERE)
     phone.left(reason, is_lost=is_lost)
@@ -75,7 +75,7 @@ async def test_how_a_phones_call_ends(
 
 async def test_a_phone_is_not_waited_for_for_ever() -> None:
     ending = Ending()
-    assert not await Presence(ending, patience_s=0.01).wait_answered()
+    assert not await Presence(ending, answer_within_s=0.01).wait_answered()
     assert await over(ending) == Verdict(EndedBy.SYSTEM, EndReason.NOT_ANSWERED)
 
 
@@ -92,13 +92,13 @@ async def test_a_browser_is_there_once_its_microphone_is() -> None:
 
 async def test_an_agent_that_nobody_comes_to_leaves_the_session_open() -> None:
     ending = Ending()
-    assert not await browser(ending, patience_s=0.01).wait_answered()
+    assert not await browser(ending, answer_within_s=0.01).wait_answered()
     assert await over(ending) == Verdict(EndedBy.SYSTEM, None, "nobody came", is_open=True)
 
 
 async def test_who_comes_and_goes_before_they_were_heard_may_come_again() -> None:
     ending = Ending()
-    person = browser(ending, patience_s=0.05)
+    person = browser(ending, answer_within_s=0.05)
     waiting = asyncio.create_task(person.wait_answered())
     person.shows(HERE)
     person.left(BYE, is_lost=False)

@@ -13,8 +13,8 @@ pytestmark = pytest.mark.unit
 LONG_S = 600.0  # nothing here waits for it
 
 
-def queue(patience_s: float = LONG_S, most: int = 64) -> BatchQueue[int]:
-    return BatchQueue(most=most, most_waiting=100, patience_s=patience_s)
+def queue(max_wait_s: float = LONG_S, most: int = 64) -> BatchQueue[int]:
+    return BatchQueue(most=most, most_waiting=100, max_wait_s=max_wait_s)
 
 
 async def grouped(waiting: BatchQueue[int], *items: int) -> list[int]:
@@ -41,11 +41,11 @@ async def test_a_group_waits_for_as_many_as_came_lately() -> None:
 
 
 async def test_those_who_stay_away_are_waited_for_less_and_less() -> None:
-    waiting = queue(patience_s=0.001)
+    waiting = queue(max_wait_s=0.001)
     await grouped(waiting, *range(5))
     for _ in range(5):  # 5, 4, 3.2, 2.6, 2: the patience runs out each time
         assert await grouped(waiting, 7) == [7]
-    waiting.patience_s = LONG_S
+    waiting.max_wait_s = LONG_S
     assert await grouped(waiting, 8) == [8]
 
 

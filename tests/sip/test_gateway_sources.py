@@ -352,7 +352,7 @@ async def test_ends_of_a_call_out_and_its_moves() -> None:
     await call.pass_("TX", "200 INVITE", A, cseq=101)
     await call.pass_("RX", "ACK", B, cseq=101)
     assert call.places() == (A, B)
-    call.trace.forget("one")
+    call.trace.delete("one")
     assert call.places() == (None, None)
 
 

@@ -31,7 +31,7 @@ async def test_a_stranger_cannot_fill_the_memory_with_long_messages(
     ]  # fmt: skip
     for _ in range(20):  # of one call no more than the newest eight count
         await _traced(trace, invite(call_id="one").decode())
-    trace.forget("one")
+    trace.delete("one")
     assert await trace.find("c19", lambda _: True) is not None
 
 

@@ -20,7 +20,7 @@ from control_plane.domain.delivery import (
     decide,
     is_event_type,
     is_wanted,
-    patience,
+    wait_asked_for,
 )
 
 pytestmark = pytest.mark.unit
@@ -104,12 +104,12 @@ def test_retry_after_means_nothing_in_other_answers() -> None:
 
 @pytest.mark.parametrize("asked", ["", "soon", "-5", "1.5", "١", "Sun, 99 Mar 2026 12:00:00 GMT"])
 def test_an_unreadable_retry_after_is_none(asked: str) -> None:
-    assert patience(asked, now=NOW) == timedelta()
+    assert wait_asked_for(asked, now=NOW) == timedelta()
 
 
 @given(st.text())
 def test_any_retry_after_is_survived(asked: str) -> None:
-    assert timedelta() <= patience(asked, now=NOW) <= LONGEST_RETRY_AFTER
+    assert timedelta() <= wait_asked_for(asked, now=NOW) <= LONGEST_RETRY_AFTER
 
 
 def test_filters() -> None:
