@@ -22,7 +22,7 @@ from agent.reporter import Reporter
 from agent.session import Parts
 from control_plane.domain.brief import CallBrief
 from control_plane.domain.events import UsageCounted
-from control_plane.domain.usage import Capability, Used, added
+from control_plane.domain.usage import Capability, ProviderUsage, added
 
 _MAKER = re.compile(r"(?:livekit\.plugins|speech\.providers|speech)\.(\w+)\.")
 _MILLISECOND = 3
@@ -38,10 +38,10 @@ class UsageMeter:
     """
 
     def __init__(self) -> None:
-        self._parts: list[Used] = []
+        self._parts: list[ProviderUsage] = []
         self._session: AgentSession[Any] | None = None
         self._realtime: tuple[str, str] | None = None
-        self._told: list[Used] | None = None
+        self._told: list[ProviderUsage] | None = None
 
     def listen(self, parts: Parts, brief: CallBrief) -> None:
         """Count what is asked of these parts, once each, whatever they are used for."""
@@ -62,7 +62,7 @@ class UsageMeter:
             self._told = parts
             reporter.report(UsageCounted, parts=parts)
 
-    def counted(self) -> list[Used]:
+    def counted(self) -> list[ProviderUsage]:
         """Return what was used so far; a model that was only made ready is not among it."""
         parts = [_rounded(part) for part in added([*self._parts, *self._by_session()])]
         return [part for part in parts if part != _unused(part)]
@@ -71,13 +71,13 @@ class UsageMeter:
         provider, model = provider_of(engine), str(engine.model)
 
         def on_metrics(metrics: AgentMetrics) -> None:
-            part = _used(metrics, provider, model)
+            part = _usage_of(metrics, provider, model)
             if part is not None:
                 self._parts = added([*self._parts, part])
 
         engine.on("metrics_collected", on_metrics)
 
-    def _by_session(self) -> Iterator[Used]:
+    def _by_session(self) -> Iterator[ProviderUsage]:
         if self._realtime is None or self._session is None:
             return
         for told in self._session.usage.model_usage:
@@ -106,10 +106,10 @@ def _engines(parts: Iterable[Any]) -> list[Any]:
     return list(found.values())
 
 
-def _used(metrics: AgentMetrics, provider: str, model: str) -> Used | None:
+def _usage_of(metrics: AgentMetrics, provider: str, model: str) -> ProviderUsage | None:
     match metrics:
         case LLMMetrics():
-            return Used(
+            return ProviderUsage(
                 capability=Capability.LLM,
                 provider=provider,
                 model=model,
@@ -118,7 +118,7 @@ def _used(metrics: AgentMetrics, provider: str, model: str) -> Used | None:
                 output_tokens=metrics.completion_tokens,
             )
         case TTSMetrics():
-            return Used(
+            return ProviderUsage(
                 capability=Capability.TTS,
                 provider=provider,
                 model=model,
@@ -133,11 +133,11 @@ def _used(metrics: AgentMetrics, provider: str, model: str) -> Used | None:
             return None  # our own voice activity detection costs nobody anything
 
 
-def _spoken_with(told: ModelUsage, provider: str, model: str) -> Used | None:
+def _spoken_with(told: ModelUsage, provider: str, model: str) -> ProviderUsage | None:
     """Return what a realtime model used, or whoever transcribes for it."""
     match told:
         case LLMModelUsage():
-            return Used(
+            return ProviderUsage(
                 capability=Capability.REALTIME,
                 provider=provider,
                 model=model,
@@ -154,8 +154,8 @@ def _spoken_with(told: ModelUsage, provider: str, model: str) -> Used | None:
             return None  # its voice is counted where it speaks
 
 
-def _heard(told: STTMetrics | STTModelUsage, provider: str, model: str) -> Used:
-    return Used(
+def _heard(told: STTMetrics | STTModelUsage, provider: str, model: str) -> ProviderUsage:
+    return ProviderUsage(
         capability=Capability.STT,
         provider=provider,
         model=model,
@@ -166,10 +166,10 @@ def _heard(told: STTMetrics | STTModelUsage, provider: str, model: str) -> Used:
     )
 
 
-def _unused(part: Used) -> Used:
-    return Used(capability=part.capability, provider=part.provider, model=part.model)
+def _unused(part: ProviderUsage) -> ProviderUsage:
+    return ProviderUsage(capability=part.capability, provider=part.provider, model=part.model)
 
 
-def _rounded(part: Used) -> Used:
+def _rounded(part: ProviderUsage) -> ProviderUsage:
     seconds = round(part.audio_seconds, _MILLISECOND)
     return msgspec.structs.replace(part, audio_seconds=seconds or 0)

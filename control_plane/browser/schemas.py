@@ -12,7 +12,7 @@ from control_plane.domain.browser import SessionStatus
 from control_plane.domain.events import AttemptResult, EndedBy
 from control_plane.domain.prices import Cost
 from control_plane.domain.recording import RecordingState
-from control_plane.domain.usage import Used
+from control_plane.domain.usage import ProviderUsage
 from control_plane.orders.schemas import Key, TranscriptItem, TransferView, Value
 
 
@@ -63,7 +63,7 @@ class SessionView(Struct, frozen=True, kw_only=True):
     detail: str | None
     result: AttemptResult | None
     transfer: TransferView | None
-    usage: list[Used] | None
+    usage: list[ProviderUsage] | None
     cost: Cost | None
     recording_url: str | None
     recording_mix_url: str | None

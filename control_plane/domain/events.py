@@ -10,7 +10,7 @@ from enum import StrEnum
 import msgspec
 from msgspec import Struct
 
-from control_plane.domain.usage import Used
+from control_plane.domain.usage import ProviderUsage
 
 
 class EndedBy(StrEnum):
@@ -196,7 +196,7 @@ class RecordingFinished(_Event, frozen=True, kw_only=True, tag="recording_finish
 class UsageCounted(_Event, frozen=True, kw_only=True, tag="usage_counted"):
     """What the call has used of its providers so far; a later one takes an earlier one's place."""
 
-    parts: list[Used]
+    parts: list[ProviderUsage]
 
 
 class CallEnded(_Event, frozen=True, kw_only=True, tag="call_ended"):

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from control_plane.domain.usage import OFFLINE, Capability, Used, tokens
+from control_plane.domain.usage import OFFLINE, Capability, ProviderUsage, tokens
 
 LOOKED_UP = "2026-11-21"
 """When the prices below were read; where a source is older, its row says so."""
@@ -59,7 +59,7 @@ class BadPrices(ValueError):
 Prices = Mapping[tuple[str, str], Price]
 
 
-def cost_of(parts: Iterable[Used], prices: Prices) -> Cost:
+def cost_of(parts: Iterable[ProviderUsage], prices: Prices) -> Cost:
     """Return what the parts cost together; rounded once, to the sixth decimal."""
     total, unpriced = Decimal(0), []
     for part in parts:
@@ -84,7 +84,7 @@ def total(costs: Iterable[Cost | None]) -> Cost | None:
     return Cost(None, sorted(unpriced)) if unpriced else Cost(str(amount.quantize(_CENTS)))
 
 
-def amount_of(part: Used, prices: Prices) -> Decimal | None:
+def amount_of(part: ProviderUsage, prices: Prices) -> Decimal | None:
     """Return what one part cost, not rounded; null: its price is unknown."""
     if part.provider == OFFLINE:
         return Decimal(0)
@@ -125,7 +125,7 @@ def parsed(text: str) -> dict[tuple[str, str], Price]:
     return found
 
 
-def _tokens(part: Used, price: Price) -> Decimal | None:
+def _tokens(part: ProviderUsage, price: Price) -> Decimal | None:
     counts = tokens(part)
     rates = (
         (counts.input, price.input),

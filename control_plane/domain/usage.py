@@ -25,7 +25,7 @@ class Capability(StrEnum):
     STT = "stt"
 
 
-class Used(
+class ProviderUsage(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, order=True
 ):
     """What was used of one model; what is left out was not used.
@@ -62,27 +62,27 @@ class Tokens(Struct, frozen=True):
     audio_output: int
 
 
-def tokens(used: Used) -> Tokens:
+def tokens(usage: ProviderUsage) -> Tokens:
     """Return the tokens by what they cost; a provider that contradicts itself gives no negative."""
     cached_audio = min(
-        used.cached_audio_input_tokens, used.cached_input_tokens, used.audio_input_tokens
+        usage.cached_audio_input_tokens, usage.cached_input_tokens, usage.audio_input_tokens
     )
-    cached_text = used.cached_input_tokens - cached_audio
-    fresh_audio = used.audio_input_tokens - cached_audio
-    audio_output = min(used.audio_output_tokens, used.output_tokens)
+    cached_text = usage.cached_input_tokens - cached_audio
+    fresh_audio = usage.audio_input_tokens - cached_audio
+    audio_output = min(usage.audio_output_tokens, usage.output_tokens)
     return Tokens(
-        input=max(0, used.input_tokens - cached_audio - cached_text - fresh_audio),
+        input=max(0, usage.input_tokens - cached_audio - cached_text - fresh_audio),
         cached_input=cached_text,
         audio_input=fresh_audio,
         cached_audio_input=cached_audio,
-        output=used.output_tokens - audio_output,
+        output=usage.output_tokens - audio_output,
         audio_output=audio_output,
     )
 
 
-def added(parts: Iterable[Used]) -> list[Used]:
+def added(parts: Iterable[ProviderUsage]) -> list[ProviderUsage]:
     """Return one part per capability, provider and model, with the sums, in order."""
-    sums: dict[tuple[Capability, str, str], Used] = {}
+    sums: dict[tuple[Capability, str, str], ProviderUsage] = {}
     for part in parts:
         key = (part.capability, part.provider, part.model)
         known = sums.get(key)
@@ -90,7 +90,7 @@ def added(parts: Iterable[Used]) -> list[Used]:
     return sorted(sums.values())
 
 
-def since(before: Iterable[Used], now: Iterable[Used]) -> list[Used]:
+def since(before: Iterable[ProviderUsage], now: Iterable[ProviderUsage]) -> list[ProviderUsage]:
     """Return what was used between two countings of the same call; never a negative."""
     known = {(part.capability, part.provider, part.model): part for part in added(before)}
     news = []
@@ -100,12 +100,12 @@ def since(before: Iterable[Used], now: Iterable[Used]) -> list[Used]:
     return news
 
 
-def _combined(one: Used, other: Used, *, sign: int) -> Used:
+def _combined(one: ProviderUsage, other: ProviderUsage, *, sign: int) -> ProviderUsage:
     return msgspec.structs.replace(
         one,
         **{
             name: max(0, getattr(one, name) + sign * getattr(other, name)) or 0
-            for name in Used.__struct_fields__
+            for name in ProviderUsage.__struct_fields__
             if name not in ("capability", "provider", "model")
         },
     )

@@ -94,7 +94,7 @@ class InternalController(Controller):
         _own_session(_claims(request, signer, Scope.SESSION), session_id)
         async with database.transaction() as db:
             stored = await reports.store(db, session_id, data, prices)
-        counters.count(stored.call.id, stored.news, stored.used)
+        counters.count(stored.call.id, stored.news, stored.usage)
         traces.tell(stored.call, stored.news, datetime.now(UTC))
         return EventReceipt(through=stored.through)
 

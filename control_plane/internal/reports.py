@@ -16,25 +16,25 @@ from control_plane.domain import events
 from control_plane.domain.errors import Conflict
 from control_plane.domain.prices import DEFAULTS, Prices
 from control_plane.domain.transitions import AgentReleased, ConversationEnded, DialAnswered
-from control_plane.domain.usage import Used, since
+from control_plane.domain.usage import ProviderUsage, since
 from control_plane.orders import lifecycle
 from control_plane.sessions import humans, leases
 from control_plane.sessions.calls import Call, status_of
 from control_plane.sessions.history import announce, record
-from control_plane.sessions.usage import Usage, earlier_parts, usage_of
+from control_plane.sessions.usage import SessionUsage, earlier_parts, usage_of
 
 
 class Stored(Struct, frozen=True):
     """How far a session's stream is stored, and what of it was news.
 
     Attributes:
-        used: beyond what was reported before.
+        usage: beyond what was reported before.
     """
 
     through: int
     call: Call
     news: list[events.CallEvent]
-    used: list[Used]
+    usage: list[ProviderUsage]
 
 
 async def store(
@@ -66,12 +66,12 @@ async def store(
         call.session.last_event_seq = event.seq
         if isinstance(event, events.UsageCounted):
             parts = [*earlier_parts(call.session), *event.parts]
-            call.session.usage = Usage.priced(parts, prices).stored()
+            call.session.usage = SessionUsage.priced(parts, prices).stored()
         await _take(db, order, call, event, now=now)
         news.append(event)
     after = usage_of(call.session)
-    used = since(before.parts if before else [], after.parts if after else [])
-    return Stored(call.session.last_event_seq, call, news, used)
+    usage = since(before.parts if before else [], after.parts if after else [])
+    return Stored(call.session.last_event_seq, call, news, usage)
 
 
 async def _take(

@@ -19,7 +19,7 @@ from control_plane.domain.outcome import Outcome
 from control_plane.domain.prices import Cost
 from control_plane.domain.providers import LlmModel
 from control_plane.domain.recording import RecordingState
-from control_plane.domain.usage import Used
+from control_plane.domain.usage import ProviderUsage
 
 Value = Annotated[str, Meta(max_length=10_000)]
 Key = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -121,7 +121,7 @@ class AttemptView(Struct, frozen=True, kw_only=True):
     ended_by: EndedBy | None
     end_reason: str | None
     detail: str | None
-    usage: list[Used] | None = None  # null until the agent has told it, and where it died
+    usage: list[ProviderUsage] | None = None  # null until the agent told it, and where it died
     cost: Cost | None = None
     counted: bool
     transfer: TransferView | None = None  # null: nobody was bridged to a human

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from control_plane.db.models.session import Leg, Session
 from control_plane.domain import events
 from control_plane.domain.prices import Prices
-from control_plane.domain.usage import OFFLINE, Capability, Tokens, Used, tokens
+from control_plane.domain.usage import OFFLINE, Capability, ProviderUsage, Tokens, tokens
 from control_plane.sessions.calls import FIRST_LEG
 from process.wear import Worn
 
@@ -86,7 +86,7 @@ class CallCounters:
         self._restarts.labels(reason.value).inc()
 
     def count(
-        self, attempt_id: str, news: Iterable[events.CallEvent], used: Iterable[Used]
+        self, attempt_id: str, news: Iterable[events.CallEvent], usage: Iterable[ProviderUsage]
     ) -> None:
         """Count what was stored of an attempt; call it once that is committed."""
         for event in news:
@@ -97,7 +97,7 @@ class CallCounters:
                     self._turn(delays)
                 case events.CallAnswered():
                     self._answered.inc()
-        for part in used:
+        for part in usage:
             self._use(part)
 
     async def count_ended(self, db: AsyncSession) -> None:
@@ -129,7 +129,7 @@ class CallCounters:
             if part in delays_ms:
                 self._delays.labels(part).observe(delays_ms[part] / 1000)
 
-    def _use(self, part: Used) -> None:
+    def _use(self, part: ProviderUsage) -> None:
         provider, model = self._names(part)
         counts = tokens(part)
         for kind in Tokens.__struct_fields__:
@@ -142,7 +142,7 @@ class CallCounters:
             kind = "tts" if part.capability is Capability.TTS else "stt"
             self._seconds.labels(provider, model, kind).inc(part.audio_seconds)
 
-    def _names(self, part: Used) -> tuple[str, str]:
+    def _names(self, part: ProviderUsage) -> tuple[str, str]:
         if part.provider == OFFLINE or (part.provider, part.model) in self._known:
             return part.provider, part.model
         named = any(provider == part.provider for provider, _ in self._known)

@@ -11,17 +11,17 @@ from msgspec import Struct
 from control_plane.db.models.session import Session
 from control_plane.domain import prices
 from control_plane.domain.prices import Cost, Prices
-from control_plane.domain.usage import Used, added
+from control_plane.domain.usage import ProviderUsage, added
 
 
-class Usage(Struct, frozen=True):
+class SessionUsage(Struct, frozen=True):
     """Both; the cost is that of the prices when the usage was told, and stays."""
 
-    parts: list[Used]
+    parts: list[ProviderUsage]
     cost: Cost
 
     @classmethod
-    def priced(cls, parts: Iterable[Used], table: Prices) -> Self:
+    def priced(cls, parts: Iterable[ProviderUsage], table: Prices) -> Self:
         """Return the usage with its cost."""
         whole = added(parts)
         return cls(whole, prices.cost_of(whole, table))
@@ -32,16 +32,15 @@ class Usage(Struct, frozen=True):
         return plain
 
 
-def usage_of(session: Session) -> Usage | None:
+def usage_of(session: Session) -> SessionUsage | None:
     """Return what a session used, or null: nobody knows, or not yet."""
-    return None if session.usage is None else msgspec.convert(session.usage, Usage)
+    return None if session.usage is None else msgspec.convert(session.usage, SessionUsage)
 
 
-def earlier_parts(session: Session) -> list[Used]:
+def earlier_parts(session: Session) -> list[ProviderUsage]:
     """Return what agents of a session used that left before the present one came."""
-    return (
-        [] if session.earlier_usage is None else msgspec.convert(session.earlier_usage, Usage).parts
-    )
+    before = session.earlier_usage
+    return [] if before is None else msgspec.convert(before, SessionUsage).parts
 
 
 def cost_of_calls(sessions: Sequence[Session]) -> Cost | None:

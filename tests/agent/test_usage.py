@@ -20,7 +20,7 @@ from agent.usage import UsageMeter
 from control_plane.domain.assistant import FirstSentenceMode
 from control_plane.domain.events import UsageCounted
 from control_plane.domain.providers import CustomModel, DedicatedModel, RealtimeModel, Stt, Voice
-from control_plane.domain.usage import Capability, Used
+from control_plane.domain.usage import Capability, ProviderUsage
 from process.addresses import Allowed
 from speech import limits
 from speech.prewarm import load_offline
@@ -40,7 +40,7 @@ class Told:
     """A reporter that keeps what it is told."""
 
     def __init__(self) -> None:
-        self.told: list[list[Used]] = []
+        self.told: list[list[ProviderUsage]] = []
 
     def report(self, kind: Callable[..., Any], **facts: Any) -> None:
         event = kind(seq=1, at=0.0, **facts)
@@ -106,7 +106,8 @@ async def test_a_request_before_the_call_and_one_voice_in_two_parts_count_once(
     expected = sums(servers, "openai.chat")
     assert expected["output_tokens"] == len(SENTENCE.split())
     assert expected["cached_input_tokens"] > 0
-    assert chat == Used(capability=Capability.LLM, provider="openai", model="gpt-4.1", **expected)
+    named = {"capability": Capability.LLM, "provider": "openai", "model": "gpt-4.1"}
+    assert chat == ProviderUsage(**named, **expected)
     assert (speech.capability, speech.provider, speech.model) == ("tts", "cartesia", "sonic-3")
     assert speech.characters == len(SENTENCE)
     assert speech.audio_seconds > 0
@@ -135,7 +136,7 @@ async def test_the_one_that_answered_is_named(servers: ProviderServers, made: li
     async with voice.synthesize(SENTENCE) as stream:
         await stream.collect()
     chat, speech = usage.counted()
-    assert chat == Used(
+    assert chat == ProviderUsage(
         capability=Capability.LLM, provider="custom", model="mine", **sums(servers, "custom.chat")
     )
     assert chat.output_tokens > 0
@@ -153,7 +154,7 @@ async def test_a_recogniser_tells_seconds(servers: ProviderServers, made: list[P
     frame = rtc.AudioFrame(bytes(2 * 24_000), 16_000, 1, 24_000)  # 1.5 s
     await recogniser.recognize([frame])
     assert usage.counted() == [
-        Used(
+        ProviderUsage(
             capability=Capability.STT,
             provider="openai",
             model="gpt-4o-mini-transcribe",
@@ -225,7 +226,7 @@ async def test_a_realtime_model_tells_through_the_session(
     for metrics in (response, response, heard):
         session._usage_collector.collect(metrics)
     assert usage.counted() == [
-        Used(
+        ProviderUsage(
             capability=Capability.REALTIME,
             provider="openai",
             model="gpt-realtime",
@@ -236,7 +237,7 @@ async def test_a_realtime_model_tells_through_the_session(
             output_tokens=100,
             audio_output_tokens=90,
         ),
-        Used(
+        ProviderUsage(
             capability=Capability.STT,
             provider="openai",
             model="gpt-4o-mini-transcribe",

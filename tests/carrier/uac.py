@@ -27,7 +27,7 @@ def mulaw_to_pcm(data: bytes) -> Pcm:
 
 
 @dataclass
-class Answer:
+class SipAnswer:
     """One response."""
 
     status: int
@@ -115,13 +115,13 @@ class Uac(asyncio.DatagramProtocol):
         self.call_id = secrets.token_hex(8)
         self.branch = ""
         self.cseq = 0
-        self.answers: asyncio.Queue[Answer] = asyncio.Queue()
+        self.answers: asyncio.Queue[SipAnswer] = asyncio.Queue()
         self.all: list[int] = []
         self.byes = 0
         self.bye = asyncio.Event()
         self.sound = Sound()
         self.invite_text = ""
-        self.last: Answer | None = None
+        self.last: SipAnswer | None = None
         self.transport: asyncio.DatagramTransport | None = None
 
     async def __aenter__(self) -> Uac:
@@ -143,7 +143,7 @@ class Uac(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: Address) -> None:
         text = data.decode()
         if text.startswith("SIP/2.0 "):
-            answer = Answer(int(text[8:11]), text)
+            answer = SipAnswer(int(text[8:11]), text)
             if f"{self.cseq} INVITE" in answer.header("CSeq"):
                 self.all.append(answer.status)
                 self.answers.put_nowait(answer)
@@ -176,7 +176,7 @@ class Uac(asyncio.DatagramProtocol):
         """Send the very same INVITE once more."""
         self._send(self.invite_text, self.carrier)
 
-    async def final(self, seconds: float = 6.0) -> Answer:
+    async def final(self, seconds: float = 6.0) -> SipAnswer:
         """Return the final answer."""
         async with asyncio.timeout(seconds):
             while True:
@@ -184,7 +184,7 @@ class Uac(asyncio.DatagramProtocol):
                 if self.last.status >= 200:
                     return self.last
 
-    async def status(self, wanted: int, seconds: float = 6.0) -> Answer:
+    async def status(self, wanted: int, seconds: float = 6.0) -> SipAnswer:
         """Return the first answer with this status."""
         async with asyncio.timeout(seconds):
             while True:
@@ -220,7 +220,7 @@ class Uac(asyncio.DatagramProtocol):
         return found[1], int(found[2])
 
     @staticmethod
-    def rtp_of(answer: Answer) -> Address:
+    def rtp_of(answer: SipAnswer) -> Address:
         port = re.search(r"^m=audio (\d+)", answer.text, re.MULTILINE)
         assert port is not None
         return "127.0.0.1", int(port[1])

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from control_plane.domain import prices, usage
 from control_plane.domain.prices import DEFAULTS, BadPrices, Cost, amount_of, cost_of, parsed
-from control_plane.domain.usage import Capability, Used
+from control_plane.domain.usage import Capability, ProviderUsage
 
 pytestmark = pytest.mark.unit
 
 
-def used(capability: Capability, provider: str, model: str, **counts: Any) -> Used:
-    return Used(capability=capability, provider=provider, model=model, **counts)
+def used(capability: Capability, provider: str, model: str, **counts: Any) -> ProviderUsage:
+    return ProviderUsage(capability=capability, provider=provider, model=model, **counts)
 
 
 LLM, REALTIME, TTS, STT = Capability.LLM, Capability.REALTIME, Capability.TTS, Capability.STT
@@ -72,7 +72,7 @@ EACH = [
 
 
 @pytest.mark.parametrize(("part", "usd"), EACH)
-def test_each_measure(part: Used, usd: str) -> None:
+def test_each_measure(part: ProviderUsage, usd: str) -> None:
     assert cost_of([part], DEFAULTS) == Cost(usd)
 
 
@@ -96,7 +96,7 @@ def test_an_order_costs_what_its_attempts_cost() -> None:
 
 COUNTS = st.integers(min_value=0, max_value=10**9)
 PARTS = st.builds(
-    Used,
+    ProviderUsage,
     capability=st.sampled_from(Capability),
     provider=st.just("openai"),
     model=st.sampled_from(["gpt-realtime", "gpt-4o-mini-transcribe"]),
@@ -111,13 +111,13 @@ PARTS = st.builds(
 
 
 @given(PARTS)
-def test_a_cost_is_never_negative(part: Used) -> None:
+def test_a_cost_is_never_negative(part: ProviderUsage) -> None:
     amount = amount_of(part, DEFAULTS)
     assert amount is None or amount >= 0
     assert min(getattr(usage.tokens(part), name) for name in usage.Tokens.__struct_fields__) >= 0
 
 
-def consistent(draw: st.DrawFn) -> Used:
+def consistent(draw: st.DrawFn) -> ProviderUsage:
     """Return a part whose subsets are subsets, as providers tell them."""
     text, cached_text, audio, cached_audio = (draw(COUNTS) for _ in range(4))
     output, audio_output = draw(COUNTS), draw(COUNTS)
@@ -138,14 +138,14 @@ CONSISTENT = st.composite(consistent)()
 
 
 @given(st.lists(CONSISTENT, min_size=1, max_size=5))
-def test_cost_is_additive(parts: list[Used]) -> None:
+def test_cost_is_additive(parts: list[ProviderUsage]) -> None:
     [together] = usage.added(parts)
     each = [amount_of(part, DEFAULTS) for part in parts]
     assert amount_of(together, DEFAULTS) == sum(amount for amount in each if amount is not None)
 
 
 @given(st.lists(CONSISTENT, min_size=1, max_size=4), st.integers(min_value=0, max_value=4))
-def test_what_came_since_makes_up_the_whole(parts: list[Used], upto: int) -> None:
+def test_what_came_since_makes_up_the_whole(parts: list[ProviderUsage], upto: int) -> None:
     before, now = usage.added(parts[:upto]), usage.added(parts)
     assert usage.added([*before, *usage.since(before, now)]) == now
 

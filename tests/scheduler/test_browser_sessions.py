@@ -28,7 +28,7 @@ from control_plane.domain.events import (
     UsageCounted,
 )
 from control_plane.domain.transitions import CancelRequested
-from control_plane.domain.usage import Capability, Used
+from control_plane.domain.usage import Capability, ProviderUsage
 from control_plane.keys.tokens import TokenSigner
 from control_plane.sessions import leases, lifecycle
 from control_plane.sessions.usage import usage_of
@@ -229,7 +229,9 @@ async def test_an_agent_that_dies_before_anybody_spoke_is_replaced(door: Door) -
 
 
 def used(tokens: int) -> UsageCounted:
-    part = Used(capability=Capability.LLM, provider="openai", model="gpt-4.1", input_tokens=tokens)
+    part = ProviderUsage(
+        capability=Capability.LLM, provider="openai", model="gpt-4.1", input_tokens=tokens
+    )
     return UsageCounted(seq=2, at=0.0, parts=[part])
 
 

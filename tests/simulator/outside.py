@@ -11,7 +11,7 @@ from control_plane.domain.brief import DispatchMetadata
 from scheduler.rooms import DEPARTURE_TIMEOUT_S, EMPTY_TIMEOUT_S, Present, RoomTrouble
 from sip.ports import Answered, DialFailure, DialFailureKind, DialRequest, TooLate
 from tests.simulator.agents import Agent
-from tests.simulator.plan import AgentPlan, Outcome
+from tests.simulator.plan import AgentPlan, DialOutcome
 from tests.simulator.world import CURRENT, Process, World
 
 _K = DialFailureKind
@@ -131,7 +131,7 @@ class Invite:
     attempt_id: str
     number: str
     trunk: str
-    outcome: Outcome
+    outcome: DialOutcome
     answered_at: float | None = None
     ended_at: float | None = None
 
@@ -154,7 +154,7 @@ class SipService:
             self._world.note("far end", f"{request.room_name} came too late")
             return TooLate()
         script = self._outcomes.get(request.to_number)
-        outcome = script.pop(0) if script else Outcome("answer", after=0.5, talk=1.0)
+        outcome = script.pop(0) if script else DialOutcome("answer", after=0.5, talk=1.0)
         reply: asyncio.Future[Answered | DialFailure] = self._world.loop.create_future()
         self._world.loop.create_task(self._carry(request, outcome, reply))
         result = await asyncio.shield(reply)
@@ -165,7 +165,7 @@ class SipService:
     async def _carry(
         self,
         request: DialRequest,
-        outcome: Outcome,
+        outcome: DialOutcome,
         reply: asyncio.Future[Answered | DialFailure],
     ) -> None:
         if outcome.kind == "service_down":
@@ -196,7 +196,7 @@ class SipService:
         if failure is not None and not outcome.kind.startswith("unknown"):
             _set(reply, failure)
 
-    def _invite(self, request: DialRequest, outcome: Outcome) -> Invite:
+    def _invite(self, request: DialRequest, outcome: DialOutcome) -> Invite:
         invite = Invite(
             at=self._world.loop.time(),
             attempt_id=request.room_name.removeprefix("call-"),
@@ -209,7 +209,9 @@ class SipService:
         self._world.note("far end", what)
         return invite
 
-    async def _ring(self, request: DialRequest, outcome: Outcome, room: Room) -> DialFailure | None:
+    async def _ring(
+        self, request: DialRequest, outcome: DialOutcome, room: Room
+    ) -> DialFailure | None:
         """Return why nobody answered; None when somebody did."""
         limit = float(request.ringing_timeout_s)
         after, failure = outcome.after, None
@@ -232,7 +234,7 @@ class SipService:
             return DialFailure(kind=_K.BAD_REQUEST, sip_reason="the room is gone")
         return failure
 
-    async def _talk(self, request: DialRequest, outcome: Outcome, room: Room) -> None:
+    async def _talk(self, request: DialRequest, outcome: DialOutcome, room: Room) -> None:
         """Return once one of both sides has hung up."""
         talk = min(outcome.talk, float(request.max_call_duration_s))
         if outcome.human:

@@ -31,7 +31,7 @@ _TROUBLE = (429, 503, 500, 502, 504)
 
 
 @dataclass
-class Outcome:
+class DialOutcome:
     """What becomes of one dial: `kind`, and when."""
 
     kind: str
@@ -81,7 +81,7 @@ class Plan:
     calls_per_day: int | None
     events: list[Event]
     faults: list[Fault]
-    outcomes: dict[str, list[Outcome]]
+    outcomes: dict[str, list[DialOutcome]]
     agents: list[AgentPlan]
     error_chance: float
     lost_wakes: float
@@ -214,22 +214,22 @@ def _mishaps(rng: random.Random, horizon: float) -> list[Event]:
     return events
 
 
-def _outcome(rng: random.Random, *, calm: bool) -> Outcome:
+def _outcome(rng: random.Random, *, calm: bool) -> DialOutcome:
     after, talk = rng.choice((0.1, 1.0, rng.uniform(0, 8))), rng.choice((0.05, 2.0, 2.0, 8.0))
     chance = rng.random()
     if chance < 0.35:
-        return Outcome("answer", after=after, talk=talk, human=rng.random() < 0.5)
+        return DialOutcome("answer", after=after, talk=talk, human=rng.random() < 0.5)
     if chance < 0.55:
-        return Outcome("status", status=rng.choice(_STATUSES), after=after)
+        return DialOutcome("status", status=rng.choice(_STATUSES), after=after)
     if chance < 0.65:
-        return Outcome("status", status=rng.choice(_TROUBLE), after=after)
+        return DialOutcome("status", status=rng.choice(_TROUBLE), after=after)
     if chance < 0.70:
-        return Outcome("no_answer")
+        return DialOutcome("no_answer")
     if chance < 0.75 or calm:
-        return Outcome("edge", after=rng.uniform(-0.05, 0.05), talk=talk)
+        return DialOutcome("edge", after=rng.uniform(-0.05, 0.05), talk=talk)
     lost = rng.choice((0.0, 0.5, rng.uniform(0, 12)))
     kind = rng.choice(("unknown_live", "unknown_live", "unknown_dead", "service_down", "kind"))
-    return Outcome(kind, after=after, talk=talk, human=rng.random() < 0.5, lost_after=lost)
+    return DialOutcome(kind, after=after, talk=talk, human=rng.random() < 0.5, lost_after=lost)
 
 
 def _agent(rng: random.Random, *, calm: bool) -> AgentPlan:
