@@ -55,7 +55,7 @@ ORDER: Mapping[str, str | None] = {
 }
 """Where the code is that makes each field of an order change a call; None: not yet."""
 
-_ACTED_ON = """# Which field is acted on where
+_SUPPORT = """# Which field is supported where
 
 Every field is checked when it is given and kept with the order. One that says *not yet* is kept
 while the code behind it does not exist: an answer whose assistant sets it to something else than
@@ -63,8 +63,8 @@ its default lists it in `not_yet_acted_on`. Bounds and defaults: [assistant fiel
 """
 _SHOWN_BY = """# Which test shows what each field does
 
-Every field of an assistant that is [acted on](assistant-fields.md) has a test that fails when it is
-not. Those in `tests/system` hold a real call over SIP and judge by what the telephone heard; the
+Every field of an assistant that is [supported](assistant-fields.md) has a test that fails when it
+is not. Those in `tests/system` hold a real call over SIP and judge by what the telephone heard; the
 others judge what reached the API or a receiver of webhooks.
 """
 
@@ -79,13 +79,13 @@ def assistant(spec: type[Struct] = AssistantSpec) -> str:
     return _FIELDS.sub(lambda _: "\n".join([*rows, ""]), page, count=1)
 
 
-def acted_on(spec: type[Struct] = AssistantSpec) -> str:
+def support(spec: type[Struct] = AssistantSpec) -> str:
     """Return the page that says where the code behind each field is."""
     settings = settings_of(spec).items()
-    tables = {"assistant": {name: each.acted_on for name, each in settings}, "order": ORDER}
-    lines = [_ACTED_ON]
+    tables = {"assistant": {name: each.support for name, each in settings}, "order": ORDER}
+    lines = [_SUPPORT]
     for title, table in tables.items():
-        lines += [f"## Of an {title}\n", "| field | acted on in |", "|---|---|"]
+        lines += [f"## Of an {title}\n", "| field | supported in |", "|---|---|"]
         for name, symbol in sorted(table.items()):
             lines.append(f"| `{name}` | {f'`{symbol}`' if symbol else '*not yet*'} |")
         lines.append("")
@@ -102,7 +102,7 @@ def shown_by() -> str:
 
 PAGES = {
     REFERENCE / "assistant.md": assistant,
-    REFERENCE / "assistant-fields.md": acted_on,
+    REFERENCE / "assistant-fields.md": support,
     REFERENCE / "field-tests.md": shown_by,
 }
 

@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from control_plane.domain.calling_times import CallRetryConfig
 from control_plane.domain.calling_times import check as check_times
 from control_plane.domain.credentials import check_webhook_url
-from control_plane.domain.declared import ActedOn, Asked, Template, between, up_to
+from control_plane.domain.declared import Asked, Support, Template, between, up_to
 from control_plane.domain.flow import PromptFlow
 from control_plane.domain.outcome import Outcome
 from control_plane.domain.phone import e164
@@ -134,18 +134,18 @@ OF_THE_CALL = frozenset(["transcript"])
 """What `structured_output_prompt` may name besides: known once the call is over."""
 
 _HEARD, _THOUGHT, _VOICED = (
-    ActedOn(f"speech.tables.make_{kind}") for kind in ("stt", "llm", "tts")
+    Support(f"speech.tables.make_{kind}") for kind in ("stt", "llm", "tts")
 )
-_SHOWN = ActedOn("control_plane.assistants.views.view_of_spec")
-_OPENING, _SOUNDS = ActedOn("agent.first_sentence.prepare"), ActedOn("agent.audio.sounds.Sounds")
-_TEXTS, _SPEAKING = ActedOn("agent.prompt.Texts"), ActedOn("agent.call.Call")
+_SHOWN = Support("control_plane.assistants.views.view_of_spec")
+_OPENING, _SOUNDS = Support("agent.first_sentence.prepare"), Support("agent.audio.sounds.Sounds")
+_TEXTS, _SPEAKING = Support("agent.prompt.Texts"), Support("agent.call.Call")
 _LIMIT, _RECORDER = (
-    ActedOn("agent.limits.hold_max_duration"),
-    ActedOn("agent.audio.recording.StereoRecorder"),
+    Support("agent.limits.hold_max_duration"),
+    Support("agent.audio.recording.StereoRecorder"),
 )
-_TOOLS = ActedOn("agent.tools.table.offered")
-_TRANSFER = ActedOn("agent.transferring.Transferring")
-_NOT_YET = ActedOn(None)
+_TOOLS = Support("agent.tools.table.offered")
+_TRANSFER = Support("agent.transferring.Transferring")
+_NOT_YET = Support(None)
 
 _Share = Annotated[float, Asked(Meta(ge=0, le=1))]
 _Sentence = Annotated[str | None, up_to(5_000), Template()]
@@ -172,7 +172,7 @@ class AssistantSpec(Struct, frozen=True, kw_only=True):
     """The drawing behind the prompt, kept for its editor; only `prompt` is executed."""
     language: Annotated[Language, _HEARD] = Language.EN_US
     """What is heard, thought and spoken; the embedded model, voice and STT know English only."""
-    turn_taking: Annotated[TurnTaking, ActedOn("agent.turn_taking.turn_handling")] = (
+    turn_taking: Annotated[TurnTaking, Support("agent.turn_taking.turn_handling")] = (
         TurnTaking.BALANCED
     )
     """How soon the agent answers and how easily it gives way."""
@@ -190,7 +190,7 @@ class AssistantSpec(Struct, frozen=True, kw_only=True):
     """BYE at that age of the call."""
     max_duration_end_message: Annotated[str | None, up_to(150), Template(), _LIMIT] = None
     """Spoken, without interruption, so that it ends by the limit."""
-    silence_timeout_secs: Annotated[int, between(5, 600), ActedOn("agent.limits.SilenceWatch")] = 30
+    silence_timeout_secs: Annotated[int, between(5, 600), Support("agent.limits.SilenceWatch")] = 30
     """Nobody spoke for that long: the call ends with `silence`."""
     faq_items: Annotated[tuple[FaqItem, ...], up_to(500, tuple[FaqEntry, ...]), _TEXTS] = ()
     """Questions and the answers to give; the list replaces the one before."""
@@ -211,7 +211,7 @@ class AssistantSpec(Struct, frozen=True, kw_only=True):
     recording_full_mix: Annotated[bool, _RECORDER] = False
     """A second file: everything that both heard, on one channel; `recording_mix_url`."""
     recording_retention_days: Annotated[
-        int | None, between(1, 3_650), ActedOn("control_plane.recordings.retention.expires_at")
+        int | None, between(1, 3_650), Support("control_plane.recordings.retention.expires_at")
     ] = None
     """Days after the call that its recording is kept; none: `OFFHOOK_RECORDING_DAYS`."""
     background_sound: Annotated[BackgroundSound | None, _SOUNDS] = None
@@ -225,16 +225,16 @@ class AssistantSpec(Struct, frozen=True, kw_only=True):
     thinking_sound_volume: Annotated[_Share, _SOUNDS] = 0.8
     """0 is silent."""
     call_retry_config: Annotated[
-        CallRetryConfig, Asked(check=check_times), ActedOn("control_plane.domain.gate.gate")
+        CallRetryConfig, Asked(check=check_times), Support("control_plane.domain.gate.gate")
     ] = msgspec.field(default_factory=CallRetryConfig)
     """When calls may begin and how often an order is tried."""
-    from_phone_number: Annotated[_Number, ActedOn("control_plane.orders.placing.OrderBuilder")] = (
+    from_phone_number: Annotated[_Number, Support("control_plane.orders.placing.OrderBuilder")] = (
         None
     )
     """The number that calls show, one of the organization's; none: its default one."""
-    webhook_url: Annotated[_Url, ActedOn("control_plane.webhooks.outbox.relay")] = None
+    webhook_url: Annotated[_Url, Support("control_plane.webhooks.outbox.relay")] = None
     """Gets `{"call": …}` when an order is over."""
-    voicemail_message: Annotated[_Sentence, ActedOn("agent.answering.watch.AnswerWatch")] = None
+    voicemail_message: Annotated[_Sentence, Support("agent.answering.watch.AnswerWatch")] = None
     """Spoken to a voicemail before hanging up; none: hang up at once."""
     voicemail_sms_prompt: Annotated[_Instructions, _NOT_YET] = None
     """Instructions for the SMS after a voicemail; none: no SMS."""
@@ -248,12 +248,12 @@ class AssistantSpec(Struct, frozen=True, kw_only=True):
     """Whom calls are passed on to next, in this order: after `transfer_phone_number`, or alone."""
     human_transfer_mode: Annotated[TransferMode | None, _TRANSFER] = None
     """The agent introduces the person, or passes the call on; needs a number to pass it on to."""
-    transfer_caller_id: Annotated[TransferCallerId, ActedOn("scheduler.human_line.find")] = (
+    transfer_caller_id: Annotated[TransferCallerId, Support("scheduler.human_line.find")] = (
         TransferCallerId.OURS
     )
     """The number that a human sees who is called in; carriers may refuse one that is not yours."""
     warm_transfer_summary_instructions: Annotated[
-        _Instructions, ActedOn("agent.warm.summary.Summary")
+        _Instructions, Support("agent.warm.summary.Summary")
     ] = None
     """What the human is told of the person before a warm transfer; none: who, what for, so far."""
     custom_tools: Annotated[tuple[CustomTool, ...], up_to(64, check=check_tools), _NOT_YET] = ()

@@ -12,7 +12,7 @@ from msgspec import NODEFAULT, Meta, Struct
 M = TypeVar("M", bound=Struct)
 
 
-class ActedOn(Struct, frozen=True):
+class Support(Struct, frozen=True):
     """The code that makes a setting change a call; None: it is kept, and the code comes later."""
 
     place: str | None
@@ -68,7 +68,7 @@ class Setting(Struct, frozen=True):
 
     type: Any
     default: Any
-    acted_on: str | None
+    support: str | None
     asked: Asked
 
     def kept(self, given: Any, place: str) -> Any:
@@ -90,11 +90,11 @@ def settings_of(kind: type[Struct]) -> Mapping[str, Setting]:
     found, hints = {}, get_type_hints(kind, include_extras=True)
     for each in msgspec.structs.fields(kind):
         hint, made = hints[each.name], each.default_factory
-        if not (acted_on := _marks(hint, ActedOn)):
-            raise TypeError(f"{kind.__name__}.{each.name} does not say where it is acted on")
+        if not (support := _marks(hint, Support)):
+            raise TypeError(f"{kind.__name__}.{each.name} does not say where it is supported")
         asked = _marks(hint, Asked) or [Asked()]
         default = each.default if made is NODEFAULT else made()
-        found[each.name] = Setting(hint.__origin__, default, acted_on[0].place, asked[0])
+        found[each.name] = Setting(hint.__origin__, default, support[0].place, asked[0])
     return found
 
 
@@ -106,7 +106,7 @@ def not_yet_acted_on(spec: Struct) -> list[str]:
 
 @cache
 def _pending(kind: type[Struct]) -> list[tuple[str, Any]]:
-    return [(n, each.default) for n, each in settings_of(kind).items() if each.acted_on is None]
+    return [(n, each.default) for n, each in settings_of(kind).items() if each.support is None]
 
 
 class Spot(Struct, Generic[M], frozen=True):

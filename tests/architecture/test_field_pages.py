@@ -17,9 +17,9 @@ ROWS = {"tests/system/test_provider_faults.py": "tests/agent/provider_rows.py"}
 """Where a module's rows stand, when not in itself."""
 
 
-def test_every_field_that_is_acted_on_has_one_and_no_other() -> None:
+def test_every_field_that_is_supported_has_one_and_no_other() -> None:
     settings = settings_of(AssistantSpec)
-    assert set(field_pages.marked()) == {n for n, each in settings.items() if each.acted_on}
+    assert set(field_pages.marked()) == {n for n, each in settings.items() if each.support}
 
 
 @pytest.mark.parametrize("field", sorted(field_pages.marked()))

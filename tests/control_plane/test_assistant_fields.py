@@ -24,7 +24,7 @@ from tests.field_pages import ORDER
 
 pytestmark = pytest.mark.db
 
-ASSISTANT = {name: each.acted_on for name, each in settings_of(AssistantSpec).items()}
+ASSISTANT = {name: each.support for name, each in settings_of(AssistantSpec).items()}
 NUMBER = "+12025550123"
 OURS = "+12025550199"
 TOOL = {

@@ -18,8 +18,8 @@ from control_plane.db.models.organization import Organization
 from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.credentials import is_credential
 from control_plane.domain.declared import (
-    ActedOn,
     Secret,
+    Support,
     Template,
     members,
     not_yet_acted_on,
@@ -52,13 +52,13 @@ TOOL = CustomTool(
 class Extended(AssistantSpec, frozen=True, kw_only=True):
     """An assistant with fields that nobody has heard of."""
 
-    pass_phrase: Annotated[str | None, up_to(30), Secret(), Template(), ActedOn(None)] = None
+    pass_phrase: Annotated[str | None, up_to(30), Secret(), Template(), Support(None)] = None
     """Opens the door."""
-    summary_model: Annotated[LlmModel | None, ActedOn(None)] = None
+    summary_model: Annotated[LlmModel | None, Support(None)] = None
     """Sums the call up."""
-    after_tools: Annotated[tuple[CustomTool, ...], up_to(2), ActedOn(None)] = ()
+    after_tools: Annotated[tuple[CustomTool, ...], up_to(2), Support(None)] = ()
     """Run once it is over."""
-    lines: Annotated[tuple[str, ...], up_to(9), Template(), ActedOn(None)] = ()
+    lines: Annotated[tuple[str, ...], up_to(9), Template(), Support(None)] = ()
     """Said while somebody waits."""
 
 
@@ -114,7 +114,7 @@ def test_answers_always_have_it() -> None:
 def test_the_pages_have_it() -> None:
     row = "| `pass_phrase` | ≤ 30 characters | none | opens the door |"
     assert row in field_pages.assistant(Extended).splitlines()
-    assert "| `pass_phrase` | *not yet* |" in field_pages.acted_on(Extended).splitlines()
+    assert "| `pass_phrase` | *not yet* |" in field_pages.support(Extended).splitlines()
 
 
 def test_answers_name_it_while_nothing_acts_on_it() -> None:
