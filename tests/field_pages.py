@@ -59,7 +59,7 @@ _SUPPORT = """# Which field is supported where
 
 Every field is checked when it is given and kept with the order. One that says *not yet* is kept
 while the code behind it does not exist: an answer whose assistant sets it to something else than
-its default lists it in `not_yet_acted_on`. Bounds and defaults: [assistant fields](assistant.md).
+its default lists it in `not_yet_supported`. Bounds and defaults: [assistant fields](assistant.md).
 """
 _SHOWN_BY = """# Which test shows what each field does
 

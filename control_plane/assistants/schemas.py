@@ -43,7 +43,7 @@ class AssistantPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class AssistantView(Struct, frozen=True, kw_only=True):
     """An assistant as clients see it, secrets masked.
 
-    `needs_keys` names the providers without whose key it cannot speak, `not_yet_acted_on` the
+    `needs_keys` names the providers without whose key it cannot speak, `not_yet_supported` the
     settings that are kept while the code behind them does not exist yet.
     """  # the settings named here are those that a call or a session repeats
 
@@ -55,7 +55,7 @@ class AssistantView(Struct, frozen=True, kw_only=True):
     updated_at: datetime
     pending_faq_count: int
     needs_keys: list[Provider]
-    not_yet_acted_on: list[str]
+    not_yet_supported: list[str]
     first_sentence_delay_ms: int
     llm_model: LlmModel | None
     max_call_duration_secs: int

@@ -13,7 +13,7 @@ from control_plane.assistants import specs
 from control_plane.assistants.schemas import AssistantNow, AssistantView
 from control_plane.db.models.assistant import Assistant
 from control_plane.domain.assistant import TELEPHONE_DELAY_MS, AssistantSpec
-from control_plane.domain.declared import not_yet_acted_on
+from control_plane.domain.declared import not_yet_supported
 from control_plane.domain.providers import Provider, in_force
 from control_plane.providers.needed import keys_for_default, providers_of
 
@@ -61,7 +61,7 @@ def view_of_spec(
         updated_at=updated_at,
         pending_faq_count=sum(item.needs_human_answer for item in spec.faq_items),
         needs_keys=sorted(providers_of(spec)),
-        not_yet_acted_on=not_yet_acted_on(spec),
+        not_yet_supported=not_yet_supported(spec),
         **(msgspec.structs.asdict(spec) | {"first_sentence_delay_ms": _delay_ms(spec)}),
     )
 

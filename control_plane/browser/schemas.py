@@ -71,7 +71,7 @@ class SessionView(Struct, frozen=True, kw_only=True):
     recording_intact: bool | None
     recording_expires_at: datetime | None
     transcript: list[TranscriptItem]
-    not_yet_acted_on: list[str]
+    not_yet_supported: list[str]
 
 
 class SessionEnvelope(Struct, frozen=True):

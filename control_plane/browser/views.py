@@ -54,5 +54,5 @@ def view_of(session: Session, call: CallView) -> SessionView:
         recording_intact=talk.recording_intact,
         recording_expires_at=talk.recording_expires_at,
         transcript=talk.transcript,
-        not_yet_acted_on=call.not_yet_acted_on,
+        not_yet_supported=call.not_yet_supported,
     )

@@ -98,7 +98,7 @@ def settings_of(kind: type[Struct]) -> Mapping[str, Setting]:
     return found
 
 
-def not_yet_acted_on(spec: Struct) -> list[str]:
+def not_yet_supported(spec: Struct) -> list[str]:
     """Return the settings that differ from their default and change nothing yet, by name."""
     pending = _pending(type(spec))
     return sorted(name for name, default in pending if getattr(spec, name) != default)

@@ -179,7 +179,7 @@ class CallView(Struct, frozen=True, kw_only=True):
     outcome_summary: str | None = None
     is_cancelled: bool
     is_completed: bool
-    not_yet_acted_on: list[str] = []
+    not_yet_supported: list[str] = []
     notices: list[str] = []
     created_at: datetime
     updated_at: datetime

@@ -252,7 +252,7 @@ def _shared(
         "cost": cost,
         "is_cancelled": status is OrderStatus.CANCELLED,
         "is_completed": status is OrderStatus.COMPLETED,
-        "not_yet_acted_on": assistant.not_yet_acted_on,
+        "not_yet_supported": assistant.not_yet_supported,
         "created_at": owner.created_at,
         "updated_at": owner.updated_at,
     }

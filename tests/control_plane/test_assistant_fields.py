@@ -17,7 +17,7 @@ from control_plane.assistants.schemas import InlineAssistant, merge
 from control_plane.assistants.secrets import PLAIN_HEADERS, Reference
 from control_plane.db.models.assistant import Assistant
 from control_plane.domain.assistant import AssistantSpec
-from control_plane.domain.declared import not_yet_acted_on, settings_of
+from control_plane.domain.declared import not_yet_supported, settings_of
 from control_plane.orders.schemas import PlaceCall
 from tests.factories import spec
 from tests.field_pages import ORDER
@@ -58,7 +58,7 @@ def test_every_place_exists(symbol: str) -> None:
 
 
 def test_what_is_left_to_build_is_known() -> None:
-    """This list only ever gets shorter; when it is empty, `not_yet_acted_on` goes."""
+    """This list only ever gets shorter; when it is empty, `not_yet_supported` goes."""
     assert {name for name, symbol in ASSISTANT.items() if symbol is None} <= {
         "after_call_sms_prompt",
         "calendly",
@@ -77,19 +77,19 @@ def test_what_is_left_to_build_is_known() -> None:
 
 
 def test_only_what_differs_from_its_default_is_listed() -> None:
-    assert not_yet_acted_on(spec()) == []
-    assert not_yet_acted_on(spec(sms_enabled=False, sms_template=None)) == []
+    assert not_yet_supported(spec()) == []
+    assert not_yet_supported(spec(sms_enabled=False, sms_template=None)) == []
     changed = spec(sms_enabled=True, sms_template="Hi.", first_sentence="Hi.")
-    assert not_yet_acted_on(changed) == ["sms_enabled", "sms_template"]
+    assert not_yet_supported(changed) == ["sms_enabled", "sms_template"]
 
 
-async def test_answers_name_what_is_not_acted_on(api: httpx.AsyncClient) -> None:
+async def test_answers_name_what_is_not_supported(api: httpx.AsyncClient) -> None:
     made = await api.post("/assistant", json={"name": "A", "prompt": "p", "sms_enabled": True})
-    assert made.json()["assistant"]["not_yet_acted_on"] == ["sms_enabled"]
+    assert made.json()["assistant"]["not_yet_supported"] == ["sms_enabled"]
     body = {"phone_number": NUMBER, "assistant_id": made.json()["assistant"]["id"]}
     call = (await api.post("/call", json=body)).json()["call"]
-    assert call["assistant"]["not_yet_acted_on"] == ["sms_enabled"]
-    assert call["not_yet_acted_on"] == ["sms_enabled"]
+    assert call["assistant"]["not_yet_supported"] == ["sms_enabled"]
+    assert call["not_yet_supported"] == ["sms_enabled"]
 
 
 async def create(api: httpx.AsyncClient, **given: Any) -> dict[str, Any]:

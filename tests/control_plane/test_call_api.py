@@ -51,7 +51,7 @@ async def test_a_call_is_placed_with_the_default_assistant(
     assert call["assistant"]["name"] == "Bright Smile Dental"
     assert call["call_attempts"] == []
     assert call["last_call_attempt"] is None
-    assert call["not_yet_acted_on"] == []
+    assert call["not_yet_supported"] == []
     again = await api.get(f"{path}/{call['id']}")
     assert again.json()["call"] == call
 

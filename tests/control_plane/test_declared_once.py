@@ -22,7 +22,7 @@ from control_plane.domain.declared import (
     Support,
     Template,
     members,
-    not_yet_acted_on,
+    not_yet_supported,
     settings_of,
     spots,
     up_to,
@@ -118,8 +118,8 @@ def test_the_pages_have_it() -> None:
 
 
 def test_answers_name_it_while_nothing_acts_on_it() -> None:
-    assert not_yet_acted_on(extended()) == []
-    assert not_yet_acted_on(FULL) == ["after_tools", "pass_phrase", "summary_model"]
+    assert not_yet_supported(extended()) == []
+    assert not_yet_supported(FULL) == ["after_tools", "pass_phrase", "summary_model"]
 
 
 def test_its_secrets_are_found_at_any_depth_and_put_back() -> None:
