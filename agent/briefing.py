@@ -33,14 +33,14 @@ async def get_brief(context: JobContext, internal_url: str) -> CallBrief:
     """
     metadata = decode_metadata(context.job.metadata)
     if metadata.attempt_id is not None:
-        return await _ask(internal_url, metadata.token, InternalApi.fetch_brief)
+        return await _request(internal_url, metadata.token, InternalApi.fetch_brief)
     await context.connect()
     await _caller(context.room)
     # LiveKit's word for which room is this job's; the SDK shows it nowhere else.
-    return await _ask(internal_url, context._info.token, InternalApi.claim_inbound)
+    return await _request(internal_url, context._info.token, InternalApi.claim_inbound)
 
 
-async def _ask(
+async def _request(
     internal_url: str, token: str, ask: Callable[[InternalApi], Awaitable[CallBrief]]
 ) -> CallBrief:
     api = InternalApi(internal_url, token)
@@ -77,17 +77,17 @@ async def _caller(room: rtc.Room) -> None:
     """Return once the phone is in the room, waiting for it if the agent was faster."""
     came = asyncio.Event()
 
-    def look(person: rtc.RemoteParticipant) -> None:
+    def check(person: rtc.RemoteParticipant) -> None:
         if person.kind == rtc.ParticipantKind.PARTICIPANT_KIND_SIP:
             came.set()
 
-    room.on("participant_connected", look)
+    room.on("participant_connected", check)
     try:
         for person in room.remote_participants.values():
-            look(person)
+            check(person)
         async with asyncio.timeout(CALLER_LIMIT_S):
             await came.wait()
     except TimeoutError:
         raise NobodyThere from None
     finally:
-        room.off("participant_connected", look)
+        room.off("participant_connected", check)

@@ -25,7 +25,7 @@ from agent.failure_recovery import FailureRecovery
 from agent.failures import describe
 from agent.false_alarms import FalseAlarms
 from agent.far_end import FarEnd
-from agent.limits import SilenceWatch, hold_max_duration
+from agent.limits import SilenceWatch, enforce_max_duration
 from agent.masking import Masks
 from agent.presence import HANG_UPS, Seen, presence_of
 from agent.prompt import Texts
@@ -155,7 +155,7 @@ class Call:
 
     async def wait_answered(self) -> bool:
         """Return whether the person's side became active before the call ended."""
-        self._look()
+        self._check()
         lost = asyncio.create_task(self._lost(), name="lease") if self._in_browser else None
         try:
             return await self._person.wait_answered()
@@ -168,7 +168,7 @@ class Call:
         answered_at = time.monotonic()
         self._person.answered.set()
         if self._in_browser:  # there is a page to type in
-            turns = TypedTurns(self._session, self.ending, call_agent.take_typed, self.on_typed)
+            turns = TypedTurns(self._session, self.ending, call_agent.receive_typed, self.on_typed)
             turns.follow(self._room, self._brief.participant_identity)
         self._answering.answered(
             self._session,
@@ -185,7 +185,7 @@ class Call:
         spec = self._brief.assistant
         watchers = [
             asyncio.create_task(
-                hold_max_duration(
+                enforce_max_duration(
                     spec.max_call_duration_secs,
                     self._texts.spoken(spec.max_duration_end_message),
                     self._speaker,
@@ -242,7 +242,7 @@ class Call:
             pass
         await self._answering.may_begin()
         await self._output.wait_listened_to()
-        first = opening.take()
+        first = opening.pop()
         if isinstance(first, Spoken):
             opening.watch(self._speaker.play(first))
         elif first is not None:
@@ -254,10 +254,10 @@ class Call:
         self.ending.end(EndedBy.SYSTEM, EndReason.AGENT_LOST, why, is_open=self._in_browser)
 
     def _watch(self) -> None:
-        self._room.on("participant_attributes_changed", lambda *_: self._look())
-        self._room.on("participant_connected", lambda *_: self._look())
+        self._room.on("participant_attributes_changed", lambda *_: self._check())
+        self._room.on("participant_connected", lambda *_: self._check())
         self._room.on("participant_disconnected", self._on_left)
-        self._room.on("track_subscribed", lambda *_: self._look())
+        self._room.on("track_subscribed", lambda *_: self._check())
         self._room.on(
             "disconnected", lambda *_: self.ending.end(EndedBy.SYSTEM, None, "the room was closed")
         )
@@ -267,7 +267,7 @@ class Call:
         self._session.on("close", self._on_close)
         self._session.on("user_state_changed", self._on_user_state)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         person = self._room.remote_participants.get(self._brief.participant_identity)
         if person is None:
             return
@@ -287,7 +287,7 @@ class Call:
 
         if is_lost or reason not in HANG_UPS or not self._transferring.left(is_gone):
             is_gone()
-        self._look()  # a second tab with the same token has taken the place of the first
+        self._check()  # a second tab with the same token has taken the place of the first
 
     def _on_data(self, packet: rtc.DataPacket) -> None:
         if leaving.is_request(packet):

@@ -71,7 +71,7 @@ class CallAgent(Agent):
         self.session.on("user_state_changed", on_user_state)
         try:
             async for event in Agent.default.stt_node(self, audio, model_settings):
-                words.take(event)
+                words.receive(event)
                 nods = self._is_speaking() and self._is_backchannel(event)
                 if echoes.is_echo(event) or nods:
                     words.drop()
@@ -93,13 +93,13 @@ class CallAgent(Agent):
     ) -> None:
         """Answer machines nothing; have a model that speaks by itself say its first sentence."""
         if not await self._may_reply():
-            await self._keep(new_message)
+            await self._store(new_message)
             raise StopResponse
         if isinstance(self.first.pending, str):
             self.session.generate_reply(instructions=self.first.pending)
             raise StopResponse
 
-    async def take_typed(self, text: str) -> None:
+    async def receive_typed(self, text: str) -> None:
         """Take what the person typed as their turn, and answer it aloud; the model has it as data.
 
         Raises:
@@ -107,12 +107,12 @@ class CallAgent(Agent):
         """
         message = llm.ChatMessage(role="user", content=[text], extra={TYPED: True})
         shown = message.model_copy(update={"content": [as_data(text)], "extra": {}})
-        await self._keep(message, shown)
+        await self._store(message, shown)
         first = self.first.pending
         aside = first if isinstance(first, str) else NOT_GIVEN
         self.session.generate_reply(instructions=aside, input_modality="text")
 
-    async def _keep(self, message: llm.ChatMessage, shown: llm.ChatMessage | None = None) -> None:
+    async def _store(self, message: llm.ChatMessage, shown: llm.ChatMessage | None = None) -> None:
         """Have what was said in the transcript, and before the model once it replies.
 
         Args:

@@ -131,9 +131,9 @@ class KeyCollector:
 
     def _wait(self, seconds: float) -> None:
         self._stop()
-        self._timer = asyncio.get_running_loop().call_later(max(0.0, seconds), self._look)
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, seconds), self._check)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         """End the run, unless something is being said that its time does not count from yet."""
         if self._wanted is not None and not self._is_over:
             if self._session.agent_state == "speaking":
@@ -155,7 +155,7 @@ class KeyCollector:
         self._keys, self._wanted, self._is_over = "", None, False
         self._stop()
         if wanted is not None and not keys:
-            self._tell_none(wanted)
+            self._report_none(wanted)
             return
         spaced = " ".join(keys)
         text = f"(The person pressed these telephone keys: {spaced})"
@@ -171,7 +171,7 @@ class KeyCollector:
         if speech is not None and speech.allow_interruptions and not speech.done():
             speech.interrupt()
 
-    def _tell_none(self, wanted: Collection) -> None:
+    def _report_none(self, wanted: Collection) -> None:
         if self._spoke:
             return  # they were answered
         self._session.generate_reply(

@@ -99,7 +99,7 @@ async def run_call(
                 Humans(session_api, brief.session_id),
                 refer_to=brief.refer_to,
             )
-            await _hold(context, brief, engines, reporter, recorder, usage, offers, place, far_end)
+            await _run(context, brief, engines, reporter, recorder, usage, offers, place, far_end)
     except (ProviderKeyMissing, NotPrepared) as exc:
         log.warning("a provider failed before the call", why=exc)
         place.conversation_is_over()
@@ -118,7 +118,7 @@ async def run_call(
         await session_api.aclose()
 
 
-async def _hold(
+async def _run(
     context: JobContext,
     brief: CallBrief,
     engines: Engines,
@@ -212,11 +212,11 @@ def _call_agent(
 
 
 def _routed(reporter: Reporter) -> Told:
-    def tell(way: SoundWay, why: str) -> None:
+    def report(way: SoundWay, why: str) -> None:
         log.info("sound takes its way", way=way.value, why=why)
         reporter.report(SoundRouted, way=way, reason=why)
 
-    return tell
+    return report
 
 
 async def _join(

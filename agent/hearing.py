@@ -46,7 +46,7 @@ class Words:
         self._are_owed = False
         self._none = asyncio.Event()
 
-    def take(self, event: stt.SpeechEvent | str) -> None:
+    def receive(self, event: stt.SpeechEvent | str) -> None:
         """Take note of what the recogniser sends, in order."""
         if isinstance(event, str) or event.type is stt.SpeechEventType.FINAL_TRANSCRIPT:
             self._are_owed = False

@@ -55,7 +55,7 @@ class Humans:
         failed = HumanView(id=asked.id, state=HumanState.OVER, result=HumanResult.FAILED)
         try:
             async with asyncio.timeout(self._limit_s):
-                await self._until_done(lambda: self._api.ask_human(self._session_id, asked))
+                await self._until_done(lambda: self._api.request_human(self._session_id, asked))
                 while True:
                     human = await self._until_done(
                         lambda: self._api.follow_human(self._session_id, asked.id)

@@ -55,7 +55,7 @@ class SessionApi(Protocol):
 class HumansApi(Protocol):
     """Where humans are asked into a session; all raise `Unreachable` or `Refused`."""
 
-    async def ask_human(self, session_id: str, asked: HumanAsked) -> HumanView:
+    async def request_human(self, session_id: str, asked: HumanAsked) -> HumanView:
         """Have a human dialled into the room; asking again with the same id is harmless."""
 
     async def follow_human(self, session_id: str, leg_id: str) -> HumanView:
@@ -115,7 +115,7 @@ class InternalApi:
         )
         return int(answer.json()["size"])
 
-    async def ask_human(self, session_id: str, asked: HumanAsked) -> HumanView:
+    async def request_human(self, session_id: str, asked: HumanAsked) -> HumanView:
         """Have a human dialled into the room; asking again with the same id is harmless."""
         answer = await self._send(
             "POST",
@@ -136,7 +136,7 @@ class InternalApi:
         answer = await self._send("POST", path, content=msgspec.json.encode(said))
         return msgspec.json.decode(answer.content, type=HumanView)
 
-    async def tell_restart(self, reason: Worn) -> None:
+    async def report_restart(self, reason: Worn) -> None:
         """Have it counted that this worker begins anew; the token is that of workers."""
         content = msgspec.json.encode({"reason": reason.value})
         await self._send("POST", "/internal/workers/restarts", content=content)

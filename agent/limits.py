@@ -30,7 +30,7 @@ async def played(speech: SpeechHandle, limit_s: float) -> None:
     await asyncio.wait([asyncio.ensure_future(speech.wait_for_playout())], timeout=limit_s)
 
 
-async def hold_max_duration(
+async def enforce_max_duration(
     limit_s: int, message: str, speaker: Speaker, ending: Ending, answered_at: float
 ) -> None:
     """End the call when `limit_s` have passed since `answered_at` (monotonic).
@@ -106,7 +106,7 @@ class SilenceWatch:
         self._asked = 0
         self._stirred.set()
 
-    def hold(self) -> None:
+    def pause(self) -> None:
         """Let the call be silent until `go_on`."""
         self._is_held = True
 

@@ -68,7 +68,7 @@ class Opening:
         """Null while it is said, and once it was heard. Not cleared when a reply is only generated:
         LiveKit generates replies ahead of time and throws them away when the person goes on."""
 
-    def take(self) -> Spoken | str | None:
+    def pop(self) -> Spoken | str | None:
         """Return what is to be said now, if anything."""
         first, self.pending = self.pending, None
         self._begun += first is not None
@@ -80,7 +80,7 @@ class Opening:
 
     def began(self, speech: SpeechHandle | None) -> None:
         """The agent speaks: the sentence, as `speech`; it comes again if it was cut off early."""
-        if self.take() is not None and speech is not None:
+        if self.pop() is not None and speech is not None:
             self.watch(speech)
 
     def watch(self, speech: SpeechHandle) -> None:

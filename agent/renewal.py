@@ -34,10 +34,10 @@ async def stand_in_once_worn(
     """
     limits = Limits(settings.growth_mb, settings.growth_threads)
     wear.release_memory()
-    start = wear.look()
+    start = wear.measure()
     while True:
         why = await _worn(start, limits, is_busy, taken)
-        held = wear.look()
+        held = wear.measure()
         log.warning(
             "the worker is worn and begins anew",
             reason=why.value,
@@ -52,7 +52,7 @@ async def stand_in_once_worn(
             log.error("no other worker stands in for the worn one, which goes on", why=exc)
             await asyncio.sleep(AGAIN_S)
             continue
-        await _tell(settings, why)
+        await _report(settings, why)
         return found
 
 
@@ -64,16 +64,16 @@ async def _worn(
     while True:
         tidied_after = await wear.come_to_rest(is_busy, taken, since=tidied_after)
         wear.release_memory()
-        why = wear.worn(wear.look(), start, limits)
+        why = wear.worn(wear.measure(), start, limits)
         if why is not None:
             return why
 
 
-async def _tell(settings: AgentSettings, why: Worn) -> None:
+async def _report(settings: AgentSettings, why: Worn) -> None:
     """Have the restart counted; a figure is not worth waiting for."""
     api = InternalApi(settings.internal_url, worker_key(settings.livekit_api_secret))
     try:
-        await api.tell_restart(why)
+        await api.report_restart(why)
     except (Refused, Unreachable) as exc:
         log.warning("a restart was not counted", why=exc)
     finally:

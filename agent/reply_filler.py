@@ -112,9 +112,9 @@ class ReplyFiller:
         """Watch until cancelled."""
         while True:
             await asyncio.sleep(_LOOK_S)
-            self.look()
+            self.check()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Say a filler if it is time for one."""
         now = self._clock()
         if self._holds() or not self._owes():

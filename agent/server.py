@@ -72,7 +72,7 @@ class Worker:
 
     async def _renewal(self) -> int:
         await self._registered.wait()
-        self._role.tell_registered()
+        self._role.report_registered()
         if self._role.ready_fd is not None:
             await asyncio.Future()  # a stand-in is sent away soon
         return await stand_in_once_worn(

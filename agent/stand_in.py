@@ -58,7 +58,7 @@ class Role(Struct, frozen=True):
         if self.ready_fd is not None:
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
-    def tell_registered(self) -> None:
+    def report_registered(self) -> None:
         """Tell the other worker that this one takes calls."""
         if self.ready_fd is not None:
             os.write(self.ready_fd, b"1")

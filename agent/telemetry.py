@@ -28,7 +28,7 @@ def conversation(attempt_id: str) -> AbstractContextManager[None]:
     return traces.of_call(attempt_id, "agent")
 
 
-def tell_turn(message: ChatMessage, delays_ms: dict[str, float], now: datetime) -> None:
+def report_turn(message: ChatMessage, delays_ms: dict[str, float], now: datetime) -> None:
     """Tell what somebody said: from when to when, and with which delays; never the words."""
     if not traces.current_attempt():
         return
@@ -37,7 +37,7 @@ def tell_turn(message: ChatMessage, delays_ms: dict[str, float], now: datetime) 
     began = _instant(spoke[0], ended - timedelta(milliseconds=delays_ms.get("first_sound", 0.0)))
     facts: dict[str, Any] = {"role": message.role, "interrupted": message.interrupted}
     facts |= {f"delay_ms.{part}": delay for part, delay in delays_ms.items()}
-    traces.tell_span("turn", began, ended, facts)
+    traces.report_span("turn", began, ended, facts)
 
 
 def _instant(seconds: float | None, otherwise: datetime) -> datetime:

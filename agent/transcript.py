@@ -19,7 +19,7 @@ from msgspec import Struct
 from agent.continuation import GOES_ON_S, Continuation
 from agent.masking import Masks
 from agent.reporter import Reporter
-from agent.telemetry import tell_turn
+from agent.telemetry import report_turn
 from control_plane.domain.events import ItemSaid, Role
 
 # LiveKit's per-message figures (seconds) and the words we report them by (milliseconds).
@@ -97,9 +97,9 @@ class Transcriber:
             self._report(_said_by(item, time.time()))
 
     def _wait(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(GOES_ON_S, self._look)
+        self._timer = asyncio.get_running_loop().call_later(GOES_ON_S, self._check)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         if self._continuation.is_undecided:
             self._wait()
         else:
@@ -130,7 +130,7 @@ class Transcriber:
                 facts[name] = self._masks.applied(facts[name])
         self._reporter.report(ItemSaid, **facts)
         if message is not None:
-            tell_turn(message, item.delays_ms, datetime.now(UTC))
+            report_turn(message, item.delays_ms, datetime.now(UTC))
 
 
 class _Item(Struct, frozen=True, kw_only=True):

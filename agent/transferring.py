@@ -133,7 +133,7 @@ class Transferring:
         return brief.from_phone_number if is_caller else brief.to_phone_number
 
     async def _transfer(self, targets: Sequence[TransferTarget], reason: str) -> None:
-        self._silence.hold()
+        self._silence.pause()
         try:
             failure = await self._to_one_of(targets, reason)
         finally:

@@ -40,7 +40,7 @@ from process.addresses import Allowed
 from process.safe_http import Outbound
 from scheduler.deliver import Deliverer
 from scheduler.relay import Relay
-from scheduler.service import tell_receivers
+from scheduler.service import notify_receivers
 from scheduler.timetable import Timetable
 from tests import factories
 
@@ -132,7 +132,7 @@ class _Stage:
 
     def begin(self) -> None:
         """Let the scheduler's part run."""
-        tell_receivers(self.database, self._timetable, self._deliverer)
+        notify_receivers(self.database, self._timetable, self._deliverer)
         self._timetable.start()
 
     async def end(self) -> None:

@@ -55,9 +55,9 @@ def main() -> int:
         done = [threads.submit(_run, name, work) for name, work in steps]
         problems = [problem for each in done if (problem := each.result())]
     for problem in problems:
-        _tell(f"✗ {problem}")
+        _print(f"✗ {problem}")
     if not problems and chosen.livekit:
-        _tell(f"Set up in {time.monotonic() - began:.0f} s.")
+        _print(f"Set up in {time.monotonic() - began:.0f} s.")
     return 1 if problems else 0
 
 
@@ -132,10 +132,10 @@ def _run(name: str, work: Callable[[Say], None]) -> str:
     """Do one step; returns what went wrong with it, or nothing."""
     began = time.monotonic()
     try:
-        work(lambda line: _tell(f"  {name}: {line}"))
+        work(lambda line: _print(f"  {name}: {line}"))
     except (SetUpFailed, NoLiveKitServer) as exc:
         return str(exc)
-    _tell(f"  {name}: done in {time.monotonic() - began:.0f} s")
+    _print(f"  {name}: done in {time.monotonic() - began:.0f} s")
     return ""
 
 
@@ -175,7 +175,7 @@ def _output(command: list[str]) -> str:
         return ""
 
 
-def _tell(line: str) -> None:
+def _print(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

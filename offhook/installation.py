@@ -160,7 +160,7 @@ class Installation:
         return next(iter(keys.items()))
 
     @contextmanager
-    def hold(self) -> Iterator[None]:
+    def lock(self) -> Iterator[None]:
         """Hold the folder; nobody else can run Offhook in it meanwhile.
 
         Raises:

@@ -32,7 +32,7 @@ def up(home: Installation, *, once: bool, call: bool) -> int:
     """
     home.run.mkdir(parents=True, exist_ok=True)
     try:
-        with home.hold():
+        with home.lock():
             return asyncio.run(_run(home, once=once, call=call))
     except AlreadyUp as exc:
         if exc.running is not None:
@@ -67,7 +67,7 @@ async def _run(home: Installation, *, once: bool, call: bool) -> int:
                 return 130
         if once:
             return _verdict(outcome)
-        _tell(home, first=first)
+        _print(home, first=first)
         return await _stay(supervisor, stop)
     except PartFailed as exc:
         fail(str(exc))
@@ -131,7 +131,7 @@ def _verdict(outcome: FirstCallResult | None) -> int:
     return 0
 
 
-def _tell(home: Installation, *, first: bool) -> None:
+def _print(home: Installation, *, first: bool) -> None:
     credentials = home.credentials()
     key = credentials.get("api_key", "")
     say("")

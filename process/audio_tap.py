@@ -41,18 +41,18 @@ class AudioTap:
         self._queue = FfiClient.instance.queue
         self._put = self._queue.put
         self._drop = FfiClient.instance._ffi_lib.livekit_ffi_drop_handle
-        self._queue.put = self._take
+        self._queue.put = self._receive
 
     def close(self) -> None:
         """Give the stream of events back to the SDK."""
         self._queue.put = self._put
 
-    def _take(self, event: Any) -> None:
+    def _receive(self, event: Any) -> None:
         kind = event.WhichOneof("message")
         if kind == "audio_stream_event":
             taker = self._listener.taker(event.audio_stream_event.stream_handle)
             if taker is not None:
-                self._take_frame(event.audio_stream_event, taker)
+                self._receive_frame(event.audio_stream_event, taker)
                 return
         elif kind == "capture_audio_frame" and self._listener.captured(
             event.capture_audio_frame.async_id, event.capture_audio_frame.error
@@ -60,7 +60,7 @@ class AudioTap:
             return
         self._put(event)
 
-    def _take_frame(self, stream: Any, taker: Taker) -> None:
+    def _receive_frame(self, stream: Any, taker: Taker) -> None:
         if stream.WhichOneof("message") != "frame_received":
             return
         frame = stream.frame_received.frame

@@ -14,7 +14,7 @@ class Origin:
         self.idle: list[Any] = []
         self.used_at = 0.0
 
-    async def take(self) -> Any | None:
+    async def pop(self) -> Any | None:
         """Return a connection that the other side still keeps open, if there is one."""
         while self.idle:
             connection = self.idle.pop()

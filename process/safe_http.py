@@ -114,7 +114,7 @@ class Outbound:
         deadline = now + self._limits.total_s
         wire = self._wire(request)
         origin = await self._origin(wire.url.origin, now)
-        connection = await origin.take() or self._connection(wire.url.origin)
+        connection = await origin.pop() or self._connection(wire.url.origin)
         try:
             async with asyncio.timeout_at(deadline):
                 raw = await connection.handle_async_request(wire)

@@ -121,7 +121,7 @@ def of_call(attempt_id: str, name: str) -> Iterator[None]:
         yield
 
 
-def tell_span(
+def report_span(
     name: str, began: datetime, ended: datetime, attributes: Mapping[str, Any], **how: Any
 ) -> None:
     """Tell a span of the current call that is over already."""
@@ -132,13 +132,13 @@ def tell_span(
     span.end(_nanoseconds(max(began, ended)))
 
 
-def tell_root(
+def report_root(
     attempt_id: str, began: datetime, ended: datetime, attributes: Mapping[str, Any]
 ) -> None:
     """Tell the root of a call's trace, once the call is over; once per call."""
     attempt_token, token = _attempt.set(attempt_id), _ids.set(_numbers(attempt_id))
     try:
-        tell_span("call", began, ended, attributes, context=Context())
+        report_span("call", began, ended, attributes, context=Context())
     finally:
         _ids.reset(token)
         _attempt.reset(attempt_token)

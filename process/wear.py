@@ -41,7 +41,7 @@ class Limits(Struct, frozen=True):
     threads: int
 
 
-def look() -> Held:
+def measure() -> Held:
     """Return what this process holds now."""
     resident = int(Path("/proc/self/statm").read_text().split()[1])
     return Held(resident * _PAGE / _MB, len(os.listdir("/proc/self/task")))

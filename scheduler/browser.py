@@ -67,7 +67,7 @@ class Opener:
             then = await repository.next_due(db, now=now)
         return then - now if then is not None else None
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Replace agents that were lost or have left, and give up what nothing will come of."""
         async with self._database.reading() as db:
             now = await read_clock(db)
@@ -76,7 +76,7 @@ class Opener:
         self._asked_at = {key: at for key, at in self._asked_at.items() if key in there}
         for call in waiting:
             try:
-                await self._look_at(call, now)
+                await self._check(call, now)
             except RoomTrouble as exc:
                 log.warning("a room cannot be looked into", session_id=call.id, error=exc)
             except StaleEpoch:
@@ -105,14 +105,14 @@ class Opener:
 
     async def _open(self, call: Call) -> None:
         try:
-            await self._ask(call)
+            await self._send_agent(call)
         except RoomTrouble as exc:
             log.warning("a session cannot be opened yet", session_id=call.id, error=exc)
-            await self._hold(call, self._put_off)
+            await self._apply(call, self._put_off)
             return
-        await self._hold(call, lambda _, now: AgentSent(at=now))
+        await self._apply(call, lambda _, now: AgentSent(at=now))
 
-    async def _ask(self, call: Call) -> None:
+    async def _send_agent(self, call: Call) -> None:
         """Have the session's room made, unless it is there, and an agent sent to it."""
         metadata = DispatchMetadata(
             token=self._signer.issue(
@@ -140,7 +140,7 @@ class Opener:
         session.due_at, session.dispatch_lease_until = now + _AGAIN, None
         return None
 
-    async def _look_at(self, call: Call, now: datetime) -> None:
+    async def _check(self, call: Call, now: datetime) -> None:
         seen = await self._seen(call, now)
         verdict = judge(seen)
         if isinstance(verdict, Stay):
@@ -148,9 +148,9 @@ class Opener:
         log.info("a session needs something", session_id=call.id, verdict=type(verdict).__name__)
         if isinstance(verdict, AskAgain):
             self._asked_at[call.id] = now
-            await self._ask(call)
+            await self._send_agent(call)
             return
-        await self._hold(call, lambda row, at: _acted(row, verdict, at))
+        await self._apply(call, lambda row, at: _acted(row, verdict, at))
 
     async def _seen(self, call: Call, now: datetime) -> Waiting:
         session = call.session
@@ -174,11 +174,11 @@ class Opener:
             token_over=session.token_until is not None and session.token_until <= now,
         )
 
-    async def _hold(self, call: Call, decide: Callable[[Call, datetime], AnyFact | None]) -> None:
+    async def _apply(self, call: Call, decide: Callable[[Call, datetime], AnyFact | None]) -> None:
         """Write what `decide` says of the session, unless somebody else has it by now."""
         try:
             async with self._database.transaction() as db:
-                _, row = await leases.hold(db, call.id, epoch=call.session.epoch)
+                _, row = await leases.lock(db, call.id, epoch=call.session.epoch)
                 fact = decide(row, await read_clock(db))
                 if fact is not None:
                     await lifecycle.apply(db, row, fact)

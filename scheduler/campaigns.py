@@ -26,7 +26,7 @@ class Feeder:
         # Up to which of a campaign's changes its waiting orders have been looked through.
         self._settled: dict[str, datetime] = {}
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Do all there is to do now, a piece of each campaign in turn."""
         while await self._round():
             pass

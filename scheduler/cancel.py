@@ -66,7 +66,7 @@ class Canceller:
 
     async def _close(self, attempt_id: str, epoch: int) -> None:
         async with self._database.transaction() as db:
-            order, row = await leases.hold(db, attempt_id, epoch=epoch)
+            order, row = await leases.lock(db, attempt_id, epoch=epoch)
             await lifecycle.apply(
                 db,
                 order,

@@ -64,7 +64,7 @@ class Look(Struct, frozen=True):
     wait: timedelta | None
 
 
-async def look(database: Database) -> Look:
+async def load_lanes(database: Database) -> Look:
     """Return what there is to claim."""
     async with database.reading() as db:
         now = await read_clock(db)
@@ -90,7 +90,7 @@ async def claim(
     """
     if limit <= 0:
         return []
-    lanes = (seen or await look(database)).lanes
+    lanes = (seen or await load_lanes(database)).lanes
     started: list[Call] = []
     share = max(1, limit // max(1, len(lanes)))
     for lane in sorted(lanes, key=lambda each: each.due_at):
@@ -189,7 +189,7 @@ class _Batch:
         self._made = await repository.count_attempts(self._db, [each.id for each in orders])
         together: list[_Start] = []
         for order in orders:
-            start = await self._ask(order)
+            start = await self._decide(order)
             if start is None:
                 continue
             if order.concurrency_key is None:
@@ -198,12 +198,12 @@ class _Batch:
                 await self._write([start])  # the next one's gate counts it
         await self._write(together)
 
-    async def _ask(self, order: CallOrder) -> _Start | None:
+    async def _decide(self, order: CallOrder) -> _Start | None:
         """Return what is to be written for an order that may go; else it is told to wait."""
         now = self._now
         fact, way = await self._judge(order)
         hopeless = isinstance(fact, Forbidden) or (fact is None and way is None)
-        if hopeless and self._keeper.look_again(order):
+        if hopeless and self._keeper.drop_older_plan(order):
             fact, way = await self._judge(order)
         if fact is None and way is not None:
             if way.trunk.id != order.trunk_id:
@@ -223,7 +223,7 @@ class _Batch:
 
     async def _judge(self, order: CallOrder) -> tuple[Forbidden | HeldBack | None, Route | None]:
         """Return what keeps the order from going, and the way that it would take."""
-        fact = _fact(await self._keeper.ask(order), self._now)
+        fact = _fact(await self._keeper.decide(order), self._now)
         dial_plan = await self._keeper.dial_plan(order.organization_id)
         return fact, dial_plan.route(order.from_phone_number, to=order.to_phone_number)
 

@@ -159,9 +159,9 @@ class Deliverer:
         self._shares.give_back(claimed.organization_id, claimed.receiver)
         if not task.cancelled() and task.exception() is not None:
             log.error("a webhook's try broke; it is sent again", error=task.exception())
-        self._tell_of_room(claimed.organization_id, claimed.receiver)
+        self._report_room(claimed.organization_id, claimed.receiver)
 
-    def _tell_of_room(self, owner: str, receiver: str) -> None:
+    def _report_room(self, owner: str, receiver: str) -> None:
         """Have more claimed once there is room for many: a claim costs the same for one."""
         roomy = False
         if self._was_full and len(self._tries) <= MOST_UNDER_WAY // 2:

@@ -35,7 +35,7 @@ from control_plane.trunks import pace
 from control_plane.trunks.routing import DialPlans
 from process import crash_points
 from process.logs import get_logger
-from scheduler.claim import claim, look
+from scheduler.claim import claim, load_lanes
 from scheduler.clock import Clock, WallClock
 from scheduler.prepare import NotReady, Preparer
 from scheduler.rooms import Rooms, RoomTrouble
@@ -96,7 +96,7 @@ class Dispatcher:
         """Claim what is due, as far as there is room for it, and set out on each."""
         while True:
             free = self._max_dispatching - len(self._running)
-            seen = await look(self._database)
+            seen = await load_lanes(self._database)
             self.next_due_in = seen.wait
             calls = await claim(self._database, limit=free, dial_plans=self._dial_plans, seen=seen)
             for call in calls:
@@ -145,7 +145,7 @@ class Dispatcher:
             request = await self._pass_last_gate(call, sip_trunk_id)
         except NotReady as exc:
             reason = exc.reason
-            await self._tell(call, lambda now: AttemptAbandoned(at=now, reason=reason))
+            await self._apply(call, lambda now: AttemptAbandoned(at=now, reason=reason))
             return
         if request is None:
             return
@@ -154,7 +154,7 @@ class Dispatcher:
         match result:
             case Answered(sip_call_id):
                 crash_points.here("after_answer_before_record")
-                await self._tell(call, lambda now: DialAnswered(at=now, sip_call_id=sip_call_id))
+                await self._apply(call, lambda now: DialAnswered(at=now, sip_call_id=sip_call_id))
             case TooLate():
                 await self._abandon_late(call)
             case DialFailure():
@@ -190,7 +190,7 @@ class Dispatcher:
         """
         while True:
             async with self._database.transaction() as db:
-                order, row = await leases.hold_ordered(db, call.id, epoch=call.session.epoch)
+                order, row = await leases.lock_ordered(db, call.id, epoch=call.session.epoch)
                 now, here = await read_clock(db), self._clock.now()
                 early = await pace.time_to_invite(db, row.leg, now)
                 if early <= _NOW:
@@ -220,7 +220,7 @@ class Dispatcher:
             return await read_clock(db) - marked_at > timedelta(seconds=_PROMPT_S)
 
     async def _abandon_late(self, call: Call) -> None:
-        await self._tell(call, lambda now: AttemptAbandoned(at=now, reason=Cause.SCHEDULER_LOST))
+        await self._apply(call, lambda now: AttemptAbandoned(at=now, reason=Cause.SCHEDULER_LOST))
 
     async def _mark(
         self,
@@ -235,7 +235,7 @@ class Dispatcher:
         keeper = Gatekeeper(db, now, self._dial_plans)
         with db.no_autoflush:  # the gate asks nothing of what was just changed
             await keeper.prepare([order])
-            decision = await keeper.ask(order)
+            decision = await keeper.decide(order)
         if not isinstance(decision, Go):
             abandoned = AttemptAbandoned(at=now, reason=decision.rule, gate=decision)
             await lifecycle.apply(db, order, row, abandoned)
@@ -271,7 +271,7 @@ class Dispatcher:
             await self._trunks.apply(check_all=True)
         if failure.unknown and await self._still_there(call):
             return  # it may yet be answered: its lease lapses, and the reconciler looks again
-        await self._tell(
+        await self._apply(
             call,
             lambda now: DialFailed(
                 at=now,
@@ -288,8 +288,8 @@ class Dispatcher:
             return True  # not known, so nothing may be concluded
         return any(each.identity == call.leg.participant_identity for each in present)
 
-    async def _tell(self, call: Call, fact: FactAt) -> None:
+    async def _apply(self, call: Call, fact: FactAt) -> None:
         async with self._database.transaction() as db:
-            order, row = await leases.hold_ordered(db, call.id, epoch=call.session.epoch)
+            order, row = await leases.lock_ordered(db, call.id, epoch=call.session.epoch)
             await lifecycle.apply(db, order, row, fact(await read_clock(db)))
             crash_points.here("before_record_commit")

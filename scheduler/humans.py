@@ -124,7 +124,7 @@ class HumanDialer:
         """Return the dial, marked as begun; null when there is none."""
         while True:
             async with self._database.transaction() as db:
-                order, call = await leases.hold(db, session_id, epoch=None)
+                order, call = await leases.lock(db, session_id, epoch=None)
                 owner, now = order or call.session, await read_clock(db)
                 leg = await humans.open_of(db, session_id)
                 if leg is None or leg.id != leg_id or leg.dialing_at is not None:
@@ -153,7 +153,7 @@ class HumanDialer:
         Who answers when nobody waits for them any more is hung up.
         """
         async with self._database.transaction() as db:
-            order, call = await leases.hold(db, session_id, epoch=None)
+            order, call = await leases.lock(db, session_id, epoch=None)
             leg, now = await humans.open_of(db, session_id), await read_clock(db)
             is_over, room_name = call.session.closed_at is not None, call.session.room_name
             if leg is not None and leg.id == leg_id:
@@ -189,7 +189,7 @@ class HumanDialer:
             reason=failure.sip_reason,
         )
         async with self._database.transaction() as db:
-            order, call = await leases.hold(db, session_id, epoch=None)
+            order, call = await leases.lock(db, session_id, epoch=None)
             leg, now = await humans.open_of(db, session_id), await read_clock(db)
             if leg is None or leg.id != leg_id or leg.answered_at is not None:
                 return

@@ -63,15 +63,15 @@ class Reconciler:
         self._phone_missing: set[str] = set()
         self._silent: dict[str, tuple[int, datetime]] = {}
 
-    async def look_at_silent(self) -> None:
+    async def reconcile_silent(self) -> None:
         """Judge the attempts whose lease has lapsed."""
-        await self._look(silent_only=True)
+        await self._reconcile(silent_only=True)
 
-    async def look(self) -> None:
+    async def reconcile(self) -> None:
         """Judge every live attempt once."""
-        await self._look(silent_only=False)
+        await self._reconcile(silent_only=False)
 
-    async def _look(self, *, silent_only: bool) -> None:
+    async def _reconcile(self, *, silent_only: bool) -> None:
         async with self._database.reading() as db:
             now = await read_clock(db)
             live = await repository.open_calls(db)
@@ -83,7 +83,7 @@ class Reconciler:
             if silent_only and not _is_silent(call, now):
                 continue
             try:
-                await self._look_at(call, now, limits[call.id])
+                await self._check(call, now, limits[call.id])
             except RoomTrouble as exc:
                 log.warning("a room cannot be looked into", attempt_id=call.id, error=exc)
             except StaleEpoch:
@@ -115,7 +115,7 @@ class Reconciler:
                 except StaleEpoch:
                     log.debug("another process was faster", attempt_id=call.id)
 
-    async def _look_at(self, call: Call, now: datetime, limit: timedelta) -> None:
+    async def _check(self, call: Call, now: datetime, limit: timedelta) -> None:
         if call.session.handed_over_at is not None:
             return  # it goes on without its agent (`talks.TalkWatch`)
         lease = call.session.dispatch_lease_until
@@ -146,7 +146,7 @@ class Reconciler:
 
     async def _act(self, call: Call, verdict: Verdict) -> None:
         async with self._database.transaction() as db:
-            order, row = await leases.hold(db, call.id, epoch=call.session.epoch)
+            order, row = await leases.lock(db, call.id, epoch=call.session.epoch)
             now = await read_clock(db)
             if row.session.closed_at is not None:
                 return

@@ -181,7 +181,7 @@ class RecordingMover:
     async def _note_absence(self, attempt_id: str) -> None:
         """Say that an answered call has no recording; that it is lost, if it came whole."""
         async with self._database.transaction() as db:
-            order, call = await leases.hold(db, attempt_id, epoch=None)
+            order, call = await leases.lock(db, attempt_id, epoch=None)
             owner = order or call.session
             row = await db.get_one(Recording, attempt_id)
             if row.state is not RecordingState.SPOOLING:
@@ -199,7 +199,7 @@ class RecordingMover:
     async def _note(self, attempt_id: str, stereo: Kept, mix: Kept | None) -> None:
         """Write down what is stored and whether it is what the agent sent."""
         async with self._database.transaction() as db:
-            order, call = await leases.hold(db, attempt_id, epoch=None)
+            order, call = await leases.lock(db, attempt_id, epoch=None)
             owner = order or call.session
             row = await db.get_one(Recording, attempt_id)
             state = row.state

@@ -113,12 +113,12 @@ async def run(world: World, settings: SchedulerSettings, stopped: asyncio.Event)
         timetable.on_change("apply trunks", keeper.apply, sweep_s=TRUNKS_S, rest_s=0.2)
         _open_sessions(world, settings, timetable)
         dialer = _pass_on(world, timetable, tasks)
-        _keep_order(world, settings, timetable)
+        _run_upkeep(world, settings, timetable)
         relay = Relay(database, world.vault, world.views)
         deliverer = Deliverer(
             database, world.vault, world.outbound, on_room=database.changes.notify, relay=relay
         )
-        tell_receivers(database, timetable, deliverer)
+        notify_receivers(database, timetable, deliverer)
         mover = _put_recordings_away(world, settings, timetable)
         timetable.start()
         log.info("the scheduler runs", name=name)
@@ -129,16 +129,18 @@ async def run(world: World, settings: SchedulerSettings, stopped: asyncio.Event)
     log.info("the scheduler has stopped", name=name)
 
 
-def _keep_order(world: World, settings: SchedulerSettings, timetable: Timetable) -> None:
+def _run_upkeep(world: World, settings: SchedulerSettings, timetable: Timetable) -> None:
     """Do all that no dispatch waits for: look at calls, end, expire, clean up, delete."""
     database = world.database
     reconciler = Reconciler(database, world.rooms)
-    timetable.every(RECONCILE_S, "reconcile", reconciler.look)
-    timetable.every(SWEEP_S, "look for silent agents", reconciler.look_at_silent)
-    timetable.every(UNANSWERED_S, "look for callers", UnansweredCallers(database, world.rooms).look)
+    timetable.every(RECONCILE_S, "reconcile", reconciler.reconcile)
+    timetable.every(SWEEP_S, "look for silent agents", reconciler.reconcile_silent)
+    timetable.every(
+        UNANSWERED_S, "look for callers", UnansweredCallers(database, world.rooms).check
+    )
     if world.sip_presence is not None:
         watch = SipWatch(world.sip_presence, reconciler)
-        timetable.every(SIP_WATCH_S, "watch the SIP service", watch.look)
+        timetable.every(SIP_WATCH_S, "watch the SIP service", watch.check)
     expirer = Expirer(database)
     timetable.every(EXPIRE_S, "expire orders", expirer.expire)
     timetable.every(EXPIRE_S, "fill slots", expirer.fill_slots)
@@ -149,7 +151,7 @@ def _keep_order(world: World, settings: SchedulerSettings, timetable: Timetable)
     canceller = Canceller(database, world.rooms)
     timetable.on_change("cancel", canceller.end_cancelled, sweep_s=SWEEP_S, rest_s=0.1)
     feeder = Feeder(database)
-    timetable.on_change("campaigns", feeder.look, sweep_s=SLOW_SWEEP_S, rest_s=0.25)
+    timetable.on_change("campaigns", feeder.check, sweep_s=SLOW_SWEEP_S, rest_s=0.25)
     resumer = Resumer(database)
     timetable.on_change("resume orders", resumer.release, sweep_s=SLOW_SWEEP_S, rest_s=0.25)
     room_cleanup = RoomCleanup(database, world.rooms)
@@ -164,7 +166,7 @@ def _pass_on(world: World, timetable: Timetable, tasks: asyncio.TaskGroup) -> Hu
     watch = TalkWatch(database, world.rooms, dialer)
     timetable.every(HEARTBEAT_S, "keep dialled humans", dialer.beat)
     timetable.on_change("call humans", dialer.dial_due, sweep_s=SWEEP_S, rest_s=DISPATCH_REST_S)
-    timetable.every(TALKS_S, "watch talks", watch.look)
+    timetable.every(TALKS_S, "watch talks", watch.check)
     return dialer
 
 
@@ -183,7 +185,7 @@ def _open_sessions(world: World, settings: SchedulerSettings, timetable: Timetab
             timetable.after(wait, "next session", world.database.changes.notify)
 
     timetable.on_change("open sessions", open_due, sweep_s=SWEEP_S, rest_s=DISPATCH_REST_S)
-    timetable.on_change("look after sessions", opener.look, sweep_s=SWEEP_S, rest_s=0.25)
+    timetable.on_change("look after sessions", opener.check, sweep_s=SWEEP_S, rest_s=0.25)
 
 
 def _put_recordings_away(
@@ -201,14 +203,14 @@ def _put_recordings_away(
     return mover
 
 
-def tell_receivers(database: Database, timetable: Timetable, deliverer: Deliverer) -> None:
+def notify_receivers(database: Database, timetable: Timetable, deliverer: Deliverer) -> None:
     """Relay events and deliver them, woken by their commit and by the next try's instant."""
 
-    async def tell() -> None:
+    async def notify() -> None:
         while await deliverer.deliver_due():
             pass
         due, now = await deliverer.next_due()
         if due is not None:
             timetable.after(due - now, "next delivery", database.changes.notify)
 
-    timetable.on_change("webhooks", tell, sweep_s=SWEEP_S, rest_s=0.02)
+    timetable.on_change("webhooks", notify, sweep_s=SWEEP_S, rest_s=0.02)

@@ -20,7 +20,7 @@ class SipWatch:
         self._reconciler = reconciler
         self._refusals = 0
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Look once; livekit-server alone would notice only after some twenty seconds."""
         if await self._service.listening():
             self._refusals = 0

@@ -37,13 +37,13 @@ class TalkWatch:
         self._gone: set[str] = set()
         """Legs whose participant one look did not find."""
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Look once at every talk, and at every human's leg that is nobody's."""
-        await self._look_at_talks()
-        await self._look_at_forsaken()
+        await self._check_talks()
+        await self._check_forsaken()
         await self._hang_up_late_dials()
 
-    async def _look_at_talks(self) -> None:
+    async def _check_talks(self) -> None:
         async with self._database.reading() as db:
             talks, now = await humans.talks(db), await read_clock(db)
         seen: dict[str, str] = {}
@@ -72,7 +72,7 @@ class TalkWatch:
 
     async def _end(self, session_id: str, why: str) -> None:
         async with self._database.transaction() as db:
-            order, call = await leases.hold(db, session_id, epoch=None)
+            order, call = await leases.lock(db, session_id, epoch=None)
             if call.session.closed_at is not None:
                 return
             ended = ConversationEnded(
@@ -84,7 +84,7 @@ class TalkWatch:
             )
             await lifecycle.apply(db, order, call, ended)
 
-    async def _look_at_forsaken(self) -> None:
+    async def _check_forsaken(self) -> None:
         async with self._database.reading() as db:
             legs = await humans.forsaken(db, await read_clock(db))
         self._gone &= {leg.id for leg, _ in legs}

@@ -105,7 +105,7 @@ class TrunkKeeper:
             if wanted.gone:
                 await self._remove(wanted)
                 return
-            trunk_id, rule_id = await self._tell(wanted, known)
+            trunk_id, rule_id = await self._send(wanted, known)
         except SipTrouble as exc:
             await self._trouble(wanted, str(exc))
             return
@@ -134,7 +134,7 @@ class TrunkKeeper:
         if (trunk.applied_hash, trunk.apply_error) != (None, error):
             await self._store(trunk.id, trunk.sip_trunk_id, trunk.sip_rule_id, None, error)
 
-    async def _tell(self, wanted: _Wanted, known: frozenset[str] | None) -> tuple[str, str | None]:
+    async def _send(self, wanted: _Wanted, known: frozenset[str] | None) -> tuple[str, str | None]:
         trunk = wanted.trunk
         if known is None:
             known = await self._trunks.known()

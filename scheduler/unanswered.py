@@ -22,7 +22,7 @@ class UnansweredCallers:
         self._rooms = rooms
         self._alone: frozenset[str] = frozenset()
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Look once; who was alone at the look before as well is sent an agent.
 
         A second one that is too many is told so, and leaves.

@@ -22,17 +22,17 @@ class LiveKitCallRooms:
     def __init__(self, service: RoomService):
         self._service = service
 
-    async def look(self, room_name: str) -> CallRoom | None:
+    async def get_room(self, room_name: str) -> CallRoom | None:
         """Return the room with the phones in it, or null when there is no such room."""
         try:
             async with asyncio.timeout(LIMIT_S):
-                return await self._look(room_name)
+                return await self._load(room_name)
         except DIAL_ERRORS as exc:
             if isinstance(exc, api.ServerError) and exc.code == api.TwirpErrorCode.NOT_FOUND:
                 return None  # it was closed between the two requests
             raise SipTrouble(str(exc) or type(exc).__name__) from exc
 
-    async def _look(self, room_name: str) -> CallRoom | None:
+    async def _load(self, room_name: str) -> CallRoom | None:
         found = await self._service.list_rooms(api.ListRoomsRequest(names=[room_name]))
         room = next((each for each in found.rooms if each.name == room_name), None)
         if room is None:

@@ -166,7 +166,7 @@ class Front(asyncio.DatagramProtocol):
         if seen is None:
             self._act(pending.request, _BUSY)
             return
-        pending.task = asyncio.ensure_future(self._ask(seen, pending.request))
+        pending.task = asyncio.ensure_future(self._request_verdict(seen, pending.request))
         pending.task.add_done_callback(lambda task: self._decided(task, seen))
 
     def _early(self, request: Request) -> Verdict | None:
@@ -181,7 +181,7 @@ class Front(asyncio.DatagramProtocol):
             return Reply(481, "Call/Transaction Does Not Exist")
         return None
 
-    async def _ask(self, seen: Seen, request: Request) -> None:
+    async def _request_verdict(self, seen: Seen, request: Request) -> None:
         try:
             async with asyncio.timeout(self._decide_limit):
                 asked = self._decide(request)

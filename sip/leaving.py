@@ -67,10 +67,10 @@ async def end_room(client: api.LiveKitAPI, room_name: str, *, me: rtc.Room | Non
     """
     with unless_gone():
         try:
-            await _ask(client, room_name)
+            await _request(client, room_name)
         finally:
             if me is not None:  # a room, too, that the server knows no more
-                await _take_off(client, me, lambda: bool(_tracks(me)))
+                await _remove(client, me, lambda: bool(_tracks(me)))
                 await me.disconnect()
         await _until_left(client, room_name)
         await client.room.delete_room(api.DeleteRoomRequest(room=room_name))
@@ -94,11 +94,11 @@ async def leave(
         owners = _tracks(room)
         return bool(owners) and all(map(_is_for_this_call, owners))
 
-    await _take_off(client, room, is_to_wait, limit_s=limit_s)
+    await _remove(client, room, is_to_wait, limit_s=limit_s)
     await room.disconnect(reason=reason)
 
 
-async def _take_off(
+async def _remove(
     client: api.LiveKitAPI,
     room: rtc.Room,
     is_to_wait: Callable[[], bool],
@@ -132,18 +132,18 @@ async def _while(room: rtc.Room, holds: Callable[[], bool]) -> None:
     """Wait until something holds no more in the room, or we are out of it."""
     changed = asyncio.Event()
 
-    def look(*_: object) -> None:
+    def check(*_: object) -> None:
         changed.set()
 
     for event in _CHANGES:
-        room.on(event, look)
+        room.on(event, check)
     try:
         while room.isconnected() and holds():
             changed.clear()
             await changed.wait()
     finally:
         for event in _CHANGES:
-            room.off(event, look)
+            room.off(event, check)
 
 
 def _tracks(room: rtc.Room) -> list[rtc.RemoteParticipant]:
@@ -151,7 +151,7 @@ def _tracks(room: rtc.Room) -> list[rtc.RemoteParticipant]:
     return [each for each in room.remote_participants.values() if each.track_publications]
 
 
-async def _ask(client: api.LiveKitAPI, room_name: str) -> None:
+async def _request(client: api.LiveKitAPI, room_name: str) -> None:
     """Ask those to leave who know the message, and hang up the telephones of those who do not.
 
     A page is told by the deletion of its room that the conversation is over.

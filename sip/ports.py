@@ -160,7 +160,7 @@ class Presence(Protocol):
 class CallRooms(Protocol):
     """Knows which calls there are."""
 
-    async def look(self, room_name: str) -> CallRoom | None:
+    async def get_room(self, room_name: str) -> CallRoom | None:
         """Return the room with the phones in it, or null when there is no such room.
 
         Raises:

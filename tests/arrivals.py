@@ -41,7 +41,7 @@ class FakeCallRooms:
         asked = Arrivals(JoinTokens(KEY, SECRET), self)
         return structs.replace(resources, arrivals=asked)
 
-    async def look(self, room_name: str) -> CallRoom | None:
+    async def get_room(self, room_name: str) -> CallRoom | None:
         if self.down:
             raise SipTrouble("connection refused")
         return self.rooms.get(room_name)

@@ -88,7 +88,7 @@ class Probes:
     async def model(self, index: int, chosen: LlmModel | None) -> None:
         """Have a model answer."""
 
-        async def ask() -> dict[str, str]:
+        async def request() -> dict[str, str]:
             made: Any = make_llm(
                 chosen,
                 self._keys,
@@ -104,13 +104,13 @@ class Probes:
                 await made.aclose()
 
         part = ProviderPart.REALTIME if isinstance(chosen, RealtimeModel) else ProviderPart.MODEL
-        await self._try(part, index, provider_name(chosen), _name(chosen), ask)
+        await self._try(part, index, provider_name(chosen), _name(chosen), request)
 
     async def voice(self, index: int, chosen: Voice | None, text: str) -> rtc.AudioFrame | None:
         """Have a voice speak; returns what it said."""
         spoken: list[rtc.AudioFrame] = []
 
-        async def ask() -> dict[str, str]:
+        async def request() -> dict[str, str]:
             made = make_tts(
                 chosen,
                 self._keys,
@@ -130,13 +130,13 @@ class Probes:
             return {"said": text}
 
         provider = chosen.provider if chosen is not None else "offline"
-        await self._try(ProviderPart.VOICE, index, provider, chosen.id if chosen else "", ask)
+        await self._try(ProviderPart.VOICE, index, provider, chosen.id if chosen else "", request)
         return spoken[0] if spoken else None
 
     async def stt(self, index: int, chosen: Stt, sound: rtc.AudioFrame | None) -> None:
         """Have a recogniser hear `sound`, or the embedded voice where no other spoke."""
 
-        async def ask() -> dict[str, str]:
+        async def request() -> dict[str, str]:
             offline = chosen.provider == "offline"
             engines = await self._engines() if offline or sound is None else None
             made = make_stt(
@@ -155,7 +155,7 @@ class Probes:
             finally:
                 await made.aclose()
 
-        await self._try(ProviderPart.STT, index, chosen.provider, chosen.model or "", ask)
+        await self._try(ProviderPart.STT, index, chosen.provider, chosen.model or "", request)
 
     async def _try(
         self,
@@ -163,7 +163,7 @@ class Probes:
         index: int,
         provider: str,
         name: str,
-        ask: Callable[[], Awaitable[dict[str, str]]],
+        request: Callable[[], Awaitable[dict[str, str]]],
     ) -> None:
         clock = asyncio.get_running_loop().time
         began = clock()
@@ -174,7 +174,7 @@ class Probes:
                 await self._engines()
                 began = clock()  # loading is none of the provider's time
             async with asyncio.timeout(LIMITS_S[part]):
-                facts = await ask()
+                facts = await request()
         except Exception as exc:  # noqa: BLE001 - whatever a plugin raises is its result
             error = remedy(exc, Subject(part, provider, name, LIMITS_S[part], self._secrets))
             # Not the exception: what it says may repeat a key, and what was asked.

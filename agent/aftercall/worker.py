@@ -104,7 +104,7 @@ class Worker:
                 if job is None:
                     self._room.release()
             if job is not None:
-                task = asyncio.create_task(self._hold(job), name=f"job {job.id}")
+                task = asyncio.create_task(self._run(job), name=f"job {job.id}")
                 self._running.add(task)
                 task.add_done_callback(self._done)
 
@@ -114,16 +114,16 @@ class Worker:
         if not task.cancelled() and (failure := task.exception()) is not None:
             log.error("a job failed", exc_info=failure)
 
-    async def _hold(self, job: Job) -> None:
+    async def _run(self, job: Job) -> None:
         """Do the job and report on it; give it up when it is another's."""
         results: list[ProbeResult] = []
         news = asyncio.Event()
 
-        def tell(so_far: list[ProbeResult]) -> None:
+        def report(so_far: list[ProbeResult]) -> None:
             results[:] = so_far
             news.set()
 
-        working = asyncio.ensure_future(self._do(job, tell))
+        working = asyncio.ensure_future(self._do(job, report))
         try:
             while not working.done():
                 await self._report(job, JobReport(results=tuple(results)))

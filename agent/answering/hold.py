@@ -20,7 +20,7 @@ SHORT_WORDS = 16
 class Silence(Protocol):
     """Who asks, and hangs up, when nobody speaks."""
 
-    def hold(self) -> None:
+    def pause(self) -> None:
         """Let the call be silent."""
 
     def go_on(self) -> None:
@@ -78,5 +78,5 @@ class Hold:
         if self._limit is not None:
             self._limit.cancel()
         self._is_on = True
-        self._silence.hold()
+        self._silence.pause()
         self._limit = asyncio.get_running_loop().call_later(limit_s, self.end)

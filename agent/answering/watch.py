@@ -50,7 +50,7 @@ class AnswerWatch:
         self._spec = brief.assistant
         self._is_on = brief.direction is Direction.OUTBOUND
         self._message = message
-        self._listener = AnswerListener(brief.assistant.language, self._look)
+        self._listener = AnswerListener(brief.assistant.language, self._check)
         self._detector = self._listener.detector
         self._opinion = SecondOpinion(adviser)
         self._hold = Hold(brief.assistant.language)
@@ -127,8 +127,8 @@ class AnswerWatch:
         self._detector.turn(self._listener.now_s, asks=asks)
         while self._detector.answer is None and not self._detector.speaks:
             await self._settle()
-        self._look()
-        self._tell()
+        self._check()
+        self._report()
         answer = self._detector.answer
         return self._navigates or (answer is not None and not answer.is_machine)
 
@@ -137,7 +137,7 @@ class AnswerWatch:
         if said is Said.PERSON:
             self._navigates = False
             self._detector.picked_up(words, self._listener.now_s)
-            self._tell()
+            self._report()
             self._greet()
         return said is Said.OTHER
 
@@ -148,15 +148,15 @@ class AnswerWatch:
                 await self._settle()
             else:
                 await self._listener.stirs_within(None)
-        self._tell()
+        self._report()
 
     async def _settle(self) -> None:
         """Wait for more of a greeting; without it, a person waits for us."""
-        self._ask()
+        self._request_opinion()
         if not await self._listener.stirs_within(self._detector.settles_in(self._listener.now_s)):
             self._detector.silence(self._listener.now_s)
 
-    def _ask(self) -> None:
+    def _request_opinion(self) -> None:
         """Ask a model about the greeting, while the silence after it is waited for."""
         words = self._detector.greeting
         if not words or words == self._asked or not self._detector.is_unclear(self._listener.now_s):
@@ -174,19 +174,19 @@ class AnswerWatch:
 
     # -- what is done ---------------------------------------------------------------
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         """Leave a menu to the model, ungreeted, before a reply to it can be begun."""
         answer = self._detector.answer
         is_menu = answer is not None and answer.result is AttemptResult.IVR
         if is_menu and self._spec.ivr_navigation_enabled and not self._navigates:
             self._navigates = True
-            self._opening.take()
+            self._opening.pop()
 
     async def run(self) -> None:
         """Deal with machines until cancelled."""
         try:
             while True:
-                self._tell()
+                self._report()
                 answer = self._detector.answer
                 if answer is not None and answer.is_machine and not self._navigates:
                     await self._deal_with(answer)
@@ -215,7 +215,7 @@ class AnswerWatch:
         if self._message and answer.takes_message:
             await leave(self._message, self._listener, self._speaker)
         if self._listener.picked_up:
-            self._tell()
+            self._report()
             self._greet()
         else:
             self._leave(EndReason.VOICEMAIL, answer)
@@ -246,7 +246,7 @@ class AnswerWatch:
             words, self._spec.language
         ):
             self._detector.picked_up(words, self._listener.now_s)
-            self._tell()
+            self._report()
         else:
             return  # it rings through
         self._greet()
@@ -254,7 +254,7 @@ class AnswerWatch:
     def _greet(self) -> None:
         """Say the first sentence: it tells who calls and why."""
         self._opening.again()
-        first = self._opening.take()
+        first = self._opening.pop()
         if isinstance(first, Spoken):
             self._opening.watch(self._speaker.play(first))
         elif first is not None:
@@ -262,7 +262,7 @@ class AnswerWatch:
         else:
             self._session.generate_reply()
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         """Report who it is, when that is news."""
         answer = self._detector.answer
         if answer is None or answer == self._reported:

@@ -58,7 +58,7 @@ class AudioInput(io.AudioInput):
         if self._by_room:
             self._open()
 
-    def take_short_way(self, way: Way) -> None:
+    def set_short_way(self, way: Way) -> None:
         """Listen to the gateway from now on."""
         self._way = way
         self._resampler = Resampler(way.rate, HEARD_RATE)
@@ -81,7 +81,7 @@ class AudioInput(io.AudioInput):
         if self._by_room and self._way is not None and self._early is None:
             self._early = deque(maxlen=100)
             loop = asyncio.get_running_loop()
-            self._handover = loop.call_later(HANDOVER_S, self._take_over)
+            self._handover = loop.call_later(HANDOVER_S, self._use_short_way)
 
     def heard_shortly(self, samples: bytes, at: float) -> None:
         """Take samples of the gateway, of which the first was said at `at` (s since the epoch)."""
@@ -97,7 +97,7 @@ class AudioInput(io.AudioInput):
         self._rest = whole[cut:]
         for start in range(0, cut, _FRAME):
             after_s = (cut - start - _FRAME) / 2 / HEARD_RATE
-            self._take(whole[start : start + _FRAME], until - after_s)
+            self._receive(whole[start : start + _FRAME], until - after_s)
 
     async def __anext__(self) -> rtc.AudioFrame:
         while not self._frames:
@@ -114,7 +114,7 @@ class AudioInput(io.AudioInput):
         self._close_stream()
         if self._track is not None:
             self._stream = EVENTS.listen(
-                self._track, rate=HEARD_RATE, frame_ms=FRAME_MS, heard=self._take
+                self._track, rate=HEARD_RATE, frame_ms=FRAME_MS, heard=self._receive
             )
 
     def _close_stream(self) -> None:
@@ -122,7 +122,7 @@ class AudioInput(io.AudioInput):
             EVENTS.end(self._stream)
             self._stream = None
 
-    def _take_over(self) -> None:
+    def _use_short_way(self) -> None:
         early, self._early = self._early or (), None
         self._by_room = False
         self._close_stream()
@@ -137,7 +137,7 @@ class AudioInput(io.AudioInput):
             self._handover.cancel()
             self._handover = None
 
-    def _take(self, samples: bytes, until: float | None = None) -> None:
+    def _receive(self, samples: bytes, until: float | None = None) -> None:
         self._on_heard(samples, until)
         self._frames.append(rtc.AudioFrame(samples, HEARD_RATE, 1, len(samples) // 2))
         self._arrived.set()

@@ -40,7 +40,7 @@ class Loop:
         self._volume = np.float32(volume)
         self._taken = 0
 
-    def take(self, count: int) -> npt.NDArray[np.float32]:
+    def read(self, count: int) -> npt.NDArray[np.float32]:
         """Return the next `count` samples at this loop's volume."""
         wanted = np.arange(self._taken, self._taken + count)
         self._taken += count
@@ -102,7 +102,7 @@ class Mixer:
 
     def _mixed(self, samples: npt.NDArray[np.float32]) -> bytes:
         for loop in self._loops:
-            samples += loop.take(len(samples))
+            samples += loop.read(len(samples))
         return _held(np.rint(samples)).tobytes()
 
 

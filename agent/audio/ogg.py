@@ -42,7 +42,7 @@ class Channel:
         self._samples[max(0, at - self._start) :] = 0
         self._next = None
 
-    def take(self, until: int) -> Samples:
+    def read(self, until: int) -> Samples:
         """Return and forget the samples up to timeline position `until`."""
         self._grow(until)
         taken = self._samples[: until - self._start]
@@ -83,14 +83,14 @@ class Encoder:
         frame.sample_rate = RATE
         for packet in self._stream.encode(frame):
             self._container.mux(packet)
-        return self._out.take()
+        return self._out.drain()
 
     def finish(self) -> bytes:
         """Return the last pages."""
         for packet in self._stream.encode(None):
             self._container.mux(packet)
         self._container.close()
-        return self._out.take()
+        return self._out.drain()
 
 
 class BackgroundEncoder:
@@ -146,7 +146,7 @@ class _Pages(io.RawIOBase):
         self._buffer += bytes(data)
         return len(data)
 
-    def take(self) -> bytes:
+    def drain(self) -> bytes:
         taken = bytes(self._buffer)
         self._buffer.clear()
         return taken

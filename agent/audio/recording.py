@@ -219,7 +219,7 @@ class StereoRecorder:
 
     def _write(self, until: int) -> None:
         if until > self._written:
-            left, right = self._caller.take(until), self._agent.take(until)
+            left, right = self._caller.read(until), self._agent.read(until)
             self._written = until
             self._upload.encode(left, right)
             if self._mix_upload is not None:

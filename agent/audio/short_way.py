@@ -39,7 +39,7 @@ class Way(Protocol):
 class Carried(Protocol):
     """Who can use either way: what is heard, and what is said."""
 
-    def take_short_way(self, way: Way) -> None:
+    def set_short_way(self, way: Way) -> None:
         """Use the short way from now on."""
 
     def use_room(self) -> None:
@@ -88,9 +88,9 @@ class ShortWay:
         """Take the offer, now or once the person's side shows it."""
         if self._folder is None:
             return
-        room.on("participant_connected", lambda _: self._look(room))
-        room.on("participant_attributes_changed", lambda *_: self._look(room))
-        self._look(room)
+        room.on("participant_connected", lambda _: self._check(room))
+        room.on("participant_attributes_changed", lambda *_: self._check(room))
+        self._check(room)
 
     def answered(self) -> None:
         """Say that the call went through the room from its start, if it did."""
@@ -110,7 +110,7 @@ class ShortWay:
         """The call is over."""
         self._shut(bye=True)
 
-    def _look(self, room: rtc.Room) -> None:
+    def _check(self, room: rtc.Room) -> None:
         person = room.remote_participants.get(self._person)
         if person is None or self._folder is None or self._carrier is not None:
             return
@@ -119,7 +119,7 @@ class ShortWay:
         if not token or not is_sip or token in self._refused:
             return
         self._refused.add(token)  # it can be had once
-        self._carrier = self._folder.take(token, room.local_participant.identity)
+        self._carrier = self._folder.accept(token, room.local_participant.identity)
         if self._carrier is not None:
             loop = asyncio.get_running_loop()
             loop.add_reader(self._carrier.fileno(), self._read)
@@ -134,9 +134,9 @@ class ShortWay:
                 return
             if message is None:
                 return
-            self._take(message)
+            self._receive(message)
 
-    def _take(self, message: Message) -> None:
+    def _receive(self, message: Message) -> None:
         if isinstance(message, Sound):
             at = message.at / 1e6 - _monotonic_from_epoch()
             self._hears.heard_shortly(message.pcm, at)
@@ -155,7 +155,7 @@ class ShortWay:
             self._giving_up.cancel()
         self.rate = rate
         for side in (self._hears, self._says):
-            side.take_short_way(self)
+            side.set_short_way(self)
         self._told(SoundWay.SHORT, "")
 
     def _turn(self, to_room: bool) -> None:

@@ -82,7 +82,7 @@ class AudioSource:
         if self._subscribed_at is not None:
             await asyncio.sleep(self._subscribed_at + LISTENER_BEGINS_S - time.monotonic())
 
-    def take_short_way(self, way: Way) -> None:
+    def set_short_way(self, way: Way) -> None:
         """Hand what is said to the gateway from now on."""
         self._way = way
         self._resampler = Resampler(SAID_RATE, way.rate)

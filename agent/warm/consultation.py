@@ -69,7 +69,7 @@ class Consultation:
         self._is_unclear = asyncio.Event()
         line.on_key, line.on_words, line.on_left = self._on_key, self._on_words, self._on_left
 
-    async def hold(
+    async def run(
         self, told: Sequence[rtc.AudioFrame], question: Sequence[rtc.AudioFrame]
     ) -> HumanResult:
         """Say `told`, then ask; return what came of it."""

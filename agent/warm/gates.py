@@ -73,10 +73,10 @@ class Gates:
     def begin(self) -> None:
         """Keep the two apart from now on."""
         for event in _CHANGES:
-            self._room.on(event, self.look)
-        self._keeping = asyncio.create_task(self._keep(), name="gates")
+            self._room.on(event, self.check)
+        self._keeping = asyncio.create_task(self._enforce(), name="gates")
 
-    def look(self, *_: object) -> None:
+    def check(self, *_: object) -> None:
         """See that they still are, now."""
         self._changed.set()
 
@@ -103,13 +103,13 @@ class Gates:
     async def aclose(self) -> None:
         """Change nothing any more."""
         for event in _CHANGES:
-            self._room.off(event, self.look)
+            self._room.off(event, self.check)
         if self._keeping is not None:
             self._keeping.cancel()
             await asyncio.gather(self._keeping, return_exceptions=True)
             self._keeping = None
 
-    async def _keep(self) -> None:
+    async def _enforce(self) -> None:
         limit_s: float | None = AGAIN_S
         while True:
             try:

@@ -74,7 +74,7 @@ class Introduction:
         """Return what came of a human: answered, the call is theirs, and they talk."""
         if self._aside is None:
             return HumanView(id="", state=HumanState.OVER, result=HumanResult.FAILED)
-        telling = asyncio.create_task(self._tell(self._aside, reason), name="introduction")
+        telling = asyncio.create_task(self._prepare(self._aside, reason), name="introduction")
         samples = await asyncio.to_thread(clip, ThinkingSound.HOLD_MUSIC.value)
         music = Loop(samples, _VOLUME, under_words=True)
         self._output.play(music)
@@ -86,13 +86,13 @@ class Introduction:
                 if human.state is not HumanState.ANSWERED:
                     await self._put_out(private)  # who answers after all is nobody's
                     return human
-                return await self._ask(human, private, telling, music)
+                return await self._request_answer(human, private, telling, music)
         finally:
             self._output.stop(music)
             telling.cancel()
             await asyncio.gather(telling, return_exceptions=True)
 
-    async def _ask(
+    async def _request_answer(
         self, human: HumanView, private: Private, telling: asyncio.Task[_Told], music: Loop
     ) -> HumanView:
         """Return the human with what they said, given the call or hung up."""
@@ -100,7 +100,7 @@ class Introduction:
         try:
             await private.isolate()
             told, question = await telling
-            result = await consultation.hold(told, question)
+            result = await consultation.run(told, question)
             if result is HumanResult.ANSWERED:
                 self._output.stop(music)
                 self._listens(False)  # what the two say to each other is not said to the agent
@@ -123,7 +123,7 @@ class Introduction:
         except SipTrouble as exc:
             log.warning("a human who does not take the call was not hung up", why=exc)
 
-    async def _tell(self, aside: Aside, reason: str) -> _Told:
+    async def _prepare(self, aside: Aside, reason: str) -> _Told:
         """Return what the human is told, and asked; made while their telephone rings.
 
         Raises:

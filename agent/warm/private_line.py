@@ -69,7 +69,7 @@ class PrivateLine:
         self._gates.begin()
         # Not broken off: of half a track the SDK keeps everything.
         await asyncio.shield(self._said.publish(self._room, "aside"))
-        self._gates.look()
+        self._gates.check()
         return self
 
     async def __aexit__(

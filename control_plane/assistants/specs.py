@@ -15,7 +15,7 @@ from control_plane.assistants import secrets
 from control_plane.assistants.secrets import Place, Reference
 from control_plane.db.crypto import Vault
 from control_plane.db.models.organization import Secret
-from control_plane.db.sealed import Sealer, keep, looks_masked, mask, unseal
+from control_plane.db.sealed import Sealer, add_sealed, looks_masked, mask, unseal
 from control_plane.domain.assistant import AssistantSpec, humans_of
 from control_plane.domain.brief import Direction
 from control_plane.domain.errors import BadInput
@@ -78,7 +78,7 @@ async def store(
         # Orders that wait with the old version have no value for another variable, and send
         # what they have to the old address.
         replaces = old.id if old is not None and old.names == wanted and not moved else None
-        row = await keep(db, sealer, organization_id, value, now=now, replaces=replaces)
+        row = await add_sealed(db, sealer, organization_id, value, now=now, replaces=replaces)
         values[place.field] = str(Reference(row.id, row.hint, wanted))
     await db.flush()
     spec = with_ids(secrets.put(spec, values), previous)

@@ -144,7 +144,7 @@ async def _start(
         ]
         if key is not None:
             answer = msgspec.json.encode(Known(call.id, said))
-            db.add(idempotency.keep(key, answer, status=201, now=now))
+            db.add(idempotency.answer_row(key, answer, status=201, now=now))
     return Begun(call, version, recording, said)
 
 

@@ -22,7 +22,7 @@ async def end(database: Database, organization_id: str, session_id: str) -> Sess
     """
     async with database.transaction() as db:
         await repository.get(db, organization_id, session_id)
-        _, call = await leases.hold(db, session_id, epoch=None)
+        _, call = await leases.lock(db, session_id, epoch=None)
         status = status_of(call.session)
         if status in OVER and call.session.cancel_requested_at is None:
             raise Conflict(f"the session is already {status}; nothing is left to end")

@@ -15,7 +15,7 @@ from control_plane.domain.attempt import AttemptStatus
 from control_plane.domain.brief import Direction
 from control_plane.domain.browser import SessionStatus
 from control_plane.domain.events import EndReason
-from control_plane.orders.listing import holds
+from control_plane.orders.listing import matches
 from control_plane.sessions.calls import OPEN, Call, list_calls, select_calls
 
 _CANCELLED = Session.end_reason == EndReason.CANCELLED.value
@@ -129,5 +129,7 @@ def _narrowed(wanted: Filter, dialect: str) -> list[ColumnElement[bool]]:
         found.append(Session.created_at >= wanted.created_after)
     if wanted.created_before is not None:
         found.append(Session.created_at < wanted.created_before)
-    found += [holds(Session.call_metadata, name, value, dialect) for name, value in wanted.metadata]
+    found += [
+        matches(Session.call_metadata, name, value, dialect) for name, value in wanted.metadata
+    ]
     return found

@@ -128,8 +128,8 @@ class CampaignController(Controller):
         csv = is_csv(request)
         await upload.begin()
         if csv:
-            return await upload.take_csv(chunks(request, CSV_LIMIT))
-        return await upload.take_json(decode(await whole(request), RowsRead))
+            return await upload.add_csv(chunks(request, CSV_LIMIT))
+        return await upload.add_json(decode(await whole(request), RowsRead))
 
     @get("/{campaign_id:str}/rows", operation_id="listCampaignRows", summary="List rows")
     async def list_rows(
@@ -196,10 +196,10 @@ class CampaignController(Controller):
     ) -> CampaignEnvelope:
         """Dial nothing more until it is resumed; live calls go on."""
 
-        def tell(db: AsyncSession, row: Campaign, now: datetime) -> None:
+        def apply(db: AsyncSession, row: Campaign, now: datetime) -> None:
             service.pause(db, row, None, now=now)
 
-        return await _tell(database, principal, campaign_id, tell)
+        return await _apply(database, principal, campaign_id, apply)
 
     @post(
         "/{campaign_id:str}/resume",
@@ -213,10 +213,10 @@ class CampaignController(Controller):
     ) -> CampaignEnvelope:
         """Go on, whoever paused it; failures are counted anew."""
 
-        def tell(db: AsyncSession, row: Campaign, now: datetime) -> None:
+        def apply(db: AsyncSession, row: Campaign, now: datetime) -> None:
             service.resume(db, row, now=now)
 
-        return await _tell(database, principal, campaign_id, tell)
+        return await _apply(database, principal, campaign_id, apply)
 
     @post(
         "/{campaign_id:str}/cancel",
@@ -230,10 +230,10 @@ class CampaignController(Controller):
     ) -> CampaignEnvelope:
         """Dial nothing more, end live calls; `ended_at` tells when the last order is final."""
 
-        def tell(db: AsyncSession, row: Campaign, now: datetime) -> None:
+        def apply(db: AsyncSession, row: Campaign, now: datetime) -> None:
             service.cancel(db, row, now=now)
 
-        return await _tell(database, principal, campaign_id, tell)
+        return await _apply(database, principal, campaign_id, apply)
 
     @get("/{campaign_id:str}/report", operation_id="reportCampaign", summary="Report on a campaign")
     async def get_report(
@@ -251,7 +251,7 @@ async def _get(
     return await repository.get_campaign(db, principal.organization_id, key, lock=lock)
 
 
-async def _tell(
+async def _apply(
     database: Database,
     principal: GivenPrincipal,
     campaign_id: str,

@@ -55,7 +55,7 @@ async def dry_run(database: Database, campaign: Campaign, *, api_key_id: str) ->
                 if index % _BREATH == 0:
                     await asyncio.sleep(0)
                 try:
-                    count.add(at, await judge.ask(await builder.build(request)))
+                    count.add(at, await judge.decide(await builder.build(request)))
                 except Refused as exc:
                     count.bar(at, exc)
             line = rows[-1].line
@@ -105,7 +105,7 @@ class _Judge:
                 )
             )
 
-    async def ask(self, new: NewOrder) -> Decision:
+    async def decide(self, new: NewOrder) -> Decision:
         """Return the gate's answer for an order that may be placed."""
         order: CallOrder = new.order
         recipient, owner = recipient_of(order), self._dial_plan.organization

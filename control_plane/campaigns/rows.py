@@ -77,7 +77,7 @@ class Upload:
             self._known = frozenset(row.prompt_variables)
             self._base = self._written = await repository.last_line(db, row.id)
 
-    async def take_json(self, request: RowsRead) -> RowsAdded:
+    async def add_json(self, request: RowsRead) -> RowsAdded:
         """Keep the rows of a request."""
         for index, raw in enumerate(request.rows, start=1):
             if index % _BREATH == 0:
@@ -89,10 +89,10 @@ class Upload:
                 self._refuse(index, explain(str(exc), RowGiven).detail)
             except Refused as exc:
                 self._refuse(index, exc.detail)
-            await self._keep(full=True)
+            await self._flush(full=True)
         return await self._finish()
 
-    async def take_csv(self, body: AsyncIterator[bytes]) -> RowsAdded:
+    async def add_csv(self, body: AsyncIterator[bytes]) -> RowsAdded:
         """Keep the rows of a CSV file.
 
         Raises:
@@ -109,7 +109,7 @@ class Upload:
                         self._add(row.line, *_parts(row))
                     except Refused as exc:
                         self._refuse(row.line, exc.detail)
-                    await self._keep(full=True)
+                    await self._flush(full=True)
         except BrokenFile as exc:
             self._refuse(exc.line, exc.reason, whatever=True)
             return await self._finish(complete=False)
@@ -130,7 +130,7 @@ class Upload:
         if len(self._errors) < MOST_ERRORS or whatever:
             self._errors.append(LineError(line=line, detail=detail))
 
-    async def _keep(self, *, full: bool) -> None:
+    async def _flush(self, *, full: bool) -> None:
         if self._waiting and (len(self._waiting) >= _CHUNK or not full):
             chunk, self._waiting = self._waiting, []
             try:
@@ -166,7 +166,7 @@ class Upload:
             self._refuse(row.line, self._named(known[row.number]))
 
     async def _finish(self, *, complete: bool = True) -> RowsAdded:
-        await self._keep(full=False)
+        await self._flush(full=False)
         return RowsAdded(
             accepted=self._accepted,
             refused=self._refused,

@@ -64,7 +64,7 @@ class ComplianceList:
             raise BadInput(
                 f"give at most {MOST_NUMBERS} numbers in one request", field="phone_numbers"
             )
-        fresh = await self._keep(entries)
+        fresh = await self._store(entries)
         return Added(added=fresh, known=len(entries) - fresh)
 
     async def add_file(self, body: AsyncIterator[bytes]) -> Added:
@@ -78,9 +78,9 @@ class ComplianceList:
         added = known = refused = 0
         complete = True
 
-        async def keep() -> None:
+        async def store() -> None:
             nonlocal added, known
-            fresh = await self._keep(waiting)
+            fresh = await self._store(waiting)
             added, known = added + fresh, known + len(waiting) - fresh
             waiting.clear()
 
@@ -94,12 +94,12 @@ class ComplianceList:
                         continue
                     waiting.append(entry)
                     if len(waiting) >= _CHUNK:
-                        await keep()
+                        await store()
                 await asyncio.sleep(0)
         except BrokenFile as exc:
             complete, refused = False, refused + 1
             errors.append(LineError(line=exc.line, detail=exc.reason))
-        await keep()
+        await store()
         return Added(added=added, known=known, refused=refused, complete=complete, errors=errors)
 
     def _entry(self, row: Row) -> Entry | LineError:
@@ -121,7 +121,7 @@ class ComplianceList:
             raise BadInput("basis is missing: say how the agreement is known")
         return Entry(number, text, _past(_instant(row.cells.get("given_at"))))
 
-    async def _keep(self, entries: list[Entry]) -> int:
+    async def _store(self, entries: list[Entry]) -> int:
         if not entries:
             return 0
         for last in (False, True):

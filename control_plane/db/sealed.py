@@ -35,13 +35,13 @@ async def seal(
     now: datetime,
     replaces: str | None = None,
 ) -> Secret:
-    """Return the secret's row, written already; see `keep`."""
-    secret = await keep(db, sealer, organization_id, clear, now=now, replaces=replaces)
+    """Return the secret's row, written already; see `add_sealed`."""
+    secret = await add_sealed(db, sealer, organization_id, clear, now=now, replaces=replaces)
     await db.flush()
     return secret
 
 
-async def keep(
+async def add_sealed(
     db: AsyncSession,
     sealer: Vault | Sealer,
     organization_id: str,

@@ -143,7 +143,7 @@ async def listen_on_postgresql(dsn: str, changes: ChangeNotifier) -> AsyncIterat
     It is entered when the first connection listens, or failed to: no wake-up of later is missed.
     """
     tried = asyncio.Event()
-    task = asyncio.create_task(_keep_listening(dsn, changes, tried))
+    task = asyncio.create_task(_listen(dsn, changes, tried))
     try:
         await tried.wait()
         yield
@@ -153,7 +153,7 @@ async def listen_on_postgresql(dsn: str, changes: ChangeNotifier) -> AsyncIterat
             await asyncio.wait([task], timeout=1.0)
 
 
-async def _keep_listening(dsn: str, changes: ChangeNotifier, tried: asyncio.Event) -> None:
+async def _listen(dsn: str, changes: ChangeNotifier, tried: asyncio.Event) -> None:
     def changed(_connection: Any, _pid: int, _channel: str, _payload: object) -> None:
         changes.notify()
 

@@ -140,7 +140,7 @@ _SHOWN = Support("control_plane.assistants.views.view_of_spec")
 _OPENING, _SOUNDS = Support("agent.first_sentence.prepare"), Support("agent.audio.sounds.Sounds")
 _TEXTS, _SPEAKING = Support("agent.prompt.Texts"), Support("agent.call.Call")
 _LIMIT, _RECORDER = (
-    Support("agent.limits.hold_max_duration"),
+    Support("agent.limits.enforce_max_duration"),
     Support("agent.audio.recording.StereoRecorder"),
 )
 _TOOLS = Support("agent.tools.table.offered")

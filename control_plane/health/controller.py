@@ -35,5 +35,5 @@ class HealthController(Controller):
     )
     async def ready(self, probes: GivenProbes) -> Response[Readiness]:
         """Return every part, what is missing and its remedy; 503 unless all are there."""
-        readiness = await probes.look()
+        readiness = await probes.check()
         return Response(readiness, status_code=200 if readiness.ready else 503)

@@ -61,7 +61,7 @@ class Probes:
         self._trunks = trunks
         self._worker_url = worker_url
 
-    async def look(self) -> Readiness:
+    async def check(self) -> Readiness:
         """Return the state of every part; each has `LIMIT_SECS` to answer."""
         parts = await asyncio.gather(
             _probe("database", self._see_database, "look at the database's disk and its log"),

@@ -71,9 +71,9 @@ def describe(app: Litestar, examples: Path) -> None:
             if path.startswith((_OPEN, _BY_PUBLIC_KEY)):
                 operation.security = []
             name = str(operation.operation_id)
-            _tell_of_streams(operation, handlers[name])
+            _describe_streams(operation, handlers[name])
             if not path.startswith(_OPEN):
-                _tell_of_errors(operation, handlers[name])
+                _describe_errors(operation, handlers[name])
             _show(operation, shown.get(name, Example()))
 
 
@@ -136,7 +136,7 @@ def _typed(schema: Any) -> Any:
     return schema
 
 
-def _tell_of_streams(operation: Operation, handler: HTTPRouteHandler) -> None:
+def _describe_streams(operation: Operation, handler: HTTPRouteHandler) -> None:
     """Add the form that an operation answers in besides JSON, where it says so by its type."""
     kinds = get_args(handler.parsed_return_field.annotation)
     if Stream not in kinds:
@@ -156,7 +156,7 @@ def _tell_of_streams(operation: Operation, handler: HTTPRouteHandler) -> None:
     }
 
 
-def _tell_of_errors(operation: Operation, handler: HTTPRouteHandler) -> None:
+def _describe_errors(operation: Operation, handler: HTTPRouteHandler) -> None:
     responses = dict(operation.responses or {})
     responses.pop(str(HTTPStatus.BAD_REQUEST.value), None)  # Litestar's own form, never sent
     described = error_responses(

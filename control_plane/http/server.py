@@ -37,7 +37,7 @@ async def beating(database: Database) -> AsyncIterator[None]:
     """Give signs of life in the rows while the context is open."""
     name = f"api:{socket.gethostname()}:{os.getpid()}"
 
-    async def keep_beating() -> None:
+    async def beat_on() -> None:
         while True:
             try:
                 async with database.transaction() as db:
@@ -46,7 +46,7 @@ async def beating(database: Database) -> AsyncIterator[None]:
                 log.warning("a sign of life was not written", error=exc)
             await asyncio.sleep(INTERVAL_SECS)
 
-    task = asyncio.create_task(keep_beating())
+    task = asyncio.create_task(beat_on())
     try:
         yield
     finally:

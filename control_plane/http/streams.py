@@ -111,7 +111,7 @@ class SharedLook(ABC):
         self._task: asyncio.Task[None] | None = None
 
     @abstractmethod
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         """Read once what is new and tell those who wait for it."""
 
     def _join(self) -> None:
@@ -130,7 +130,7 @@ class SharedLook(ABC):
         while True:
             heard = changes.count
             try:
-                await self._look()
+                await self._poll()
             except SQLAlchemyError as exc:  # the next look reads the same again
                 log.warning("events could not be read", error=type(exc).__name__)
             await changes.wait(since=heard, timeout_s=SWEEP_S)

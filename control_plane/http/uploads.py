@@ -194,7 +194,7 @@ class _File:
 
     def _begin(self) -> bool:
         while self._held and not self._held[0].strip():
-            self._take(1)
+            self._drop(1)
         if not self._held:
             if len(self._rest) > _LONGEST_RECORD:
                 raise BrokenFile(self.line, "the first line is too long")
@@ -211,7 +211,7 @@ class _File:
             if name and columns.count(name) > 1:
                 raise BadInput(f"the first line names the column {name[:100]!r} twice: rename one")
         self.columns = columns
-        self._take(1)
+        self._drop(1)
         return True
 
     def _rows(self, *, last: bool) -> list[Row]:
@@ -230,7 +230,7 @@ class _File:
         if records and self.broken is None and (not last or self._is_open(records[-1][0])):
             begun = records.pop()[0]
         rows = [self._row(self.line + index, cells) for index, cells in records if any(cells)]
-        self._take(begun)
+        self._drop(begun)
         return rows
 
     def _is_open(self, begun: int) -> bool:
@@ -249,7 +249,7 @@ class _File:
         pairs = zip(columns, cells, strict=False)
         return Row(line, {name: cell for name, cell in pairs if name and cell})
 
-    def _take(self, count: int) -> None:
+    def _drop(self, count: int) -> None:
         del self._held[:count]
         self.line += count
 

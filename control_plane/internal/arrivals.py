@@ -30,7 +30,7 @@ class Arrivals:
         self._tokens = tokens
         self._rooms = rooms
 
-    async def look(self, token: str, *, now: datetime) -> Arrival:
+    async def find(self, token: str, *, now: datetime) -> Arrival:
         """Return what came into the room that `token` lets an agent into.
 
         Raises:
@@ -41,7 +41,7 @@ class Arrivals:
         """
         join = self._tokens.verify(token)
         try:
-            room = await self._rooms.look(join.room)
+            room = await self._rooms.get_room(join.room)
         except SipTrouble as exc:
             log.warning("LiveKit cannot be asked about a call", room=join.room, error=exc)
             raise Busy(

@@ -24,7 +24,9 @@ from control_plane.sessions.settings import spec_of
 _SLACK = timedelta(hours=1)
 
 
-async def take(db: AsyncSession, claims: Claims, *, now: datetime) -> tuple[CallOrder | None, Call]:
+async def open_brief(
+    db: AsyncSession, claims: Claims, *, now: datetime
+) -> tuple[CallOrder | None, Call]:
     """Return whose brief a dispatch token opens, once; `build` makes it after the commit.
 
     Raises:
@@ -32,7 +34,7 @@ async def take(db: AsyncSession, claims: Claims, *, now: datetime) -> tuple[Call
         StaleEpoch: the attempt was taken over or is closed.
         Conflict: the organization is suspended.
     """
-    order, call = await leases.hold(db, claims.subject, epoch=claims.epoch)
+    order, call = await leases.lock(db, claims.subject, epoch=claims.epoch)
     if call.session.closed_at is not None:
         raise StaleEpoch("the attempt is closed; there is nothing to talk about")
     if call.session.brief_taken_at is not None:

@@ -51,7 +51,7 @@ class InternalController(Controller):
         """Return the brief that the dispatch's token opens; a second time is a conflict."""
         claims = _claims(request, signer, Scope.BRIEF)
         async with database.transaction() as db:
-            order, call = await briefs.take(db, claims, now=datetime.now(UTC))
+            order, call = await briefs.open_brief(db, claims, now=datetime.now(UTC))
         async with database.reading() as db:
             return await briefs.build(db, vault, signer, order, call)
 
@@ -69,7 +69,7 @@ class InternalController(Controller):
         The agent that asked first gets the same session again; another is a conflict.
         """
         now = datetime.now(UTC)
-        arrival = await arrivals.look(bearer(request.headers.get("authorization")), now=now)
+        arrival = await arrivals.find(bearer(request.headers.get("authorization")), now=now)
         call = await inbound.receive(database, arrival, now=now)
         async with database.reading() as db:
             return await briefs.build(db, vault, signer, None, call)
@@ -95,7 +95,7 @@ class InternalController(Controller):
         async with database.transaction() as db:
             stored = await reports.store(db, session_id, data, prices)
         counters.count(stored.call.id, stored.news, stored.usage)
-        traces.tell(stored.call, stored.news, datetime.now(UTC))
+        traces.report(stored.call, stored.news, datetime.now(UTC))
         return EventReceipt(through=stored.through)
 
     @post(

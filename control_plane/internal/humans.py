@@ -32,7 +32,7 @@ class HumanController(Controller):
     tags = ("internal",)
 
     @post(operation_id="askHuman", summary="Ask a human into the call", status_code=200)
-    async def ask(
+    async def request(
         self,
         session_id: FromPath[str],
         data: JSONBody[HumanAsked],
@@ -44,7 +44,7 @@ class HumanController(Controller):
         claims = _claims(request, signer, session_id)
         parse_id(data.id, what="leg")
         async with database.transaction() as db:
-            order, call = await leases.hold(db, session_id, epoch=claims.epoch)
+            order, call = await leases.lock(db, session_id, epoch=claims.epoch)
             version = await versions.get(db, call.session.assistant_version_id)
             known = {each.phone_number: each for each in humans_of(version.spec)}
             target = known.get(data.to_phone_number)
@@ -55,7 +55,7 @@ class HumanController(Controller):
                     field="to_phone_number",
                 )
             now, owner = await read_clock(db), order or call.session
-            leg = await humans.ask(db, owner, call, data, ring_secs=target.ring_secs, now=now)
+            leg = await humans.request(db, owner, call, data, ring_secs=target.ring_secs, now=now)
             wake(db)
             return humans.view(leg)
 
@@ -77,7 +77,7 @@ class HumanController(Controller):
         """Hand the call over to who takes it, or close their leg; what was said first stays."""
         claims = _claims(request, signer, session_id)
         async with database.transaction() as db:
-            order, call = await leases.hold(db, session_id, epoch=claims.epoch)
+            order, call = await leases.lock(db, session_id, epoch=claims.epoch)
             leg, owner = await humans.get(db, session_id, leg_id), order or call.session
             if leg.answered_at is None:
                 raise Conflict("this human has not answered")

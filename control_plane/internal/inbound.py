@@ -61,7 +61,7 @@ async def _received(db: AsyncSession, arrival: Arrival, *, now: datetime) -> Cal
         raise TokenUsed("another agent has the call in this room: one asks for it, once")
     if known.closed_at is not None:
         raise StaleEpoch("the call is over; there is nothing to talk about")
-    _, call = await leases.hold(db, known.id, epoch=None)
+    _, call = await leases.lock(db, known.id, epoch=None)
     return call
 
 

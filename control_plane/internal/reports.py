@@ -49,7 +49,7 @@ async def store(
         StaleEpoch: the session was taken over.
         Conflict: a number is missing between what is stored and the batch.
     """
-    order, call = await leases.hold(db, session_id, epoch=batch.epoch)
+    order, call = await leases.lock(db, session_id, epoch=batch.epoch)
     now = await read_clock(db)
     before = usage_of(call.session)
     news = []
@@ -67,14 +67,14 @@ async def store(
         if isinstance(event, events.UsageCounted):
             parts = [*earlier_parts(call.session), *event.parts]
             call.session.usage = SessionUsage.priced(parts, prices).stored()
-        await _take(db, order, call, event, now=now)
+        await _apply(db, order, call, event, now=now)
         news.append(event)
     after = usage_of(call.session)
     usage = since(before.parts if before else [], after.parts if after else [])
     return Stored(call.session.last_event_seq, call, news, usage)
 
 
-async def _take(
+async def _apply(
     db: AsyncSession,
     order: CallOrder | None,
     call: Call,
@@ -87,7 +87,7 @@ async def _take(
         case events.CallAnswered(sip_call_id=sip_call_id):
             await lifecycle.apply(db, order, call, DialAnswered(at=now, sip_call_id=sip_call_id))
         case events.CallEnded():
-            _keep(db, order, call, event, at=at, now=now)
+            _store(db, order, call, event, at=at, now=now)
             await lifecycle.apply(
                 db,
                 order,
@@ -108,23 +108,23 @@ async def _take(
         case events.AgentAlive():
             pass
         case events.HandedOver():
-            _keep(db, order, call, event, at=at, now=now)
+            _store(db, order, call, event, at=at, now=now)
             humans.agent_left(call, event.result, now)
         case events.AgentLeft():
-            _keep(db, order, call, event, at=at, now=now)
+            _store(db, order, call, event, at=at, now=now)
             await lifecycle.apply(db, order, call, AgentReleased(at=now))
         case events.AnswerDetected():
-            _keep(db, order, call, event, at=at, now=now)
+            _store(db, order, call, event, at=at, now=now)
             _answered_by(db, order, call, event, at=at)
         case _:
             if isinstance(event, events.AgentReady):
                 call.session.agent_ready_at = call.session.agent_ready_at or now
             elif isinstance(event, events.RecordingFinished):
                 await _recorded(db, call, event, now)
-            _keep(db, order, call, event, at=at, now=now)
+            _store(db, order, call, event, at=at, now=now)
 
 
-def _keep(
+def _store(
     db: AsyncSession,
     order: CallOrder | None,
     call: Call,

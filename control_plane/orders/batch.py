@@ -134,7 +134,7 @@ async def _place(
         answer = _answer(placed, errors)
         await builder.store(list(placed.values()))
         if key is not None:
-            db.add(idempotency.keep(key, answer, status=200, now=now))
+            db.add(idempotency.answer_row(key, answer, status=200, now=now))
     return StoredAnswer(answer)
 
 

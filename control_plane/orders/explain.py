@@ -115,7 +115,7 @@ async def _now(db: AsyncSession, owner: Owner) -> Now:
         return _told(order.zones, at, str(order.status), None, None, _WORDS[order.status])
     keeper = Gatekeeper(db, at)
     await keeper.prepare([order])
-    match await keeper.ask(order):
+    match await keeper.decide(order):
         case Never(rule):
             why = f"the rule {rule} forbids every call: {remedy(rule, recipient_of(order))}"
             return _told(order.zones, at, "never", rule, None, why)

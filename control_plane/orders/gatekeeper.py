@@ -39,7 +39,7 @@ class Question(Struct, frozen=True):
     recipient: Recipient
     compliance: Compliance
 
-    def ask(self, now: datetime) -> Decision:
+    def decide(self, now: datetime) -> Decision:
         """Return the gate's answer at `now`."""
         return gate(self.order, now, self.recipient, self.compliance)
 
@@ -84,7 +84,7 @@ class Gatekeeper:
         """Return what the organization calls with."""
         return await self._dial_plans.get(self._db, organization_id, self._now)
 
-    def look_again(self, order: CallOrder) -> bool:
+    def drop_older_plan(self, order: CallOrder) -> bool:
         """Have the dial_plan read again if it is older than the order; return whether it was.
 
         What was added a moment before the order, such as its number, is not in an older one.
@@ -96,9 +96,9 @@ class Gatekeeper:
         recipient = recipient_of(order)
         return Question(view(order), recipient, await self._compliance(order, recipient))
 
-    async def ask(self, order: CallOrder) -> Decision:
+    async def decide(self, order: CallOrder) -> Decision:
         """Return the gate's answer."""
-        return (await self.question(order)).ask(self._now)
+        return (await self.question(order)).decide(self._now)
 
     async def _compliance(self, order: CallOrder, recipient: Recipient) -> Compliance:
         dial_plan = await self.dial_plan(order.organization_id)

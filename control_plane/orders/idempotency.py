@@ -85,7 +85,7 @@ def replay(known: IdempotentAnswer, key: RequestKey) -> bytes:
     return known.answer.encode()
 
 
-def keep(key: RequestKey, answer: bytes, *, status: int, now: datetime) -> IdempotentAnswer:
+def answer_row(key: RequestKey, answer: bytes, *, status: int, now: datetime) -> IdempotentAnswer:
     """Return the row that keeps an answer."""
     return IdempotentAnswer(
         organization_id=key.organization_id,

@@ -175,7 +175,7 @@ class Intake:
                 placed.append(order)
                 body = msgspec.json.encode(CallEnvelope(self._views.of_new(order)))
                 if each.key is not None:
-                    db.add(idempotency.keep(each.key, body, status=200, now=now))
+                    db.add(idempotency.answer_row(each.key, body, status=200, now=now))
                 done.append((each, StoredAnswer(body)))
             await builder.store(placed)
         for each, answer in done:

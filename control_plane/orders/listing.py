@@ -123,11 +123,11 @@ def _shared(
         found.append(kind.created_at >= wanted.created_after)
     if wanted.created_before is not None:
         found.append(kind.created_at < wanted.created_before)
-    found += [holds(kind.call_metadata, name, value, dialect) for name, value in wanted.metadata]
+    found += [matches(kind.call_metadata, name, value, dialect) for name, value in wanted.metadata]
     return found
 
 
-def holds(metadata: Any, name: str, value: str, dialect: str) -> ColumnElement[bool]:
+def matches(metadata: Any, name: str, value: str, dialect: str) -> ColumnElement[bool]:
     """Return whether a column of metadata has the value under the name."""
     if dialect == "postgresql":
         return func.json_extract_path_text(cast(metadata, JSON), name) == value

@@ -24,7 +24,7 @@ async def cancel(database: Database, organization_id: str, call_id: str) -> Owne
         NotFound: there is no such call.
         Conflict: it has already ended in another way.
     """
-    return await _tell(database, organization_id, call_id, lambda at: CancelRequested(at=at))
+    return await _apply(database, organization_id, call_id, lambda at: CancelRequested(at=at))
 
 
 async def pause(database: Database, organization_id: str, call_id: str) -> Owner:
@@ -34,7 +34,7 @@ async def pause(database: Database, organization_id: str, call_id: str) -> Owner
         NotFound: there is no such call.
         Conflict: it has already ended, or nobody ordered it.
     """
-    return await _tell(database, organization_id, call_id, lambda at: Paused(at=at))
+    return await _apply(database, organization_id, call_id, lambda at: Paused(at=at))
 
 
 async def resume(database: Database, organization_id: str, call_id: str) -> Owner:
@@ -44,10 +44,10 @@ async def resume(database: Database, organization_id: str, call_id: str) -> Owne
         NotFound: there is no such call.
         Conflict: it has already ended, or nobody ordered it.
     """
-    return await _tell(database, organization_id, call_id, lambda at: Resumed(at=at))
+    return await _apply(database, organization_id, call_id, lambda at: Resumed(at=at))
 
 
-async def _tell(
+async def _apply(
     database: Database, organization_id: str, call_id: str, fact: Callable[[datetime], AnyFact]
 ) -> Owner:
     key = parse_id(call_id, what="call")
@@ -57,7 +57,7 @@ async def _tell(
         if isinstance(owner, CallOrder):
             owner = order = await leases.lock_order(db, key)
         else:
-            _, call = await leases.hold(db, key, epoch=None)
+            _, call = await leases.lock(db, key, epoch=None)
             owner = call.session
         told = fact(await read_clock(db))
         if isinstance(told, CancelRequested):

@@ -45,12 +45,12 @@ class CallWatch(SharedLook):
             if watched.followers == 0:
                 del self._calls[call_id]
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         wanted = list(self._calls)
         for at in range(0, len(wanted), _AT_ONCE):
-            await self._look_at(wanted[at : at + _AT_ONCE])
+            await self._load(wanted[at : at + _AT_ONCE])
 
-    async def _look_at(self, wanted: list[str]) -> None:
+    async def _load(self, wanted: list[str]) -> None:
         newest = (
             select(func.coalesce(func.max(CallEventRow.sequence), 0))
             .where(CallEventRow.call_id == CallOrder.id)

@@ -15,7 +15,7 @@ from control_plane.assistants.secrets import Reference
 from control_plane.assistants.specs import refuse_mask
 from control_plane.db.models.preset import Preset
 from control_plane.db.owned import get_own
-from control_plane.db.sealed import Sealer, keep
+from control_plane.db.sealed import Sealer, add_sealed
 from control_plane.domain.placeholders import names
 from control_plane.domain.preset import AnyPreset, PresetKind
 
@@ -96,7 +96,7 @@ async def store(
             values[place.field] = str(reference)
             continue
         refuse_mask(place, value)
-        row = await keep(db, sealer, organization_id, value, now=now)
+        row = await add_sealed(db, sealer, organization_id, value, now=now)
         wanted = tuple(dict.fromkeys(names(value)))
         values[place.field] = str(Reference(row.id, row.hint, wanted))
     await db.flush()

@@ -43,7 +43,7 @@ _NARROW = re.compile(r"missing_permissions|missing scopes", re.IGNORECASE)
 _BAD_KEY = re.compile(r"API_KEY_INVALID|API key not valid", re.IGNORECASE)  # Google's, with 400
 
 
-async def ask(provider: Provider, access: ProviderAccess, allowed: Allowed) -> KeyCheck:
+async def check_key(provider: Provider, access: ProviderAccess, allowed: Allowed) -> KeyCheck:
     """Return what the provider says of the key; a failure to reach it is an answer, too."""
     service, key = SERVICES[provider], access.api_key
     if _KEY.fullmatch(key) is None:  # no header could carry it

@@ -27,7 +27,7 @@ from control_plane.domain.providers import Provider
 from control_plane.http.auth import Principal
 from control_plane.http.dependencies import GivenDatabase, GivenPrincipal, GivenVault
 from control_plane.providers.address import check_address, same_place
-from control_plane.providers.asking import KeyCheck, Verdict, ask
+from control_plane.providers.asking import KeyCheck, Verdict, check_key
 from process.addresses import Allowed
 
 GivenAllowed = NamedDependency[Allowed]
@@ -88,7 +88,7 @@ class ProviderController(Controller):
                 await check_may_spend(db, principal.organization_id)
                 stored = await _find(db, principal, provider)
                 key = await _meant(db, vault, stored, data)
-            told = await ask(provider, ProviderAccess(key, data.api_url), allowed)
+            told = await check_key(provider, ProviderAccess(key, data.api_url), allowed)
             _require_accepted(provider, told)
         async with database.transaction() as db:
             row = await _find(db, principal, provider)
@@ -132,7 +132,7 @@ class ProviderController(Controller):
             row = await _required(db, principal, name)
             access = ProviderAccess(await unseal(db, vault, row.secret_id), row.api_url)
             view = await _view(db, row)
-        return msgspec.structs.replace(view, check=await ask(_known(name), access, allowed))
+        return msgspec.structs.replace(view, check=await check_key(_known(name), access, allowed))
 
     @get(operation_id="listProviders", summary="List providers")
     async def list_all(self, principal: GivenPrincipal, database: GivenDatabase) -> ProviderList:

@@ -119,7 +119,7 @@ class RecordingController(Controller):
         dependencies={"reader": Provide(provide_reader)},
         include_in_schema=False,
     )
-    async def look(
+    async def head(
         self,
         attempt_id: FromPath[str],
         reader: GivenReader,

@@ -91,7 +91,7 @@ async def delete(
 async def _note(database: Database, seen: Recording, *, why: str, on_settled: OnSettled) -> bool:
     """Return whether the deletion is written down; not, if the files were moved meanwhile."""
     async with database.transaction() as db:
-        order, call = await leases.hold(db, seen.session_id, epoch=None)
+        order, call = await leases.lock(db, seen.session_id, epoch=None)
         row = await db.get_one(Recording, seen.session_id)
         if row.state is not seen.state:
             return False

@@ -28,7 +28,7 @@ def status_of(session: Session) -> SessionStatus:
 async def asked(db: AsyncSession, call: Call, fact: transitions.SessionAsked) -> None:
     """Tell of a new session."""
     without = list(fact.without_value)
-    _tell(db, call, fact, **({"without_value": without} if without else {}))
+    _announce(db, call, fact, **({"without_value": without} if without else {}))
 
 
 async def agent_sent(db: AsyncSession, call: Call, fact: transitions.AgentSent) -> None:
@@ -40,7 +40,7 @@ async def agent_sent(db: AsyncSession, call: Call, fact: transitions.AgentSent) 
         return
     if session.status is AttemptStatus.QUEUED:
         session.status = attempts.move(session.status, AttemptStatus.RINGING)
-        _tell(db, call, fact)
+        _announce(db, call, fact)
     else:
         record(db, session, call, "agent_sent", at=fact.at)
 
@@ -54,7 +54,7 @@ async def agent_released(db: AsyncSession, call: Call, fact: transitions.AgentRe
 
 async def joined(db: AsyncSession, call: Call, fact: transitions.DialAnswered) -> None:
     """Tell that the person is there; it counts as a use of the key that asked for the session."""
-    _tell(db, call, fact)
+    _announce(db, call, fact)
     if call.session.api_key_id is not None:
         await entries.use(db, call.session.api_key_id, fact.at, calls=1)
 
@@ -96,9 +96,9 @@ def start_anew(call: Call) -> None:
 
 def _over(db: AsyncSession, call: Call, fact: transitions.Fact) -> None:
     call.session.due_at = None
-    _tell(db, call, fact, end_reason=call.session.end_reason, result=call.session.result)
+    _announce(db, call, fact, end_reason=call.session.end_reason, result=call.session.result)
 
 
-def _tell(db: AsyncSession, call: Call, fact: transitions.Fact, **more: Any) -> None:
+def _announce(db: AsyncSession, call: Call, fact: transitions.Fact, **more: Any) -> None:
     status = status_of(call.session)
     announce(db, call.session, call, f"session.{status}", at=fact.at, status=status, **more)

@@ -33,7 +33,7 @@ def identity(leg_id: str) -> str:
     return f"human-{leg_id}"
 
 
-async def ask(
+async def request(
     db: AsyncSession,
     owner: Owner,
     call: Call,
@@ -44,7 +44,7 @@ async def ask(
 ) -> Leg:
     """Return the leg of a human who is asked in; the same one when it is asked for again.
 
-    The caller holds the call (`leases.hold`).
+    The caller holds the call (`leases.lock`).
 
     Raises:
         Conflict: nobody talks on the call, or another human is being asked in.

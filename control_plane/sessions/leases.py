@@ -33,7 +33,7 @@ _ALONE = (
 )
 
 
-async def hold(
+async def lock(
     db: AsyncSession, session_id: str, *, epoch: int | None
 ) -> tuple[CallOrder | None, Call]:
     """Return the call and its order, locked until the transaction ends.
@@ -62,11 +62,11 @@ async def hold(
     return order, call
 
 
-async def hold_ordered(
+async def lock_ordered(
     db: AsyncSession, session_id: str, *, epoch: int | None
 ) -> tuple[CallOrder, Call]:
-    """Return the same of a call that was ordered; as `hold` otherwise."""
-    order, call = await hold(db, session_id, epoch=epoch)
+    """Return the same of a call that was ordered; as `lock` otherwise."""
+    order, call = await lock(db, session_id, epoch=epoch)
     if order is None:
         raise NotFound("there is no such attempt", field="id")
     return order, call

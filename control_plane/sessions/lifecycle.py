@@ -1,6 +1,6 @@
 """The only writer of status where nothing was ordered: somebody called us, or came by a browser.
 
-The caller holds the rows (`orders.leases.hold`), so a stale owner cannot get here.
+The caller holds the rows (`orders.leases.lock`), so a stale owner cannot get here.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ async def apply(db: AsyncSession, call: Call, fact: transitions.AnyFact) -> None
 
 
 async def _arrived(db: AsyncSession, call: Call, fact: transitions.CallArrived) -> None:
-    _tell(db, call, "call.ringing", fact)
+    _announce(db, call, "call.ringing", fact)
 
 
 async def _answered(db: AsyncSession, call: Call, fact: transitions.DialAnswered) -> None:
@@ -38,7 +38,7 @@ async def _answered(db: AsyncSession, call: Call, fact: transitions.DialAnswered
     if call.in_browser:
         await browsers.joined(db, call, fact)
     else:
-        _tell(db, call, "call.in_progress", fact)
+        _announce(db, call, "call.in_progress", fact)
     if call.session.agent_ended_at is not None:  # its last word overtook the answer
         await closing.close_answered(db, call.session, call, fact)
         await _finish(db, call, fact)
@@ -71,7 +71,7 @@ def _is_of_the_room(fact: transitions.ConversationEnded) -> bool:
     return fact.ended_by is EndedBy.SYSTEM and fact.end_reason is None
 
 
-def _tell(db: AsyncSession, call: Call, kind: str, fact: transitions.Fact, **more: Any) -> None:
+def _announce(db: AsyncSession, call: Call, kind: str, fact: transitions.Fact, **more: Any) -> None:
     status = status_of(call.session)
     announce(db, call.session, call, kind, at=fact.at, status=status, **more)
 
@@ -83,7 +83,7 @@ async def _finish(db: AsyncSession, call: Call, fact: transitions.Fact) -> None:
         return
     kind = end_event(status_of(call.session), [call.outcome])
     told = {"dial_error": call.leg.dial_error, "result": call.session.result, "rule": None}
-    _tell(db, call, kind, fact, **told)
+    _announce(db, call, kind, fact, **told)
 
 
 _RULES: dict[type[transitions.Fact], Callable[[AsyncSession, Call, Any], Awaitable[None]]] = {

@@ -10,7 +10,7 @@ from control_plane.sessions.calls import Call
 from process import traces
 
 
-def tell(call: Call, news: Iterable[events.CallEvent], now: datetime) -> None:
+def report(call: Call, news: Iterable[events.CallEvent], now: datetime) -> None:
     """Tell how a call went, if this is the news that it is over; costs nothing without tracing."""
     if not any(isinstance(event, events.CallEnded) for event in news):
         return
@@ -23,10 +23,12 @@ def tell(call: Call, news: Iterable[events.CallEvent], now: datetime) -> None:
         "result": call.session.result,
         "dial_error": call.leg.dial_error,
     }
-    traces.tell_root(call.id, call.session.created_at, ended, facts)
+    traces.report_root(call.id, call.session.created_at, ended, facts)
     dialed, answered = call.leg.dialing_at, call.session.answered_at
     with traces.below_root(call.id):
         if dialed is not None:
-            traces.tell_span("dial", dialed, answered or ended, {"answered": answered is not None})
+            traces.report_span(
+                "dial", dialed, answered or ended, {"answered": answered is not None}
+            )
         if answered is not None:
-            traces.tell_span("conversation", answered, ended, {"ended_by": call.session.ended_by})
+            traces.report_span("conversation", answered, ended, {"ended_by": call.session.ended_by})

@@ -103,7 +103,7 @@ class Feed(SharedLook):
             if not state.subscriptions:
                 del self._owners[owner]
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         for owner, state in list(self._owners.items()):
             while await self._hand_out(owner, state):
                 pass

@@ -68,7 +68,7 @@ class Cors(ASGIMiddleware):
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Serve the request."""
 
-        async def tell(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableScopeHeaders.from_message(message)
                 headers.add("Vary", "Origin")
@@ -78,4 +78,4 @@ class Cors(ASGIMiddleware):
                     headers["Access-Control-Expose-Headers"] = "Retry-After"
             await send(message)
 
-        await next_app(scope, receive, tell)
+        await next_app(scope, receive, send_with_headers)

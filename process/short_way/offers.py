@@ -51,7 +51,7 @@ class Offer:
     _listening: socket.socket
     _waiting: list[tuple[socket.socket, float]] = field(default_factory=list)
 
-    def look(self, now: float, rate: int) -> Taken | None:
+    def accepted(self, now: float, rate: int) -> Taken | None:
         """Who took it, greeted with the sound's rate (Hz); null while nobody has. Never waits."""
         self._accept(now)
         for connected, since in list(self._waiting):
@@ -127,7 +127,7 @@ class Folder:
         listening.setblocking(False)
         return Offer(token, path, listening)
 
-    def take(self, token: str, identity: str) -> Carrier | None:
+    def accept(self, token: str, identity: str) -> Carrier | None:
         """Ask for the offer with this token as this participant; null when it is not to be had.
 
         The way is ours once the other end's HELLO is received.

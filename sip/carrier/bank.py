@@ -54,7 +54,7 @@ async def bank(line: Line, scenario: Scenario) -> None:
     await line.pause(0.5)
     menu: Menu | None = ROOT
     while menu is not None:
-        key = await _asked(line, menu.says, menu.keys)
+        key = await _request(line, menu.says, menu.keys)
         if key is None:
             await line.say(SILENT)
             await line.hang_up()
@@ -68,7 +68,7 @@ async def bank(line: Line, scenario: Scenario) -> None:
     await converse(line, PERSONAS[scenario.persona])
 
 
-async def _asked(line: Line, says: str, keys: Mapping[str, Menu | None]) -> str | None:
+async def _request(line: Line, says: str, keys: Mapping[str, Menu | None]) -> str | None:
     """Return the key that leads on; null where none came however often the menu was said."""
     for _ in range(TIMES):
         await line.say(says)

@@ -56,13 +56,13 @@ class Listener:
         whole = sound.size // _WINDOW * _WINDOW
         self._rest = sound[whole:]
         windows = sound[:whole].reshape(-1, _WINDOW)
-        return [ended for window in windows if (ended := self._take(window)) is not None]
+        return [ended for window in windows if (ended := self._add(window)) is not None]
 
     def flush(self) -> Utterance | None:
         """Return what is being said now, cut off; null when nothing is."""
         return self._end() if self._speech else None
 
-    def _take(self, window: Pcm) -> Utterance | None:
+    def _add(self, window: Pcm) -> Utterance | None:
         self._windows += 1
         probability = self._probability(window)
         if not self._speech:

@@ -55,14 +55,14 @@ async def converse(line: Line, persona: Persona, *, within_s: float = WITHIN_S) 
         HungUp: the other side ended the call.
     """
     greeted = await _listen(line, within_s)
-    if greeted is None and await _ask(line, persona.nobody_speaks, within_s) is None:
+    if greeted is None and await _say(line, persona.nobody_speaks, within_s) is None:
         await _give_up(line)
         return False
     heard: Heard | None = None
     for text in persona.lines:
-        heard = await _ask(line, text, within_s)
+        heard = await _say(line, text, within_s)
         if heard is None:
-            heard = await _ask(line, text, within_s)
+            heard = await _say(line, text, within_s)
         if heard is None:
             await _give_up(line)
             return False
@@ -73,7 +73,7 @@ async def converse(line: Line, persona: Persona, *, within_s: float = WITHIN_S) 
     return True
 
 
-async def _ask(line: Line, text: str, within_s: float) -> Heard | None:
+async def _say(line: Line, text: str, within_s: float) -> Heard | None:
     while line.busy:  # never over the other side's words
         await line.hear(0.0)
     await line.say(text)

@@ -143,7 +143,7 @@ class Gateway:
             raise StartError(text) from error
 
     def _incoming(self, phone: Call) -> None:
-        admitted = self._admission.take(phone.call_id)
+        admitted = self._admission.pop(phone.call_id)
         if admitted is None or not self._front.admits(phone.headers):
             log.warning("a call that did not come through the front was declined")
             self._calls.spawn(hang_up(phone))

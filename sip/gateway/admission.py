@@ -50,7 +50,7 @@ class Admission:
         self._authorities: dict[str, Authority] = {}
         self._admitted: OrderedDict[str, Admitted] = OrderedDict()
 
-    def take(self, call_id: str | None) -> Admitted | None:
+    def pop(self, call_id: str | None) -> Admitted | None:
         """The admitted call with this Call-ID, once."""
         return self._admitted.pop(call_id or "", None)
 

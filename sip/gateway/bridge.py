@@ -141,7 +141,7 @@ class Bridge:
         way = self._way
         if way is not None:
             way.serve(now)
-            self._tell(way, pcm, now)
+            self._send_short(way, pcm, now)
         if way is None or not way.replaces_room or self._room_tone is not None:
             self._to_room(pcm, now)
         if self._phone_tone is not None:
@@ -159,12 +159,12 @@ class Bridge:
         elif now - self._last_push >= _QUIET_S:
             self._capture(self._filler())
 
-    def _tell(self, way: ShortWay, pcm: bytes, now: float) -> None:
+    def _send_short(self, way: ShortWay, pcm: bytes, now: float) -> None:
         """Send the phone's sound to the agent, by its packets or else as baresip has it."""
         ear = self._port.ear if self._port is not None else None
         packets = list(ear.packets()) if ear is not None else ()  # passed on to baresip
         for packet in packets:
-            key = self._reader.take(packet)
+            key = self._reader.read(packet)
             if key is not None and self.on_key is not None:
                 self.on_key(key)
         if not way.carries or self._phone is None or self._holds_phone:
@@ -176,7 +176,7 @@ class Bridge:
             self._jitter.put_samples(pcm, now)
         for packet in packets:
             self._jitter.put(packet, now)
-        way.send(self._jitter.take(now))
+        way.send(self._jitter.read(now))
 
     def _read(self) -> bytes:
         phone = self._phone
@@ -260,7 +260,7 @@ class Bridge:
         way = self._way
         if way is None or not way.waiting or not self._hears_others:
             return pcm
-        pieces = [way.take(self._wrote_at) or SILENCE for _ in range(len(pcm) // CHUNK)]
+        pieces = [way.read(self._wrote_at) or SILENCE for _ in range(len(pcm) // CHUNK)]
         return mixed([pcm, b"".join(pieces)])
 
     def _from_agent(self, way: ShortWay, now: float) -> None:
@@ -272,7 +272,7 @@ class Bridge:
             elif now - self._wrote_at >= _QUIET_S:
                 try:
                     fill = phone.info().tx_buffered
-                    while fill < _HELD and (piece := way.take(now)) is not None:
+                    while fill < _HELD and (piece := way.read(now)) is not None:
                         phone.write(piece)
                         fill += CHUNK
                 except (AudioNotActive, AudioRestarted):

@@ -149,7 +149,7 @@ class Leg:
                 self._room_gone,
                 self._track,
                 lambda sid: self.ways.track_ended(sid),
-                lambda: self.ways.look_around(),
+                lambda: self.ways.recheck(),
                 self._digits_for_phone,
                 self._shown,
             ),

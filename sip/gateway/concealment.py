@@ -36,7 +36,7 @@ class Concealment:
             samples = np.rint(blended).astype(np.int16)
             pcm = samples.tobytes()
             self._period = None
-        self._keep(samples.astype(np.float32))
+        self._store(samples.astype(np.float32))
         return pcm
 
     def fill(self, count: int) -> bytes:
@@ -52,7 +52,7 @@ class Concealment:
         gain = np.clip((_GONE - at) / (_GONE - _FULL), 0.0, 1.0).astype(np.float32)
         return self._period.take(at, mode="wrap") * gain
 
-    def _keep(self, samples: _Samples) -> None:
+    def _store(self, samples: _Samples) -> None:
         self._last = np.concatenate([self._last, samples])[-_KEPT:]
 
     def _length(self) -> int:

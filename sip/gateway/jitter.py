@@ -43,7 +43,7 @@ class _Extreme:
         self._before: float | None = None
         self._since = 0.0
 
-    def take(self, value: float, now: float) -> float:
+    def update(self, value: float, now: float) -> float:
         """The extreme of `value` and those before."""
         if self._recent is None or now - self._since >= _WINDOW_S:
             self._before, self._recent, self._since = self._recent, value, now
@@ -96,7 +96,7 @@ class JitterBuffer:
         self._last_timestamp, self._last_position = packet.timestamp, position
         self._last_sequence = sequence
         self._measure(now, position)
-        self._keep(position, sequence, pcm)
+        self._store(position, sequence, pcm)
 
     def put_samples(self, pcm: bytes, now: float) -> None:
         """Take samples that come in order, but without their packets' stamps."""
@@ -106,7 +106,7 @@ class JitterBuffer:
         self._start = now - (position + len(pcm) // 2) / RATE
         self._waiting[position] = (0, pcm)
 
-    def take(self, now: float) -> Iterator[Piece]:
+    def read(self, now: float) -> Iterator[Piece]:
         """What can go on now, in order."""
         while True:
             ready = self._waiting.pop(self._next, None)
@@ -118,7 +118,7 @@ class JitterBuffer:
             overdue = now - self._instant(self._next) > self._delay
             following = min(self._waiting, default=None)
             if following is not None and following < self._next:
-                self._keep(following, *self._waiting.pop(following))  # packets that overlap
+                self._store(following, *self._waiting.pop(following))  # packets that overlap
             elif following is not None and (overdue or not self._is_lost(following)):
                 yield from self._filled(following - self._next)
             elif overdue:
@@ -139,11 +139,11 @@ class JitterBuffer:
         self._events.clear()
 
     def _measure(self, now: float, position: int) -> None:
-        self._start = self._fastest.take(now - position / RATE, now)
-        late = self._slowest.take(now - self._instant(position), now)
+        self._start = self._fastest.update(now - position / RATE, now)
+        late = self._slowest.update(now - self._instant(position), now)
         self._delay = min(_MOST_S, max(_LEAST_S, late + _MARGIN_S))
 
-    def _keep(self, position: int, sequence: int, pcm: bytes) -> None:
+    def _store(self, position: int, sequence: int, pcm: bytes) -> None:
         end = position + len(pcm) // 2
         if end <= self._next:
             if position in self._waiting or sequence == self._given_sequence:

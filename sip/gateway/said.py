@@ -39,7 +39,7 @@ class Said:
             self._pieces.popleft()
             self.dropped += 1
 
-    def take(self, now: int) -> bytes | None:
+    def read(self, now: int) -> bytes | None:
         """The next piece, if it is due."""
         while self._pieces and self._pieces[0][0] <= now + _AHEAD_US:
             at, piece = self._pieces.popleft()

@@ -54,7 +54,7 @@ class ShortWay:
         """Let it be taken, or take in what the agent has said."""
         with self._lock:
             if self._offer is not None:
-                self._look(self._offer, now)
+                self._check(self._offer, now)
             elif self._carrier is not None:
                 try:
                     self._receive(self._carrier, _us(now))
@@ -73,15 +73,15 @@ class ShortWay:
             if not self._send(Room(carries)):
                 self._end(Broken("the agent reads nothing"))
 
-    def take(self, now: float) -> bytes | None:
+    def read(self, now: float) -> bytes | None:
         """The next 10 ms for the phone, if they are due."""
         with self._lock:
-            return self._said.take(_us(now))
+            return self._said.read(_us(now))
 
     def skip(self, now: float) -> None:
         """Let pass what is due: the phone hears something else."""
         with self._lock:
-            while self._said.take(_us(now)) is not None:
+            while self._said.read(_us(now)) is not None:
                 pass
 
     @property
@@ -107,8 +107,8 @@ class ShortWay:
             self._end(problem)
             return True
 
-    def _look(self, offer: Offer, now: float) -> None:
-        taken = offer.look(now, RATE)
+    def _check(self, offer: Offer, now: float) -> None:
+        taken = offer.accepted(now, RATE)
         if taken is not None:
             self._offer, self._carrier = None, taken.carrier
             self._taken(taken.identity)

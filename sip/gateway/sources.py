@@ -69,7 +69,7 @@ class Judge:
         self._refused = _Stream()
         self._back_s = _BACK_S
 
-    def look(self, now: float, sound_at: float | None, refused: int) -> Mode:
+    def judge(self, now: float, sound_at: float | None, refused: int) -> Mode:
         """The mode from now on, by when the phone was last heard and how much was refused."""
         stream = self._refused.lasted(now, refused)
         heard_at = self._since if sound_at is None else max(self._since, sound_at)
@@ -163,14 +163,14 @@ class Gate:
         self._trace.on_ends(self._call_id, None)
         if self._timer is not None:
             self._timer.cancel()
-        self.look(time.monotonic())
+        self.check(time.monotonic())
         if self.refused:
             self._log.warning(
                 "somebody else sent sound to this call's RTP port; none of it was let in",
                 packets=self.refused,
             )
 
-    def look(self, now: float) -> float | None:
+    def check(self, now: float) -> float | None:
         """See to the port once; in how many seconds to look again, None when nothing can change."""
         ends = self._trace.ends(self._call_id)
         if ends is None or ends.ours is None or ends.theirs is None:
@@ -201,7 +201,7 @@ class Gate:
             self.refused += dropped - self._dropped
         self._dropped = dropped
         before = judge.mode
-        mode = judge.look(now, self._sound_at(), dropped)
+        mode = judge.judge(now, self._sound_at(), dropped)
         if mode is not before:
             self._turned(mode, judge.proven, theirs)
             _apply(opened, mode, theirs)
@@ -221,7 +221,7 @@ class Gate:
     def _again(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        wait = self.look(time.monotonic())
+        wait = self.check(time.monotonic())
         if wait is not None:
             self._timer = asyncio.get_running_loop().call_later(wait, self._again)
 

@@ -51,7 +51,7 @@ class KeyReader:
     def __init__(self) -> None:
         self._sources: dict[int, _Source] = {}
 
-    def take(self, packet: Packet) -> str | None:
+    def read(self, packet: Packet) -> str | None:
         """Return the key that a packet is the first to tell of; None for every other packet."""
         if packet.payload_type < _DYNAMIC or len(packet.payload) != _PAYLOAD.size:
             return None

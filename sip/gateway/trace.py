@@ -56,7 +56,7 @@ class SipTrace(logging.Handler):
         """One traced message, on the trace's thread."""
         direction, _, text = record.getMessage().partition("\n")
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._keep, text, direction.startswith("RX"))
+            self._loop.call_soon_threadsafe(self._store, text, direction.startswith("RX"))
 
     async def find(self, call_id: str, wanted: Wanted) -> Seen | None:
         """The newest received message of this call that `wanted` accepts; None if none comes."""
@@ -93,7 +93,7 @@ class SipTrace(logging.Handler):
         else:
             self._changed[call_id] = changed
 
-    def _keep(self, text: str, received: bool) -> None:
+    def _store(self, text: str, received: bool) -> None:
         start, _, body = text.partition("\r\n\r\n")
         try:
             head = start.encode("utf-8", "surrogateescape")

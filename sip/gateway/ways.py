@@ -83,7 +83,7 @@ class Ways:
         if self._tracks.pop(sid, None) is not None:
             self._media.unhear(self._bridge, sid)
 
-    def look_around(self) -> None:
+    def recheck(self) -> None:
         """Somebody came or left: see at once who is there."""
         self._someone_moved.set()
 
@@ -99,18 +99,18 @@ class Ways:
         if self._is_over:
             return
         self._agent = agent
-        self._looking = asyncio.create_task(self._look(agent), name="others in the room")
+        self._looking = asyncio.create_task(self._check(agent), name="others in the room")
         self.port.wants_ear = True
         self._taken(agent)
 
-    async def _look(self, agent: str) -> None:
+    async def _check(self, agent: str) -> None:
         """Have the room carry the sound while others are there, and rest while nobody is."""
         told = lingers = False
         while True:
             others = await self._others(agent)
             if others is not None and others != told:
                 told = others
-                self._tell(others)
+                self._report(others)
             if others:
                 lingers = True
                 self._through_room(agent)
@@ -122,7 +122,7 @@ class Ways:
                 async with asyncio.timeout(_LOOK_S):
                     await self._someone_moved.wait()
 
-    def _tell(self, others: bool) -> None:
+    def _report(self, others: bool) -> None:
         if self._short is not None:
             self._short.room_rests = False
             self._short.room_carries(others)

@@ -317,7 +317,7 @@ class Conversation:
     def typed(self) -> TypedTurns:
         """Return what takes the messages of a person who came by a page, as `agent.call` does."""
         return TypedTurns(
-            self.session, self._call.ending, self._call_agent.take_typed, self._call.on_typed
+            self.session, self._call.ending, self._call_agent.receive_typed, self._call.on_typed
         )
 
     def person_leaves(self) -> None:

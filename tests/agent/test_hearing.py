@@ -89,12 +89,12 @@ async def test_a_turn_is_not_judged_while_words_of_it_are_owed(
 ) -> None:
     judge = TurnJudge(Language.EN_US, PROFILES[TurnTaking.BALANCED])
     for event in (sent(START), sent(END), sent(FINAL, "I am a new patient."), sent(START)):
-        judge.words.take(event)
+        judge.words.receive(event)
     for kind in ended:
-        judge.words.take(sent(kind))
+        judge.words.receive(sent(kind))
     first = judging(judge)
     assert not await settled(first)
-    judge.words.take(sent(FINAL, "How much does a cleaning cost?"))
+    judge.words.receive(sent(FINAL, "How much does a cleaning cost?"))
     assert not await settled(first)  # LiveKit asks again, with these words, and drops this one
     first.cancel()
     assert await settled(judging(judge))
@@ -103,26 +103,26 @@ async def test_a_turn_is_not_judged_while_words_of_it_are_owed(
 async def test_a_sound_without_words_holds_a_turn_up_until_that_is_known() -> None:
     judge = TurnJudge(Language.EN_US, PROFILES[TurnTaking.BALANCED])
     for event in (sent(FINAL, "I am a new patient."), sent(START), sent(END)):
-        judge.words.take(event)
+        judge.words.receive(event)
     first = judging(judge)
     assert not await settled(first)
-    judge.words.take(sent(FINAL))
+    judge.words.receive(sent(FINAL))
     assert await settled(first)
 
 
 async def test_words_that_are_dropped_are_owed_no_more() -> None:
     judge = TurnJudge(Language.EN_US, PROFILES[TurnTaking.BALANCED])
-    judge.words.take(sent(START))
+    judge.words.receive(sent(START))
     first = judging(judge)
     assert not await settled(first)
-    judge.words.take(sent(FINAL, "Mm-hm."))
+    judge.words.receive(sent(FINAL, "Mm-hm."))
     judge.words.drop()
     assert await settled(first)
 
 
 async def test_words_are_not_waited_for_for_ever() -> None:
     words = Words()
-    words.take(sent(START))
+    words.receive(sent(START))
     async with asyncio.timeout(WORDS_LIMIT_S):
         await words.wait_none(0.01)
         await words.wait_none()

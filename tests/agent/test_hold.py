@@ -25,7 +25,7 @@ class Silence:
 
     is_held = False
 
-    def hold(self) -> None:
+    def pause(self) -> None:
         self.is_held = True
 
     def go_on(self) -> None:

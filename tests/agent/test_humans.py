@@ -21,7 +21,7 @@ class ControlPlane:
         self.noted: list[tuple[str, HumanResult]] = []
         self._answers = list(answers)
 
-    async def ask_human(self, _session_id: str, asked: HumanAsked) -> HumanView:
+    async def request_human(self, _session_id: str, asked: HumanAsked) -> HumanView:
         self.asked.append(asked)
         return await self._next(asked.id)
 

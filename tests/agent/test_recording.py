@@ -219,7 +219,7 @@ def test_jitter_does_not_tear_a_channel() -> None:
     ones = np.ones(320, dtype=np.int16)
     for index, jitter in enumerate((0, 200, -150, 90)):
         channel.place(ones, index * 320 + jitter)
-    assert channel.take(4 * 320).tolist() == [1] * (4 * 320)
+    assert channel.read(4 * 320).tolist() == [1] * (4 * 320)
 
 
 def test_a_gap_longer_than_jitter_stays_a_gap() -> None:
@@ -227,7 +227,7 @@ def test_a_gap_longer_than_jitter_stays_a_gap() -> None:
     ones = np.ones(10, dtype=np.int16)
     channel.place(ones, 0)
     channel.place(ones, RATE)
-    taken = channel.take(RATE + 10)
+    taken = channel.read(RATE + 10)
     assert taken[:10].sum() == 10
     assert taken[10:RATE].sum() == 0
     assert taken[RATE:].sum() == 10
@@ -235,6 +235,6 @@ def test_a_gap_longer_than_jitter_stays_a_gap() -> None:
 
 def test_what_comes_too_late_is_dropped_not_misplaced() -> None:
     channel = Channel()
-    channel.take(100)
+    channel.read(100)
     channel.place(np.arange(1, 21, dtype=np.int16), 90)
-    assert channel.take(110).tolist() == list(range(11, 21))
+    assert channel.read(110).tolist() == list(range(11, 21))

@@ -91,7 +91,7 @@ class Call:
     def wait(self, seconds: float) -> None:
         for _ in range(round(seconds / STEP_S)):
             self.now += STEP_S
-            self.filler.look()
+            self.filler.check()
 
     def silences(self) -> list[float]:
         """Return the silences between the fillers, and before the first."""

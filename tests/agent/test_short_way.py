@@ -72,7 +72,7 @@ class Mouth:
         self.finished = asyncio.Event()
         self.line.on("playback_finished", self._on_finished)
         self.line.start()
-        self.line.source.take_short_way(self.way)
+        self.line.source.set_short_way(self.way)
 
     def _on_finished(self, event: PlaybackFinishedEvent) -> None:
         self.interrupted.append(event.interrupted)
@@ -199,7 +199,7 @@ async def test_a_background_goes_on_through_an_interruption(mouth: Mouth) -> Non
 
 async def test_what_is_said_through_the_room_waits_for_what_the_gateway_plays() -> None:
     source, way = AudioSource(), FakeWay()
-    source.take_short_way(way)
+    source.set_short_way(way)
     now = time.time()
     for _ in range(10):
         await source.play(frame_of(bytes(960)), now)
@@ -223,7 +223,7 @@ class Ear:
     def __init__(self) -> None:
         self.heard: list[tuple[bytes, float | None]] = []
         self.line = AudioInput(lambda samples, until=None: self.heard.append((samples, until)))
-        self.line.take_short_way(FakeWay())
+        self.line.set_short_way(FakeWay())
 
 
 def test_what_is_heard_comes_in_whole_frames_with_its_time() -> None:
@@ -265,7 +265,7 @@ class Sides:
         self.ways: list[tuple[SoundWay, str]] = []
         self.changed = asyncio.Event()
 
-    def take_short_way(self, way: Any) -> None:
+    def set_short_way(self, way: Any) -> None:
         self.told.append(f"take {way.rate}")
         self.changed.set()
 
@@ -315,7 +315,7 @@ class Gateway:
 
     async def taken(self) -> ShortWay:
         way = self.agent()
-        found = self.offer.look(0.0, RATE)
+        found = self.offer.accepted(0.0, RATE)
         assert found is not None
         assert found.identity == "agent"
         self.carrier = found.carrier
@@ -443,7 +443,7 @@ async def test_a_gateway_that_does_not_greet_is_given_up(
 ) -> None:
     way = gateway.agent()
     await asyncio.sleep(1.1)
-    assert gateway.offer.look(time.monotonic(), RATE) is None, "nobody is there any more"
+    assert gateway.offer.accepted(time.monotonic(), RATE) is None, "nobody is there any more"
     assert not way.rate
     assert gateway.sides.told == []
     way.close()

@@ -91,7 +91,7 @@ async def test_the_background_plays_from_the_answer_on_whatever_happens() -> Non
     (loop,) = line.playing
     assert loop.under_words
     expected = clip("office-ambience.ogg")[:480] * np.float32(0.5)
-    assert loop.take(480).tolist() == expected.tolist()
+    assert loop.read(480).tolist() == expected.tolist()
     turns.go("thinking", "speaking", "listening")
     turns.caller_speaks()
     assert line.playing == [loop]
@@ -123,7 +123,7 @@ async def test_the_thinking_sound_lasts_as_long_as_the_thinking() -> None:
     (loop,) = line.playing
     assert not loop.under_words
     expected = clip("keyboard-typing2.ogg")[:480] * np.float32(0.25)
-    assert loop.take(480).tolist() == expected.tolist()
+    assert loop.read(480).tolist() == expected.tolist()
     turns.go("speaking")
     assert line.playing == []
 

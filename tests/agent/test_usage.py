@@ -106,8 +106,9 @@ async def test_a_request_before_the_call_and_one_voice_in_two_parts_count_once(
     expected = sums(servers, "openai.chat")
     assert expected["output_tokens"] == len(SENTENCE.split())
     assert expected["cached_input_tokens"] > 0
-    named = {"capability": Capability.LLM, "provider": "openai", "model": "gpt-4.1"}
-    assert chat == ProviderUsage(**named, **expected)
+    assert chat == ProviderUsage(
+        capability=Capability.LLM, provider="openai", model="gpt-4.1", **expected
+    )
     assert (speech.capability, speech.provider, speech.model) == ("tts", "cartesia", "sonic-3")
     assert speech.characters == len(SENTENCE)
     assert speech.audio_seconds > 0

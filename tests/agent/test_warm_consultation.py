@@ -59,7 +59,7 @@ class Human:
 
 
 async def asked(human: Human, language: Language = Language.EN_US) -> HumanResult:
-    return await Consultation(human, language).hold(TOLD, QUESTION)
+    return await Consultation(human, language).run(TOLD, QUESTION)
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ class Desk:
         """Return the id of a campaign whose rows are orders."""
         found = await self.campaign(rows, **fields)
         await self.ask("POST", f"/campaign/{found}/launch")
-        await self.feeder.look()
+        await self.feeder.check()
         return found
 
     async def get(self, campaign_id: str) -> dict[str, Any]:

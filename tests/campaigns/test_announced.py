@@ -17,6 +17,6 @@ async def test_every_event_of_a_campaign_that_can_be_asked_for_is_sent(desk: Des
     over = await desk.launched(NUMBERS[1:2])
     [order] = await desk.orders(over)
     await desk.ask("POST", f"/call/{order.id}/cancel", status=202)
-    await desk.feeder.look()
+    await desk.feeder.check()
     events = (await desk.ask("GET", "/webhook/events?types=campaign.*"))["events"]
     assert {event["type"] for event in events} == set(CAMPAIGN_EVENTS)

@@ -187,7 +187,7 @@ async def test_a_dry_run_says_what_the_launch_does(desk: Desk) -> None:
     assert (told["now"], later["count"]) == (0, 7)
     assert later["rule"] in ("allowed_days", "calling_windows")
     await desk.ask("POST", f"/campaign/{made}/launch")
-    await desk.feeder.look()
+    await desk.feeder.check()
     orders = await desk.orders(made)
     assert {order.waiting_rule for order in orders} == {later["rule"]}
     shown = await desk.ask("GET", f"/call/{orders[0].id}")

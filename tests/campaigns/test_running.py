@@ -73,7 +73,7 @@ async def end(desk: Desk, order_id: str, sip_status: int | None = None) -> None:
         [live] = await call_rows.find(
             session, Attempt.order_id == order_id, Session.closed_at.is_(None)
         )
-        order, attempt = await leases.hold(session, live.id, epoch=None)
+        order, attempt = await leases.lock(session, live.id, epoch=None)
         now = await read_clock(session)
         await lifecycle.apply(session, order, attempt, DialStarted(at=now))
         if sip_status is not None:
@@ -100,11 +100,11 @@ async def test_every_row_becomes_one_order_though_feeders_die(desk: Desk) -> Non
     await desk.ask("POST", f"/campaign/{made}/launch")
     for number in (1, 2):
         with crash_before_commit(number), pytest.raises(Crash):
-            await Feeder(desk.database).look()
+            await Feeder(desk.database).check()
         assert (await desk.row(made)).fed_line == 500 * (number - 1)
     feeders = [Feeder(desk.database) for _ in range(3)]
-    await asyncio.gather(*(feeder.look() for feeder in feeders))
-    await desk.feeder.look()
+    await asyncio.gather(*(feeder.check() for feeder in feeders))
+    await desk.feeder.check()
     orders = await desk.orders(made)
     assert sorted(order.to_phone_number for order in orders) == sorted([*MANY, NUMBERS[0]])
     async with desk.database.reading() as session:
@@ -126,7 +126,7 @@ async def test_the_assistant_is_that_of_the_launch(desk: Desk) -> None:
     await desk.ask("POST", f"/campaign/{made}/launch")
     await desk.ask("PATCH", f"/assistant/{assistant}", {"prompt": "Two {{z}}."})
     await desk.ask("DELETE", f"/assistant/{assistant}", status=204)
-    await desk.feeder.look()
+    await desk.feeder.check()
     orders = await desk.orders(made)
     assert len(orders) == 2
     async with desk.database.reading() as session:
@@ -141,7 +141,7 @@ async def test_a_row_that_no_longer_fits_is_refused_with_its_reason(desk: Desk) 
     told = await desk.ask("GET", f"/campaign/{made}/dry-run")
     assert [(each["rule"], each["count"]) for each in told["never"]] == [("missing_variable", 2)]
     await desk.ask("POST", f"/campaign/{made}/launch")
-    await desk.feeder.look()
+    await desk.feeder.check()
     rows = (await desk.ask("GET", f"/campaign/{made}/rows?status=refused"))["rows"]
     assert all("{{name}}" in row["error"] for row in rows)
     assert len(rows) == 2
@@ -166,7 +166,7 @@ async def test_callers_come_from_the_pool_and_stay(desk: Desk) -> None:
     async with desk.database.transaction() as session:
         trunk = (await session.scalars(select(Trunk).where(Trunk.direction == "outbound"))).one()
         trunk.numbers = [number for number in trunk.numbers if number not in pool]
-    await desk.feeder.look()
+    await desk.feeder.check()
     stopped = await desk.get(third)
     assert (stopped["status"], await desk.orders(third)) == ("paused", [])
     assert "from_phone_numbers" in stopped["status_reason"]
@@ -178,11 +178,11 @@ async def test_a_pause_holds_and_a_resume_lets_go(desk: Desk) -> None:
     assert await claimed(desk) == []
     held = await desk.orders(made)
     assert {(order.waiting_rule, order.due_at) for order in held} == {("campaign_paused", None)}
-    await desk.feeder.look()
+    await desk.feeder.check()
     assert await claimed(desk) == []
     assert [order.event_count for order in await desk.orders(made)] == [2] * 5
     await desk.ask("POST", f"/campaign/{made}/resume")
-    await Feeder(desk.database).look()  # another process, which knows nothing
+    await Feeder(desk.database).check()  # another process, which knows nothing
     assert len(await claimed(desk)) == 5
 
 
@@ -190,10 +190,10 @@ async def test_a_paused_campaign_is_not_fed(desk: Desk) -> None:
     made = await desk.campaign(NUMBERS[:5])
     await desk.ask("POST", f"/campaign/{made}/launch")
     await desk.ask("POST", f"/campaign/{made}/pause")
-    await desk.feeder.look()
+    await desk.feeder.check()
     assert await desk.orders(made) == []
     await desk.ask("POST", f"/campaign/{made}/resume")
-    await desk.feeder.look()
+    await desk.feeder.check()
     assert len(await desk.orders(made)) == 5
 
 
@@ -202,14 +202,14 @@ async def test_a_suspended_organizations_campaign_stands_still_and_goes_on(desk:
     await desk.ask("POST", f"/campaign/{made}/launch")
     path = f"/organizations/{await desk.office.owner()}"
     await desk.ask("POST", f"{path}/suspend")
-    await desk.feeder.look()
+    await desk.feeder.check()
     assert await desk.orders(made) == []
     rows = (await desk.ask("GET", f"/campaign/{made}/rows?status=waiting"))["rows"]
     assert len(rows) == 5  # and none was refused for it
     assert (await desk.ask("GET", f"/campaign/{made}/dry-run"))["never"] == []
     assert (await desk.get(made))["status"] == "running"
     await desk.ask("POST", f"{path}/resume")
-    await desk.feeder.look()
+    await desk.feeder.check()
     assert len(await claimed(desk)) == 5
 
 
@@ -233,14 +233,14 @@ async def test_a_cancel_ends_what_waits_and_asks_what_is_live_to_end(desk: Desk)
         order = await session.get_one(CallOrder, live)
         keeper = Gatekeeper(session, await read_clock(session))
         await keeper.prepare([order])
-        assert type(await keeper.ask(order)).__name__ == "Wait"
-    await desk.feeder.look()
+        assert type(await keeper.decide(order)).__name__ == "Wait"
+    await desk.feeder.check()
     statuses = {order.id: order.status for order in await desk.orders(made)}
     assert statuses.pop(live) is OrderStatus.CALLING
     assert set(statuses.values()) == {OrderStatus.CANCELLED}
     assert (await desk.row(made)).ended_at is None
     await end(desk, live, 487)
-    await desk.feeder.look()
+    await desk.feeder.check()
     assert (await desk.row(made)).ended_at is not None
     assert (await desk.get(made))["status"] == "cancelled"
 
@@ -252,14 +252,14 @@ async def test_a_campaign_ends_with_its_last_order_and_reports(desk: Desk) -> No
         [*NUMBERS[:4], "+4930123456"], call_retry_config=ONE_TRY, metadata={"a": "b"}
     )
     orders = await claimed(desk)
-    await desk.feeder.look()
+    await desk.feeder.check()
     assert (await desk.get(made))["status"] == "running"
     await end(desk, orders[0])
     await end(desk, orders[1], 486)
     await end(desk, orders[2], 404)
     await desk.ask("POST", f"/call/{orders[3]}/cancel", status=202)
     await end(desk, orders[3], 487)
-    await desk.feeder.look()
+    await desk.feeder.check()
     shown = await desk.get(made)
     assert shown["status"] == "completed"
     assert shown["ended_at"] is not None
@@ -294,15 +294,15 @@ async def test_a_limit_is_kept_and_can_be_changed_on_the_way(desk: Desk) -> None
     assert len(live) == 2
     assert await claimed(desk) == []
     await desk.ask("PATCH", f"/campaign/{made}", {"max_concurrent_calls": 4})
-    await desk.feeder.look()
+    await desk.feeder.check()
     assert len(await claimed(desk)) == 2
     assert {order.concurrency_max for order in await desk.orders(made)} == {4}
     await desk.ask("PATCH", f"/campaign/{made}", {"max_concurrent_calls": None})
-    await desk.feeder.look()
+    await desk.feeder.check()
     assert len(await claimed(desk)) == 2
     free = await desk.launched(NUMBERS[:3])
     await desk.ask("PATCH", f"/campaign/{free}", {"max_concurrent_calls": 1})
-    await desk.feeder.look()
+    await desk.feeder.check()
     assert len(await claimed(desk)) == 1
 
 
@@ -313,22 +313,22 @@ async def test_too_many_failures_pause_and_a_resume_counts_anew(desk: Desk) -> N
     orders = await claimed(desk)
     for order_id, status in zip(orders[:5], (404, 486, 404, None, None), strict=True):
         await end(desk, order_id, status)
-        await desk.feeder.look()
+        await desk.feeder.check()
         assert (await desk.get(made))["status"] == "running"
     await end(desk, orders[5], 404)
     await end(desk, orders[6], 404)
     await end(desk, orders[7], 404)
-    await desk.feeder.look()
+    await desk.feeder.check()
     stopped = await desk.get(made)
     assert stopped["status"] == "paused"
     assert stopped["status_reason"].startswith("3 of the last 4 orders failed")
     resumed = (await desk.ask("POST", f"/campaign/{made}/resume"))["campaign"]
     assert resumed["status_reason"] is None
-    await desk.feeder.look()
+    await desk.feeder.check()
     assert (await desk.get(made))["status"] == "running"
     for order_id in orders[8:]:
         await end(desk, order_id, 404)
-    await desk.feeder.look()
+    await desk.feeder.check()
     assert (await desk.get(made))["status"] == "paused"
 
 
@@ -338,7 +338,7 @@ async def test_without_a_trunk_nothing_is_refused(desk: Desk) -> None:
     async with desk.database.transaction() as session:
         now = await read_clock(session)
         await session.execute(update(Trunk).values(deleted_at=now))
-    await desk.feeder.look()
+    await desk.feeder.check()
     assert (await desk.row(made)).status is CampaignStatus.PAUSED
     async with desk.database.reading() as session:
         assert await session.scalar(select(func.count()).select_from(CallOrder)) == 0

@@ -149,7 +149,7 @@ async def test_only_who_agreed_is_called(desk: Office) -> None:
         row = await factories.reload_order(desk.database, placed)
         keeper = Gatekeeper(session, datetime.now(UTC))
         await keeper.prepare([row])
-        assert type(await keeper.ask(row)).__name__ == "Go"
+        assert type(await keeper.decide(row)).__name__ == "Go"
     assert (await desk.ask("DELETE", f"/consent/{NUMBER}"))["revoked"] == 1
     assert (await desk.ask("DELETE", f"/consent/{NUMBER}"))["revoked"] == 0
     kept = (await desk.ask("GET", f"/consent?number=%2B{NUMBER[1:]}"))["consents"]

@@ -80,7 +80,7 @@ def agent(internal: httpx.AsyncClient, resources: Resources, attempt: CallRow) -
 async def answer(resources: Resources, attempt: CallRow) -> None:
     """The human answers."""
     async with resources.database.transaction() as db:
-        order, call = await leases.hold(db, attempt.id, epoch=None)
+        order, call = await leases.lock(db, attempt.id, epoch=None)
         leg = await humans.open_of(db, attempt.id)
         assert order is not None
         assert leg is not None

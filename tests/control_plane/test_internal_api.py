@@ -159,7 +159,7 @@ async def test_a_call_from_answer_to_end(
     session_token: dict[str, str],
 ) -> None:
     async with resources.database.transaction() as session:
-        order, row = await leases.hold(session, attempt.id, epoch=attempt.epoch)
+        order, row = await leases.lock(session, attempt.id, epoch=attempt.epoch)
         await lifecycle.apply(session, order, row, DialStarted(at=ago(seconds=1)))
     body = {
         "epoch": attempt.epoch,
@@ -191,7 +191,7 @@ async def test_who_answered_is_shown_and_a_voicemail_is_told_once(
     session_token: dict[str, str],
 ) -> None:
     async with resources.database.transaction() as session:
-        order, row = await leases.hold(session, attempt.id, epoch=attempt.epoch)
+        order, row = await leases.lock(session, attempt.id, epoch=attempt.epoch)
         await lifecycle.apply(session, order, row, DialStarted(at=ago(seconds=1)))
     told = {"result": "human", "engine": "timing", "evidence": "spoke for 1.2 s", "after_s": 1.9}
     found = {"result": "voicemail", "engine": "words", "evidence": "“tone”", "after_s": 6.25}

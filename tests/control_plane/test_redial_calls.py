@@ -71,7 +71,7 @@ async def begin(office: Office, query: dict[str, str]) -> str:
 async def tell(office: Office, session_id: str, *facts: Any) -> None:
     """Let this happen to a call, each fact at its time."""
     async with office.database.transaction() as db:
-        order, call = await leases.hold(db, session_id, epoch=None)
+        order, call = await leases.lock(db, session_id, epoch=None)
         now = await read_clock(db)
         for kind, fields in facts:
             fact: AnyFact = kind(at=now, **fields)

@@ -56,7 +56,7 @@ async def session_of(api: httpx.AsyncClient, session_id: str) -> dict[str, Any]:
 async def send_agent(resources: Resources, session_id: str) -> int:
     """Have an agent sent to the session, as the scheduler does; return its epoch."""
     async with resources.database.transaction() as db:
-        _, call = await leases.hold(db, session_id, epoch=None)
+        _, call = await leases.lock(db, session_id, epoch=None)
         call.session.epoch += 1
         await lifecycle.apply(db, call, AgentSent(at=datetime.now(UTC)))
         return call.session.epoch

@@ -88,7 +88,7 @@ async def agent(api: httpx.AsyncClient, internal: httpx.AsyncClient, resources: 
 async def happen(resources: Resources, attempt: CallRow, fact: Fact) -> None:
     """Store what the scheduler saw."""
     async with resources.database.transaction() as session:
-        order, row = await leases.hold(session, attempt.id, epoch=attempt.epoch)
+        order, row = await leases.lock(session, attempt.id, epoch=attempt.epoch)
         await lifecycle.apply(session, order, row, fact)
 
 

@@ -68,7 +68,7 @@ async def begin(office: Office, order_id: str) -> str:
 async def tell(office: Office, attempt_id: str, *facts: Any) -> None:
     """Let this happen to a call."""
     async with office.database.transaction() as db:
-        order, call = await leases.hold(db, attempt_id, epoch=None)
+        order, call = await leases.lock(db, attempt_id, epoch=None)
         now = await read_clock(db)
         for kind, fields in facts:
             await lifecycle.apply(db, order, call, kind(at=now, **fields))

@@ -142,10 +142,10 @@ def test_sending_to_who_does_not_read_never_waits() -> None:
 
 
 def test_who_shows_the_token_has_the_way(folder: Folder, offer: Offer) -> None:
-    assert offer.look(0.0, RATE) is None
-    mine = folder.take(offer.token, "agent-1")
+    assert offer.accepted(0.0, RATE) is None
+    mine = folder.accept(offer.token, "agent-1")
     assert mine is not None
-    taken = offer.look(0.0, RATE)
+    taken = offer.accepted(0.0, RATE)
     assert taken is not None
     assert taken.identity == "agent-1"
     assert mine.receive() == Hello(rate=RATE)
@@ -156,15 +156,15 @@ def test_who_shows_the_token_has_the_way(folder: Folder, offer: Offer) -> None:
 
 
 def test_a_second_taker_is_refused(folder: Folder, offer: Offer) -> None:
-    first, second = (folder.take(offer.token, name) for name in ("first", "second"))
+    first, second = (folder.accept(offer.token, name) for name in ("first", "second"))
     assert first is not None
     assert second is not None
-    taken = offer.look(0.0, RATE)
+    taken = offer.accepted(0.0, RATE)
     assert taken is not None
     assert taken.identity == "first"
     with pytest.raises(Broken):
         second.receive()
-    assert folder.take(offer.token, "third") is None
+    assert folder.accept(offer.token, "third") is None
     for each in (first, second, taken.carrier):
         each.close()
 
@@ -172,18 +172,18 @@ def test_a_second_taker_is_refused(folder: Folder, offer: Offer) -> None:
 def test_a_wrong_token_is_refused_and_the_right_one_comes_through(
     folder: Folder, offer: Offer, tmp_path: Path
 ) -> None:
-    assert folder.take("0" * 32, "stranger") is None, "its name is not even there"
+    assert folder.accept("0" * 32, "stranger") is None, "its name is not even there"
     (path,) = tmp_path.rglob("*.sock")
     assert offer.token not in path.name
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as stranger:
         with offering._short(path) as name:
             stranger.connect(name)
         stranger.send(encode(Hello("0" * 32, "stranger")))
-        assert offer.look(0.0, RATE) is None
+        assert offer.accepted(0.0, RATE) is None
         stranger.settimeout(1.0)
         assert stranger.recv(10) == b""
-    mine = folder.take(offer.token, "agent")
-    taken = offer.look(0.0, RATE)
+    mine = folder.accept(offer.token, "agent")
+    taken = offer.accepted(0.0, RATE)
     assert mine is not None
     assert taken is not None
     mine.close()
@@ -200,13 +200,13 @@ def test_who_says_nothing_or_leaves_does_not_keep_others_out(folder: Folder, off
                 each.connect(name)
             except BlockingIOError:
                 each.close()
-        offer.look(0.0, RATE)
+        offer.accepted(0.0, RATE)
     silent[0].close()
-    assert offer.look(2.0, RATE) is None
-    assert offer.look(2.0, RATE) is None
-    offer.look(4.0, RATE)
-    mine = folder.take(offer.token, "agent")
-    taken = offer.look(4.0, RATE)
+    assert offer.accepted(2.0, RATE) is None
+    assert offer.accepted(2.0, RATE) is None
+    offer.accepted(4.0, RATE)
+    mine = folder.accept(offer.token, "agent")
+    taken = offer.accepted(4.0, RATE)
     assert mine is not None
     assert taken is not None
     for each in silent:
@@ -218,7 +218,7 @@ def test_who_says_nothing_or_leaves_does_not_keep_others_out(folder: Folder, off
 def test_an_offer_that_was_withdrawn_is_gone(folder: Folder, tmp_path: Path) -> None:
     made = folder.offer()
     made.close()
-    assert folder.take(made.token, "agent") is None
+    assert folder.accept(made.token, "agent") is None
     assert list(tmp_path.rglob("*.sock")) == []
 
 
@@ -228,7 +228,7 @@ def test_the_folder_is_its_users_alone(folder: Folder, tmp_path: Path) -> None:
     path.chmod(0o750)
     with pytest.raises(NoFolder, match="chmod 700"):
         folder.offer()
-    assert folder.take("0" * 32, "agent") is None
+    assert folder.accept("0" * 32, "agent") is None
     folder.prepare()
     folder.offer().close()
 
@@ -264,7 +264,7 @@ def test_another_user_is_refused_even_where_the_folder_lets_it_in() -> None:
             finally:
                 os.seteuid(0)
             stranger.send(encode(Hello(offer.token, "stranger")))
-            assert offer.look(0.0, RATE) is None
+            assert offer.accepted(0.0, RATE) is None
             stranger.settimeout(1.0)
             with pytest.raises(ConnectionResetError):
                 stranger.recv(10)

@@ -32,9 +32,9 @@ def test_growth_since_the_start_is_judged(now: Held, limits: Limits, why: Worn |
 
 
 def test_what_is_held_is_seen() -> None:
-    before = wear.look()
+    before = wear.measure()
     block = bytearray(b"x") * 50_000_000
-    assert 45.0 < wear.look().memory_mb - before.memory_mb < 60.0
+    assert 45.0 < wear.measure().memory_mb - before.memory_mb < 60.0
     del block
     assert before.threads >= 1
 

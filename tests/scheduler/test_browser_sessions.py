@@ -81,7 +81,7 @@ class Door:
     async def end(self, session_id: str) -> None:
         """End the session as its API does."""
         async with self.desk.database.transaction() as db:
-            _, call = await leases.hold(db, session_id, epoch=None)
+            _, call = await leases.lock(db, session_id, epoch=None)
             await lifecycle.apply(db, call, CancelRequested(at=datetime.now(UTC)))
 
 
@@ -108,8 +108,8 @@ async def test_a_new_session_gets_one_agent(door: Door) -> None:
     assert list(door.desk.rooms.present) == [f"web-{session_id}"]
     row = await door.row(session_id)
     assert (row.status, row.due_at, row.epoch) == (AttemptStatus.RINGING, None, 1)
-    await door.opener.look()
-    await Reconciler(door.desk.database, door.desk.rooms).look()  # nobody is in the room yet
+    await door.opener.check()
+    await Reconciler(door.desk.database, door.desk.rooms).reconcile()  # nobody is in the room yet
     assert len(door.sent) == 1
     assert (await door.row(session_id)).closed_at is None
 
@@ -120,7 +120,7 @@ async def test_a_later_session_opens_at_its_time(door: Door) -> None:
     assert wait is not None
     assert timedelta(minutes=59) < wait <= LATER
     assert door.sent == []
-    await Reconciler(door.desk.database, door.desk.rooms).look()
+    await Reconciler(door.desk.database, door.desk.rooms).reconcile()
     assert (await door.row(session_id)).closed_at is None
     await door.write(session_id, due_at=factories.ago(), scheduled_at=factories.ago())
     await door.opener.open_due()
@@ -182,10 +182,10 @@ async def test_livekit_is_asked_again_for_a_while(door: Door) -> None:
 async def test_without_an_agent_the_session_fails_within_the_limit(door: Door) -> None:
     session_id = await door.ask()
     await door.opener.open_due()
-    await door.opener.look()
+    await door.opener.check()
     assert (await door.row(session_id)).closed_at is None
     await door.write(session_id, agent_sent_at=factories.ago(seconds=3))
-    await door.opener.look()
+    await door.opener.check()
     row = await door.row(session_id)
     assert (row.status, row.end_reason) == (AttemptStatus.ERROR, "agent_not_ready")
     await RoomCleanup(door.desk.database, door.desk.rooms).delete_rooms()
@@ -200,14 +200,14 @@ async def test_an_agent_is_asked_for_again_when_none_took_the_session(
     session_id = await door.ask()
     await door.opener.open_due()
     await door.write(session_id, agent_sent_at=factories.ago(seconds=1.5))
-    await door.opener.look()
+    await door.opener.check()
     assert len(door.sent) == 2
     assert door.sent[0].epoch == door.sent[1].epoch
-    await door.opener.look()
+    await door.opener.check()
     assert len(door.sent) == 2  # that was just now
     door.opener._asked_at[session_id] = factories.ago(seconds=1.5)
     await door.write(session_id, brief_taken_at=factories.ago())
-    await door.opener.look()
+    await door.opener.check()
     assert len(door.sent) == 2  # one has it
 
 
@@ -217,10 +217,10 @@ async def test_an_agent_that_dies_before_anybody_spoke_is_replaced(door: Door) -
     await door.say(session_id, READY)
     door.desk.rooms.present[f"web-{session_id}"] = [AGENT]
     await door.write(session_id, call_lease_until=factories.ago())
-    await door.opener.look()
+    await door.opener.check()
     assert (await door.row(session_id)).due_at is None  # LiveKit sees it
     door.desk.rooms.present[f"web-{session_id}"] = [person(session_id)]
-    await door.opener.look()
+    await door.opener.check()
     await door.opener.open_due()
     assert [each.epoch for each in door.sent] == [1, 2]
     assert door.desk.rooms.present[f"web-{session_id}"] == [person(session_id)]  # not sent away
@@ -240,10 +240,10 @@ async def test_an_agent_that_left_comes_back_with_the_person(door: Door) -> None
     session_id = await door.ask()
     await door.opener.open_due()
     await door.say(session_id, READY, used(10), AgentLeft(seq=3, at=0.0))
-    await door.opener.look()
+    await door.opener.check()
     assert (await door.row(session_id)).due_at is None
     door.desk.rooms.present[f"web-{session_id}"] = [person(session_id)]
-    await door.opener.look()
+    await door.opener.check()
     await door.opener.open_due()
     assert [each.epoch for each in door.sent] == [1, 2]
     await door.say(session_id, READY, used(7))
@@ -259,7 +259,7 @@ async def test_once_the_token_is_over_nobody_is_waited_for(door: Door) -> None:
     await door.opener.open_due()
     await door.say(session_id, READY, AgentLeft(seq=2, at=0.0))
     await door.write(session_id, token_until=factories.ago())
-    await door.opener.look()
+    await door.opener.check()
     row = await door.row(session_id)
     assert (row.status, row.end_reason) == (AttemptStatus.ERROR, "nobody_joined")
 
@@ -274,7 +274,7 @@ async def test_a_person_who_lost_the_connection_is_left_to_the_agent(
     door.desk.rooms.present[f"web-{session_id}"] = present
     reconciler = Reconciler(door.desk.database, door.desk.rooms)
     for _ in range(3):
-        await reconciler.look()
+        await reconciler.reconcile()
     await reconciler.end_ongoing()  # no SIP service carries it
     assert (await door.row(session_id)).closed_at is None
 
@@ -284,7 +284,7 @@ async def test_a_dead_agent_ends_the_conversation(door: Door) -> None:
     await door.opener.open_due()
     await door.say(session_id, READY, CallAnswered(seq=2, at=0.0))
     await door.write(session_id, call_lease_until=factories.ago(), dispatch_lease_until=None)
-    await Reconciler(door.desk.database, door.desk.rooms).look()
+    await Reconciler(door.desk.database, door.desk.rooms).reconcile()
     row = await door.row(session_id)
     assert (row.status, row.end_reason) == (AttemptStatus.COMPLETED, "agent_lost")
 
@@ -295,10 +295,10 @@ async def test_its_own_limit_is_held_for_an_agent_that_does_not(door: Door) -> N
     await door.say(session_id, READY, CallAnswered(seq=2, at=0.0))
     reconciler = Reconciler(door.desk.database, door.desk.rooms)
     await door.write(session_id, answered_at=factories.ago(seconds=28))
-    await reconciler.look()
+    await reconciler.reconcile()
     assert (await door.row(session_id)).closed_at is None
     await door.write(session_id, answered_at=factories.ago(seconds=31))
-    await reconciler.look()
+    await reconciler.reconcile()
     assert (await door.row(session_id)).end_reason == "max_duration"
 
 

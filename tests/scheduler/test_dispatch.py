@@ -327,7 +327,7 @@ async def test_nobody_else_is_asked_once_an_agent_has_the_brief(
         asked.append(metadata)
         async with desk.database.transaction() as db:
             claims = Claims(metadata.attempt_id or "", metadata.epoch, Scope.BRIEF)
-            await briefs.take(db, claims, now=datetime.now(UTC))
+            await briefs.open_brief(db, claims, now=datetime.now(UTC))
 
     desk.rooms.agent = takes_it_and_is_slow
     order = await factories.order(desk.database, desk.vault, desk.owner)

@@ -90,9 +90,11 @@ class Call:
             is_asked_first=first,
         )
         async with self.desk.database.transaction() as db:
-            order, call = await leases.hold(db, self.attempt.id, epoch=None)
+            order, call = await leases.lock(db, self.attempt.id, epoch=None)
             now = await read_clock(db)
-            leg = await humans.ask(db, order or call.session, call, asked, ring_secs=17, now=now)
+            leg = await humans.request(
+                db, order or call.session, call, asked, ring_secs=17, now=now
+            )
             return leg.id
 
     async def dial(self) -> None:
@@ -196,7 +198,7 @@ async def test_who_is_asked_first_is_not_handed_the_call_by_answering(call: Call
     assert await call.events("call.transferred") == []
     [told] = await call.events("human_answered")
     assert told["to_phone_number"] == COLLEAGUE
-    await call.watch.look()  # it is the agent's until they take it
+    await call.watch.check()  # it is the agent's until they take it
     assert (await call.view(leg_id)) == view
     await ended(call)
     view = await call.view(leg_id)
@@ -209,7 +211,7 @@ async def test_who_is_asked_when_a_scheduler_died_is_found_in_the_room(call: Cal
     past = factories.ago(seconds=1)
     await call.change(leg_id, dialing_at=past, lease_until=past)
     call.seen(human=leg_id)
-    await call.watch.look()
+    await call.watch.check()
     view = await call.view(leg_id)
     assert (view.state, view.result) == (HumanState.ANSWERED, None)
     assert (await call.reloaded()).handed_over_at is None
@@ -233,11 +235,11 @@ async def test_one_is_called_once_whoever_looks(call: Call) -> None:
 async def test_the_same_wish_is_one_leg_and_a_second_one_is_refused(call: Call) -> None:
     asked = HumanAsked(id=new_id(), to_phone_number=COLLEAGUE, reason="", because="")
     async with call.desk.database.transaction() as db:
-        order, held = await leases.hold(db, call.attempt.id, epoch=None)
+        order, held = await leases.lock(db, call.attempt.id, epoch=None)
         assert order is not None
         now = await read_clock(db)
-        first = await humans.ask(db, order, held, asked, now=now)
-        again = await humans.ask(db, order, held, asked, now=now)
+        first = await humans.request(db, order, held, asked, now=now)
+        again = await humans.request(db, order, held, asked, now=now)
         assert first.id == again.id
     with pytest.raises(humans.Conflict):
         await call.ask()
@@ -330,10 +332,10 @@ async def test_a_scheduler_that_died_before_the_result_is_looked_after(call: Cal
         call.seen(human=leg_id if is_there else None)
         watch = call.watch
         await call.dial()
-        await watch.look()
+        await watch.check()
         if not is_there:
             assert (await call.view(leg_id)).state is HumanState.RINGING, "one look is not enough"
-            await watch.look()
+            await watch.check()
         assert (await call.view(leg_id)).result is result
     assert call.desk.sip.dialled == []
     assert (await call.reloaded()).handed_over_at is not None
@@ -373,7 +375,7 @@ async def test_a_human_who_answers_nobody_is_hung_up(call: Call) -> None:
     await call.desk.sip.ringing.wait()
     await ended(call)
     call.desk.rooms.journal.clear()
-    await call.watch.look()  # a dial that is late makes the room anew
+    await call.watch.check()  # a dial that is late makes the room anew
     assert call.desk.rooms.journal == ["room closed"]
     call.desk.sip.hold.set()
     await call.dialer.finish(10)
@@ -414,8 +416,8 @@ async def test_a_talk_goes_on_without_its_agent(call: Call) -> None:
     call.seen(human=leg_id)
     watch, reconciler = call.watch, Reconciler(call.desk.database, call.desk.rooms)
     for _ in range(3):
-        await watch.look()
-        await reconciler.look()
+        await watch.check()
+        await reconciler.reconcile()
     after = await call.reloaded()
     assert after.status is AttemptStatus.ONGOING
     assert after.call_lease_until is None
@@ -440,12 +442,12 @@ async def test_either_of_the_two_ends_it(
     if hours:
         since = factories.ago(seconds=hours * 3600)
         async with call.desk.database.transaction() as db:
-            held = (await leases.hold(db, call.attempt.id, epoch=None))[1]
+            held = (await leases.lock(db, call.attempt.id, epoch=None))[1]
             held.session.handed_over_at = since
     watch = call.watch
-    await watch.look()
+    await watch.check()
     assert (await call.reloaded()).status is AttemptStatus.ONGOING, "one look is not enough"
-    await watch.look()
+    await watch.check()
     after = await call.reloaded()
     assert (after.status, after.result) == (AttemptStatus.COMPLETED, AttemptResult.HUMAN)
     assert (after.ended_by, after.end_reason, after.detail) == (EndedBy.AGENT, "transfer", why)
@@ -517,8 +519,8 @@ async def test_whom_an_agent_died_on_was_reached_all_the_same(call: Call) -> Non
     leg_id = await call.asked_and_dialled()
     call.seen(person=False, human=leg_id)
     watch = call.watch
-    await watch.look()
-    await watch.look()
+    await watch.check()
+    await watch.check()
     assert (await call.reloaded()).result is AttemptResult.HUMAN
     order = await factories.reload_order(call.desk.database, call.order.id)
     assert order.status is OrderStatus.COMPLETED, "it is not tried again"
@@ -552,9 +554,9 @@ async def test_for_somebody_who_called_us_the_human_sees_the_number_that_they_ca
         db.add(leg)
     asked = HumanAsked(id=new_id(), to_phone_number=COLLEAGUE, reason="", because="silent")
     async with desk.database.transaction() as db:
-        nobody, call = await leases.hold(db, session.id, epoch=1)
+        nobody, call = await leases.lock(db, session.id, epoch=1)
         assert nobody is None
-        await humans.ask(db, call.session, call, asked, now=now)
+        await humans.request(db, call.session, call, asked, now=now)
     async with asyncio.TaskGroup() as tasks:
         dialer = HumanDialer(desk.database, rooms=desk.rooms, dialer=desk.sip, tasks=tasks)
         await dialer.dial_due()
@@ -562,8 +564,8 @@ async def test_for_somebody_who_called_us_the_human_sees_the_number_that_they_ca
     assert (request.to_number, request.from_number) == (COLLEAGUE, factories.OURS)
     assert request.room_name == "inbound-1"
     watch = TalkWatch(desk.database, desk.rooms, dialer)
-    await watch.look()
-    await watch.look()  # nobody is in the room any more
+    await watch.check()
+    await watch.check()  # nobody is in the room any more
     after = await factories.reload_attempt(desk.database, session.id)
     assert (after.status, after.end_reason) == (AttemptStatus.COMPLETED, "transfer")
 
@@ -578,7 +580,7 @@ async def test_what_is_looked_for_all_the_time_is_found_without_a_scan(call: Cal
     engine = call.desk.database.engine.sync_engine
     event.listen(engine, "before_cursor_execute", note)
     await call.dialer.dial_due()
-    await call.watch.look()
+    await call.watch.check()
     event.remove(engine, "before_cursor_execute", note)
     steps = []
     async with call.desk.database.engine.connect() as connection:

@@ -64,8 +64,8 @@ async def test_nothing_that_runs_while_idle_scans_or_sorts_orders(desk: Desk) ->
     jobs: tuple[Callable[[], Awaitable[None]], ...] = (
         desk.dispatcher.dispatch_due,
         Canceller(desk.database, desk.rooms).end_cancelled,
-        reconciler.look,
-        reconciler.look_at_silent,
+        reconciler.reconcile,
+        reconciler.reconcile_silent,
         expirer.expire,
         expirer.fill_slots,
         room_cleanup.delete_rooms,

@@ -57,7 +57,7 @@ async def change(desk: Desk, attempt: CallRow, **fields: Any) -> None:
 async def test_an_agent_in_the_room_keeps_its_call(desk: Desk) -> None:
     _, attempt = await answered(desk)
     await change(desk, attempt, call_lease_until=factories.ago(seconds=5))
-    await Reconciler(desk.database, desk.rooms).look()
+    await Reconciler(desk.database, desk.rooms).reconcile()
     after = await factories.reload_attempt(desk.database, attempt.id)
     assert after.status is AttemptStatus.ONGOING
     assert after.call_lease_until is not None
@@ -68,7 +68,7 @@ async def test_a_lost_agent_ends_the_call_and_is_shut_out(desk: Desk) -> None:
     order, attempt = await answered(desk)
     await change(desk, attempt, call_lease_until=factories.ago(seconds=5))
     desk.rooms.present[attempt.room_name].pop(0)
-    await Reconciler(desk.database, desk.rooms).look()
+    await Reconciler(desk.database, desk.rooms).reconcile()
     after = await factories.reload_attempt(desk.database, attempt.id)
     assert (after.status, after.end_reason) == (AttemptStatus.COMPLETED, "agent_lost")
     assert after.ended_by is EndedBy.SYSTEM
@@ -82,10 +82,10 @@ async def test_a_phone_that_vanishes_twice_means_the_sip_service_is_lost(desk: D
     _, attempt = await answered(desk)
     desk.rooms.present[attempt.room_name].pop(1)
     reconciler = Reconciler(desk.database, desk.rooms)
-    await reconciler.look()
+    await reconciler.reconcile()
     once = await factories.reload_attempt(desk.database, attempt.id)
     assert once.status is AttemptStatus.ONGOING
-    await reconciler.look()
+    await reconciler.reconcile()
     twice = await factories.reload_attempt(desk.database, attempt.id)
     assert twice.end_reason == "sip_service_lost"
 
@@ -93,7 +93,7 @@ async def test_a_phone_that_vanishes_twice_means_the_sip_service_is_lost(desk: D
 async def test_a_call_past_its_limit_is_ended(desk: Desk) -> None:
     _, attempt = await answered(desk)
     await change(desk, attempt, answered_at=factories.ago(seconds=620))
-    await Reconciler(desk.database, desk.rooms).look()
+    await Reconciler(desk.database, desk.rooms).reconcile()
     after = await factories.reload_attempt(desk.database, attempt.id)
     assert after.end_reason == "max_duration"
 
@@ -103,11 +103,11 @@ async def test_an_order_survives_a_scheduler_that_died_preparing(desk: Desk) -> 
     [made] = await claim(desk.database, limit=1)
     attempt = CallRow(made)
     reconciler = Reconciler(desk.database, desk.rooms)
-    await reconciler.look()
+    await reconciler.reconcile()
     untouched = await factories.reload_attempt(desk.database, attempt.id)
     assert untouched.status is AttemptStatus.QUEUED
     await change(desk, attempt, dispatch_lease_until=factories.ago(seconds=1))
-    await reconciler.look()
+    await reconciler.reconcile()
     stored = await factories.reload_order(desk.database, order.id)
     assert stored.status is OrderStatus.QUEUED_FOR_CALLING
     assert stored.due_at is not None
@@ -143,7 +143,7 @@ async def test_a_scheduler_that_died_dialling_is_made_up_for(
             call_status=call_status,
         )
         desk.rooms.present[attempt.room_name] = [phone]
-    await Reconciler(desk.database, desk.rooms).look()
+    await Reconciler(desk.database, desk.rooms).reconcile()
     after = await factories.reload_attempt(desk.database, attempt.id)
     assert after.status is expected
     assert await claim(desk.database, limit=1) == []
@@ -153,7 +153,7 @@ async def test_livekit_away_ends_nothing(desk: Desk) -> None:
     _, attempt = await answered(desk)
     await change(desk, attempt, call_lease_until=factories.ago(seconds=5))
     desk.rooms.broken = True
-    await Reconciler(desk.database, desk.rooms).look()
+    await Reconciler(desk.database, desk.rooms).reconcile()
     after = await factories.reload_attempt(desk.database, attempt.id)
     assert after.status is AttemptStatus.ONGOING
 
@@ -177,10 +177,10 @@ async def test_the_calls_of_a_dead_sip_service_end_at_the_second_refusal(desk: D
 
     _, attempt = await answered(desk)
     watch = SipWatch(Gone(), Reconciler(desk.database, desk.rooms))
-    await watch.look()
+    await watch.check()
     once = await factories.reload_attempt(desk.database, attempt.id)
     assert once.status is AttemptStatus.ONGOING
-    await watch.look()
+    await watch.check()
     after = await factories.reload_attempt(desk.database, attempt.id)
     assert (after.status, after.end_reason) == (AttemptStatus.COMPLETED, "sip_service_lost")
     await report(desk.database, attempt.id, attempt.epoch, AgentAlive(seq=2, at=0.0))

@@ -34,17 +34,17 @@ async def test_a_caller_who_stays_alone_is_sent_an_agent(
 ) -> None:
     callers = UnansweredCallers(desk.database, desk.rooms)
     desk.rooms.present[ROOM] = [CALLER]
-    await callers.look()
+    await callers.check()
     assert sent == []  # the first one may be on its way
-    await callers.look()
+    await callers.check()
     assert sent == [DispatchMetadata()]
-    await callers.look()
+    await callers.check()
     assert len(sent) == 1  # so may this one
-    await callers.look()
+    await callers.check()
     assert len(sent) == 2
     desk.rooms.present[ROOM] = [CALLER, AGENT]
     for _ in range(4):
-        await callers.look()
+        await callers.check()
     assert len(sent) == 2
 
 
@@ -59,7 +59,7 @@ async def test_nobody_else_is(
     callers = UnansweredCallers(desk.database, desk.rooms)
     desk.rooms.present[room_name] = present
     for _ in range(3):
-        await callers.look()
+        await callers.check()
     assert sent == []
 
 
@@ -74,16 +74,16 @@ async def test_a_call_that_was_taken_is_the_reconcilers(desk: Desk) -> None:
     callers = UnansweredCallers(desk.database, desk.rooms)
     desk.rooms.present[ROOM] = [CALLER]
     for _ in range(3):
-        await callers.look()
+        await callers.check()
     assert desk.journal.count("agent ready") == 1
 
 
 async def test_livekit_may_be_away(desk: Desk, sent: list[DispatchMetadata]) -> None:
     callers = UnansweredCallers(desk.database, desk.rooms)
     desk.rooms.present[ROOM] = [CALLER]
-    await callers.look()
+    await callers.check()
     desk.rooms.broken = True
-    await callers.look()
+    await callers.check()
     desk.rooms.broken = False
-    await callers.look()
+    await callers.check()
     assert len(sent) == 1

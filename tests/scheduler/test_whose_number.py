@@ -29,7 +29,7 @@ async def visiting(desk: Desk) -> AsyncIterator[Call]:
     asked = Asked(desk.owner, None, given)
     started = await sessions.start(desk.database, desk.vault, asked)
     async with desk.database.transaction() as db:
-        _, call = await leases.hold(db, started.call.id, epoch=None)
+        _, call = await leases.lock(db, started.call.id, epoch=None)
         for fact in (AgentSent, DialAnswered):
             await lifecycle.apply(db, call, fact(at=await read_clock(db)))
     async with asking(desk, None, await factories.reload_attempt(desk.database, call.id)) as made:
@@ -58,11 +58,11 @@ async def test_who_came_by_a_browser_is_handed_over_and_watched(desk: Desk) -> N
         call.seen(human=leg_id)
         watch = call.watch
         for _ in range(3):
-            await watch.look()
+            await watch.check()
         assert (await call.reloaded()).closed_at is None
         call.seen(human=None)
         for _ in range(2):
-            await watch.look()
+            await watch.check()
         after = await call.reloaded()
         assert (after.end_reason, after.detail) == ("transfer", "the human hung up")
         assert len(await call.events("session.completed")) == 1

@@ -65,7 +65,7 @@ class Agent:
         await asyncio.sleep(_ASKS_AFTER_S)
         claims = Claims(self._attempt_id, self._epoch, Scope.BRIEF)
         try:
-            await self._insist(lambda db: briefs.take(db, claims, now=self._world.now()))
+            await self._insist(lambda db: briefs.open_brief(db, claims, now=self._world.now()))
         except Lost:  # another agent has it, or the attempt is over
             return
         await asyncio.sleep(self._plan.delay)

@@ -38,12 +38,12 @@ def _put(table: dict[Any, Any], key: Any, value: Any) -> None:
 
 def _no_fence() -> None:
     """The epoch is not checked."""
-    held = leases.hold
+    held = leases.lock
 
     async def hold(session: Any, attempt_id: str, *, epoch: int | None) -> Any:
         return await held(session, attempt_id, epoch=None)
 
-    _replace(leases, "hold", hold)
+    _replace(leases, "lock", hold)
 
 
 def _blind_redial() -> None:
@@ -76,13 +76,13 @@ def _no_dial_deadline() -> None:
 
 
 def _gate_without(change: Callable[[Decision], Decision]) -> None:
-    asked = gatekeeper.Gatekeeper.ask
+    asked = gatekeeper.Gatekeeper.decide
 
     async def ask(self: Any, order: CallOrder) -> Decision:
         decision = await asked(self, order)
         return change(decision) if order.status == "calling" else decision
 
-    _replace(gatekeeper.Gatekeeper, "ask", ask)
+    _replace(gatekeeper.Gatekeeper, "decide", ask)
 
 
 def _no_second_gate() -> None:
@@ -242,7 +242,7 @@ def _rooms_left() -> None:
 
 def _pause_forgotten() -> None:
     """No gate sees that an order is paused."""
-    asked = gatekeeper.Gatekeeper.ask
+    asked = gatekeeper.Gatekeeper.decide
 
     async def ask(self: Any, order: CallOrder) -> Decision:
         paused, order.paused_at = order.paused_at, None
@@ -251,7 +251,7 @@ def _pause_forgotten() -> None:
         finally:
             order.paused_at = paused
 
-    _replace(gatekeeper.Gatekeeper, "ask", ask)
+    _replace(gatekeeper.Gatekeeper, "decide", ask)
 
 
 def _lists_unread() -> None:

@@ -128,8 +128,8 @@ class Scheduler(Process):
         net = _NET_S
         self._jobs = [
             Job("heartbeat", service.HEARTBEAT_S, False, "live", self._beat),
-            Job("reconcile", service.RECONCILE_S, False, "live", reconciler.look),
-            Job("silent", sweep, False, "silent", reconciler.look_at_silent),
+            Job("reconcile", service.RECONCILE_S, False, "live", reconciler.reconcile),
+            Job("silent", sweep, False, "silent", reconciler.reconcile_silent),
             Job("expire", service.EXPIRE_S, False, "overdue", expirer.expire),
             Job("fill", _FILL_S, False, "parked", expirer.fill_slots),
             Job("dispatch", net, True, "due", self.dispatcher.dispatch_due),

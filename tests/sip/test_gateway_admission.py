@@ -46,11 +46,11 @@ def test_an_admitted_call_is_handed_over_once(tmp_path: Path) -> None:
     rule(store, "any")
     special = rule(store, "special", inbound_numbers=["alice"])
     assert ask(admitting, call_id="c") == Forward(AGENT, uri="sip:offhook-pcmu-pcma@127.0.0.1:5070")
-    admitted = admitting.take("c")
+    admitted = admitting.pop("c")
     assert admitted is not None
     assert (admitted.caller, admitted.called) == ("alice", "100")
     assert admitted.rule == special
-    assert admitting.take("c") is None
+    assert admitting.pop("c") is None
 
 
 def test_the_codecs_choose_the_agent(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_whom_the_numbers_own_trunk_refuses_no_other_takes(tmp_path: Path, order
         trunk(store, **fields)
     rule(store)
     assert ask(admitting) == Reply(403, "Forbidden")
-    assert admitting.take("c") is None
+    assert admitting.pop("c") is None
     assert isinstance(ask(admitting, user="200"), Forward)
 
 
@@ -105,7 +105,7 @@ def test_of_trunks_that_name_the_number_the_one_that_allows_the_caller_takes_it(
     trunk(store, numbers=[])
     rule(store)
     assert isinstance(ask(admitting, call_id="c"), Forward)
-    admitted = admitting.take("c")
+    admitted = admitting.pop("c")
     assert admitted is not None
     assert admitted.trunk == right
 

@@ -51,7 +51,7 @@ class Line:
         while self.now < start + seconds:
             while due and start + due[0][0] <= self.now:
                 self.buffer.put(due.pop(0)[1], self.now)
-            for piece in self.buffer.take(self.now):
+            for piece in self.buffer.read(self.now):
                 self.given.append((self.now, piece.at, piece.pcm))
             self.now += TICK_S
 
@@ -266,7 +266,7 @@ def test_no_packets_whatever_stop_it_or_make_it_grow(
     for sequence, timestamp, source, kind, payload, pause in hostile:
         now += pause
         buffer.put(Packet(kind, sequence, timestamp, source, payload), now)
-        given_samples += sum(len(piece.pcm) // 2 for piece in buffer.take(now))
+        given_samples += sum(len(piece.pcm) // 2 for piece in buffer.read(now))
     received = sum(len(each[4]) for each in hostile)
     assert given_samples <= (now + 1.1 * (1 + len(hostile))) * RATE + received
 

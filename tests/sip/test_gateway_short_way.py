@@ -54,7 +54,7 @@ class Call:
         self.bridge.offer(self.way)
         self.phone = Draining()
         self.bridge.connect(self.phone, self.now)  # type: ignore[arg-type]
-        agent = offers.take(offer.token, "agent")
+        agent = offers.accept(offer.token, "agent")
         assert agent is not None
         self.agent: Carrier = agent
         self.tick()
@@ -224,15 +224,15 @@ def test_at_most_a_second_is_held() -> None:
         said.put(n * 20_000, frame(n))
     assert len(said) == 100
     assert said.dropped == 300
-    assert said.take(3_000_000) == frame(150)[:PIECE]
+    assert said.read(3_000_000) == frame(150)[:PIECE]
 
 
 def test_a_delay_goes_where_nobody_hears_it_go() -> None:
     said = Said()
     said.put(0, frame(5_000) + frame(1) + frame(5_000))
-    late = [said.take(100_000) for _ in range(4)]
+    late = [said.read(100_000) for _ in range(4)]
     assert late == [frame(5_000)[:PIECE]] * 4
-    assert said.take(100_000) is None
+    assert said.read(100_000) is None
     assert said.dropped == 2
 
 
@@ -246,7 +246,7 @@ def test_a_queue_that_waits_for_its_time_does_not_fade() -> None:
 def test_half_a_piece_is_made_whole() -> None:
     said = Said()
     said.put(0, frame(9)[:100])
-    assert said.take(0) == frame(9)[:100] + SILENCE[100:]
+    assert said.read(0) == frame(9)[:100] + SILENCE[100:]
 
 
 def test_no_header_and_no_request_sets_the_token(tmp_path: Path) -> None:

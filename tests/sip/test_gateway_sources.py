@@ -50,7 +50,7 @@ class Line:
                 packet_at += gap
             if self.now >= self._look_at:
                 before = self.judge.mode
-                if self.judge.look(self.now, self.sound_at, self.refused) is not before:
+                if self.judge.judge(self.now, self.sound_at, self.refused) is not before:
                     self.turns.append((self.now, self.judge.mode))
                 self._look_at = self.now + self.judge.wait
             self.now += 0.01
@@ -403,12 +403,12 @@ class GatedCall:
             now = start + step / 50
             self.take()
             self.sound_at = now if sound else self.sound_at
-            self.gate.look(now)
+            self.gate.check(now)
 
 
 async def test_the_gate_locks_counts_and_moves(ports: Ports) -> None:
     call = GatedCall(ports, FarEnds())
-    assert call.gate.look(9.0) is None  # no SDP yet
+    assert call.gate.check(9.0) is None  # no SDP yet
     assert call.take() == (True, True)
     await call.agree(place(call.phone))
     call.look(10.0, 1.0, sound=True)
@@ -438,10 +438,10 @@ async def test_a_far_end_whose_sound_comes_from_elsewhere_is_kept_in_mind(ports:
     assert call.last_words() == []  # they were the phone's own
     again = GatedCall(ports, far_ends)
     await again.agree(Place("127.0.0.9", 4002))
-    again.gate.look(20.0)
+    again.gate.check(20.0)
     assert again.take() == (True, True)
     await again.agree(place(again.phone), cseq=2)
-    again.gate.look(21.0)
+    again.gate.check(21.0)
     assert again.take() == (True, False)
 
 
@@ -461,9 +461,9 @@ async def test_the_right_place_is_let_in_even_where_others_were(ports: Ports) ->
 async def test_a_gate_whose_socket_is_gone_ends_looking(ports: Ports) -> None:
     call = GatedCall(ports, FarEnds())
     await call.agree(place(call.phone))
-    assert call.gate.look(10.0) is not None
+    assert call.gate.check(10.0) is not None
     call.ours.close()
-    assert call.gate.look(11.0) is None
+    assert call.gate.check(11.0) is None
     call.gate.close()
 
 

@@ -64,7 +64,7 @@ class Sender:
 def read(datagrams: list[bytes]) -> str:
     reader = KeyReader()
     packets = [packet for each in datagrams if (packet := parse(each)) is not None]
-    return "".join(key for packet in packets if (key := reader.take(packet)) is not None)
+    return "".join(key for packet in packets if (key := reader.read(packet)) is not None)
 
 
 @pytest.mark.parametrize("starts_at", [0, 2**32 - 50_000])

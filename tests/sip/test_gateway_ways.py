@@ -49,7 +49,7 @@ class Call:
         self.short = self.ways._short
         self.ways.track("TR_agent", None, "agent")  # type: ignore[arg-type]
         self.ways.track("TR_other", None, "other")  # type: ignore[arg-type]
-        agent = offers.take(offer.token, "agent")
+        agent = offers.accept(offer.token, "agent")
         assert agent is not None
         self.agent: Carrier = agent
 
@@ -63,7 +63,7 @@ class Call:
         self.others = others
         for _ in range(2):
             self.asked.clear()
-            self.ways.look_around()
+            self.ways.recheck()
             async with asyncio.timeout(5.0):
                 await self.asked.wait()
         await asyncio.sleep(0)

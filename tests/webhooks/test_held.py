@@ -163,7 +163,7 @@ async def test_a_recording_stored_while_the_message_is_made_is_in_it(
 ) -> None:
     attempt = await call(desk, receiver)
     async with desk.database.transaction() as session:
-        order, _ = await leases.hold(session, attempt.id, epoch=None)
+        order, _ = await leases.lock(session, attempt.id, epoch=None)
         relaying = asyncio.create_task(desk.relay.relay_some())
         waiting, _ = await asyncio.wait({relaying}, timeout=0.3)
         assert not waiting, "it would not see what is just being written"

@@ -49,7 +49,7 @@ class NearAgent(Watcher):
     async def take(self, identity: str) -> None:
         """Take a participant's way once it is offered."""
         await self.until(lambda: ATTRIBUTE in self.attributes(identity))
-        self.carrier = self.folder.take(self.attributes(identity)[ATTRIBUTE], self.identity)
+        self.carrier = self.folder.accept(self.attributes(identity)[ATTRIBUTE], self.identity)
         assert self.carrier is not None
         asyncio.get_running_loop().add_reader(self.carrier.fileno(), self._read)
         await self.until(lambda: self.rate > 0)

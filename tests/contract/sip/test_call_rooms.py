@@ -36,9 +36,9 @@ async def test_phones_are_told_with_the_rooms_age(
     target: Target, lk: api.LiveKitAPI, room_name: str
 ) -> None:
     rooms = LiveKitCallRooms(lk.room)
-    assert await rooms.look(room_name) is None
+    assert await rooms.get_room(room_name) is None
     await lk.room.create_room(api.CreateRoomRequest(name=room_name))
-    empty = await rooms.look(room_name)
+    empty = await rooms.get_room(room_name)
     assert empty is not None
     assert empty.callers == ()
     assert abs(datetime.now(UTC) - empty.created_at) < timedelta(seconds=10)
@@ -48,7 +48,7 @@ async def test_phones_are_told_with_the_rooms_age(
         await enter(target, room_name, "sip_1", "sip"),
         await enter(target, room_name, "sip_0", "sip"),
     ]
-    seen = await rooms.look(room_name)
+    seen = await rooms.get_room(room_name)
     assert seen is not None
     assert seen.created_at == empty.created_at
     assert [each.identity for each in seen.callers] == ["sip_1", "sip_0"], "as they came"
@@ -62,7 +62,7 @@ async def test_phones_are_told_with_the_rooms_age(
     for each in inside:
         await each.disconnect()
     await lk.room.delete_room(api.DeleteRoomRequest(room=room_name))
-    assert await rooms.look(room_name) is None
+    assert await rooms.get_room(room_name) is None
 
 
 async def test_a_livekit_that_cannot_be_asked_is_told_apart_from_a_room_that_is_gone(
@@ -71,5 +71,5 @@ async def test_a_livekit_that_cannot_be_asked_is_told_apart_from_a_room_that_is_
     for url, secret in (("http://127.0.0.1:1", target.secret), (target.livekit_url, "x" * 40)):
         client = api.LiveKitAPI(url, target.key, secret, failover=False)
         with pytest.raises(SipTrouble):
-            await LiveKitCallRooms(client.room).look(room_name)
+            await LiveKitCallRooms(client.room).get_room(room_name)
         await client.aclose()

@@ -209,7 +209,7 @@ async def test_who_is_unsubscribed_hears_nothing(
 async def test_the_way_is_taken_once(talk: Talk, agent: NearAgent) -> None:
     token = agent.attributes(CALLER)[ATTRIBUTE]
     assert len(token) == 32
-    assert agent.folder.take(token, "second") is None
+    assert agent.folder.accept(token, "second") is None
 
 
 async def test_the_end_of_a_call_is_told(talk: Talk, agent: NearAgent) -> None:
