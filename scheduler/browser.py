@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.browser import repository
@@ -18,7 +17,7 @@ from control_plane.compliance import repository as compliance
 from control_plane.compliance import suspended
 from control_plane.db.base import read_clock
 from control_plane.db.engine import Database, wake
-from control_plane.domain.brief import AGENT_NAME, DispatchMetadata
+from control_plane.domain.brief import AGENT_NAME
 from control_plane.domain.browser import (
     ROOM_STAYS_S,
     AskAgain,
@@ -32,11 +31,11 @@ from control_plane.domain.errors import StaleEpoch
 from control_plane.domain.gate import Rule
 from control_plane.domain.transitions import AgentSent, AnyFact, AttemptAbandoned
 from control_plane.domain.waiting import Cause
-from control_plane.keys.tokens import Scope, TokenSigner
+from control_plane.keys.tokens import TokenSigner
 from control_plane.sessions import browsers, leases, lifecycle
 from control_plane.sessions.calls import Call
 from process.logs import get_logger
-from scheduler.prepare import ASK_AGAIN_S
+from scheduler.prepare import ASK_AGAIN_S, dispatch_metadata
 from scheduler.rooms import Rooms, RoomTrouble
 
 _AT_ONCE = 20
@@ -114,21 +113,12 @@ class Opener:
 
     async def _send_agent(self, call: Call) -> None:
         """Have the session's room made, unless it is there, and an agent sent to it."""
-        metadata = DispatchMetadata(
-            token=self._signer.issue(
-                Scope.BRIEF,
-                call.id,
-                epoch=call.session.epoch,
-                ttl=self._ready_within + leases.LEASE,
-            ),
-            attempt_id=call.id,
-            epoch=call.session.epoch,
-            room_stays=True,
-        )
         await self._rooms.open(
             call.session.room_name,
             agent_name=AGENT_NAME,
-            metadata=msgspec.json.encode(metadata).decode(),
+            metadata=dispatch_metadata(
+                self._signer, call, ready_within=self._ready_within, room_stays=True
+            ),
             departure_timeout_s=ROOM_STAYS_S,
         )
 

@@ -48,6 +48,16 @@ class _State(Enum):
     GAVE_UP = auto()
 
 
+def dispatch_metadata(
+    signer: TokenSigner, call: Call, *, ready_within: timedelta, room_stays: bool = False
+) -> str:
+    """Return what an agent is sent with: a token that opens the call's brief, once."""
+    epoch = call.session.epoch
+    token = signer.issue(Scope.BRIEF, call.id, epoch=epoch, ttl=ready_within + LEASE)
+    metadata = DispatchMetadata(token=token, attempt_id=call.id, epoch=epoch, room_stays=room_stays)
+    return msgspec.json.encode(metadata).decode()
+
+
 class Preparer:
     """Makes rooms and waits for their agents."""
 
@@ -69,17 +79,12 @@ class Preparer:
         Raises:
             NotReady: it is not within the limit, it gave up, or LiveKit is not there.
         """
-        lifetime = timedelta(seconds=self._ready_timeout_s) + LEASE
-        metadata = DispatchMetadata(
-            token=self._signer.issue(Scope.BRIEF, call.id, epoch=call.session.epoch, ttl=lifetime),
-            attempt_id=call.id,
-            epoch=call.session.epoch,
-        )
+        ready_within = timedelta(seconds=self._ready_timeout_s)
         ask = partial(
             self._rooms.open,
             call.session.room_name,
             agent_name=AGENT_NAME,
-            metadata=msgspec.json.encode(metadata).decode(),
+            metadata=dispatch_metadata(self._signer, call, ready_within=ready_within),
         )
         try:
             await ask()

@@ -100,15 +100,13 @@ def load(stored: dict[str, Any]) -> AssistantSpec:
     return msgspec.convert(stored, AssistantSpec)
 
 
-def shown(stored: dict[str, Any]) -> AssistantSpec:
-    """Return a stored spec with masks in place of its secrets."""
-    spec = load(stored)
+def shown(spec: AssistantSpec) -> AssistantSpec:
+    """Return a loaded spec with masks in place of its secrets."""
     return secrets.put(spec, {place.field: _masked(value) for place, value in secrets.find(spec)})
 
 
-async def opened(db: AsyncSession, vault: Vault, stored: dict[str, Any]) -> AssistantSpec:
-    """Return a stored spec with its secrets in clear, for the agent."""
-    spec = load(stored)
+async def opened(db: AsyncSession, vault: Vault, spec: AssistantSpec) -> AssistantSpec:
+    """Return a loaded spec with its secrets in clear, for the agent."""
     found = list(secrets.find(spec))
     _rows = await _load(db, {value for _, value in found})
     values: dict[str, str] = {}

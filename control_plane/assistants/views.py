@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -28,7 +27,7 @@ async def load(db: AsyncSession, rows: Sequence[Assistant]) -> list[AssistantNow
 
 def _now(row: Assistant, keys: set[Provider]) -> AssistantNow:
     shown = view_of_spec(
-        row.spec,
+        specs.load(row.spec),
         assistant_id=row.id,
         organization_id=row.organization_id,
         version=row.version,
@@ -41,7 +40,7 @@ def _now(row: Assistant, keys: set[Provider]) -> AssistantNow:
 
 
 def view_of_spec(
-    stored: dict[str, Any],
+    spec: AssistantSpec,
     *,
     assistant_id: str | None,
     organization_id: str,
@@ -50,8 +49,8 @@ def view_of_spec(
     created_at: datetime,
     updated_at: datetime,
 ) -> AssistantView:
-    """Return a stored spec as an assistant, keys masked."""
-    spec = specs.shown(stored)
+    """Return a loaded spec as an assistant, keys masked."""
+    spec = specs.shown(spec)
     return AssistantView(
         id=assistant_id,
         organization_id=organization_id,

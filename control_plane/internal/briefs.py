@@ -54,8 +54,8 @@ async def build(
 ) -> CallBrief:
     """Return the brief of an attempt, secrets in clear: that is slow, so only read here."""
     version = await versions.get(db, call.session.assistant_version_id)
-    stored = await specs.opened(db, vault, version.stored)
-    spec = await for_agent(db, call.session.organization_id, stored)
+    opened = await specs.opened(db, vault, version.spec)
+    spec = await for_agent(db, call.session.organization_id, opened)
     spec = spec_of(call.session, spec)
     trunk = await db.get(Trunk, call.leg.trunk_id) if call.leg.trunk_id is not None else None
     lifetime = timedelta(seconds=spec.max_call_duration_secs) + _SLACK

@@ -103,8 +103,8 @@ async def _opened(db: AsyncSession, vault: Vault, signer: TokenSigner, row: JobR
     text = None
     if row.version_id is not None:
         version = await versions.get(db, row.version_id)
-        stored = await specs.opened(db, vault, version.stored)
-        spec = await for_agent(db, row.organization_id, stored)
+        opened = await specs.opened(db, vault, version.spec)
+        spec = await for_agent(db, row.organization_id, opened)
     else:
         wanted = msgspec.convert(row.preview, Preview)
         text = wanted.text

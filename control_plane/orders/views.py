@@ -228,7 +228,7 @@ def _shared(
 ) -> dict[str, Any]:
     """Return the fields that are the same for whatever was called or came in."""
     assistant = view_of_spec(
-        version.stored,
+        version.spec,
         assistant_id=owner.assistant_id,
         organization_id=owner.organization_id,
         version=owner.assistant_version,

@@ -103,7 +103,7 @@ async def opened(resources: Resources, assistant: dict[str, Any]) -> AssistantSp
     """Return what an agent would get."""
     async with resources.database.reading() as session:
         row = await session.get_one(Assistant, assistant["id"])
-        return await specs.opened(session, resources.vault, row.spec)
+        return await specs.opened(session, resources.vault, specs.load(row.spec))
 
 
 async def secrets_kept(resources: Resources) -> int:
@@ -166,7 +166,7 @@ async def test_a_new_header_value_reaches_the_version_that_waits(
     fresh = {**TOOL, "headers": [{"key": "authorization", "value": "Bearer the-next-one-of-1234"}]}
     await api.patch(f"/assistant/{made['id']}", json={"custom_tools": [fresh]})
     async with resources.database.reading() as session:
-        told = await specs.opened(session, resources.vault, old)
+        told = await specs.opened(session, resources.vault, specs.load(old))
     assert told.custom_tools[0].headers[0].value == "Bearer the-next-one-of-1234"
 
 
@@ -180,7 +180,7 @@ async def test_a_header_with_other_variables_does_not_reach_it(
     fresh = {**TOOL, "headers": [{"key": "Authorization", "value": "Bearer {{token}}"}]}
     await api.patch(f"/assistant/{made['id']}", json={"custom_tools": [fresh]})
     async with resources.database.reading() as session:
-        told = await specs.opened(session, resources.vault, old)
+        told = await specs.opened(session, resources.vault, specs.load(old))
     assert told.custom_tools[0].headers[0].value == TOOL["headers"][0]["value"]
 
 

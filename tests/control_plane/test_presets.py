@@ -54,7 +54,7 @@ async def spoken(office: Office) -> AssistantSpec:
         order = (await db.scalars(select(CallOrder).order_by(CallOrder.id.desc()))).first()
         assert order is not None
         version = await db.get_one(AssistantVersion, order.assistant_version_id)
-        return await specs.opened(db, office.vault, version.spec)
+        return await specs.opened(db, office.vault, specs.load(version.spec))
 
 
 @pytest.mark.parametrize("body", [MODEL, VOICE, PROMPT], ids=lambda body: str(body["kind"]))

@@ -51,7 +51,7 @@ async def stored(resources: Resources, made: dict[str, Any]) -> dict[str, Any]:
 
 async def opened(resources: Resources, spec: dict[str, Any]) -> Any:
     async with resources.database.reading() as session:
-        return await specs.opened(session, resources.vault, spec)
+        return await specs.opened(session, resources.vault, specs.load(spec))
 
 
 async def test_a_credential_in_a_query_is_sealed_everywhere(

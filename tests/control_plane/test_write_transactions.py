@@ -121,7 +121,7 @@ async def test_a_full_batch_of_assistants_with_many_secrets(
             .limit(1)
         )
         assert row is not None
-        opened = await specs.opened(session, resources.vault, row.spec)
+        opened = await specs.opened(session, resources.vault, specs.load(row.spec))
     assert [pair.value for pair in opened.custom_tools[0].headers] == [
         f"{MOST_ROWS - 1} {n}" for n in range(HEADERS)
     ]
