@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import math
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from process.addresses import Allowed
 from process.gc_tuning import tune_gc
 from process.logs import get_logger
 from process.short_way.offers import Folder
+from process.signals import STOP, signalled
 from speech.prewarm import load_offline
 from speech.warm_clients import warm_clients
 
@@ -44,8 +44,8 @@ class Worker:
         self._started, self._registered = asyncio.Event(), asyncio.Event()
         self._server.on("worker_started", self._started.set)
         self._server.on("worker_registered", lambda *_: self._registered.set())
-        self._stop = _signalled(signal.SIGTERM, signal.SIGINT)
-        self._dismissed = _signalled(DISMISS)
+        self._stop = signalled(*STOP)
+        self._dismissed = signalled(DISMISS)
 
     def _count(self) -> None:
         self._taken += 1
@@ -117,19 +117,6 @@ async def serve(settings: AgentSettings, engines: Engines, role: Role) -> int | 
     await warm_clients()
     tune_gc()
     return await Worker(settings, engines, role).run()
-
-
-def _signalled(*numbers: signal.Signals) -> asyncio.Future[None]:
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[None] = loop.create_future()
-
-    def settle() -> None:
-        if not future.done():
-            future.set_result(None)
-
-    for number in numbers:
-        loop.add_signal_handler(number, settle)
-    return future
 
 
 async def _first_of(*waited: asyncio.Future[Any]) -> None:

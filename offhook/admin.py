@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
 
 from control_plane.domain import refer_uri
 from control_plane.domain.providers import Provider
-from offhook.api_client import ApiClient, ApiProblem, connect, installed
+from offhook.api_client import ApiClient, ApiProblem, run
 from offhook.console import fail, local_time, one_of, say
 
 PROVIDERS = tuple(each.value for each in Provider)
@@ -68,7 +68,7 @@ def add_trunk(
         body["purpose"] = "simulator"
     if username:
         body |= {"username": username, "password": _secret("Digest password")}
-    _run(lambda api: _told(api.post("/trunk", body), "trunk", "added"))
+    run(lambda api: _told(api.post("/trunk", body), "trunk", "added"))
 
 
 @trunk_app.command("list")
@@ -80,7 +80,7 @@ def list_trunks() -> None:
             for line in trunk_lines(trunk):
                 say(line)
 
-    _run(show)
+    run(show)
 
 
 @trunk_app.command("resume")
@@ -95,7 +95,7 @@ def resume_trunk(name: Annotated[str, typer.Argument(help="The trunk's name or i
                 return
         raise ApiProblem(f"there is no trunk {name!r}: `offhook trunk list` shows them")
 
-    _run(resume)
+    run(resume)
 
 
 @number_app.command("add")
@@ -113,14 +113,14 @@ def add_number(
         body["trunk_id"] = trunk
     if assistant:
         body["assistant_id"] = assistant
-    _run(lambda api: _told(api.post("/number", body), "number", "added"))
+    run(lambda api: _told(api.post("/number", body), "number", "added"))
 
 
 @number_app.command("list")
 def list_numbers() -> None:
     """List the numbers."""
     columns = ("phone_number", "is_default", "trunk_id", "assistant_id")
-    _run(lambda api: _listed(api.get("/number"), "numbers", columns))
+    run(lambda api: _listed(api.get("/number"), "numbers", columns))
 
 
 @provider_app.command("set")
@@ -144,19 +144,19 @@ def set_provider(
         told = "was not asked about the key" if unasked else answer["check"]["said"]
         say(f"provider {name} stored: {name} {told}")
 
-    _run(store)
+    run(store)
 
 
 @provider_app.command("list")
 def list_providers() -> None:
     """List the providers that have a key."""
-    _run(lambda api: _listed(api.get("/provider"), "providers", ("name", "api_key", "api_url")))
+    run(lambda api: _listed(api.get("/provider"), "providers", ("name", "api_key", "api_url")))
 
 
 @assistant_app.command("list")
 def list_assistants() -> None:
     """List the assistants."""
-    _run(lambda api: _listed(api.get("/assistant"), "assistants", ("id", "name", "is_default")))
+    run(lambda api: _listed(api.get("/assistant"), "assistants", ("id", "name", "is_default")))
 
 
 def trunk_lines(trunk: dict[str, Any]) -> Iterator[str]:
@@ -181,15 +181,6 @@ def trunk_lines(trunk: dict[str, Any]) -> Iterator[str]:
         yield f"  left alone until {until} ({trunk['blocked_rule']})"
     if trunk["apply_error"]:
         yield f"  not at the SIP service: {trunk['apply_error']}"
-
-
-def _run(command: Callable[[ApiClient], None]) -> None:
-    try:
-        with connect(installed()) as api:
-            command(api)
-    except ApiProblem as exc:
-        fail(str(exc))
-        raise typer.Exit(1) from None
 
 
 def _told(answer: dict[str, Any], kind: str, done: str) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import httpx
+import typer
 
+from offhook.console import fail
 from offhook.installation import Installation
 from offhook.ports import PortRefused
 from process.keep_alive import LIMITS
@@ -135,6 +137,16 @@ def connect(home: Installation, *, first: bool = False) -> ApiClient:
     if not key:
         raise ApiProblem(f"{home.data} holds no credentials: start Offhook with `make up` first")
     return ApiClient(home.api_url, key)
+
+
+def run(command: Callable[[ApiClient], None]) -> None:
+    """Run a command line's `command`; an `ApiProblem` ends it with status 1."""
+    try:
+        with connect(installed()) as api:
+            command(api)
+    except ApiProblem as exc:
+        fail(str(exc))
+        raise typer.Exit(1) from None
 
 
 def explain(answer: httpx.Response) -> str:

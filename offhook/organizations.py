@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
 
-from offhook.api_client import ApiClient, ApiProblem, connect, installed
-from offhook.console import fail, local_time, say
+from offhook.api_client import ApiClient, ApiProblem, run
+from offhook.console import local_time, say
 
 org_app = typer.Typer(
     help="Organizations: each with keys, trunks and calls of its own.", no_args_is_help=True
@@ -29,7 +29,7 @@ def add_organization(name: Annotated[str, typer.Argument(help="A name of your ch
         say("  Commands are for it where the environment has that key in OFFHOOK_API_KEY:")
         say("  → `offhook trunk add`, `offhook provider set`; then POST /assistant with is_default")
 
-    _run(add)
+    run(add)
 
 
 @org_app.command("list")
@@ -42,7 +42,7 @@ def list_organizations() -> None:
             since = each["suspended_at"]
             say(f"{line}  suspended since {local_time(since)}" if since else line)
 
-    _run(show)
+    run(show)
 
 
 @org_app.command("suspend")
@@ -56,7 +56,7 @@ def suspend_organization(which: Which) -> None:
         say(f"organization {name} is suspended: no new call; live ones end as they are")
         say(f"  → `offhook org resume {found['id']}` lets it go on")
 
-    _run(suspend)
+    run(suspend)
 
 
 @org_app.command("resume")
@@ -68,7 +68,7 @@ def resume_organization(which: Which) -> None:
         api.post(f"/organizations/{found['id']}/resume")
         say(f"organization {_plain(found['name'])} goes on")
 
-    _run(resume)
+    run(resume)
 
 
 def organizations(api: ApiClient) -> Iterator[dict[str, Any]]:
@@ -94,12 +94,3 @@ def _found(api: ApiClient, which: str) -> dict[str, Any]:
 def _plain(name: str) -> str:
     """Return a name that its owner chose without what a terminal would obey."""
     return "".join(letter if letter.isprintable() else "?" for letter in name)
-
-
-def _run(command: Callable[[ApiClient], None]) -> None:
-    try:
-        with connect(installed()) as api:
-            command(api)
-    except ApiProblem as exc:
-        fail(str(exc))
-        raise typer.Exit(1) from None

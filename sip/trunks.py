@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from livekit import api
 from livekit.api.sip_service import SipService
 from livekit.protocol import sip as proto
 from livekit.protocol.agent_dispatch import RoomAgentDispatch
 from livekit.protocol.room import RoomConfiguration
 
 from sip.failures import DIAL_ERRORS
+from sip.leaving import unless_gone
 from sip.ports import AgentRule, InboundTrunk, OutboundTrunk, SipTrouble
 
 _TRANSPORTS = {
@@ -102,24 +102,15 @@ class LiveKitTrunks:
         """Remove a trunk and its rule; what is not there is removed already."""
         with _trouble():
             if rule_id is not None:
-                with _absent_is_fine():
+                with unless_gone():
                     await self._service.delete_dispatch_rule(
                         proto.DeleteSIPDispatchRuleRequest(sip_dispatch_rule_id=rule_id)
                     )
             if sip_trunk_id is not None:
-                with _absent_is_fine():
+                with unless_gone():
                     await self._service.delete_trunk(
                         proto.DeleteSIPTrunkRequest(sip_trunk_id=sip_trunk_id)
                     )
-
-
-@contextlib.contextmanager
-def _absent_is_fine() -> Iterator[None]:
-    try:
-        yield
-    except api.ServerError as exc:
-        if exc.code != api.TwirpErrorCode.NOT_FOUND:
-            raise
 
 
 @contextlib.contextmanager

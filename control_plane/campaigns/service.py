@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 from msgspec import UNSET
@@ -21,6 +21,7 @@ from control_plane.domain.errors import BadInput, Conflict
 from control_plane.domain.ids import new_id, parse_id
 from control_plane.domain.phone import e164
 from control_plane.http.auth import Principal
+from control_plane.orders.asked import instant_of
 from control_plane.trunks.routing import load_dial_plan
 
 _PLAIN = ("name", "max_concurrent_calls", "max_failure_rate", "failure_sample")
@@ -52,7 +53,7 @@ async def create(
         max_concurrent_calls=data.max_concurrent_calls,
         max_failure_rate=data.max_failure_rate,
         failure_sample=data.failure_sample,
-        scheduled_at=_instant(data.scheduled_at),
+        scheduled_at=instant_of(data.scheduled_at),
         row_count=0,
         fed_line=0,
         event_count=0,
@@ -86,7 +87,7 @@ async def change(db: AsyncSession, row: Campaign, data: CampaignPatch, *, now: d
     if data.metadata is not UNSET:
         row.campaign_metadata = data.metadata
     if data.scheduled_at is not UNSET:
-        row.scheduled_at = _instant(data.scheduled_at)
+        row.scheduled_at = instant_of(data.scheduled_at)
     row.updated_at = now
     wake(db)
 
@@ -260,12 +261,3 @@ def _config(given: CallRetryConfig | None) -> dict[str, object] | None:
     check(given)
     found: dict[str, object] = msgspec.to_builtins(given)
     return found
-
-
-def _instant(given: datetime | None) -> datetime | None:
-    try:
-        return given.astimezone(UTC) if given is not None else None
-    except OverflowError as exc:  # the years 1 and 9999, in a zone that leads out of them
-        raise BadInput(
-            "scheduled_at is not a time in UTC; use a nearer one", field="scheduled_at"
-        ) from exc

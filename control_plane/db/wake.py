@@ -11,13 +11,14 @@ import contextlib
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 import asyncpg  # type: ignore[import-untyped]
 
 from process.logs import get_logger
+from process.unix_sockets import short_path
 
 CHANNEL = "offhook_wake"
 log = get_logger(__name__)
@@ -77,7 +78,7 @@ class SocketWaker:
         """Wake every listener of this installation."""
         for path in self._folder.glob("*.sock"):
             try:
-                with _short_path(path) as name:
+                with short_path(path) as name:
                     self._socket.sendto(b"!", name)
             except (ConnectionRefusedError, FileNotFoundError):
                 path.unlink(missing_ok=True)
@@ -91,22 +92,12 @@ class SocketWaker:
         self._socket.close()
 
 
-@contextlib.contextmanager
-def _short_path(path: Path) -> Iterator[str]:
-    """Yield a name of `path` within the 108 bytes of a Unix address, however deep it lies."""
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)
-
-
 def _bind(folder: Path) -> tuple[socket.socket, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{os.getpid()}-{secrets.token_hex(4)}.sock"
     receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     receiver.setblocking(False)
-    with _short_path(path) as name:
+    with short_path(path) as name:
         receiver.bind(name)
     return receiver, path
 

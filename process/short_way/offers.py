@@ -13,13 +13,13 @@ import os
 import secrets
 import socket
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from process.short_way.carrier import Broken, Carrier, is_own_user
 from process.short_way.messages import Hello
+from process.unix_sockets import short_path
 
 ATTRIBUTE = "offhook.shortWay"
 """The participant attribute that carries a call's token."""
@@ -105,7 +105,8 @@ class Folder:
             raise NoFolder(f"{self._path}: {error.strerror}") from error
         self._check()
         for left in self._path.glob("*.sock"):
-            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe, _short(left) as at:
+            probe = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with probe, short_path(left) as at:
                 try:
                     probe.connect(at)
                 except OSError:
@@ -118,7 +119,7 @@ class Folder:
         path = self._of(token)
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            with _short(path) as name:
+            with short_path(path) as name:
                 listening.bind(name)
             listening.listen(_BACKLOG)
         except OSError as error:
@@ -137,7 +138,7 @@ class Folder:
         carrier = Carrier(connected)
         try:
             self._check()
-            with _short(self._of(token)) as name:
+            with short_path(self._of(token)) as name:
                 connected.connect(name)
             if is_own_user(connected) and carrier.send(Hello(token, identity)):
                 return carrier
@@ -158,13 +159,3 @@ class Folder:
             raise NoFolder(f"{self._path} is not a folder of this user")
         if found.st_mode & 0o077:
             raise NoFolder(f"{self._path} can be entered by others: chmod 700 it")
-
-
-@contextmanager
-def _short(path: Path) -> Iterator[str]:
-    """A name of `path` within the 108 bytes of a Unix address, however deep it lies."""
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import socket
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ from process.gc_tuning import tune_gc
 from process.logs import configure, get_logger
 from process.settings import SettingsError, load
 from process.short_way.offers import Folder, NoFolder
+from process.signals import STOP, signalled
 from process.wear import come_to_rest, release_memory, share_memory
 from sip.front import Front, PortBusy
 from sip.gateway.admission import Admission
@@ -97,7 +97,7 @@ class Gateway:
         tune_gc()
         self._releasing = asyncio.create_task(self._release_at_rest(), name="release-memory")
         log.info("gateway ready", sip_port=settings.sip_port, api_port=settings.api_port)
-        stopping = _signalled()
+        stopping = signalled(*STOP)
         await asyncio.wait({stopping, self._endpoint.dead}, return_when=asyncio.FIRST_COMPLETED)
         return 1 if self._endpoint.dead.done() else 0
 
@@ -172,19 +172,6 @@ def _probe(host: str, port: int, setting: str) -> None:
             probe.bind((host, port))
     except OSError as error:
         raise StartError(f"{setting}: UDP {host}:{port} cannot be bound: {error}") from error
-
-
-def _signalled() -> asyncio.Future[None]:
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[None] = loop.create_future()
-
-    def settle() -> None:
-        if not future.done():
-            future.set_result(None)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, settle)
-    return future
 
 
 async def serve(settings: Settings) -> int:

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from process.short_way import offers as offering
 from process.short_way.carrier import Broken, Carrier
 from process.short_way.messages import (
     MOST,
@@ -28,6 +27,7 @@ from process.short_way.messages import (
     encode,
 )
 from process.short_way.offers import Folder, NoFolder, Offer
+from process.unix_sockets import short_path
 
 pytestmark = pytest.mark.unit
 
@@ -176,7 +176,7 @@ def test_a_wrong_token_is_refused_and_the_right_one_comes_through(
     (path,) = tmp_path.rglob("*.sock")
     assert offer.token not in path.name
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as stranger:
-        with offering._short(path) as name:
+        with short_path(path) as name:
             stranger.connect(name)
         stranger.send(encode(Hello("0" * 32, "stranger")))
         assert offer.accepted(0.0, RATE) is None
@@ -195,7 +195,7 @@ def test_who_says_nothing_or_leaves_does_not_keep_others_out(folder: Folder, off
     silent = [socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in paths]
     for path, each in zip(paths, silent, strict=True):
         each.setblocking(False)
-        with offering._short(path) as name:
+        with short_path(path) as name:
             try:
                 each.connect(name)
             except BlockingIOError:
