@@ -37,15 +37,15 @@ def arm(hook: Callable[[str], None] | None) -> None:
     _Armed.hook = hook
 
 
-def arm_from(wish: str | None) -> None:
+def arm_from(request: str | None) -> None:
     """Kill this process at a point: `name`, or `name:3` for the third time it is passed.
 
     Raises:
         ValueError: there is no such point, or the number is not one.
     """
-    if not wish:
+    if not request:
         return
-    name, _, number = wish.partition(":")
+    name, _, number = request.partition(":")
     if name not in POINTS:
         raise ValueError(f"{VARIABLE} names {name!r}; use one of {', '.join(POINTS)}")
     left = int(number or 1)

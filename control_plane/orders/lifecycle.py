@@ -1,6 +1,6 @@
 """The only writer of status: a fact becomes transitions, a decision, rows and outbox rows.
 
-The caller holds the rows (`orders.leases.lock`), so a stale owner cannot get here.
+The caller holds the rows (`sessions.leases.lock`), so a stale owner cannot get here.
 """
 
 from __future__ import annotations

@@ -44,13 +44,13 @@ class RegistryController(Controller):
         With that key its trunks, numbers, assistants and further keys are added.
         """
         with named_once():
-            async with database.transaction() as session:
-                now = await read_clock(session)
+            async with database.transaction() as db:
+                now = await read_clock(db)
                 row = Organization(id=new_id(), name=data.name, created_at=now)
-                session.add(row)
-                await session.flush()
+                db.add(row)
+                await db.flush()
                 key, whole = make_key(row.id, name="first", scopes=sorted(SCOPES), now=now)
-                session.add(key)
+                db.add(key)
         return OrganizationMade(organization=entry(row), key=key_view(key, KeyUsageView(), whole))
 
     @get(operation_id="listOrganizations", summary="List organizations")
@@ -62,8 +62,8 @@ class RegistryController(Controller):
         if cursor is not None:
             before = parse_id(cursor, what="organization", field="cursor")
             query = query.where(Organization.id < before)
-        async with database.reading() as session:
-            rows = (await session.scalars(query)).all()
+        async with database.reading() as db:
+            rows = (await db.scalars(query)).all()
         entries = [entry(row) for row in rows[:limit]]
         return OrganizationPage(entries, entries[-1].id if len(rows) > limit else None)
 
@@ -96,19 +96,19 @@ class RegistryController(Controller):
 
 
 async def _set(database: Database, organization_id: str, *, suspended: bool) -> OrganizationEntry:
-    async with database.transaction() as session:
-        row = await _locked(session, organization_id)
+    async with database.transaction() as db:
+        row = await _locked(db, organization_id)
         since: datetime | None = None
         if suspended:
-            since = row.suspended_at or await read_clock(session)
+            since = row.suspended_at or await read_clock(db)
         row.suspended_at = since
-        wake(session)  # its trunks, its campaigns and the orders that wait
+        wake(db)  # its trunks, its campaigns and the orders that wait
     return entry(row)
 
 
-async def _locked(session: AsyncSession, organization_id: str) -> Organization:
+async def _locked(db: AsyncSession, organization_id: str) -> Organization:
     key = parse_id(organization_id, what="organization")
-    row = await session.scalar(
+    row = await db.scalar(
         select(Organization).where(Organization.id == key).with_for_update(key_share=True)
     )
     if row is None:

@@ -1,6 +1,6 @@
 """The only writer of status where nothing was ordered: somebody called us, or came by a browser.
 
-The caller holds the rows (`orders.leases.lock`), so a stale owner cannot get here.
+The caller holds the rows (`sessions.leases.lock`), so a stale owner cannot get here.
 """
 
 from __future__ import annotations
