@@ -8,6 +8,7 @@ from typing import Any
 from livekit.agents import NOT_GIVEN, AgentSession, inference, llm, stt, tts, vad
 from msgspec import Struct
 
+from agent.answering.greetings import GreetingComparison
 from agent.turn_taking import DETECTION_LAG_S, TurnJudge, turn_handling
 from control_plane.domain.assistant import Language, TransferMode, TurnTaking
 from control_plane.domain.brief import CallBrief, Direction
@@ -35,6 +36,11 @@ class Engines(Struct, frozen=True):
     offline: OfflineEngines
     vad: vad.VAD
     allowed: Allowed = PUBLIC_ONLY
+
+    @property
+    def greetings(self) -> GreetingComparison:
+        """What says whose words a greeting is like."""
+        return GreetingComparison(self.offline.meaning, self.offline.thinking)
 
 
 class Aside(Struct, frozen=True):

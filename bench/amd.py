@@ -22,6 +22,7 @@ from msgspec import Struct
 
 from agent.answering.answer import Answer
 from agent.answering.detector import AnswerDetector
+from agent.answering.greetings import GreetingComparison
 from agent.answering.tones import ToneDetector
 from agent.continuation import END_LAG_S, START_LAG_S
 from agent.session import load_vad
@@ -30,6 +31,7 @@ from bench.amd_clips import HUMAN, RATE, SEEN, UNKNOWN, UNSEEN, VOICEMAIL, Clip,
 from bench.rows import percentile
 from control_plane.domain.assistant import Language, TurnTaking
 from control_plane.domain.events import AttemptResult
+from speech.offline.meaning import Meaning
 from speech.offline.stt import OfflineSTT
 from speech.offline.voice import Speaker
 from speech.offline.whisper import Whisper
@@ -59,8 +61,9 @@ class Judged(Struct, frozen=True):
 class Line:
     """One clip on its way to the detector, on a clock of its own (s since the answer)."""
 
-    def __init__(self) -> None:
+    def __init__(self, comparison: GreetingComparison) -> None:
         self.detector = AnswerDetector(LANGUAGE)
+        self._comparison = comparison
         self.heard: list[str] = []
         self._queue: list[tuple[float, int, str, Any]] = []
         self._order = itertools.count()
@@ -130,6 +133,8 @@ class Line:
 
     def _settle(self, at_s: float) -> None:
         if self.detector.answer is None and not self.detector.speaks:
+            if self.detector.is_unclear(at_s):
+                self.detector.compared(self._comparison.likeness(self.detector.greeting))
             self._settles_at = at_s + self.detector.settles_in(at_s)
 
 
@@ -140,10 +145,11 @@ class Hearing:
         self._vad = load_vad()
         self._decoding = ThreadPoolExecutor(1)
         self._stt = OfflineSTT(Whisper.load(), self._decoding)
+        self._comparison = GreetingComparison(Meaning.load(), self._decoding)
 
     async def judge(self, clip: Clip) -> Judged:
         """Return what the detector makes of a clip."""
-        line = Line()
+        line = Line(self._comparison)
         size = round(FRAME_S * RATE)
         tones, stream = ToneDetector(RATE), self._vad.stream()
         for at in range(0, len(clip.samples) - size + 1, size):

@@ -16,6 +16,7 @@ class Engine(StrEnum):
     TONES = "tones"
     TIMING = "timing"
     MODEL = "model"  # and that they spoke for long
+    MEANING = "meaning"  # of what they said at length, and that silence followed
 
 
 class Answer(Struct, frozen=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 from agent.answering.answer import Answer, Engine
+from agent.answering.greetings import Likeness
 from agent.answering.tones import Tone
 from agent.answering.words import Sign, away_in, signs_in
 from control_plane.domain.assistant import Language
@@ -51,6 +52,7 @@ class AnswerDetector:
         self._turns = 0
         self._has_heard_us = False
         self._is_guess = False  # a person because of nothing but silence
+        self._likeness: Likeness | None = None
         self.answer: Answer | None = None
 
     # -- what is heard ----------------------------------------------------------
@@ -71,6 +73,7 @@ class AnswerDetector:
         """Take words, as far as they are recognised."""
         if is_final:
             self._said.append(words)
+            self._likeness = None  # of less than they have said
             self._is_guess = self._is_guess and not self._has_heard_us
         self._interim = "" if is_final else words
         self._decide(at_s)
@@ -120,6 +123,10 @@ class AnswerDetector:
         if self.may_be_recording:
             evidence = f"spoke for {self._longest_s:.1f} s, then said nothing to us"
             self._conclude(AttemptResult.VOICEMAIL, Engine.TIMING, evidence, at_s)
+
+    def compared(self, likeness: Likeness | None) -> None:
+        """Take whose words theirs are like; it counts once they are silent, as a person is not."""
+        self._likeness = likeness
 
     def advised(self, result: AttemptResult, at_s: float) -> None:
         """A model takes what they have said for this; it counts while nothing else is known."""
@@ -232,6 +239,12 @@ class AnswerDetector:
             self._conclude(AttemptResult.UNKNOWN, Engine.WORDS, f"“{words}”", at_s)
             return True
         is_long = self._longest_s > LONG_S and not self._words.rstrip().endswith("?")
+        if is_long and (like := self._likeness) is not None:
+            evidence = f"what “{self.greeting[:120]}” means, then silence"
+            self._conclude(
+                like.result, Engine.MEANING, evidence, at_s, takes_message=like.takes_message
+            )
+            return True
         if is_long and away_in(self._words, self._language) >= _AWAY:
             evidence = f"“{signs.get(Sign.AWAY, '')}”, then silence"
             self._conclude(AttemptResult.VOICEMAIL, Engine.WORDS, evidence, at_s)

@@ -13,6 +13,7 @@ from typing import Any
 from livekit.agents import AgentSession, llm
 
 from agent.answering.answer import Answer
+from agent.answering.greetings import GreetingComparison
 from agent.answering.hold import Hold, Said, Silence
 from agent.answering.listening import AnswerListener
 from agent.answering.message import leave
@@ -44,17 +45,25 @@ class AnswerWatch:
     Args:
         message: what a voicemail is told; empty: it is hung up on.
         adviser: asked about a long greeting in which nothing gives anybody away; null: nobody is.
+        comparison: says before that whose words such a greeting is like.
     """
 
-    def __init__(self, brief: CallBrief, message: str, adviser: llm.LLM[Any] | None) -> None:
+    def __init__(
+        self,
+        brief: CallBrief,
+        message: str,
+        adviser: llm.LLM[Any] | None,
+        comparison: GreetingComparison,
+    ) -> None:
         self._spec = brief.assistant
         self._is_on = brief.direction is Direction.OUTBOUND
         self._message = message
         self._listener = AnswerListener(brief.assistant.language, self._check)
         self._detector = self._listener.detector
         self._opinion = SecondOpinion(adviser)
+        self._comparison = comparison
         self._hold = Hold(brief.assistant.language)
-        self._asking: asyncio.Task[None] | None = None
+        self._asking: list[asyncio.Task[None]] = []
         self._asked = ""
         self._reported: Answer | None = None
         self._navigates = False
@@ -157,14 +166,25 @@ class AnswerWatch:
             self._detector.silence(self._listener.now_s)
 
     def _request_opinion(self) -> None:
-        """Ask a model about the greeting, while the silence after it is waited for."""
+        """Have the greeting compared, and a model asked, while the silence after it is awaited."""
         words = self._detector.greeting
         if not words or words == self._asked or not self._detector.is_unclear(self._listener.now_s):
             return
         self._asked = words
-        if self._asking is not None:
-            self._asking.cancel()
-        self._asking = asyncio.create_task(self._advise(words), name="second opinion")
+        self._stop_asking()
+        self._asking = [
+            asyncio.create_task(self._compare(words), name="likeness"),
+            asyncio.create_task(self._advise(words), name="second opinion"),
+        ]
+
+    def _stop_asking(self) -> None:
+        for each in self._asking:
+            each.cancel()
+
+    async def _compare(self, words: str) -> None:
+        likeness = await self._comparison.get_likeness(words)
+        if words == self._detector.greeting:
+            self._detector.compared(likeness)
 
     async def _advise(self, words: str) -> None:
         result = await self._opinion.of(words)
@@ -193,8 +213,7 @@ class AnswerWatch:
                 await self._listener.stirs_within(None)
         finally:
             self._hold.end()
-            if self._asking is not None:
-                self._asking.cancel()
+            self._stop_asking()
 
     async def _deal_with(self, answer: Answer) -> None:
         if not self._introduced:
