@@ -21,9 +21,9 @@ from control_plane.db.base import Base
 from control_plane.db.crypto import Vault
 from control_plane.db.models.assistant import Assistant, AssistantVersion
 from control_plane.db.models.organization import Secret
-from control_plane.db.sealed import hint_of
 from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.ids import new_id
+from control_plane.domain.masks import hint_of
 from control_plane.domain.placeholders import names
 
 _SECRETS = Base.metadata.tables[Secret.__tablename__]

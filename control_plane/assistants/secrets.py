@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
-from control_plane.db.sealed import looks_masked, mask
 from control_plane.domain.credentials import is_credential
 from control_plane.domain.declared import Secret, members, spots
+from control_plane.domain.masks import looks_masked, mask
 from control_plane.domain.placeholders import names
 from control_plane.domain.tools import Pair
 

@@ -15,11 +15,12 @@ from control_plane.assistants import secrets
 from control_plane.assistants.secrets import Place, Reference
 from control_plane.db.crypto import Vault
 from control_plane.db.models.organization import Secret
-from control_plane.db.sealed import Sealer, add_sealed, looks_masked, mask, unseal
+from control_plane.db.sealed import Sealer, add_sealed, unseal
 from control_plane.domain.assistant import AssistantSpec, humans_of
 from control_plane.domain.brief import Direction
 from control_plane.domain.errors import BadInput
 from control_plane.domain.ids import new_id
+from control_plane.domain.masks import looks_masked, mask
 from control_plane.domain.number_type import needs_leave
 from control_plane.domain.phone import read
 from control_plane.domain.placeholders import names

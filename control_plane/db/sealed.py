@@ -9,9 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from control_plane.db.crypto import Vault
 from control_plane.db.models.organization import Secret
 from control_plane.domain.ids import new_id
-
-MASK = "****"
-_HINT = 4
+from control_plane.domain.masks import hint_of, mask
 
 
 class Sealer:
@@ -74,16 +72,6 @@ async def add_sealed(
     return secret
 
 
-def mask(hint: str) -> str:
-    """Return what is shown instead of a secret."""
-    return MASK + hint
-
-
-def looks_masked(value: str) -> bool:
-    """Return whether `value` has the form of a mask."""
-    return value.startswith(MASK) and len(value) <= len(MASK) + _HINT
-
-
 async def masked(db: AsyncSession, secret_id: str | None) -> str | None:
     """Return what is shown instead of the secret, None when there is none."""
     secret = await db.get(Secret, secret_id) if secret_id is not None else None
@@ -94,8 +82,3 @@ async def unseal(db: AsyncSession, vault: Vault, secret_id: str) -> str:
     """Return the clear text."""
     secret = await db.get_one(Secret, secret_id)
     return vault.unseal(secret.ciphertext)
-
-
-def hint_of(clear: str) -> str:
-    """Return the last characters, but never a noticeable part of a short secret."""
-    return clear[-_HINT:] if len(clear) >= 4 * _HINT else ""

@@ -19,10 +19,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from control_plane.compliance.suspended import check_may_spend
 from control_plane.db.crypto import Vault
 from control_plane.db.models.organization import ProviderKey
-from control_plane.db.sealed import looks_masked, masked, seal, unseal
+from control_plane.db.sealed import masked, seal, unseal
 from control_plane.domain.brief import ProviderAccess
 from control_plane.domain.errors import BadInput, Conflict, NotFound
 from control_plane.domain.ids import new_id
+from control_plane.domain.masks import looks_masked
 from control_plane.domain.providers import Provider
 from control_plane.http.auth import Principal
 from control_plane.http.dependencies import GivenDatabase, GivenPrincipal, GivenVault
