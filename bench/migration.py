@@ -13,8 +13,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from cryptography.fernet import Fernet
 from sqlalchemy import text
 
+from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.db.migrate import migrate
 from tests.postgres import server
@@ -95,7 +97,7 @@ async def _measure(url: str, folder: Path) -> float:
             statement = f"INSERT INTO {table} ({names}) {count} SELECT {values} FROM n"
             await connection.exec_driver_sql(statement)
     began = time.monotonic()
-    await migrate(database)
+    await migrate(database, vault=Vault([Fernet.generate_key()]))
     took = time.monotonic() - began
     await asyncio.wait_for(_check(database), 600)
     await database.close()

@@ -210,8 +210,8 @@ async def _receiver(database: Database, vault: Vault, url: str) -> list[tuple[st
         secret = await seal(session, vault, owner, new_secret(), now=now)
         session.add(
             WebhookEndpoint(
-                id=new_id(), organization_id=owner, url=url, event_types=[], secret_id=secret.id,
-                created_at=now, updated_at=now,
+                id=new_id(), organization_id=owner, url=vault.seal_url(url), event_types=[],
+                secret_id=secret.id, created_at=now, updated_at=now,
             )
         )  # fmt: skip
     made = [await factories.order(database, vault, owner) for _ in range(ORDERS)]

@@ -125,8 +125,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     database = Database(storage.url, wake_folder=storage.wake_folder)
     client = api.LiveKitAPI(livekit.http_url, livekit.api_key, livekit.api_secret, failover=False)
     try:
-        await migrate(database)
         vault = Vault.open(storage.folder / "secret.key")
+        await migrate(database, vault=vault)
         await first_start.prepare(database, vault, storage.folder, settings.api)
         store = RecordingStore.open(settings.recordings, storage.folder / "recordings")
         signer = TokenSigner.open(storage.folder / "internal.key")

@@ -84,11 +84,12 @@ async def _run(given: Given) -> None:
     client = api.LiveKitAPI(livekit.http_url, livekit.api_key, livekit.api_secret, failover=False)
     outbound = Outbound(given.allowed, LIMITS)
     try:
-        await migrate(database)
+        vault = Vault.open(storage.folder / "secret.key")
+        await migrate(database, vault=vault)
         async with database.listening(), SipApi(livekit) as sip:
             world = World(
                 database=database,
-                vault=Vault.open(storage.folder / "secret.key"),
+                vault=vault,
                 signer=signer,
                 recordings=RecordingFiles(storage.folder, store),
                 rooms=LiveKitRooms(client),

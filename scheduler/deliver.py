@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from standardwebhooks.webhooks import Webhook
 
 from control_plane.db.base import read_clock
-from control_plane.db.crypto import Vault
+from control_plane.db.crypto import KeyLost, Vault
 from control_plane.db.engine import Database
 from control_plane.domain.delivery import decide
 from control_plane.webhooks import queue
@@ -60,6 +60,7 @@ class Deliverer:
         self._relay = relay
         self._clock = clock
         self._chance = chance
+        self._vault = vault
         self._keys = Keyring(vault)
         self._recorder = Recorder(database)
         self._shares = Shares(most=MOST_UNDER_WAY, per_receiver=MOST_PER_RECEIVER)
@@ -133,7 +134,7 @@ class Deliverer:
 
     async def _carry_out(self, claimed: Claimed, signers: Sequence[Webhook], now: datetime) -> None:
         began = asyncio.get_running_loop().time()
-        reply = await post(self._outbound, claimed, signers, at=now)
+        reply = await post(self._outbound, claimed, signers, url=self._address(claimed), at=now)
         took = timedelta(seconds=asyncio.get_running_loop().time() - began)
         verdict = decide(
             reply.status,
@@ -153,6 +154,13 @@ class Deliverer:
                 body=reply.body,
             )
         )
+
+    def _address(self, claimed: Claimed) -> str | None:
+        try:
+            return self._vault.open_url(claimed.url)
+        except KeyLost:
+            log.error("a webhook's URL cannot be read: restore secret.key", delivery_id=claimed.id)
+            return None
 
     def _ended(self, task: asyncio.Task[None], claimed: Claimed) -> None:
         self._tries.discard(task)

@@ -22,7 +22,7 @@ from msgspec import NODEFAULT, UNSET, Meta, Struct, UnsetType
 
 from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.calling_times import CallRetryConfig
-from control_plane.domain.credentials import check_webhook_url
+from control_plane.domain.credentials import read_webhook_url
 from control_plane.domain.declared import Setting, settings_of
 from control_plane.domain.phone import e164
 from control_plane.domain.providers import LlmModel, TextModel
@@ -148,7 +148,7 @@ def bounds(setting: Setting) -> str:
     if asked.read is e164:
         return "E.164"
     words = _words(asked.kind or setting.type, asked.bounds)
-    return f"http or https, {words}" if asked.check is check_webhook_url else words
+    return f"http or https, {words}" if asked.read is read_webhook_url else words
 
 
 def _words(kind: Any, limit: Meta | None = None) -> str:

@@ -16,7 +16,7 @@ from control_plane.assistants.schemas import (
     AssistantPatch,
     merge,
 )
-from control_plane.assistants.views import load
+from control_plane.assistants.views import load, opener_for
 from control_plane.db.models.assistant import Assistant
 from control_plane.db.models.trunk import Number
 from control_plane.domain.errors import BadInput, Conflict
@@ -57,15 +57,17 @@ class AssistantController(Controller):
             )
             db.add(row)
             await versions.add_current(db, row, now=now)
-            [shown] = await load(db, [row])
+            [shown] = await load(db, [row], vault=vault)
         return AssistantEnvelope(shown)
 
     @get(operation_id="listAssistants", summary="List assistants", opt={"scope": "calls"})
-    async def list_all(self, principal: GivenPrincipal, database: GivenDatabase) -> AssistantList:
-        """List every assistant, newest first."""
+    async def list_all(
+        self, principal: GivenPrincipal, database: GivenDatabase, vault: GivenVault
+    ) -> AssistantList:
+        """List every assistant, newest first, its secrets masked."""
         async with database.reading() as db:
             rows = await repository.list_assistants(db, principal.organization_id)
-            return AssistantList(await load(db, rows))
+            return AssistantList(await load(db, rows, vault=opener_for(principal, vault)))
 
     @get(
         "/{assistant_id:str}",
@@ -74,13 +76,20 @@ class AssistantController(Controller):
         opt={"scope": "calls"},
     )
     async def get_one(
-        self, assistant_id: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
+        self,
+        assistant_id: FromPath[str],
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        vault: GivenVault,
     ) -> AssistantEnvelope:
-        """Return one assistant, its secrets masked."""
+        """Return one assistant, its secrets masked.
+
+        Of `webhook_url` a key without the scope `admin` gets no more than the host.
+        """
         key = parse_id(assistant_id, what="assistant")
         async with database.reading() as db:
             row = await repository.get_assistant(db, principal.organization_id, key)
-            [shown] = await load(db, [row])
+            [shown] = await load(db, [row], vault=opener_for(principal, vault))
         return AssistantEnvelope(shown)
 
     @patch("/{assistant_id:str}", operation_id="updateAssistant", summary="Change an assistant")
@@ -115,7 +124,7 @@ class AssistantController(Controller):
                 )
             row.name, row.version, row.updated_at = spec.name, row.version + 1, now
             await versions.add_current(db, row, now=now)
-            [shown] = await load(db, [row])
+            [shown] = await load(db, [row], vault=vault)
         return AssistantEnvelope(shown)
 
     @delete("/{assistant_id:str}", operation_id="deleteAssistant", summary="Delete an assistant")

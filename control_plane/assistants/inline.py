@@ -86,6 +86,9 @@ def _make(
         if value in keep:
             continue
         specs.refuse_mask(place, value, within=WITHIN)
+        if place.is_url:
+            values[place.field] = str(vault.seal_url(value))
+            continue
         wanted = tuple(dict.fromkeys(names(value)))
         values[place.field] = str(Reference(key, hint_of(value), wanted, part=len(clear)))
         clear.append(value)

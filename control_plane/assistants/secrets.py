@@ -2,7 +2,7 @@
 
 Secrets are what is declared as `Secret`: such as a custom model's key; of a tool, the value of
 every header but the well-known ones that never carry a login, and the values of its query
-parameters that look like a credential.
+parameters that look like a credential; the address of a webhook, which stands there sealed itself.
 """
 
 from __future__ import annotations
@@ -84,11 +84,13 @@ class Place(Struct, frozen=True):
 
     Attributes:
         goes_to: the scheme, host and port that it is sent to.
+        is_url: it is the address of a webhook (`SealedUrl`).
     """
 
     field: str
     identity: tuple[str, ...]
     goes_to: str
+    is_url: bool = False
 
 
 def find(spec: Struct) -> Iterator[tuple[Place, str]]:
@@ -99,7 +101,7 @@ def find(spec: Struct) -> Iterator[tuple[Place, str]]:
         listed = "[" in spot.place
         known_by = [getattr(owner, name) for name in spot.mark.known_by if listed]
         if spot.mark.of_pairs is None:
-            yield Place(spot.place, (kind, *known_by), goes_to), spot.value
+            yield Place(spot.place, (kind, *known_by), goes_to, spot.mark.is_url), spot.value
             continue
         seen: Counter[str] = Counter()
         for number, pair in enumerate(spot.value):

@@ -13,14 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.assistants import secrets
 from control_plane.assistants.secrets import Place, Reference
-from control_plane.db.crypto import Vault
+from control_plane.db.crypto import KeyLost, Vault
 from control_plane.db.models.organization import Secret
 from control_plane.db.sealed import Sealer, add_sealed, unseal
 from control_plane.domain.assistant import AssistantSpec, humans_of
 from control_plane.domain.brief import Direction
+from control_plane.domain.credentials import refuse_masked_url
 from control_plane.domain.errors import BadInput
 from control_plane.domain.ids import new_id
-from control_plane.domain.masks import looks_masked, mask
+from control_plane.domain.masks import SealedUrl, looks_masked, looks_masked_url, mask, shown_url
 from control_plane.domain.number_type import needs_leave
 from control_plane.domain.phone import read
 from control_plane.domain.placeholders import names
@@ -60,6 +61,10 @@ async def store(
     _rows = await _load(db, before.values)
     values: dict[str, str] = {}
     for place, value in secrets.find(spec):
+        if place.is_url:
+            kept = before.find_url(place, value)
+            values[place.field] = str(kept or _seal_url(sealer, place, value))
+            continue
         if value in before.values and Reference.parse(value) is not None:
             continue  # a reference that was kept
         found = before.find(place, value)
@@ -92,8 +97,15 @@ async def sealer_for(
 ) -> Sealer:
     """Return what `store` seals with, its work done: call it before the transaction."""
     before = {value for _, value in secrets.find(previous)} if previous is not None else set()
-    new = [v for _, v in secrets.find(spec) if v not in before and not looks_masked(v)]
-    return await asyncio.to_thread(Sealer, vault, *new)
+    new = [(place, v) for place, v in secrets.find(spec) if v not in before]
+    clear = [v for place, v in new if not place.is_url and not looks_masked(v)]
+    urls = [v for place, v in new if place.is_url and not looks_masked_url(v)]
+    return await asyncio.to_thread(Sealer, vault, *clear, urls=urls)
+
+
+def _seal_url(sealer: Vault | Sealer, place: Place, url: str) -> SealedUrl:
+    refuse_mask(place, url)
+    return sealer.seal_url(url)
 
 
 def load(stored: dict[str, Any]) -> AssistantSpec:
@@ -103,16 +115,37 @@ def load(stored: dict[str, Any]) -> AssistantSpec:
 
 def shown(spec: AssistantSpec) -> AssistantSpec:
     """Return a loaded spec with masks in place of its secrets."""
-    return secrets.put(spec, {place.field: _masked(value) for place, value in secrets.find(spec)})
+    return secrets.put(spec, {p.field: _masked(p, value) for p, value in secrets.find(spec)})
+
+
+def whole_webhook_url(vault: Vault, spec: AssistantSpec) -> str | None:
+    """Return the address that a loaded spec's `webhook_url` keeps, for who may change it.
+
+    What no key opens any more is masked.
+    """
+    kept = spec.webhook_url
+    sealed = SealedUrl.parse(kept) if kept else None
+    if sealed is None:
+        return kept
+    try:
+        return vault.open_url(sealed)
+    except KeyLost:
+        return sealed.shown
 
 
 async def opened(db: AsyncSession, vault: Vault, spec: AssistantSpec) -> AssistantSpec:
-    """Return a loaded spec with its secrets in clear, for the agent."""
+    """Return a loaded spec with its secrets in clear, for the agent.
+
+    But for its `webhook_url`: that is told of calls by us.
+    """
     found = list(secrets.find(spec))
     _rows = await _load(db, {value for _, value in found})
     values: dict[str, str] = {}
     together: dict[str, list[str]] = {}
     for place, value in found:
+        if place.is_url:
+            values[place.field] = _masked(place, value)
+            continue
         reference = Reference.parse(value)
         if reference is None:
             continue
@@ -132,7 +165,9 @@ def refuse_mask(place: Place, value: str, *, within: str = "") -> None:
     Raises:
         BadInput: it is one.
     """
-    if looks_masked(value):
+    if place.is_url:
+        refuse_masked_url(value, field=f"{within}{place.field}")
+    elif looks_masked(value):
         raise BadInput(
             f"{place.field} is a mask that stands for no secret of this assistant: "
             "give the value itself",
@@ -203,8 +238,11 @@ class _Before:
         self.values: set[str] = set()
         self._by_identity: dict[tuple[str, ...], tuple[Place, Reference]] = {}
         self._alike: dict[tuple[tuple[str, ...], str], list[tuple[Place, Reference]]] = {}
+        self._urls: dict[tuple[str, ...], SealedUrl] = {}
         for place, value in secrets.find(previous) if previous is not None else ():
             self.values.add(value)
+            if place.is_url and (sealed := SealedUrl.parse(value)) is not None:
+                self._urls[place.identity] = sealed
             reference = Reference.parse(value)
             if reference is not None:
                 self._by_identity[place.identity] = (place, reference)
@@ -220,6 +258,11 @@ class _Before:
         alike = self._alike.get((place.identity[:2], value), [])
         return alike[0] if len(alike) == 1 else None
 
+    def find_url(self, place: Place, value: str) -> SealedUrl | None:
+        """Return the address that stood at `place` if `value` is it, sealed or masked."""
+        stood = self._urls.get(place.identity)
+        return stood if stood is not None and value in (str(stood), stood.shown) else None
+
 
 def with_ids(spec: AssistantSpec, previous: AssistantSpec | None) -> AssistantSpec:
     """Return `spec` with an id for each question: the one it had, if it was there before."""
@@ -233,7 +276,10 @@ def with_ids(spec: AssistantSpec, previous: AssistantSpec | None) -> AssistantSp
     return msgspec.structs.replace(spec, faq_items=items)
 
 
-def _masked(stored: str) -> str:
+def _masked(place: Place, stored: str) -> str:
+    if place.is_url:
+        sealed = SealedUrl.parse(stored)
+        return sealed.shown if sealed is not None else shown_url(stored)
     # Before query parameters were sealed, they stood in specs in clear.
     found = Reference.parse(stored)
     return found.masked if found is not None else mask("")

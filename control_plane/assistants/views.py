@@ -10,22 +10,35 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.assistants import specs
 from control_plane.assistants.schemas import AssistantNow, AssistantView
+from control_plane.db.crypto import Vault
 from control_plane.db.models.assistant import Assistant
 from control_plane.domain.assistant import TELEPHONE_DELAY_MS, AssistantSpec
 from control_plane.domain.declared import not_yet_supported
 from control_plane.domain.providers import Provider, in_force
+from control_plane.http.auth import Principal
 from control_plane.providers.needed import keys_for_default, providers_of
 
 
-async def load(db: AsyncSession, rows: Sequence[Assistant]) -> list[AssistantNow]:
-    """Return the current versions of assistants of one organization."""
+def opener_for(principal: Principal, vault: Vault) -> Vault | None:
+    """Return what opens addresses of webhooks for who may change them: the scope `admin`."""
+    return vault if "admin" in principal.scopes else None
+
+
+async def load(
+    db: AsyncSession, rows: Sequence[Assistant], *, vault: Vault | None = None
+) -> list[AssistantNow]:
+    """Return the current versions of assistants of one organization.
+
+    Args:
+        vault: as for `view_of_spec`.
+    """
     if not rows:
         return []
     keys = await keys_for_default(db, rows[0].organization_id)
-    return [_now(row, keys) for row in rows]
+    return [_now(row, keys, vault) for row in rows]
 
 
-def _now(row: Assistant, keys: set[Provider]) -> AssistantNow:
+def _now(row: Assistant, keys: set[Provider], vault: Vault | None) -> AssistantNow:
     shown = view_of_spec(
         specs.load(row.spec),
         assistant_id=row.id,
@@ -34,6 +47,7 @@ def _now(row: Assistant, keys: set[Provider]) -> AssistantNow:
         is_default=row.is_default,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        vault=vault,
     )
     model = in_force(shown.llm_model, keys)
     return AssistantNow(**msgspec.structs.asdict(shown), llm_model_in_force=model)
@@ -48,9 +62,17 @@ def view_of_spec(
     is_default: bool,
     created_at: datetime,
     updated_at: datetime,
+    vault: Vault | None = None,
 ) -> AssistantView:
-    """Return a loaded spec as an assistant, keys masked."""
+    """Return a loaded spec as an assistant, its secrets masked.
+
+    Args:
+        vault: opens its `webhook_url`, for whoever may change assistants; else that is masked.
+    """
+    whole = specs.whole_webhook_url(vault, spec) if vault is not None else None
     spec = specs.shown(spec)
+    if vault is not None:
+        spec = msgspec.structs.replace(spec, webhook_url=whole)
     return AssistantView(
         id=assistant_id,
         organization_id=organization_id,

@@ -28,6 +28,7 @@ from control_plane.domain.credentials import check_webhook_url
 from control_plane.domain.errors import BadInput, Conflict
 from control_plane.domain.ids import new_id, parse_id
 from control_plane.domain.leg import LegKind
+from control_plane.domain.masks import SealedUrl
 from control_plane.domain.recording import RecordingState
 from control_plane.domain.transitions import SessionAsked
 from control_plane.orders import idempotency
@@ -113,9 +114,10 @@ async def _start(
     admit: Admit | None = None,
 ) -> Begun | Known:
     request, owner = asked.request, asked.organization_id
+    made = told = None  # sealing is slow: before the transaction
     if request.webhook_url:
         check_webhook_url(request.webhook_url, field="webhook_url")
-    made = None  # sealing is slow: before the transaction
+        told = vault.seal_url(request.webhook_url)
     if request.assistant_id is None and request.assistant is not None:
         made = inline.make(vault, owner, merge(request.assistant))
     async with database.transaction() as db:
@@ -128,7 +130,7 @@ async def _start(
         await _check_allowed(db, asked, now)
         speaker, version = await _speaker(db, owner, request, made, now=now)
         await _check_keys(db, owner, version)
-        call = _rows(asked, speaker, opens_at=opens_at, now=now)
+        call = _rows(asked, speaker, told=told, opens_at=opens_at, now=now)
         db.add(call.session)
         await db.flush()
         db.add(call.leg)
@@ -215,7 +217,9 @@ async def _check_keys(db: AsyncSession, owner: str, version: Version) -> None:
         )
 
 
-def _rows(asked: Asked, speaker: Speaker, *, opens_at: datetime, now: datetime) -> Call:
+def _rows(
+    asked: Asked, speaker: Speaker, *, told: SealedUrl | None, opens_at: datetime, now: datetime
+) -> Call:
     session_id, request = new_id(), asked.request
     identity = browser.participant_identity(session_id)
     session, leg = begin(
@@ -232,7 +236,7 @@ def _rows(asked: Asked, speaker: Speaker, *, opens_at: datetime, now: datetime) 
         scheduled_at=opens_at if opens_at > now else None,
         due_at=opens_at,
         token_until=opens_at + browser.TOKEN_LIFE,
-        webhook_url=request.webhook_url or None,
+        webhook_url=told,
         max_duration_secs=request.max_duration_secs,
         is_recorded=request.recording,
     )

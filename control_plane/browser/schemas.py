@@ -40,7 +40,7 @@ class SessionView(Struct, frozen=True, kw_only=True):
     Its token lets the person in until `token_expires_at`. The person and the agent could hear each
     other from `started_at` on. `end_reason` is null when the person left, else it says why, and
     `detail` what to do; `transfer` says which human they talked to after the agent. The rest is as
-    in an attempt of a call.
+    in an attempt of a call. Of `webhook_url` all but its host is masked.
     """
 
     id: str

@@ -34,7 +34,7 @@ def view_of(session: Session, call: CallView) -> SessionView:
         metadata=call.metadata,
         max_duration_secs=limit_s,
         recording=assistant.recording_enabled if recorded is None else recorded,
-        webhook_url=session.webhook_url,
+        webhook_url=session.webhook_url.shown if session.webhook_url is not None else None,
         scheduled_at=session.scheduled_at,
         created_at=session.created_at,
         updated_at=session.updated_at,

@@ -17,6 +17,7 @@ from sqlalchemy.sql.expression import FunctionElement, select
 from sqlalchemy.types import TypeDecorator
 
 from control_plane.domain.ids import new_id
+from control_plane.domain.masks import SealedUrl, shown_url
 
 CLOCK = "clock"
 """The key in a session's `info` of a clock that stands for the database's own."""
@@ -53,6 +54,25 @@ class Json(TypeDecorator[Any]):
     def process_result_value(self, value: Any | None, dialect: Dialect) -> Any:
         """Return the plain value."""
         return None if value is None else msgspec.json.decode(value)
+
+
+class SealedAddress(TypeDecorator[SealedUrl]):
+    """The address of a webhook, sealed; one in clear is a programming error."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: SealedUrl | None, dialect: Dialect) -> str | None:
+        """Return the stored text."""
+        if value is not None and not isinstance(value, SealedUrl):
+            raise TypeError("the address of a webhook is not sealed: Vault.seal_url does that")
+        return None if value is None else str(value)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> SealedUrl | None:
+        """Return the address; one that is in clear nothing opens, and nobody is shown."""
+        if value is None:
+            return None
+        return SealedUrl.parse(value) or SealedUrl(shown_url(value), value)
 
 
 class Word(TypeDecorator[Any]):
@@ -111,6 +131,7 @@ class Base(DeclarativeBase):
         datetime: Instant,
         dict[str, Any]: Json,
         list[str]: Json,
+        SealedUrl: SealedAddress,
         str: String,
     }
 

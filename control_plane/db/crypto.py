@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import secrets
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from control_plane.domain.masks import SealedUrl, shown_url
+
+_URLS_REMEMBERED = 4_096
 
 
 def load_or_create(path: Path, fresh: bytes) -> bytes:
@@ -42,6 +47,9 @@ class Vault:
 
     def __init__(self, keys: list[bytes]):
         self._fernet = MultiFernet([Fernet(key) for key in keys])
+        # Addresses are few and come with every order and message; equal ones are sealed once.
+        self._sealed_url = functools.lru_cache(_URLS_REMEMBERED)(self.seal)
+        self._opened_url = functools.lru_cache(_URLS_REMEMBERED)(self.unseal)
 
     @classmethod
     def open(cls, path: Path) -> Vault:
@@ -63,6 +71,21 @@ class Vault:
             return self._fernet.decrypt(ciphertext.encode()).decode()
         except InvalidToken as exc:
             raise KeyLost from exc
+
+    def seal_url(self, url: str) -> SealedUrl:
+        """Return the address of a webhook in the form that rows hold.
+
+        The same one gets the same ciphertext for as long as it is remembered.
+        """
+        return SealedUrl(shown_url(url), self._sealed_url(url))
+
+    def open_url(self, sealed: SealedUrl) -> str:
+        """Return the whole address.
+
+        Raises:
+            KeyLost: no key of the file opens it.
+        """
+        return self._opened_url(sealed.ciphertext)
 
 
 class KeyLost(Exception):

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from process.logs import get_logger
 
@@ -35,8 +36,11 @@ class SchemaTooNew(Exception):
         self.revision = revision
 
 
-async def migrate(database: Database, *, to: str | None = None) -> None:
+async def migrate(database: Database, *, vault: Vault | None = None, to: str | None = None) -> None:
     """Apply every missing migration, or those up to the revision `to`.
+
+    Args:
+        vault: seals what older releases kept in clear; without one, such rows are an error.
 
     Raises:
         SchemaTooNew: the schema is from a newer release.
@@ -46,6 +50,7 @@ async def migrate(database: Database, *, to: str | None = None) -> None:
         await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS))
+    config.attributes["vault"] = vault
     scripts = ScriptDirectory.from_config(config)
     head = to or scripts.get_current_head()
     async with database.engine.connect() as connection:
@@ -63,7 +68,17 @@ async def migrate(database: Database, *, to: str | None = None) -> None:
         connection.begin(),
     ):
         await connection.run_sync(_upgrade, config, head)
+    if database.is_sqlite:
+        async with database.engine.connect() as connection:
+            await connection.run_sync(_empty_log)
     log.info("the database schema is up to date", revision=head, before=current)
+
+
+def _empty_log(connection: Connection) -> None:
+    """Leave nothing in SQLite's log of what rows were before."""
+    cursor = connection.connection.cursor()  # as in `_set_foreign_keys`
+    cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    cursor.close()
 
 
 @contextlib.asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -9,19 +10,24 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from control_plane.db.crypto import Vault
 from control_plane.db.models.organization import Secret
 from control_plane.domain.ids import new_id
-from control_plane.domain.masks import hint_of, mask
+from control_plane.domain.masks import SealedUrl, hint_of, mask
 
 
 class Sealer:
     """Encrypts ahead of a transaction: on SQLite everybody waits while one is open."""
 
-    def __init__(self, vault: Vault, *clear: str):
+    def __init__(self, vault: Vault, *clear: str, urls: Sequence[str] = ()):
         self._vault = vault
+        self._urls = {each: vault.seal_url(each) for each in urls}
         self._ready = {each: vault.seal(each) for each in clear}
 
     def seal(self, clear: str) -> str:
         """Return the ciphertext, made before if `clear` was known then."""
         return self._ready.pop(clear, None) or self._vault.seal(clear)
+
+    def seal_url(self, url: str) -> SealedUrl:
+        """Return the address sealed, before if it was among `urls`."""
+        return self._urls.get(url) or self._vault.seal_url(url)
 
 
 async def seal(

@@ -15,8 +15,8 @@ from msgspec import Meta, Struct
 
 from control_plane.domain.calling_times import CallRetryConfig
 from control_plane.domain.calling_times import check as check_times
-from control_plane.domain.credentials import check_webhook_url
-from control_plane.domain.declared import Asked, Support, Template, between, up_to
+from control_plane.domain.credentials import read_webhook_url
+from control_plane.domain.declared import Asked, Secret, Support, Template, between, up_to
 from control_plane.domain.flow import PromptFlow
 from control_plane.domain.outcome import Outcome
 from control_plane.domain.phone import e164
@@ -152,7 +152,9 @@ _Sentence = Annotated[str | None, up_to(5_000), Template()]
 _Instructions = Annotated[str | None, up_to(100_000), Template()]
 _Number = Annotated[str | None, Asked(Meta(max_length=100), read=e164, empty_is_none=True)]
 _Url = Annotated[
-    str | None, Asked(Meta(max_length=2_000), check=check_webhook_url, empty_is_none=True)
+    str | None,
+    Asked(Meta(max_length=2_000), read=read_webhook_url, empty_is_none=True),
+    Secret(is_url=True),
 ]
 
 
@@ -233,7 +235,7 @@ class AssistantSpec(Struct, frozen=True, kw_only=True):
     )
     """The number that calls show, one of the organization's; none: its default one."""
     webhook_url: Annotated[_Url, Support("control_plane.webhooks.outbox.relay")] = None
-    """Gets `{"call": …}` when an order is over."""
+    """Gets `{"call": …}` when an order is over; sealed, and shown whole to `admin` alone."""
     voicemail_message: Annotated[_Sentence, Support("agent.answering.watch.AnswerWatch")] = None
     """Spoken to a voicemail before hanging up; none: hang up at once."""
     voicemail_sms_prompt: Annotated[_Instructions, _NOT_YET] = None

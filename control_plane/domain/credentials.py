@@ -1,4 +1,4 @@
-"""Credentials in places that are kept and shown in clear: what looks like one, and what to do.
+"""Credentials in places that are not for them: what looks like one, and what to do.
 
 An estimate by the name it stands under and by its form. Placeholders are no credentials: their
 values come with each order.
@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from control_plane.domain.errors import BadInput
+from control_plane.domain.masks import looks_masked_url
 from control_plane.domain.placeholders import fill
 from control_plane.domain.urls import check_url
 
@@ -52,29 +53,63 @@ def looks_random(text: str) -> bool:
     )
 
 
-def check_url_keeps_none(url: str, *, field: str, remedy: str) -> None:
+def check_url_keeps_none(
+    url: str, *, field: str, remedy: str, why: str = "is kept and shown in clear"
+) -> None:
     """Find out whether the query of `url` carries a credential.
 
     Raises:
-        BadInput: it does; names the parameter and the remedy, not the value.
+        BadInput: it does; names the parameter, `why` that is bad and the remedy, not the value.
     """
     for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
         if is_credential(name, value):
             raise BadInput(
-                f"{field} carries a credential ({name[:50]}), and is kept and shown in clear: "
-                f"{remedy}",
-                field=field,
+                f"{field} carries a credential ({name[:50]}), and {why}: {remedy}", field=field
             )
 
 
 def check_webhook_url(url: str, *, field: str) -> None:
-    """Find out whether a message can be sent to `url`, which is kept in clear.
+    """Find out whether a message can be sent to `url`.
+
+    Raises:
+        BadInput: it is no address, a mask of one, or carries a credential.
+    """
+    check_url(url, field=field)
+    refuse_masked_url(url, field=field)
+    check_no_credential(url, field=field)
+
+
+def check_no_credential(url: str, *, field: str) -> None:
+    """Find out whether the query of a webhook's address carries a credential.
+
+    Raises:
+        BadInput: it does.
+    """
+    check_url_keeps_none(url, field=field, remedy=SIGNED, why="servers write queries into logs")
+
+
+def refuse_masked_url(url: str, *, field: str) -> None:
+    """Refuse an address as it is shown, where none stood before.
+
+    Raises:
+        BadInput: it is one.
+    """
+    if looks_masked_url(url):
+        raise BadInput(
+            f"{field} is a mask that stands for no address known here: give the address itself",
+            field=field,
+        )
+
+
+def read_webhook_url(given: str, *, field: str) -> str:
+    """Return an address as it was given, or its mask, for which the one that is kept may stand.
 
     Raises:
         BadInput: it is no address, or carries a credential.
     """
-    check_url(url, field=field)
-    check_url_keeps_none(url, field=field, remedy=SIGNED)
+    if not looks_masked_url(given):
+        check_webhook_url(given, field=field)
+    return given
 
 
 def check_json_keeps_none(template: Any, *, field: str, remedy: str) -> None:

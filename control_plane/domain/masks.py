@@ -1,9 +1,18 @@
-"""What is shown instead of a secret."""
+"""What is shown instead of a secret, and of an address whose path or query may be one."""
 
 from __future__ import annotations
 
+import re
+from urllib.parse import unquote
+
+from msgspec import Struct
+
 MASK = "****"
 _HINT = 4
+_PARTS = re.compile(r"(?P<origin>[a-z][a-z0-9+.-]*://[^/?#\\]*)(?P<rest>.*)", re.DOTALL | re.I)
+_SEALED = re.compile(r"sealed:(?P<ciphertext>[A-Za-z0-9_=-]+) (?P<shown>.*)", re.DOTALL)
+_BETWEEN = re.compile(r"[/?&=#;,]")
+_SHORTEST_SECRET = 8
 
 
 def mask(hint: str) -> str:
@@ -19,3 +28,55 @@ def looks_masked(value: str) -> bool:
 def hint_of(clear: str) -> str:
     """Return the last characters, but never a noticeable part of a short secret."""
     return clear[-_HINT:] if len(clear) >= 4 * _HINT else ""
+
+
+class SealedUrl(Struct, frozen=True):
+    """The address of a webhook as rows hold it; its text is what a column or a spec keeps.
+
+    Attributes:
+        shown: its scheme, host and port in clear, the rest masked.
+        ciphertext: what a vault makes the whole address of.
+    """
+
+    shown: str
+    ciphertext: str
+
+    @classmethod
+    def parse(cls, text: str) -> SealedUrl | None:
+        """Return the address that `text` keeps; None: it is not sealed."""
+        found = _SEALED.fullmatch(text)
+        return cls(found["shown"], found["ciphertext"]) if found is not None else None
+
+    def __str__(self) -> str:
+        return f"sealed:{self.ciphertext} {self.shown}"
+
+
+def shown_url(url: str) -> str:
+    """Return what is shown instead of an address: all of one without a path or a query."""
+    origin, rest = _parted(url)
+    if origin and rest in ("", "/"):
+        return url
+    return f"{origin}/{mask(hint_of(_BETWEEN.split(rest)[-1]))}"
+
+
+def looks_masked_url(url: str) -> bool:
+    """Return whether `url` has the form in which an address is shown."""
+    _, rest = _parted(url)
+    return rest.startswith("/") and looks_masked(rest[1:])
+
+
+def without_target(text: str, url: str) -> str:
+    """Return what a server said with masks for the parts of `url` that it cites from its path."""
+    _, rest = _parted(url)
+    parts = {rest, rest.partition("?")[0], *_BETWEEN.split(rest)}
+    cited = {each for part in parts for each in (part, unquote(part))}
+    # What is shorter keeps nobody out, and may be any word.
+    long = [each for each in cited if len(each) >= _SHORTEST_SECRET]
+    for each in sorted(long, key=len, reverse=True):
+        text = text.replace(each, MASK)
+    return text
+
+
+def _parted(url: str) -> tuple[str, str]:
+    found = _PARTS.fullmatch(url)
+    return (found["origin"], found["rest"]) if found is not None else ("", url)

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from control_plane.domain.assistant import AssistantSpec
 from control_plane.domain.calling_times import CallRetryConfig
+from control_plane.domain.masks import SealedUrl
 
 
 class ConcurrencyLimit(Struct, frozen=True):
@@ -19,9 +20,9 @@ class ConcurrencyLimit(Struct, frozen=True):
 
 
 class EventReceiver(Struct, frozen=True):
-    """A URL that is told of an order's events, of these types alone."""
+    """An address that is told of an order's events, of these types alone."""
 
-    url: str
+    url: SealedUrl
     types: tuple[str, ...]
 
 

@@ -8,6 +8,7 @@ from litestar import Controller, MediaType, Request, Response, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.response import Stream
 
+from control_plane.assistants.views import opener_for
 from control_plane.db.engine import Database
 from control_plane.domain.brief import Direction
 from control_plane.domain.call_order import OrderStatus
@@ -112,13 +113,17 @@ class OrderController(Controller):
         call_id: FromPath[str],
         principal: GivenPrincipal,
         database: GivenDatabase,
+        vault: GivenVault,
         views: GivenViews,
     ) -> CallEnvelope:
-        """Return the order with its attempts, most recent first, and their transcripts."""
+        """Return the order with its attempts, most recent first, and their transcripts.
+
+        Of its assistant's `webhook_url` a key without the scope `admin` gets no more than the host.
+        """
         key = parse_id(call_id, what="call")
         async with database.reading() as db:
             owner = await repository.get_call(db, principal.organization_id, key)
-            [view] = await views.load(db, [owner])
+            [view] = await views.load(db, [owner], vault=opener_for(principal, vault))
         return CallEnvelope(view)
 
     @get(operation_id="listCalls", summary="List calls")

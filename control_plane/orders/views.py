@@ -14,6 +14,7 @@ from control_plane.assistants import versions
 from control_plane.assistants.versions import Version
 from control_plane.assistants.views import view_of_spec
 from control_plane.db.base import read_clock
+from control_plane.db.crypto import Vault
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.campaign import Campaign
 from control_plane.db.models.history import CallEventRow
@@ -61,8 +62,14 @@ class CallViews:
         cost = cost_of_calls([call.session])
         return _of_session(call.session, call.leg, version, [attempt], cost)
 
-    async def load(self, db: AsyncSession, owners: Sequence[Owner]) -> list[CallView]:
-        """Return the calls with their attempts and transcripts, in the order given."""
+    async def load(
+        self, db: AsyncSession, owners: Sequence[Owner], *, vault: Vault | None = None
+    ) -> list[CallView]:
+        """Return the calls with their attempts and transcripts, in the order given.
+
+        Args:
+            vault: as for `view_of_spec`; never for what is kept or sent to others.
+        """
         orders = [owner for owner in owners if isinstance(owner, CallOrder)]
         calls = await repository.calls_of(db, owners)
         transcripts = await repository.transcripts_of(db, calls.keys())
@@ -97,10 +104,11 @@ class CallViews:
                         cost,
                         campaign=campaigns.get(owner.campaign_id or ""),
                         lane=lanes.get(owner.trunk_id or ""),
+                        vault=vault,
                     )
                 )
             else:
-                found.append(_of_session(owner, mine[0].leg, version, attempts, cost))
+                found.append(_of_session(owner, mine[0].leg, version, attempts, cost, vault))
         return found
 
     def _attempt(
@@ -172,13 +180,14 @@ def _of_order(
     *,
     campaign: CampaignName | None = None,
     lane: pace.Closed | None = None,
+    vault: Vault | None = None,
 ) -> CallView:
     """Return one order; `attempts` most recent first."""
     waiting_for, next_at = order.waiting_rule, order.due_at if order.waiting_rule else None
     if lane is not None and order.status in WAITING and order.due_at is not None:
         waiting_for, next_at = lane.rule, lane.until
     return CallView(
-        **_shared(order, version, attempts, cost),
+        **_shared(order, version, attempts, cost, vault),
         direction=CallDirection.OUTBOUND,
         to_phone_number=order.to_phone_number,
         from_phone_number=_caller_number(order, attempts),
@@ -202,10 +211,11 @@ def _of_session(
     version: Version,
     attempts: Sequence[AttemptView],
     cost: Cost | None,
+    vault: Vault | None = None,
 ) -> CallView:
     """Return a call that came in: one attempt, and nothing to wait for."""
     return CallView(
-        **_shared(session, version, attempts, cost),
+        **_shared(session, version, attempts, cost, vault),
         direction=CallDirection.INBOUND,  # of a browser's session this is not shown
         to_phone_number=leg.to_phone_number,
         from_phone_number=leg.from_phone_number,
@@ -224,7 +234,11 @@ def _of_session(
 
 
 def _shared(
-    owner: Owner, version: Version, attempts: Sequence[AttemptView], cost: Cost | None
+    owner: Owner,
+    version: Version,
+    attempts: Sequence[AttemptView],
+    cost: Cost | None,
+    vault: Vault | None,
 ) -> dict[str, Any]:
     """Return the fields that are the same for whatever was called or came in."""
     assistant = view_of_spec(
@@ -235,6 +249,7 @@ def _shared(
         is_default=False,
         created_at=owner.created_at,
         updated_at=owner.created_at,
+        vault=vault,
     )
     status = status_of(owner)
     return {

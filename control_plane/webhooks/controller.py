@@ -13,10 +13,11 @@ from msgspec import UNSET
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control_plane.db.crypto import Vault
 from control_plane.db.engine import wake
 from control_plane.db.models.webhook import Delivery, WebhookEndpoint
-from control_plane.db.sealed import masked, seal, unseal
-from control_plane.domain.credentials import SIGNED, check_url_keeps_none
+from control_plane.db.sealed import Sealer, masked, seal, unseal
+from control_plane.domain.credentials import check_no_credential, refuse_masked_url
 from control_plane.domain.delivery import (
     EVENT_GROUPS,
     EVENTS,
@@ -26,6 +27,7 @@ from control_plane.domain.delivery import (
 )
 from control_plane.domain.errors import BadInput, Conflict
 from control_plane.domain.ids import new_id, parse_id
+from control_plane.domain.masks import looks_masked_url
 from control_plane.http.auth import Principal
 from control_plane.http.dependencies import GivenDatabase, GivenPrincipal, GivenStreams, GivenVault
 from control_plane.http.pages import Limit
@@ -74,16 +76,19 @@ class WebhookController(Controller):
         allowed: GivenAllowed,
     ) -> EndpointView:
         """Create an endpoint; this answer alone shows its whole secret."""
-        _check(data.url, data.event_types, allowed)
+        refuse_masked_url(data.url, field="url")
+        _check_url(data.url, allowed)
+        _check_types(data.event_types, field="event_types")
         now, owner, clear = datetime.now(UTC), principal.organization_id, new_secret()
+        url, sealer = vault.seal_url(data.url), Sealer(vault, clear)
         async with database.transaction() as db:
             if await repository.count_endpoints(db, owner) >= MOST_ENDPOINTS:
                 raise Conflict(f"there are {MOST_ENDPOINTS} webhooks already: delete one first")
-            secret = await seal(db, vault, owner, clear, now=now)
+            secret = await seal(db, sealer, owner, clear, now=now)
             row = WebhookEndpoint(
                 id=new_id(),
                 organization_id=owner,
-                url=data.url,
+                url=url,
                 description=data.description,
                 event_types=data.event_types,
                 secret_id=secret.id,
@@ -91,22 +96,28 @@ class WebhookController(Controller):
                 updated_at=now,
             )
             db.add(row)
-        return endpoint_view(row, clear)
+        return endpoint_view(vault, row, clear)
 
     @get(operation_id="listWebhooks", summary="List webhooks")
-    async def list_all(self, principal: GivenPrincipal, database: GivenDatabase) -> EndpointList:
+    async def list_all(
+        self, principal: GivenPrincipal, database: GivenDatabase, vault: GivenVault
+    ) -> EndpointList:
         """List every endpoint, newest first."""
         async with database.reading() as db:
             rows = await repository.list_endpoints(db, principal.organization_id)
-            return EndpointList([await _shown(db, row) for row in rows])
+            return EndpointList([await _shown(db, vault, row) for row in rows])
 
     @get("/{webhook_id:str}", operation_id="getWebhook", summary="Get a webhook")
     async def get_one(
-        self, webhook_id: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
+        self,
+        webhook_id: FromPath[str],
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        vault: GivenVault,
     ) -> EndpointView:
         """Return one endpoint, its secret masked."""
         async with database.reading() as db:
-            return await _shown(db, await _endpoint(db, principal, webhook_id))
+            return await _shown(db, vault, await _endpoint(db, principal, webhook_id))
 
     @patch("/{webhook_id:str}", operation_id="updateWebhook", summary="Change a webhook")
     async def change(
@@ -115,20 +126,29 @@ class WebhookController(Controller):
         data: JSONBody[EndpointPatch],
         principal: GivenPrincipal,
         database: GivenDatabase,
+        vault: GivenVault,
         allowed: GivenAllowed,
     ) -> EndpointView:
         """Change what is given; what waits goes to the new URL."""
+        url = None
+        if data.url is not UNSET and not looks_masked_url(data.url):
+            _check_url(data.url, allowed)
+            url = vault.seal_url(data.url)
+        if data.event_types is not UNSET:
+            _check_types(data.event_types, field="event_types")
         async with database.transaction() as db:
             row = await _endpoint(db, principal, webhook_id)
-            for field in ("url", "description", "event_types"):
+            for field in ("description", "event_types"):
                 given = getattr(data, field)
                 if given is not UNSET:
                     setattr(row, field, given)
-            _check(row.url, row.event_types, allowed)
             row.updated_at = datetime.now(UTC)
-            if data.url is not UNSET:
+            if url is not None:
+                row.url = url
                 await repository.move_waiting(db, row)
-            return await _shown(db, row)
+            elif data.url not in (UNSET, row.url.shown):
+                refuse_masked_url(str(data.url), field="url")
+            return await _shown(db, vault, row)
 
     @delete("/{webhook_id:str}", operation_id="deleteWebhook", summary="Delete a webhook")
     async def remove(
@@ -159,7 +179,7 @@ class WebhookController(Controller):
             row = await _endpoint(db, principal, webhook_id)
             grace, now = timedelta(seconds=grace_secs), datetime.now(UTC)
             clear = await rotate(db, vault, row, grace=grace, now=now)
-        return endpoint_view(row, clear)
+        return endpoint_view(vault, row, clear)
 
     @post(
         "/{webhook_id:str}/enable",
@@ -168,14 +188,18 @@ class WebhookController(Controller):
         status_code=200,
     )
     async def enable(
-        self, webhook_id: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
+        self,
+        webhook_id: FromPath[str],
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        vault: GivenVault,
     ) -> EndpointView:
         """Send events again to an endpoint that was disabled; `replay` sends what it missed."""
         async with database.transaction() as db:
             row = await _endpoint(db, principal, webhook_id)
             row.disabled_at = row.disabled_reason = None
             row.updated_at = datetime.now(UTC)
-            return await _shown(db, row)
+            return await _shown(db, vault, row)
 
     @post(
         "/{webhook_id:str}/test",
@@ -184,7 +208,11 @@ class WebhookController(Controller):
         status_code=202,
     )
     async def test(
-        self, webhook_id: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
+        self,
+        webhook_id: FromPath[str],
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        vault: GivenVault,
     ) -> DeliveryView:
         """Send a `webhook.test` message as events are; `GET /delivery/{id}` tells how it went."""
         now, key = datetime.now(UTC), new_id()
@@ -194,7 +222,7 @@ class WebhookController(Controller):
             made = new_delivery(row, key, TEST_EVENT, test_payload(key, at=now), now=now)
             await db.execute(insert(Delivery), [made])
             wake(db)
-            return delivery_view(await db.get_one(Delivery, made["id"]))
+            return delivery_view(vault, await db.get_one(Delivery, made["id"]))
 
     @get(
         "/secret",
@@ -278,17 +306,16 @@ async def _endpoint(db: AsyncSession, principal: Principal, webhook_id: str) -> 
     return await repository.get_endpoint(db, principal.organization_id, key)
 
 
-async def _shown(db: AsyncSession, row: WebhookEndpoint) -> EndpointView:
-    return endpoint_view(row, await masked(db, row.secret_id) or "")
+async def _shown(db: AsyncSession, vault: Vault, row: WebhookEndpoint) -> EndpointView:
+    return endpoint_view(vault, row, await masked(db, row.secret_id) or "")
 
 
-def _check(url: str, types: list[str], allowed: Allowed) -> None:
+def _check_url(url: str, allowed: Allowed) -> None:
     try:
         check_url(url, allowed)
-        check_url_keeps_none(url, field="url", remedy=SIGNED)
     except AddressRefused as exc:
         raise BadInput(f"url: {exc}", field="url") from exc
-    _check_types(types, field="event_types")
+    check_no_credential(url, field="url")
 
 
 def _check_types(types: list[str], *, field: str = "types") -> None:

@@ -10,13 +10,15 @@ from litestar.params import FromPath, QueryParameter
 from sqlalchemy import and_
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database, wake
 from control_plane.db.models.webhook import Delivery
 from control_plane.domain.delivery import DeliveryState
 from control_plane.domain.errors import BadInput, Conflict, NotFound
 from control_plane.domain.ids import parse_id
+from control_plane.domain.masks import SealedUrl
 from control_plane.http.auth import Principal
-from control_plane.http.dependencies import GivenDatabase, GivenPrincipal
+from control_plane.http.dependencies import GivenDatabase, GivenPrincipal, GivenVault
 from control_plane.http.filters import one_of
 from control_plane.http.pages import Cursor, Limit
 from control_plane.webhooks import queue, repository
@@ -40,13 +42,14 @@ class DeliveryController(Controller):
         self,
         principal: GivenPrincipal,
         database: GivenDatabase,
+        vault: GivenVault,
         status: States = None,
         call_id: Call = None,
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> DeliveryPage:
         """Return deliveries, newest first."""
-        return await _page(database, principal, None, status, call_id, cursor, limit)
+        return await _page(database, vault, principal, None, status, call_id, cursor, limit)
 
     @get(
         "/webhook/{webhook_id:str}/deliveries",
@@ -58,6 +61,7 @@ class DeliveryController(Controller):
         webhook_id: FromPath[str],
         principal: GivenPrincipal,
         database: GivenDatabase,
+        vault: GivenVault,
         status: States = None,
         call_id: Call = None,
         cursor: Cursor = None,
@@ -67,11 +71,15 @@ class DeliveryController(Controller):
         key = parse_id(webhook_id, what="webhook")
         async with database.reading() as db:
             await repository.get_endpoint(db, principal.organization_id, key)
-        return await _page(database, principal, key, status, call_id, cursor, limit)
+        return await _page(database, vault, principal, key, status, call_id, cursor, limit)
 
     @get("/delivery/{delivery_id:str}", operation_id="getDelivery", summary="Get a delivery")
     async def get_one(
-        self, delivery_id: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
+        self,
+        delivery_id: FromPath[str],
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        vault: GivenVault,
     ) -> DeliveryDetail:
         """Return a delivery with what it sends and how each try went."""
         key = parse_id(delivery_id, what="delivery")
@@ -79,7 +87,7 @@ class DeliveryController(Controller):
             row = await repository.get_delivery(db, principal.organization_id, key)
             tries = await repository.tries_of(db, key)
         return DeliveryDetail(
-            delivery=delivery_view(row),
+            delivery=delivery_view(vault, row),
             payload=row.payload,
             tries=[try_view(each) for each in tries],
         )
@@ -91,7 +99,11 @@ class DeliveryController(Controller):
         status_code=202,
     )
     async def replay(
-        self, delivery_id: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
+        self,
+        delivery_id: FromPath[str],
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        vault: GivenVault,
     ) -> DeliveryView:
         """Send the same message, with the same id, as if for the first time."""
         key, owner = parse_id(delivery_id, what="delivery"), principal.organization_id
@@ -101,7 +113,7 @@ class DeliveryController(Controller):
             await queue.replay(db, Delivery.id == key, url=url, now=datetime.now(UTC))
             wake(db)
             await db.refresh(row)
-            return delivery_view(row)
+        return delivery_view(vault, row)
 
     @post(
         "/webhook/{webhook_id:str}/replay",
@@ -133,7 +145,7 @@ class DeliveryController(Controller):
         return Replayed(count)
 
 
-async def _present_url(db: AsyncSession, owner: str, row: Delivery) -> str | None:
+async def _present_url(db: AsyncSession, owner: str, row: Delivery) -> SealedUrl | None:
     """Return where a replay goes: where its endpoint is now."""
     if row.endpoint_id is None:
         return None
@@ -147,6 +159,7 @@ async def _present_url(db: AsyncSession, owner: str, row: Delivery) -> str | Non
 
 async def _page(
     database: Database,
+    vault: Vault,
     principal: Principal,
     endpoint_id: str | None,
     status: list[str] | None,
@@ -164,5 +177,5 @@ async def _page(
     )
     async with database.reading() as db:
         rows = (await db.scalars(query)).all()
-    views = [delivery_view(row) for row in rows[:limit]]
+    views = [delivery_view(vault, row) for row in rows[:limit]]
     return DeliveryPage(views, views[-1].id if len(rows) > limit else None)

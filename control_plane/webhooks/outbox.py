@@ -23,6 +23,7 @@ from control_plane.domain.browser import OVER
 from control_plane.domain.call_order import OrderStatus, is_final
 from control_plane.domain.delivery import SESSION_EVENTS, DeliveryState, is_wanted
 from control_plane.domain.ids import new_id
+from control_plane.domain.masks import SealedUrl
 from control_plane.domain.order_request import EventReceiver
 from control_plane.orders import repository
 from control_plane.orders.views import CallViews
@@ -190,7 +191,7 @@ async def _askers(db: AsyncSession, rows: Sequence[OutboxRow]) -> dict[str, _Ask
 
 
 def _to_url(
-    row: OutboxRow, url: str, message_id: str, payload: str, *, now: datetime
+    row: OutboxRow, url: SealedUrl, message_id: str, payload: str, *, now: datetime
 ) -> dict[str, Any]:
     """Return the values of a delivery to a URL that is no endpoint's, due at once."""
     return {
@@ -227,7 +228,7 @@ async def _to_assistants(
     if not ended:
         return []
     owners = await repository.owners_of(db, ended.keys())
-    urls = await _receiving(db, owners.values())
+    urls = await _receiving(db, vault, owners.values())
     told = set(
         await db.scalars(
             select(Delivery.call_id).where(
@@ -258,20 +259,22 @@ async def _hold(db: AsyncSession, call_ids: Collection[str]) -> None:
             )
 
 
-async def _receiving(db: AsyncSession, owners: Iterable[Owner]) -> dict[str, str]:
+async def _receiving(
+    db: AsyncSession, vault: Vault, owners: Iterable[Owner]
+) -> dict[str, SealedUrl]:
     """Return the URL of each call whose assistant has one."""
     found = {}
     for owner in owners:
-        version = await versions.get(db, owner.assistant_version_id)
-        if version.spec.webhook_url:
-            found[owner.id] = version.spec.webhook_url
+        url = (await versions.get(db, owner.assistant_version_id)).spec.webhook_url
+        if url:
+            found[owner.id] = SealedUrl.parse(url) or vault.seal_url(url)
     return found
 
 
-def receiver_of_url(organization_id: str, url: str) -> str:
+def receiver_of_url(organization_id: str, url: SealedUrl) -> str:
     """Return the name under which an assistant's URL shares a limit with others of its host."""
     try:
-        parsed = httpx.URL(url)
+        parsed = httpx.URL(url.shown)
     except httpx.InvalidURL:
         return f"{organization_id} ?"
     return f"{organization_id} {parsed.scheme}://{parsed.raw_host.decode()[:253]}:{parsed.port}"

@@ -10,6 +10,7 @@ from msgspec import Struct
 from standardwebhooks.webhooks import Webhook
 
 from control_plane.domain.delivery import TRY_LIMIT
+from control_plane.domain.masks import without_target
 from control_plane.webhooks.queue import Claimed
 from control_plane.webhooks.signing import signed_headers
 from process.addresses import OutboundError
@@ -33,9 +34,20 @@ class Reply(Struct, frozen=True, kw_only=True):
 
 
 async def post(
-    outbound: Outbound, claimed: Claimed, signers: Sequence[Webhook], *, at: datetime
+    outbound: Outbound,
+    claimed: Claimed,
+    signers: Sequence[Webhook],
+    *,
+    url: str | None,
+    at: datetime,
 ) -> Reply:
-    """Send a delivery as of `at`, and return what came back within the limit."""
+    """Send a delivery as of `at`, and return what came back within the limit.
+
+    Args:
+        url: the whole address; None: it cannot be read.
+    """
+    if url is None:
+        return Reply(error="its URL cannot be read: restore secret.key")
     if not signers:
         return Reply(error="its signing secret cannot be read: restore secret.key")
     headers = {
@@ -44,24 +56,25 @@ async def post(
         **signed_headers(signers, message_id=claimed.message_id, at=at, payload=claimed.payload),
     }
     try:
-        request = httpx.Request(
-            "POST", claimed.url, headers=headers, content=claimed.payload.encode()
-        )
+        request = httpx.Request("POST", url, headers=headers, content=claimed.payload.encode())
         answer = await outbound.send(request)
     except httpx.InvalidURL as exc:
-        return Reply(error=f"the URL cannot be used: {exc}"[:_ERROR_CHARS])
+        return Reply(error=without_target(f"the URL cannot be used: {exc}", url)[:_ERROR_CHARS])
     except OutboundError as exc:
-        return Reply(error=str(exc)[:_ERROR_CHARS])
+        return Reply(error=without_target(str(exc), url)[:_ERROR_CHARS])
     retry_after = next((v for k, v in answer.headers if k.lower() == b"retry-after"), b"")
     return Reply(
         status=answer.status,
         retry_after=retry_after.decode("latin-1")[:100],
-        body=await _beginning(answer),
+        body=await _beginning(answer, url),
     )
 
 
-async def _beginning(answer: HttpResponse) -> str:
-    """Return the first characters of a body; the status has said all that counts."""
+async def _beginning(answer: HttpResponse, url: str) -> str:
+    """Return the first characters of a body; the status has said all that counts.
+
+    Many servers cite the path that they know nothing at, which may be the secret.
+    """
     held = b""
     try:
         held = await answer.body.read(4 * BODY_CHARS)
@@ -69,4 +82,5 @@ async def _beginning(answer: HttpResponse) -> str:
         pass  # late, damaged or huge: nothing to show
     finally:
         await answer.body.aclose()
-    return held.decode(errors="replace").replace("\x00", "")[:BODY_CHARS]
+    text = held.decode(errors="replace").replace("\x00", "")
+    return without_target(text, url)[:BODY_CHARS]

@@ -22,6 +22,7 @@ from control_plane.domain.delivery import (
     Verdict,
 )
 from control_plane.domain.ids import new_id
+from control_plane.domain.masks import SealedUrl
 from control_plane.webhooks.shares import Shares
 
 CLAIM = 3 * TRY_LIMIT
@@ -39,7 +40,7 @@ class Claimed(Struct, frozen=True, kw_only=True):
     message_id: str
     organization_id: str
     endpoint_id: str | None
-    url: str
+    url: SealedUrl
     receiver: str
     payload: str
     tries: int
@@ -243,7 +244,7 @@ async def cancel_waiting(db: AsyncSession, endpoint_id: str, *, now: datetime) -
 
 
 async def replay(
-    db: AsyncSession, condition: ColumnElement[bool], *, url: str | None, now: datetime
+    db: AsyncSession, condition: ColumnElement[bool], *, url: SealedUrl | None, now: datetime
 ) -> int:
     """Start the deliveries that meet `condition` anew, each with the id it had; say how many.
 

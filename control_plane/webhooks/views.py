@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from control_plane.db.crypto import KeyLost, Vault
 from control_plane.db.models.webhook import Delivery, DeliveryTry, WebhookEndpoint
+from control_plane.domain.masks import SealedUrl
 from control_plane.webhooks.schemas import DeliveryView, EndpointView, TryView
 
 
-def endpoint_view(row: WebhookEndpoint, secret: str) -> EndpointView:
+def endpoint_view(vault: Vault, row: WebhookEndpoint, secret: str) -> EndpointView:
     """Return an endpoint with `secret`, whole or masked."""
     return EndpointView(
         id=row.id,
-        url=row.url,
+        url=_whole(vault, row.url),
         description=row.description,
         event_types=row.event_types,
         secret=secret,
@@ -22,13 +24,13 @@ def endpoint_view(row: WebhookEndpoint, secret: str) -> EndpointView:
     )
 
 
-def delivery_view(row: Delivery) -> DeliveryView:
+def delivery_view(vault: Vault, row: Delivery) -> DeliveryView:
     """Return a delivery."""
     return DeliveryView(
         id=row.id,
         message_id=row.message_id,
         webhook_id=row.endpoint_id,
-        url=row.url,
+        url=_whole(vault, row.url),
         event_type=row.event_type,
         call_id=row.call_id,
         sequence=row.sequence,
@@ -38,6 +40,14 @@ def delivery_view(row: Delivery) -> DeliveryView:
         created_at=row.created_at,
         done_at=row.done_at,
     )
+
+
+def _whole(vault: Vault, url: SealedUrl) -> str:
+    """Return the address, for administrators; masked where no key opens it any more."""
+    try:
+        return vault.open_url(url)
+    except KeyLost:
+        return url.shown
 
 
 def try_view(row: DeliveryTry) -> TryView:

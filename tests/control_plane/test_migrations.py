@@ -13,6 +13,7 @@ from sqlalchemy import Connection, MetaData, select
 
 from control_plane.assistants import versions
 from control_plane.browser import repository as browser_sessions
+from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.db.migrate import migrate
 from control_plane.db.models.assistant import Assistant
@@ -306,7 +307,7 @@ def instant(microseconds: int | None) -> datetime | None:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
 
 
-async def test_calls_become_sessions_with_legs(bare_url: str, tmp_path: Path) -> None:
+async def test_calls_become_sessions_with_legs(bare_url: str, tmp_path: Path, vault: Vault) -> None:
     database = Database(bare_url, wake_folder=tmp_path / "wake")
     await migrate(database, to="0013")
     owner, out, inward = new_id(), new_id(), new_id()
@@ -345,7 +346,7 @@ async def test_calls_become_sessions_with_legs(bare_url: str, tmp_path: Path) ->
                 "recording": [kept],
             },
         )
-    await migrate(database)
+    await migrate(database, vault=vault)
     await migrate(database)
     versions_of = {each["id"]: each["assistant_version_id"] for each in orders}
     instants = {name for name in busy if name.endswith(("_at", "_until"))}

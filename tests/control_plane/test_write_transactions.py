@@ -107,7 +107,11 @@ async def test_a_full_batch_of_assistants_with_many_secrets(
         {
             "phone_number": f"+1202555{n:04d}",
             "force_now": True,
-            "assistant": {"prompt": "Be kind.", "custom_tools": [tool("look", HEADERS, str(n))]},
+            "assistant": {
+                "prompt": "Be kind.",
+                "custom_tools": [tool("look", HEADERS, str(n))],
+                "webhook_url": f"https://example.com/calls/{n % 100}",
+            },
         }
         for n in range(MOST_ROWS)
     ]
@@ -122,6 +126,8 @@ async def test_a_full_batch_of_assistants_with_many_secrets(
         )
         assert row is not None
         opened = await specs.opened(session, resources.vault, specs.load(row.spec))
+        told = specs.whole_webhook_url(resources.vault, specs.load(row.spec))
+    assert told == "https://example.com/calls/99"
     assert [pair.value for pair in opened.custom_tools[0].headers] == [
         f"{MOST_ROWS - 1} {n}" for n in range(HEADERS)
     ]

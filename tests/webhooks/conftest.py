@@ -38,6 +38,7 @@ class Message:
     id: str
     headers: dict[str, str]
     body: bytes
+    target: str = "/"
 
 
 @dataclass
@@ -52,7 +53,8 @@ class Receiver:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Keep the request and answer it."""
         headers = {name.lower(): value for name, value in request.headers.items()}
-        message = Message(headers.get("webhook-id", ""), headers, await request.read())
+        body = await request.read()
+        message = Message(headers.get("webhook-id", ""), headers, body, request.path_qs)
         self.messages.append(message)
         self.arrived.set()
         if self.replies:
@@ -160,7 +162,7 @@ class Desk:
             row = WebhookEndpoint(
                 id=new_id(),
                 organization_id=owner or self.owner,
-                url=url,
+                url=self.vault.seal_url(url),
                 event_types=list(types),
                 secret_id=sealed.id,
                 created_at=now,

@@ -89,7 +89,8 @@ async def test_the_assistants_own_url_gets_the_whole_call_once(
 async def test_the_url_of_an_order_gets_the_events_that_it_asks_for(
     desk: Desk, receiver: Receiver
 ) -> None:
-    told = EventReceiver(f"{receiver.url}/events", ("call.ringing", "call.completed"))
+    url = desk.vault.seal_url(f"{receiver.url}/events")
+    told = EventReceiver(url, ("call.ringing", "call.completed"))
     order = await desk.order(events_to=told, metadata={"a": "b"})
     other = await desk.order()
     for each in (order, other):

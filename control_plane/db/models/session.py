@@ -15,6 +15,7 @@ from control_plane.domain.dial_errors import DialError
 from control_plane.domain.events import AttemptResult, EndedBy
 from control_plane.domain.human_leg import HumanResult
 from control_plane.domain.leg import LegKind
+from control_plane.domain.masks import SealedUrl
 
 
 class Session(Base):
@@ -91,7 +92,7 @@ class Session(Base):
     due_at: Mapped[datetime | None]  # when an agent is to be sent; null: none is to be
     agent_sent_at: Mapped[datetime | None]
     token_until: Mapped[datetime | None]  # then its token lets nobody in any more
-    webhook_url: Mapped[str | None] = mapped_column(Text)
+    webhook_url: Mapped[SealedUrl | None]
     max_duration_secs: Mapped[int | None]  # null: as its assistant says
     is_recorded: Mapped[bool | None]  # null: as its assistant says
     earlier_usage: Mapped[dict[str, Any] | None]  # of agents that left before anybody came

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from control_plane.db.base import Base, Word, id_column
 from control_plane.db.models.history import OutboxRow
 from control_plane.domain.delivery import DeliveryState
+from control_plane.domain.masks import SealedUrl
 
 _PENDING = text("next_at IS NOT NULL")
 
@@ -21,7 +22,7 @@ class WebhookEndpoint(Base):
 
     id: Mapped[str] = id_column()
     organization_id: Mapped[str] = mapped_column(ForeignKey("organization.id"), index=True)
-    url: Mapped[str] = mapped_column(Text)
+    url: Mapped[SealedUrl]
     description: Mapped[str | None] = mapped_column(String(500))
     event_types: Mapped[list[str]]
     secret_id: Mapped[str] = mapped_column(ForeignKey("secret.id"))
@@ -66,7 +67,7 @@ class Delivery(Base):
     organization_id: Mapped[str] = mapped_column(ForeignKey("organization.id"))
     # Null: an assistant's webhook_url.
     endpoint_id: Mapped[str | None] = mapped_column(ForeignKey("webhook_endpoint.id"))
-    url: Mapped[str] = mapped_column(Text)  # follows the endpoint's while it is pending
+    url: Mapped[SealedUrl]  # follows the endpoint's while it is pending
     receiver: Mapped[str] = mapped_column(String(400))  # who shares a limit and an order
     event_type: Mapped[str] = mapped_column(String(50))
     call_id: Mapped[str | None] = mapped_column(String(36))

@@ -103,7 +103,7 @@ class VoiceApiController(Controller):
     ) -> SessionStatus:
         """Call a number, once."""
         speaker = await speaker_of(database, principal, data)
-        request = order_request(data, speaker, principal)
+        request = order_request(data, speaker, principal, vault)
         try:
             answer = await intake.place(request, None, own=speaker.own(vault))
         except BadInput as exc:

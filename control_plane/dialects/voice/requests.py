@@ -7,6 +7,7 @@ from typing import Any
 
 from control_plane.assistants import versions
 from control_plane.assistants.repository import get_assistant
+from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.dialects.placing import ONCE, Speaker, variables_of
 from control_plane.dialects.variables import values_of
@@ -49,12 +50,14 @@ async def speaker_of(database: Database, principal: Principal, given: Dial | Sta
     return Speaker.of(row, version, changes)
 
 
-def order_request(given: Dial, speaker: Speaker, principal: Principal) -> OrderRequest:
-    """Return what the domain is asked for."""
+def order_request(
+    given: Dial, speaker: Speaker, principal: Principal, vault: Vault
+) -> OrderRequest:
+    """Return what the domain is asked for; sealing `webhook_url` is not for a transaction."""
     told = None
     if given.webhook_url is not None:
         check_webhook_url(given.webhook_url, field="webhook_url")
-        told = EventReceiver(given.webhook_url, (*EVENTS, CANCELLED))
+        told = EventReceiver(vault.seal_url(given.webhook_url), (*EVENTS, CANCELLED))
     return OrderRequest(
         organization_id=principal.organization_id,
         api_key_id=principal.key_id,
