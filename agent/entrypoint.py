@@ -136,9 +136,7 @@ async def _run(
     spec = brief.assistant
     session = build_session(parts, engines, spec.turn_taking, spec.language)
     usage.listen_to_session(session)
-    answering = AnswerWatch(
-        brief, texts.spoken(spec.voicemail_message), parts.adviser, engines.greetings
-    )
+    answering = AnswerWatch(brief, texts, parts.adviser, engines.greetings)
     audio_input = AudioInput(answering.tapped(recorder.heard))
     audio_output = AudioOutput(recorder.said, recorder.cut)
     session.input.audio = audio_input

@@ -21,6 +21,7 @@ from agent.answering.opinion import SecondOpinion
 from agent.audio.input import Heard
 from agent.ending import Ending
 from agent.opening import Opening
+from agent.prompt import Texts
 from agent.reporter import Reporter
 from agent.speaker import Speaker
 from agent.spoken import Spoken
@@ -43,7 +44,7 @@ class AnswerWatch:
     """Watches an outbound call from its answer on; of other calls it knows that a person called.
 
     Args:
-        message: what a voicemail is told; empty: it is hung up on.
+        texts: what is said; a voicemail without a message is hung up on.
         adviser: asked about a long greeting in which nothing gives anybody away; null: nobody is.
         comparison: says before that whose words such a greeting is like.
     """
@@ -51,13 +52,13 @@ class AnswerWatch:
     def __init__(
         self,
         brief: CallBrief,
-        message: str,
+        texts: Texts,
         adviser: llm.LLM[Any] | None,
         comparison: GreetingComparison,
     ) -> None:
         self._spec = brief.assistant
         self._is_on = brief.direction is Direction.OUTBOUND
-        self._message = message
+        self._message = texts.spoken(brief.assistant.voicemail_message)
         self._listener = AnswerListener(brief.assistant.language, self._check)
         self._detector = self._listener.detector
         self._opinion = SecondOpinion(adviser)

@@ -359,9 +359,7 @@ async def ringing(brief: CallBrief, engines: Engines) -> AsyncIterator[Conversat
     session.output.audio, session.output.transcription = line, line.transcript
     room = rtc.Room()  # nobody is in it; the call has its keys and its end from there
     far_end = Handset(room)
-    answering = AnswerWatch(
-        brief, texts.spoken(spec.voicemail_message), parts.adviser, engines.greetings
-    )
+    answering = AnswerWatch(brief, texts, parts.adviser, engines.greetings)
     call = Call(
         brief,
         texts,

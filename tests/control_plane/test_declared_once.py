@@ -182,5 +182,5 @@ class _Undeclared(AssistantSpec, frozen=True, kw_only=True):
 
 
 def test_a_field_without_a_declaration_is_an_error() -> None:
-    with pytest.raises(TypeError, match="bare does not say where it is acted on"):
+    with pytest.raises(TypeError, match="bare does not say where it is supported"):
         settings_of(_Undeclared)

@@ -163,7 +163,7 @@ async def test_every_address_is_sealed_where_it_is_kept(
             ("v-absent", None),
         ):
             spec = (await db.get_one(AssistantVersion, key)).spec
-            assert specs.whole_webhook_url(vault, spec) == kept
+            assert specs.whole_webhook_url(vault, specs.load(spec)) == kept
             assert spec["prompt"] == "Be kind."
         sent = list(await db.scalars(select(Delivery).order_by(Delivery.id)))
         bodies = [row.body for row in await db.scalars(select(DeliveryTry).order_by("id"))]

@@ -84,7 +84,8 @@ async def stored(office: Office, assistant_id: str) -> dict[str, Any]:
 
 async def whole(office: Office, assistant_id: str) -> str | None:
     """Return the address that is kept for an assistant."""
-    return specs.whole_webhook_url(office.vault, await stored(office, assistant_id))
+    spec = specs.load(await stored(office, assistant_id))
+    return specs.whole_webhook_url(office.vault, spec)
 
 
 def inline(place: str) -> dict[str, Any]:
@@ -124,7 +125,7 @@ async def order_by_every_way(office: Office) -> None:
     rows = [{"phone_number": NUMBER}]
     await office.ask("POST", f"/campaign/{made['id']}/rows", {"rows": rows})
     await office.ask("POST", f"/campaign/{made['id']}/launch")
-    await Feeder(office.database).look()
+    await Feeder(office.database).check()
 
 
 async def end_everything(office: Office) -> None:
@@ -255,7 +256,7 @@ async def test_orders_that_wait_keep_the_address_that_they_were_placed_with(
     async with office.database.reading() as db:
         order = await db.get_one(CallOrder, placed["call"]["id"])
         spec = (await versions.get(db, order.assistant_version_id)).stored
-    assert specs.whole_webhook_url(office.vault, spec) == url("a")
+    assert specs.whole_webhook_url(office.vault, specs.load(spec)) == url("a")
     assert await whole(office, key) == url("b")
 
 
