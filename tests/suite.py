@@ -117,12 +117,9 @@ STAGES: tuple[tuple[Lane, ...], ...] = (
     (
         (
             Part("SIP contract", (CONTRACT,), (SHORT_WAY,)),
-            Part("calls judged by rows", ROW_CALLS),
-        ),
-        (
             Part("agent", ("tests/agent",), AGENT_CALLS),
             Part("providers", SPOKEN, equipment.TESTS),
-            EQUIPMENT,
+            Part("calls judged by rows", ROW_CALLS),
         ),
         (Part("API and database", DATABASE, niceness=10),),
         (Part("all others", ("tests",), ELSEWHERE, niceness=10),),
@@ -136,6 +133,7 @@ STAGES: tuple[tuple[Lane, ...], ...] = (
             Part("calls from a browser", (BROWSER,)),
         ),
     ),
+    ((EQUIPMENT,),),
 )
 ALL_ALONG: Lane = (SIMULATOR,)
 LONG: tuple[tuple[Lane, ...], ...] = (

@@ -23,10 +23,11 @@ from sqlalchemy import (
 )
 
 from control_plane.compliance.person import OURS, list_rows_about
-from control_plane.db.base import Instant, Json, Word
+from control_plane.db.base import Instant, Json, SealedAddress, Word
 from control_plane.db.engine import Database
 from control_plane.db.models.registry import METADATA, MODULES
 from control_plane.domain.ids import new_id
+from control_plane.domain.masks import SealedUrl
 from tests.factories import NUMBER
 from tests.offices import Office
 
@@ -100,6 +101,8 @@ def anything(column: Column[Any]) -> Any:
             return datetime.now(UTC)
         case Json():
             return {}
+        case SealedAddress():
+            return SealedUrl("https://example.com/****", "sealed")
         case Word():
             return next(iter(column.type.kind))
         case Boolean():
