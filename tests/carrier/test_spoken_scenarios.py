@@ -112,6 +112,7 @@ async def hear_an_echo(agent: Agent) -> None:
     agent.phone.hang_up()
 
 
+ECHO_TRIES = 3
 CALLS: dict[str, tuple[str, Script]] = {
     "talks": ("talks", converse),
     "talks again": ("talks", converse),
@@ -129,7 +130,7 @@ CALLS: dict[str, tuple[str, Script]] = {
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def calls(running: Running, senses: Senses) -> dict[str, Call]:
+async def calls(running: Running, senses: Senses, bank: PhraseBank) -> dict[str, Call]:
     async def place(scenario: str, script: Script) -> Call:
         async with Uac(running.address, NUMBER[scenario]) as phone:
             phone.invite()
@@ -141,7 +142,12 @@ async def calls(running: Running, senses: Senses) -> dict[str, Call]:
     together = {name: call for name, call in CALLS.items() if name != "echo"}
     done = await asyncio.gather(*(place(*call) for call in together.values()))
     # What comes back goes twice through a process that the others keep busy: it comes chopped.
-    echo = await place(*CALLS["echo"])
+    # So it does, now and then, when another process has the processor: an echo that is chopped by
+    # itself is so each time.
+    for _ in range(ECHO_TRIES):
+        echo = await place(*CALLS["echo"])
+        if bank.hear_all(echo.pcm.astype(np.float64), RATE):
+            break
     return {**dict(zip(together, done, strict=True)), "echo": echo}
 
 
