@@ -32,7 +32,7 @@ up: venv-run  ## Start everything here, place a first phone call, stay up
 first-call: venv-run  ## Start, place the first call, judge it, stop
 	@$(PY) -m offhook up --once
 
-test: venv-dev livekit widget clients  ## Run the whole suite: three quarters of an hour on two cores
+test: venv-dev livekit widget clients  ## Run the whole suite: forty to fifty minutes on two cores
 	@$(PY) -m tests.suite $(PYTEST_ARGS)
 
 test-fast: venv-dev  ## Rules, formats, architecture: what needs no process and no database
