@@ -50,12 +50,6 @@ def databases() -> Iterator[Databases]:
 
 
 @pytest.fixture(scope="session")
-def postgres(databases: Databases) -> str:
-    """The host and port of a PostgreSQL server."""
-    return databases.address
-
-
-@pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty SQLite database of this release to copy."""
     path = tmp_path_factory.mktemp("template") / "offhook.db"

@@ -66,7 +66,7 @@ class Databases:
     """
 
     def __init__(self, address: str, thread: ThreadPoolExecutor) -> None:
-        self.address = address
+        self._address = address
         self._thread = thread
         self._loop = asyncio.new_event_loop()
         self._connection: Any = None
@@ -78,7 +78,7 @@ class Databases:
         self._submit(self._open(prepare)).result(_LIMIT_S)
 
     async def _open(self, prepare: Callable[[str], Awaitable[None]]) -> None:
-        self._connection = await asyncpg.connect(f"postgresql://postgres@{self.address}/postgres")
+        self._connection = await asyncpg.connect(f"postgresql://postgres@{self._address}/postgres")
         await self._connection.execute(f"CREATE DATABASE {_TEMPLATE}")
         await prepare(self._url(_TEMPLATE))
         # Copying its files costs the server a third of writing each page to its log, the default.
@@ -121,7 +121,7 @@ class Databases:
         return self._thread.submit(self._loop.run_until_complete, work)
 
     def _url(self, name: str) -> str:
-        return f"postgresql+asyncpg://postgres@{self.address}/{name}"
+        return f"postgresql+asyncpg://postgres@{self._address}/{name}"
 
 
 @contextmanager

@@ -116,20 +116,18 @@ class Likeness(Struct, frozen=True):
 
     Attributes:
         takes_message: a voicemail with room.
-        margin: how much nearer to it than to a person's words, in cosines.
     """
 
     result: AttemptResult
-    takes_message: bool
-    margin: float
+    takes_message: bool = True
 
 
-_MACHINES: Mapping[Sequence[str], tuple[AttemptResult, bool]] = {
-    VOICEMAILS: (AttemptResult.VOICEMAIL, True),
-    FULL: (AttemptResult.VOICEMAIL, False),
-    MENUS: (AttemptResult.IVR, True),
-    SCREENINGS: (AttemptResult.IOS_SCREENING_FILTER, True),
-    NETWORK: (AttemptResult.UNKNOWN, True),
+_MACHINES: Mapping[Sequence[str], Likeness] = {
+    VOICEMAILS: Likeness(AttemptResult.VOICEMAIL),
+    FULL: Likeness(AttemptResult.VOICEMAIL, takes_message=False),
+    MENUS: Likeness(AttemptResult.IVR),
+    SCREENINGS: Likeness(AttemptResult.IOS_SCREENING_FILTER),
+    NETWORK: Likeness(AttemptResult.UNKNOWN),
 }
 
 
@@ -164,8 +162,6 @@ class GreetingComparison:
         person = max(self._meaning.scores(greeting, PEOPLE))
         nearest = {said: max(self._meaning.scores(greeting, said)) for said in _MACHINES}
         best = max(nearest, key=nearest.__getitem__)
-        result, takes_message = _MACHINES[best]
-        margin = nearest[best] - person
-        if margin < MARGIN or result is AttemptResult.IOS_SCREENING_FILTER:
+        if best is SCREENINGS or nearest[best] - person < MARGIN:
             return None
-        return Likeness(result, takes_message, margin)
+        return _MACHINES[best]

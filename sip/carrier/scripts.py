@@ -14,7 +14,7 @@ _RECORDS_S = 30.0
 _LONGEST_S = 120.0
 
 VOICEMAIL = "You have reached the voicemail of Dana Miller. Please leave a message after the tone."
-RECORDING = "Hey, you found Sam. I am out with the dog for an hour or two, so talk to you soon."
+RECORDING = "Hello, Sam speaking. It is so nice to hear from you, I was just thinking of you."
 MENU = "Welcome to Example Bank. For sales, press one. For support, press two."
 SCREENING = (
     "Hi. If you record your name and reason for calling, I will see if this person is available."

@@ -6,6 +6,7 @@ import pytest
 
 from agent.answering.answer import Engine
 from agent.answering.detector import SETTLE_S, AnswerDetector
+from agent.answering.greetings import Likeness
 from agent.answering.tones import Tone
 from control_plane.domain.assistant import Language
 from control_plane.domain.events import AttemptResult
@@ -178,6 +179,23 @@ def test_one_weak_sign_makes_nobody_a_machine() -> None:
     assert busy.result is None
     busy.detector.silence(busy.at + busy.detector.settles_in(busy.at))
     assert busy.result is HUMAN
+
+
+def test_what_a_greeting_is_like_counts_once_silence_follows() -> None:
+    line = Line().says("Nobody of us is in the workshop today, look at our page.", 3.2).turn()
+    line.detector.compared(Likeness(VOICEMAIL))
+    assert line.result is None
+    line.detector.silence(line.at + 1.0)
+    assert line.result is VOICEMAIL
+    assert line.detector.answer is not None
+    assert line.detector.answer.engine is Engine.MEANING
+
+
+def test_what_a_part_of_a_greeting_was_like_does_not_count() -> None:
+    line = Line().says("Nobody of us is in the workshop today.", 3.2).turn()
+    line.detector.compared(Likeness(VOICEMAIL))
+    line.says("But I am, I came back for the telephone.", 2.0)
+    assert settled(line) is HUMAN
 
 
 def test_two_weak_signs_are_a_strong_one() -> None:

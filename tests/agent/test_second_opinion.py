@@ -32,6 +32,10 @@ MACHINE = (
     "Hello, you are through to the answering service of Baxter and Sons. Kindly give us your "
     "details and someone will ring you in the morning."
 )
+WORKSHOP = (
+    "Hey, you found the workshop. All of us are out in the forest for an hour or two, so talk to "
+    "you soon."
+)
 PERSON = "Hello, I was just in the garden, so it took me a moment to get to the telephone."
 REPLY = "No problem at all."
 
@@ -103,6 +107,20 @@ async def test_what_a_model_takes_for_a_voicemail_is_left(
     async with asyncio.timeout(CALL_LIMIT_S), ringing(brief_of(servers), engines) as call:
         found = await greeted_by(call, MACHINE)
         assert (found.result, found.engine) == (AttemptResult.VOICEMAIL, "model")
+        assert (await call.over()).reason is EndReason.VOICEMAIL
+
+
+async def test_without_a_model_the_meaning_of_a_greeting_tells(engines: Engines) -> None:
+    brief = call_brief(
+        first_sentence="This is the clinic.", first_sentence_mode=FirstSentenceMode.STATIC
+    )
+    async with (
+        http_context.open(),
+        asyncio.timeout(CALL_LIMIT_S),
+        ringing(brief, engines) as call,
+    ):
+        found = await greeted_by(call, WORKSHOP)
+        assert (found.result, found.engine) == (AttemptResult.VOICEMAIL, "meaning")
         assert (await call.over()).reason is EndReason.VOICEMAIL
 
 
