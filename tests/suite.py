@@ -1,10 +1,10 @@
 """The whole suite: `python -m tests.suite`, `--long` for what takes long; else pytest with these.
 
 What needs no call runs first, in lanes side by side. It yields to what has a clock to keep. Calls
-come after it, one part at a time. The simulator, whose
-time is not the machine's, takes what all others leave, from the beginning to the end. What failed
-is run once more when nothing else is, judged by that, and told: a starved machine fails tests, but
-seldom one that is alone. Which part proves what: docs/explanation/tests.md.
+come after it, one part at a time. The simulator, whose time is not the machine's, takes what all
+others leave, from the beginning to the end. What failed is run again when nothing else is, twice
+at most, judged by that, and told: a starved machine fails tests, but seldom one that is alone.
+Which part proves what: docs/explanation/tests.md.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ LIMIT_S, LONG_LIMIT_S = 2_400.0, 14_400.0
 SLOWEST = 10
 IDLE = 20
 """Beyond the nicest."""
-AGAIN = 5
-"""So many tests of a part may have failed by the machine's fault; more have not."""
+AGAIN, TIMES = 5, 2
+"""So many tests of a part may have failed by the machine's fault, and are run so often again."""
 TOLD = 400
 """Characters of why a test failed."""
 
@@ -192,9 +192,18 @@ class Suite:
                     for lane in lanes:
                         stage.create_task(self._run_each(lane))
         for each in [done for done in self.done if done.can_be_again]:
-            await self._run(Part(f"{each.part.name}, again", tuple(each.times.failed)))
-            if not self.done[-1].status:
-                self.done[self.done.index(each)] = msgspec.structs.replace(each, status=0)
+            await self._run_again(each)
+
+    async def _run_again(self, first: Done) -> None:
+        runs = [first]
+        while runs[-1].can_be_again and len(runs) <= TIMES:
+            await self._run(Part(f"{first.part.name}, again", tuple(runs[-1].times.failed)))
+            runs.append(self.done[-1])
+        if runs[-1].status == 0:
+            self.done = [
+                msgspec.structs.replace(each, status=0) if each in runs else each
+                for each in self.done
+            ]
 
     async def _run_each(self, lane: Lane) -> None:
         for part in lane:

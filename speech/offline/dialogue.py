@@ -16,7 +16,7 @@ from speech.offline import phrases
 from speech.offline.answering import SAVE_PREDICTION, answerer
 from speech.offline.answers import best_answer, is_question
 from speech.offline.first import opening
-from speech.offline.intents import Intent, intent_of
+from speech.offline.intents import Intent, asked_after_goodbye, intent_of
 from speech.offline.meaning import Meaning
 from speech.offline.menus import SEND_DTMF, SKIP_TURN, Step, step
 from speech.offline.numbers import readback
@@ -110,6 +110,8 @@ def _navigate(scene: _Scene, asked: Step) -> Reply:
 
 def _answer(scene: _Scene) -> Reply:
     intent = intent_of(scene.said, scene.meaning)
+    if intent is Intent.GOODBYE and (asked := asked_after_goodbye(scene.said)) is not None:
+        return _answer(msgspec.structs.replace(scene, said=asked))
     if intent in _CLOSING or (intent is Intent.NO and phrases.asks_for_more(scene.before)):
         return _end(scene, intent)
     if phrases.asks_to_confirm(scene.before) and (settled := _settle(scene, intent)) is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
+from speech.offline.answers import is_question
 from speech.offline.meaning import Meaning
 
 
@@ -41,6 +42,13 @@ def _alone(heads: str, tails: str) -> re.Pattern[str]:
     )
 
 
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+_GOODBYE = _anywhere(
+    r"good ?bye\b|bye\b|nothing else\b|see you\b|hang up\b|end the call\b",
+    r"i(?:'m| am) done\b",
+    r"that(?:'s| is| will be|'ll be) (?:all|everything|it)\b(?! (?:there|you))",
+    r"have a (?:nice|good|great) (?:day|one|evening)\b",
+)
 _RULES: tuple[tuple[Intent, re.Pattern[str]], ...] = (
     (
         Intent.OPT_OUT,
@@ -49,15 +57,7 @@ _RULES: tuple[tuple[Intent, re.Pattern[str]], ...] = (
             r"(?:remove me|remove my number|take me off|unsubscribe|do[- ]not[- ]call list)",
         ),
     ),
-    (
-        Intent.GOODBYE,
-        _anywhere(
-            r"good ?bye\b|bye\b|nothing else\b|see you\b|hang up\b|end the call\b",
-            r"i(?:'m| am) done\b",
-            r"that(?:'s| is| will be|'ll be) (?:all|everything|it)\b(?! (?:there|you))",
-            r"have a (?:nice|good|great) (?:day|one|evening)\b",
-        ),
-    ),
+    (Intent.GOODBYE, _GOODBYE),
     (
         Intent.HUMAN,
         _anywhere(
@@ -128,11 +128,19 @@ _EXAMPLES: tuple[tuple[Intent, str], ...] = (
 )
 
 
+def asked_after_goodbye(text: str) -> str | None:
+    """Return what the caller says after a goodbye, if it asks something: they are not done yet."""
+    sentences = _SENTENCE_END.split(_plain(text))
+    last = max((at for at, each in enumerate(sentences) if _GOODBYE.search(each)), default=-1)
+    after = sentences[last + 1 :]
+    return " ".join(after) if last >= 0 and any(map(is_question, after)) else None
+
+
 def intent_of(text: str, meaning: Meaning) -> Intent | None:
     """Return what the caller wants of the conversation, or null: it is about something else."""
     if not any(char.isalnum() for char in text):
         return Intent.NOTHING_HEARD
-    plain = text.replace("\u2019", "'").strip()
+    plain = _plain(text)
     for intent, form in _RULES:
         if form.search(plain):
             return intent
@@ -145,3 +153,7 @@ def _by_example(text: str, meaning: Meaning) -> Intent | None:
     # Higher than for facts: hanging up by mistake costs more than not knowing.
     bar = meaning.sure + (1 - meaning.sure) * 0.4
     return _EXAMPLES[best][0] if scores[best] >= bar else None
+
+
+def _plain(text: str) -> str:
+    return text.replace("\u2019", "'").strip()

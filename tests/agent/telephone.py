@@ -150,6 +150,13 @@ class Telephone(io.AudioInput):
         await self._said.wait()
         self.asked.append((began, self.now))
 
+    async def hear(self) -> None:
+        """Wait until the agent speaks, from now on."""
+        began = self.now
+        while self._loud_until <= began:
+            self._louder.clear()
+            await self._louder.wait()
+
     async def listen(self, quiet_s: float) -> None:
         """Wait until the agent has spoken, from now on, and was quiet for so long."""
         began = self.now

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from enum import Enum, auto
 
 import numpy as np
 import pytest
@@ -36,10 +37,20 @@ CLOSING = "Thank you for calling. Goodbye."
 PRICE = "A cleaning costs eighty dollars."
 
 
-class Row(Struct, frozen=True):
-    """What a person says after the greeting: sentences, each after so many seconds of silence."""
+class Event(Enum):
+    """What a person waits for, however long it takes on this machine."""
 
-    says: tuple[tuple[float, str], ...]
+    CLOSING_BEGAN = auto()
+    PRICE_TOLD = auto()
+
+
+class Row(Struct, frozen=True):
+    """What a person says after the greeting.
+
+    Sentences, each after so many seconds of silence, or (an `Event`) once that has happened.
+    """
+
+    says: tuple[tuple[float | Event, str], ...]
     hears: tuple[str, ...] = (CLOSING,)
 
 
@@ -50,9 +61,12 @@ ROWS = {
     },
     "three sentences": Row(((0.0, "Great, thank you."), (0.4, "That is all."), (0.4, "Goodbye."))),
     "thanks, and more": Row(((0.0, "Great, thank you."), (0.7, "That is all, goodbye."))),
-    # The closing sentence has begun by then.
     "one more thing": Row(
-        ((0.0, "That is all."), (1.9, "Wait. How much does a cleaning cost?"), (6.0, "Goodbye.")),
+        (
+            (0.0, "That is all."),
+            (Event.CLOSING_BEGAN, "Wait. How much does a cleaning cost?"),
+            (Event.PRICE_TOLD, "Goodbye."),
+        ),
         (PRICE, CLOSING),
     ),
 }
@@ -80,7 +94,12 @@ async def hold(row: Row, engines: Engines, speaker: Speaker) -> Held:
         call.answer()
         telephone = call.telephone
         await telephone.listen(0.6)
-        for pause_s, sentence in row.says:
+        for after, sentence in row.says:
+            if after is Event.CLOSING_BEGAN:
+                await telephone.hear()
+            elif after is Event.PRICE_TOLD:
+                await call.books.until(lambda books: PRICE in " ".join(books.by[Role.ASSISTANT]))
+            pause_s = after if isinstance(after, float) else 0.0
             quiet = np.zeros(round(pause_s * HEARD_RATE), np.int16)
             await telephone.say(np.concatenate([quiet, spoken(speaker, sentence)]))
         last_word_at = telephone.now

@@ -115,6 +115,25 @@ def test_goodbye_calls_the_tool_and_lets_it_speak(meaning: Meaning) -> None:
         assert ended.text == ""
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "That is all. Wait. How much does a cleaning cost?",
+        "Okay, goodbye. Oh, and what does a cleaning cost?",
+        "That\u2019s all. Thank you. How much does a cleaning cost? I forgot.",
+    ],
+)
+def test_who_asks_something_after_a_goodbye_is_answered(meaning: Meaning, said: str) -> None:
+    answered = talk(meaning, said, tools=(END_CALL,))
+    assert (answered.text, answered.tool_calls) == ("A cleaning costs eighty dollars.", ())
+
+
+def test_who_wants_no_more_calls_is_understood_whatever_follows(meaning: Meaning) -> None:
+    ended = talk(meaning, "Stop calling me. Goodbye. Do you hear?", tools=(END_CALL,))
+    assert "not call you again" in ended.text
+    assert [call.name for call in ended.tool_calls] == [END_CALL]
+
+
 def test_goodbye_is_said_before_the_tool_where_the_instructions_want_it(meaning: Meaning) -> None:
     prompt = CLINIC + "\nWhen it is over, say goodbye and call the tool end_call."
     ended = talk(meaning, "Goodbye.", tools=(END_CALL,), prompt=prompt)

@@ -40,9 +40,11 @@ def bank(speaker: Speaker) -> PhraseBank:
     return PhraseBank([*GREETING, HOURS, PRICE, *CLOSING, NEVER_SAID])
 
 
-def missing(bank: PhraseBank, heard: npt.NDArray[np.int16], phrases: list[str]) -> list[str]:
+def missing(
+    bank: PhraseBank, heard: npt.NDArray[np.int16], phrases: list[str], accept: float = ACCEPT
+) -> list[str]:
     """Return the phrases that the independent ear does not find in what was heard."""
-    return [phrase for phrase in phrases if bank.best_in(heard, RATE, phrase) < ACCEPT]
+    return [phrase for phrase in phrases if bank.best_in(heard, RATE, phrase) < accept]
 
 
 def number_at(platform: Platform, name: str, port: int, **settings: Any) -> str:

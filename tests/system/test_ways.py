@@ -36,6 +36,10 @@ from tests.system.test_conversation import (
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 SAID = [*GREETING, HOURS, PRICE, *CLOSING]
+IN_A_ROOM = 0.85
+"""What the ear accepts of a room: where the machine is busy, WebRTC stretches the words in time
+(0.87 was seen, with both cores burning; 0.91 by the short way). The best wrong sentence comes to
+0.81."""
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +75,8 @@ def test_a_conversation_is_the_same_by_either_way(
     theirs = " ".join(i["content"] for i in attempt["transcript"] if i["role"] == "user")
     for line in ASKED:
         assert fuzz.partial_ratio(line.lower(), theirs.lower()) >= 80, theirs
-    assert missing(bank, heard, SAID) == []
+    accept = ACCEPT if way == "short" else IN_A_ROOM
+    assert missing(bank, heard, SAID, accept) == []
     recorded = platform.wait_call(
         call["id"], lambda c: c["last_call_attempt"]["recording_url"] is not None, 5.0
     )
