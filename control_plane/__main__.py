@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import process.importing  # noqa: F401
+
+# isort: split
+
 import os
 import sys
 
@@ -14,6 +18,7 @@ from control_plane.recordings.settings import RecordingSettings
 from control_plane.settings import ApiSettings, Settings, StorageSettings
 from process import logs
 from process.addresses import HttpSettings
+from process.gc_tuning import begin_gc
 from process.settings import SettingsError, load
 from process.traces import TraceSettings, begin
 from sip.settings import LiveKitSettings
@@ -21,6 +26,7 @@ from sip.settings import LiveKitSettings
 
 def main() -> int:
     """Run until told to stop; 2 when it cannot start."""
+    begin_gc()
     try:
         settings = Settings(
             storage=load(StorageSettings, os.environ),

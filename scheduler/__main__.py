@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import process.importing  # noqa: F401
+
+# isort: split
+
 import asyncio
 import logging
 import os
@@ -25,6 +29,7 @@ from control_plane.settings import ApiSettings, StorageSettings
 from control_plane.webhooks.post import LIMITS
 from process import crash_points, logs
 from process.addresses import Allowed, HttpSettings
+from process.gc_tuning import begin_gc
 from process.safe_http import Outbound
 from process.settings import SettingsError, load
 from scheduler.rooms import LiveKitRooms
@@ -47,6 +52,7 @@ class Given(Struct, frozen=True):
 
 def main() -> int:
     """Run until told to stop; 2 when it cannot start."""
+    begin_gc()
     try:
         given = Given(
             storage=load(StorageSettings, os.environ),

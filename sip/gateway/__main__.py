@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import process.importing  # noqa: F401
+
+# isort: split
+
 import asyncio
 import os
 import socket

@@ -79,6 +79,16 @@ class Embeddings(Meaning):
             asked = self._vector(query)
             return [float(self._vector(candidate) @ asked) for candidate in candidates]
 
+    def vector(self, text: str) -> Vector:
+        """Return a sentence's embedding: 384 numbers, of unit length."""
+        with self._lock:
+            return self._vector(text)
+
+    def keep(self, texts: Sequence[str], vectors: npt.NDArray[np.float16]) -> None:
+        """Keep embeddings that were made before, a row a sentence; one takes 40 ms to make."""
+        with self._lock:
+            self._kept.update(zip(texts, vectors.astype(np.float32), strict=True))
+
     def _vector(self, text: str) -> Vector:
         found = self._kept.pop(text, None)
         if found is None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
-from agent.answering.greetings import GreetingComparison
+from agent.answering.greetings import EMBEDDED, SAMPLES, GreetingComparison
 from agent.session import Engines
 from control_plane.domain.events import AttemptResult
-from speech.offline.meaning import Words
+from speech.offline.meaning import Embeddings, Meaning, Words
 
 pytestmark = pytest.mark.unit
 
@@ -40,6 +42,18 @@ MACHINES = (
 )
 
 
+class Engine:
+    """A model that says what it was asked to embed."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def query(self, text: str) -> npt.NDArray[np.float32]:
+        """Return something."""
+        self.asked.append(text)
+        return np.zeros(384, np.float32)
+
+
 @pytest.fixture
 def comparison(engines: Engines) -> GreetingComparison:
     return engines.greetings
@@ -70,6 +84,22 @@ async def test_a_full_mailbox_takes_no_message(comparison: GreetingComparison) -
 def test_who_asks_for_a_name_may_be_a_receptionist(comparison: GreetingComparison) -> None:
     said = "Please say who you are and why you are calling, and I'll ask whether she is free."
     assert comparison.likeness(said) is None
+
+
+def test_the_samples_embeddings_are_those_of_the_samples(engines: Engines) -> None:
+    meaning = Meaning.load()
+    assert isinstance(meaning, Embeddings)
+    kept = np.load(EMBEDDED).astype(np.float32)
+    assert len(kept) == len(SAMPLES), "make them anew: python -m tools.samples"
+    made = np.stack([meaning.vector(each) for each in SAMPLES])
+    assert np.einsum("ij,ij->i", kept, made).min() > 0.999, (
+        "make them anew: python -m tools.samples"
+    )
+    # A worker that starts takes them as they are.
+    fresh = GreetingComparison(Embeddings(engine := Engine()), engines.offline.thinking)
+    fresh.load()
+    assert fresh.likeness(SAMPLES[-1]) is not None
+    assert engine.asked == []
 
 
 def test_a_machine_without_embeddings_tells_nothing(engines: Engines) -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 pytestmark = pytest.mark.unit
 
+ROOT = Path(__file__).resolve().parents[2]
+
 PROGRAM = """
+import process.importing
 import gc
 from process.gc_tuning import tune_gc
+assert not gc.isenabled()
 loaded = [[n] for n in range(100_000)]
 tune_gc()
 assert gc.get_freeze_count() > 100_000, gc.get_freeze_count()
@@ -29,3 +35,13 @@ def test_what_is_loaded_is_never_looked_through_again() -> None:
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_who_imports_without_garbage_collection_lets_it_begin() -> None:
+    mains = [path.read_text() for path in ROOT.glob("*/**/__main__.py")]
+    without = [text for text in mains if "import process.importing" in text]
+    assert len(without) == 4
+    for text in without:
+        first = next(line for line in text.splitlines() if "import" in line and "__" not in line)
+        assert first.startswith("import process.importing")
+        assert re.search(r"\b(begin_gc|tune_gc|serve)\(", text)
