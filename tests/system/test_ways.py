@@ -37,9 +37,8 @@ from tests.system.test_conversation import (
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 SAID = [*GREETING, HOURS, PRICE, *CLOSING]
 IN_A_ROOM = 0.85
-"""What the ear accepts of a room: where the machine is busy, WebRTC stretches the words in time
-(0.87 was seen, with both cores burning; 0.91 by the short way). The best wrong sentence comes to
-0.81."""
+"""What the ear accepts of a room: WebRTC stretches words where the machine is busy (0.92 was seen
+with both cores burning; by the short way 0.97 or more). The best wrong sentence comes to 0.81."""
 
 
 @pytest.fixture(scope="module")
