@@ -8,11 +8,13 @@ _YOUNG, _MIDDLE, _OLD = 5_000, 20, 50
 
 
 def begin_gc() -> None:
-    """Look for garbage from now on (`process.importing`); call it once everything is loaded.
+    """Look for garbage now and from now on; call it once everything is loaded.
 
-    What is loaded by now stays, so nobody need look through it again: through a loaded agent worker
-    that takes 0.2 s, in which no call moves, and when a process ends 0.5 to 1.5 s.
+    What loading left behind is a third of an agent worker's objects, with 60 MB. What stays, nobody
+    need look through again: that takes 0.2 s, in which no call moves, and 0.5 to 1.5 s when a
+    process ends.
     """
+    gc.collect()
     gc.freeze()
     gc.enable()
 

@@ -16,10 +16,18 @@ ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import process.importing
 import gc
+import weakref
 from process.gc_tuning import tune_gc
 assert not gc.isenabled()
 loaded = [[n] for n in range(100_000)]
+class Left(list):
+    pass
+garbage = Left()
+garbage.append(garbage)
+seen = weakref.ref(garbage)
+del garbage
 tune_gc()
+assert seen() is None  # what loading leaves behind does not stay
 assert gc.get_freeze_count() > 100_000, gc.get_freeze_count()
 assert len(gc.get_objects()) < 10_000, len(gc.get_objects())
 left = [1]
