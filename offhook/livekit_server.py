@@ -109,6 +109,9 @@ def build(target: Path, environ: Mapping[str, str], say: Say) -> None:
 def _go_environment(env: dict[str, str], work: Path, say: Say) -> dict[str, str]:
     # The pinned toolchain only: Go must not fetch another one on its own.
     env |= {"GOTOOLCHAIN": "local", "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false -mod=readonly"}
+    # The compiler's own garbage collection, four times as seldom: 161 s in place of 206 on two
+    # cores, for the same binary to the byte.
+    env.setdefault("GOGC", "400")
     found = shutil.which("go", path=env.get("PATH"))
     if found and _go_version(found) >= GO_NEEDED:
         return env
