@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.db.migrate import migrate
 from control_plane.keys.tokens import TokenSigner
+from process.gc_tuning import begin_gc
 from tests import holding
 from tests.holding import Held
 from tests.long_tests import pytest_collection_modifyitems
@@ -29,8 +29,7 @@ holding.watch(_held)
 
 def pytest_collection_finish() -> None:
     """Keep what is imported by now out of each collection of garbage: it stays, and is much."""
-    gc.collect()
-    gc.freeze()
+    begin_gc()
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from speech.offline.answers import is_question
 from speech.offline.meaning import Meaning
+from speech.offline.prompt import SENTENCE_END
 
 
 class Intent(StrEnum):
@@ -42,7 +43,6 @@ def _alone(heads: str, tails: str) -> re.Pattern[str]:
     )
 
 
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _GOODBYE = _anywhere(
     r"good ?bye\b|bye\b|nothing else\b|see you\b|hang up\b|end the call\b",
     r"i(?:'m| am) done\b",
@@ -130,7 +130,7 @@ _EXAMPLES: tuple[tuple[Intent, str], ...] = (
 
 def asked_after_goodbye(text: str) -> str | None:
     """Return what the caller says after a goodbye, if it asks something: they are not done yet."""
-    sentences = _SENTENCE_END.split(_plain(text))
+    sentences = SENTENCE_END.split(_plain(text))
     last = max((at for at, each in enumerate(sentences) if _GOODBYE.search(each)), default=-1)
     after = sentences[last + 1 :]
     return " ".join(after) if last >= 0 and any(map(is_question, after)) else None

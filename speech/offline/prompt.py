@@ -12,7 +12,7 @@ NO_MARKS = str.maketrans("", "", "⟦⟧")
 _QUESTION = re.compile(r"^\s*(?:[-*]\s*)?Q\s*[:.]\s*(.+)$", re.IGNORECASE)
 _ANSWER = re.compile(r"^\s*(?:[-*]\s*)?A\s*[:.]\s*(.*)$", re.IGNORECASE)
 _BULLET = re.compile(r"^\s*(?:[-*•#]+|\d+[.)])\s*")
-_SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\bDr\.)(?<!\bMr\.)(?<!\bMrs\.)(?<!\bMs\.)(?<!\bSt\.)\s+")
+SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\bDr\.)(?<!\bMr\.)(?<!\bMrs\.)(?<!\bMs\.)(?<!\bSt\.)\s+")
 
 _ORDER = re.compile(
     r"^(?:please\s+)?(?:you(?:'re| are|r (?:goal|task|job|name|role))|never|always|do not|don't|"
@@ -91,7 +91,7 @@ def _sentences(line: str) -> list[str]:
     bare = _BULLET.sub("", line).strip()
     if line.lstrip().startswith("#") or bare.endswith(":"):
         return []  # a heading
-    return [part.strip() for part in _SENTENCE_END.split(bare) if len(part.split()) > 2]
+    return [part.strip() for part in SENTENCE_END.split(bare) if len(part.split()) > 2]
 
 
 def _fact(sentence: str) -> str | None:

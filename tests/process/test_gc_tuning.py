@@ -46,10 +46,12 @@ def test_what_is_loaded_is_never_looked_through_again() -> None:
 
 
 def test_who_imports_without_garbage_collection_lets_it_begin() -> None:
-    mains = [path.read_text() for path in ROOT.glob("*/**/__main__.py")]
-    without = [text for text in mains if "import process.importing" in text]
+    mains = {path: path.read_text() for path in ROOT.glob("*/**/__main__.py")}
+    without = {path: text for path, text in mains.items() if "import process.importing" in text}
     assert len(without) == 4
-    for text in without:
+    for path, text in without.items():
         first = next(line for line in text.splitlines() if "import" in line and "__" not in line)
         assert first.startswith("import process.importing")
-        assert re.search(r"\b(begin_gc|tune_gc|serve)\(", text)
+        # The agent's engines are loaded before its server begins.
+        begins = text if path.parent.name != "agent" else (path.parent / "server.py").read_text()
+        assert re.search(r"^ +(begin_gc|tune_gc)\(\)$", begins, re.MULTILINE), path

@@ -20,6 +20,7 @@ from control_plane.db.models.trunk import Purpose, Trunk
 from control_plane.domain.brief import Direction
 from control_plane.domain.ids import Source
 from process import crash_points
+from process.gc_tuning import begin_gc
 from tests import factories
 from tests.simulator.clients import Api, Clients
 from tests.simulator.clockwork import Stuck, VirtualLoop
@@ -55,8 +56,7 @@ class Simulator:
         self._owners: list[tuple[str, str]] = []
         asyncio.run(self._prepare())
         self._store.watch()
-        gc.collect()
-        gc.freeze()  # what is here stays; looking through it again and again costs a fifth
+        begin_gc()  # what is here stays; looking through it again and again costs a fifth
         gc.set_threshold(20_000, 20, 50)
 
     def run(self, seed: int) -> Verdict:
