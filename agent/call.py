@@ -201,7 +201,7 @@ class Call:
             asyncio.create_task(self._lost(), name="lease"),
         ]
         try:
-            return await self.ending.wait()
+            verdict = await self.ending.wait()
         finally:
             self._keys.close()
             for watcher in watchers:
@@ -210,6 +210,10 @@ class Call:
             closing = (self._irrevocable.aclose(), self._transferring.aclose())
             await asyncio.gather(*watchers, *closing, return_exceptions=True)
             await self._hush()
+        if verdict.by is not EndedBy.USER:
+            # A telephone plays late: who hangs up with the last sound cuts it off.
+            await self._output.wait_played()
+        return verdict
 
     async def _hush(self) -> None:
         """Break off what is being said: the transcript has what was heard of it, before the end."""

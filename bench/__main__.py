@@ -20,6 +20,7 @@ BENCHES = (
     "webhooks",
     "turns",
     "tools",
+    "transfers",
     "capacity",
     "migration",
     "amd",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import numpy as np
 from livekit import rtc
 
 SAID_RATE = 24_000
 """Hz of the agent's audio: what the voices speak at."""
 FRAME_MS = 20
+_SILENT = 130
+"""Of 32,767: what a voice leaves between its words."""
 
 
 def split(samples: bytes) -> Iterator[rtc.AudioFrame]:
@@ -42,3 +45,9 @@ def frame_of(samples: bytes) -> rtc.AudioFrame:
         num_channels=1,
         samples_per_channel=len(samples) // 2,
     )
+
+
+def is_audible(frame: rtc.AudioFrame) -> bool:
+    """Whether there is more in it than silence."""
+    samples = np.frombuffer(frame.data, dtype=np.int16)
+    return int(samples.max()) > _SILENT or int(samples.min()) < -_SILENT

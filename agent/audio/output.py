@@ -15,7 +15,7 @@ from contextlib import suppress
 from livekit import rtc
 from livekit.agents.voice import io
 
-from agent.audio.frames import FRAME_MS, SAID_RATE, at_said_rate, frame_of, split
+from agent.audio.frames import FRAME_MS, SAID_RATE, at_said_rate, frame_of, is_audible, split
 from agent.audio.mixing import FADE_MS, Loop, Mixer, fade_out
 from agent.audio.source import AudioSource
 from agent.playout_transcript import PlayoutTranscript, Segment
@@ -209,6 +209,10 @@ class AudioOutput(io.AudioOutput):
         if self._waiting:
             self._wanted.set()
 
+    async def wait_played(self) -> None:
+        """Return once the silence after the last word has been played, too."""
+        await asyncio.sleep(self._speech_until - time.time())
+
     async def aclose(self) -> None:
         """Stop playing and free the track's source."""
         if self._pump is not None:
@@ -228,7 +232,7 @@ class AudioOutput(io.AudioOutput):
                 continue
             segment, frame = self._waiting.popleft()
             if frame is None:
-                left_s = max(0.0, self._speech_until - time.time())
+                left_s = max(0.0, self._heard_at(segment) - time.time())
                 loop = asyncio.get_running_loop()
                 segment.end = loop.call_later(left_s, self._heard, segment)
                 continue
@@ -311,6 +315,15 @@ class AudioOutput(io.AudioOutput):
             self._mixer.take_back(self._handed - heard)
             self._sound_until = now
             self._on_cut(now)
+
+    def _heard_at(self, segment: Segment) -> float:
+        """Return when its last sound has been heard: voices add a fifth of a second of silence."""
+        sounds = (
+            at + frame.duration
+            for each, frame, at in reversed(self._sent)
+            if each is segment and is_audible(frame)
+        )
+        return min(self._speech_until, next(sounds, 0.0) + self.source.delay_s)
 
     def _heard(self, segment: Segment) -> None:
         if segment in self._unfinished:

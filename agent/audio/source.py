@@ -23,6 +23,8 @@ until so little is left. That makes a fifth of the wake-ups, and 220 ms in which
 this process is late; 100 ms were too few for a stall of 150 ms."""
 ROOM_DELAY_S = 0.12
 """What is still on its way through WebRTC when its queue here is empty."""
+SHORT_WAY_DELAY_S = 0.02
+"""The same by the short way: the packet that is being filled."""
 
 LISTENER_S = 2.0
 """So long a client may take to subscribe to the track before words are said all the same."""
@@ -52,6 +54,11 @@ class AudioSource:
     def is_silent_by_itself(self) -> bool:
         """Whether nothing need be handed over for silence."""
         return not self._by_room
+
+    @property
+    def delay_s(self) -> float:
+        """How much later than it plays here a sound is on the wire."""
+        return ROOM_DELAY_S if self._by_room else SHORT_WAY_DELAY_S
 
     @property
     def fades_by_itself(self) -> bool:

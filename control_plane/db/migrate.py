@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -48,16 +49,12 @@ async def migrate(database: Database, *, vault: Vault | None = None, to: str | N
     path = _file_of(database)
     if path is not None:
         await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
-    config = Config()
-    config.set_main_option("script_location", str(_SCRIPTS))
-    config.attributes["vault"] = vault
-    scripts = ScriptDirectory.from_config(config)
-    head = to or scripts.get_current_head()
+    head = to or _scripts().get_current_head()
     async with database.engine.connect() as connection:
         current = await connection.run_sync(_revision)
     if current == head:
         return
-    known = {script.revision for script in scripts.walk_revisions()}
+    known = {script.revision for script in _scripts().walk_revisions()}
     if current is not None and current not in known:
         raise SchemaTooNew(current)
     if path is not None and current is not None:
@@ -67,7 +64,7 @@ async def migrate(database: Database, *, vault: Vault | None = None, to: str | N
         _tables_may_be_rebuilt(connection),
         connection.begin(),
     ):
-        await connection.run_sync(_upgrade, config, head)
+        await connection.run_sync(_upgrade, head, vault)
     if database.is_sqlite:
         async with database.engine.connect() as connection:
             await connection.run_sync(_empty_log)
@@ -112,10 +109,23 @@ def _revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def _upgrade(connection: Connection, config: Config, revision: str | None) -> None:
+@functools.cache
+def _scripts() -> ScriptDirectory:
+    """Return the migrations; each is a module, loaded once in a process."""
+    return ScriptDirectory.from_config(_config())
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS))
+    return config
+
+
+def _upgrade(connection: Connection, revision: str | None, vault: Vault | None) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
-    config.attributes["connection"] = connection
+    config = _config()
+    config.attributes.update(connection=connection, vault=vault)
     command.upgrade(config, revision or "head")
     if connection.dialect.name == "sqlite":
         broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()

@@ -85,6 +85,11 @@ class Telephone(io.AudioInput):
         self._louder = asyncio.Event()
         self.asked: list[tuple[float, float]] = []
 
+    @property
+    def spoke_until(self) -> float:
+        """When the agent's last sound was heard, in seconds since the answer."""
+        return self._loud_until
+
     def answer(self) -> None:
         """Count from here."""
         self._answered_at = time.time()
@@ -339,8 +344,9 @@ class Conversation:
         self._call.ending.end(EndedBy.USER)
 
     async def over(self) -> Verdict:
-        """Return how it ended, once it is over."""
-        return await self._call.ending.wait()
+        """Return how it ended, once the person would be hung up."""
+        assert self._conversing is not None
+        return await asyncio.shield(self._conversing)
 
     async def aclose(self) -> None:
         """End it, unless it has ended."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -16,6 +17,7 @@ from agent.audio.output import AudioOutput
 pytestmark = pytest.mark.unit
 
 FADE = SAID_RATE * FADE_MS // 1000 * 2  # bytes
+SOUND, SILENCE = b"\x00\x10", b"\x40\x00"  # a sample of each; no silence is quite one
 
 
 class Mouth:
@@ -38,9 +40,9 @@ class Mouth:
         self.finished.append(event)
         self.done.set()
 
-    async def speak(self, seconds: float) -> None:
+    async def speak(self, seconds: float, sample: bytes = SOUND) -> None:
         samples = int(seconds * SAID_RATE)
-        await self.line.capture_frame(rtc.AudioFrame(bytes(samples * 2), SAID_RATE, 1, samples))
+        await self.line.capture_frame(rtc.AudioFrame(sample * samples, SAID_RATE, 1, samples))
 
 
 @pytest.fixture
@@ -59,6 +61,25 @@ async def test_a_segment_that_was_heard_ends_once_with_its_length(mouth: Mouth) 
     ]
     assert sum(size for size, _ in mouth.said) == int(0.3 * SAID_RATE) * 2
     assert mouth.cuts == []
+
+
+async def test_it_was_heard_once_its_last_sound_was(mouth: Mouth) -> None:
+    await mouth.speak(0.2)
+    await mouth.speak(0.6, SILENCE)
+    mouth.line.flush()
+    await asyncio.wait_for(mouth.done.wait(), 5.0)
+    heard = time.time()
+    ends = mouth.said[0][1] + 0.8
+    assert mouth.said[0][1] + 0.2 <= heard < ends - 0.2
+    assert not mouth.line.is_speaking
+    await mouth.speak(0.1)
+    mouth.line.flush()
+    await mouth.line.wait_played()
+    assert time.time() >= ends, "the silence is played all the same"
+    mouth.done.clear()
+    await asyncio.wait_for(mouth.done.wait(), 5.0)
+    assert [at for _, at in mouth.said][-5] == pytest.approx(ends, abs=0.01)
+    assert [event.interrupted for event in mouth.finished] == [False, False]
 
 
 async def test_what_is_said_follows_itself_without_a_gap(mouth: Mouth) -> None:

@@ -79,6 +79,7 @@ class Held(Struct):
     person: str
     agent: str
     last_word_at: float
+    agents_last_sound_at: float
     over_at: float
 
 
@@ -104,9 +105,10 @@ async def hold(row: Row, engines: Engines, speaker: Speaker) -> Held:
             await telephone.say(np.concatenate([quiet, spoken(speaker, sentence)]))
         last_word_at = telephone.now
         verdict = await call.over()
-        over_at = telephone.now
+        over_at, spoke_until = telephone.now, telephone.spoke_until
         said = {role: " ".join(call.books.by[role]) for role in (Role.USER, Role.ASSISTANT)}
-        return Held(verdict, said[Role.USER], said[Role.ASSISTANT], last_word_at, over_at)
+        by_person, by_agent = said[Role.USER], said[Role.ASSISTANT]
+        return Held(verdict, by_person, by_agent, last_word_at, spoke_until, over_at)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -134,3 +136,5 @@ async def test_it_ends_when_the_person_has_finished(
         assert alike(sentence, held.agent) >= 85, held.agent
     # Not cut short: the goodbye was said to its end.
     assert held.agent.endswith("Goodbye."), held.agent
+    # Nor for a telephone that plays a little late: the voice's silence after it was played, too.
+    assert held.over_at - held.agents_last_sound_at >= 0.2
