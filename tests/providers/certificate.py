@@ -1,4 +1,4 @@
-"""A certificate for 127.0.0.1 that nobody else signed, for servers that are only reached by TLS."""
+"""A certificate that nobody else signed, for servers here that are only reached by TLS."""
 
 from __future__ import annotations
 
@@ -15,12 +15,18 @@ from cryptography.x509.oid import NameOID
 _LIFE = datetime.timedelta(days=2)
 
 
-def make_certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
-    """Return a file to trust (`SSL_CERT_FILE`), written to `folder`, and the server's context."""
+def make_certificate(folder: Path, *names: str) -> tuple[Path, ssl.SSLContext]:
+    """Return a file to trust (`SSL_CERT_FILE`), written to `folder`, and the server's context.
+
+    The key lies beside the file, as `.key`; `names` are hosts beside 127.0.0.1 and localhost.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "local provider servers")])
     now = datetime.datetime.now(datetime.UTC)
-    hosts = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
+    hosts = [
+        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+        *map(x509.DNSName, ("localhost", *names)),
+    ]
     public = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     certificate = (
         x509.CertificateBuilder()
