@@ -265,7 +265,7 @@ class Dispatcher:
             attempt_id=call.id,
             kind=failure.kind,
             sip_status=failure.sip_status,
-            reason=failure.sip_reason,
+            pii_reason=failure.sip_reason,  # the far end may repeat whom it was to reach
         )
         if failure.kind is DialFailureKind.TRUNK_MISSING:
             await self._trunks.apply(check_all=True)

@@ -186,7 +186,7 @@ class HumanDialer:
             attempt_id=session_id,
             kind=failure.kind,
             sip_status=failure.sip_status,
-            reason=failure.sip_reason,
+            pii_reason=failure.sip_reason,  # the far end may repeat whom it was to reach
         )
         async with self._database.transaction() as db:
             order, call = await leases.lock(db, session_id, epoch=None)

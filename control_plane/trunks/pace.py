@@ -154,7 +154,7 @@ async def stop(db: AsyncSession, trunk_id: str, reason: str, now: datetime) -> N
     """Place no further call on the trunk until its settings change or somebody resumes it."""
     row = await _locked(db, trunk_id)
     row.stopped_at, row.stopped_reason = row.stopped_at or now, reason
-    log.error("a trunk was stopped", trunk_id=trunk_id, reason=reason)
+    log.error("a trunk was stopped", trunk_id=trunk_id, pii_reason=reason)
 
 
 async def stop_destination(

@@ -7,7 +7,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -125,11 +125,14 @@ def _ports() -> dict[str, str] | None:
 
 
 @contextmanager
-def running(data: Path, environment: Mapping[str, str] | None = None) -> Iterator[Platform]:
+def running(
+    data: Path, environment: Mapping[str, str] | None = None, *, without: Collection[str] = ()
+) -> Iterator[Platform]:
     """Run Offhook with its data in `data`; everything is stopped afterwards.
 
     Args:
         environment: settings beside the ports.
+        without: the parts that are not started.
     """
     home = Installation({**settings(data), **(environment or {})})
     home.prepare()
@@ -137,7 +140,7 @@ def running(data: Path, environment: Mapping[str, str] | None = None) -> Iterato
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="supervisor", daemon=True)
     thread.start()
-    supervisor = asyncio.run_coroutine_threadsafe(_build(home, livekit), loop).result(5)
+    supervisor = asyncio.run_coroutine_threadsafe(_build(home, livekit, without), loop).result(5)
 
     def run(work: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(work, loop).result(START_LIMIT_S)
@@ -154,5 +157,6 @@ def running(data: Path, environment: Mapping[str, str] | None = None) -> Iterato
         loop.close()
 
 
-async def _build(home: Installation, livekit: Any) -> Supervisor:
-    return Supervisor(parts(home, livekit), home.environment(), home.logs, print)
+async def _build(home: Installation, livekit: Any, without: Collection[str]) -> Supervisor:
+    chosen = [part for part in parts(home, livekit) if part.name not in without]
+    return Supervisor(chosen, home.environment(), home.logs, print)
