@@ -84,7 +84,7 @@ class AssistantController(Controller):
     ) -> AssistantEnvelope:
         """Return one assistant, its secrets masked.
 
-        Of `webhook_url` a key without the scope `admin` gets no more than the host.
+        Of addresses a key without the scope `admin` gets no more than the host.
         """
         key = parse_id(assistant_id, what="assistant")
         async with database.reading() as db:

@@ -2,7 +2,7 @@
 
 Secrets are what is declared as `Secret`: such as a custom model's key; of a tool, the value of
 every header but the well-known ones that never carry a login, and the values of its query
-parameters that look like a credential; the address of a webhook, which stands there sealed itself.
+parameters that look like a credential; addresses, which stand there sealed themselves.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from control_plane.domain.credentials import is_credential
 from control_plane.domain.declared import Secret, members, spots
-from control_plane.domain.masks import looks_masked, mask
+from control_plane.domain.masks import SealedUrl, looks_masked, mask, shown_url
 from control_plane.domain.placeholders import names
 from control_plane.domain.tools import Pair
 
@@ -84,7 +84,7 @@ class Place(Struct, frozen=True):
 
     Attributes:
         goes_to: the scheme, host and port that it is sent to.
-        is_url: it is the address of a webhook (`SealedUrl`).
+        is_url: it is an address (`SealedUrl`).
     """
 
     field: str
@@ -95,13 +95,15 @@ class Place(Struct, frozen=True):
 
 def find(spec: Struct) -> Iterator[tuple[Place, str]]:
     """Yield each place with what stands there."""
+    alike: Counter[tuple[str, ...]] = Counter()
     for spot in spots(spec, Secret):
         owner, kind = spot.owners[-1], _INDEX.sub("", spot.place)
         goes_to = _origin(getattr(owner, spot.mark.goes_to)) if spot.mark.goes_to else ""
-        listed = "[" in spot.place
-        known_by = [getattr(owner, name) for name in spot.mark.known_by if listed]
+        known_by = _known(owner, spot.mark.known_by) if "[" in spot.place else ()
         if spot.mark.of_pairs is None:
-            yield Place(spot.place, (kind, *known_by), goes_to, spot.mark.is_url), spot.value
+            alike[who := (kind, *known_by)] += 1
+            identity = (*who, str(alike[who]))
+            yield Place(spot.place, identity, goes_to, spot.mark.is_url), spot.value
             continue
         seen: Counter[str] = Counter()
         for number, pair in enumerate(spot.value):
@@ -124,9 +126,22 @@ def _in_query(pair: Pair) -> bool:
 _IS_SECRET = {"login headers": _in_header, "credentials": _in_query}
 
 
+def _known(owner: Struct, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what tells `owner` from others: its addresses as they are shown, sealed or not."""
+    marks = dict(members(type(owner), Secret))
+    values = [(getattr(owner, each), marks.get(each)) for each in names]
+    return tuple(shown(each) if mark and mark.is_url else each for each, mark in values)
+
+
+def shown(url: str) -> str:
+    """Return an address as it is shown, be it sealed, in clear, or shown already."""
+    sealed = SealedUrl.parse(url)
+    return sealed.shown if sealed is not None else shown_url(url)
+
+
 def _origin(url: str) -> str:
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(shown(url))
     except ValueError:
         return url
     return f"{parts.scheme}://{parts.netloc}".lower()

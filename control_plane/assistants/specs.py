@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
+from msgspec import Struct
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.assistants import secrets
 from control_plane.assistants.secrets import Place, Reference
-from control_plane.db.crypto import KeyLost, Vault
+from control_plane.db.crypto import Vault
 from control_plane.db.models.organization import Secret
 from control_plane.db.sealed import Sealer, add_sealed, unseal
 from control_plane.domain.assistant import AssistantSpec, humans_of
@@ -21,13 +22,15 @@ from control_plane.domain.brief import Direction
 from control_plane.domain.credentials import refuse_masked_url
 from control_plane.domain.errors import BadInput
 from control_plane.domain.ids import new_id
-from control_plane.domain.masks import SealedUrl, looks_masked, looks_masked_url, mask, shown_url
+from control_plane.domain.masks import SealedUrl, looks_masked, looks_masked_url, mask
 from control_plane.domain.number_type import needs_leave
 from control_plane.domain.phone import read
 from control_plane.domain.placeholders import names
 from control_plane.domain.zones import country
 from control_plane.trunks.repository import list_numbers, list_trunks
 from control_plane.trunks.routing import DialPlan, load_dial_plan
+
+S = TypeVar("S", bound=Struct)
 
 _AT_ONCE = 400
 """Values of one statement; SQLite's oldest limit is 999."""
@@ -62,8 +65,8 @@ async def store(
     values: dict[str, str] = {}
     for place, value in secrets.find(spec):
         if place.is_url:
-            kept = before.find_url(place, value)
-            values[place.field] = str(kept or _seal_url(sealer, place, value))
+            kept = before.urls.get(place.identity)
+            values[place.field] = str(sealed_url(sealer, place, value, kept=kept))
             continue
         if value in before.values and Reference.parse(value) is not None:
             continue  # a reference that was kept
@@ -103,9 +106,18 @@ async def sealer_for(
     return await asyncio.to_thread(Sealer, vault, *clear, urls=urls)
 
 
-def _seal_url(sealer: Vault | Sealer, place: Place, url: str) -> SealedUrl:
-    refuse_mask(place, url)
-    return sealer.seal_url(url)
+def sealed_url(
+    sealer: Vault | Sealer, place: Place, given: str, *, kept: SealedUrl | None
+) -> SealedUrl:
+    """Return the address `given` sealed; `kept`, where it is what stood there, sealed or masked.
+
+    Raises:
+        BadInput: it is sealed or masked, and did not stand there.
+    """
+    if kept is not None and given in (str(kept), kept.shown):
+        return kept
+    refuse_mask(place, given)
+    return sealer.seal_url(given)
 
 
 def load(stored: dict[str, Any]) -> AssistantSpec:
@@ -113,24 +125,13 @@ def load(stored: dict[str, Any]) -> AssistantSpec:
     return msgspec.convert(stored, AssistantSpec)
 
 
-def shown(spec: AssistantSpec) -> AssistantSpec:
-    """Return a loaded spec with masks in place of its secrets."""
-    return secrets.put(spec, {p.field: _masked(p, value) for p, value in secrets.find(spec)})
+def shown(spec: S, vault: Vault | None = None) -> S:
+    """Return a loaded spec, or a part of one, with masks in place of its secrets.
 
-
-def whole_webhook_url(vault: Vault, spec: AssistantSpec) -> str | None:
-    """Return the address that a loaded spec's `webhook_url` keeps, for who may change it.
-
-    What no key opens any more is masked.
+    Args:
+        vault: opens its addresses, for who may change them; what no key opens any more is masked.
     """
-    kept = spec.webhook_url
-    sealed = SealedUrl.parse(kept) if kept else None
-    if sealed is None:
-        return kept
-    try:
-        return vault.open_url(sealed)
-    except KeyLost:
-        return sealed.shown
+    return secrets.put(spec, {p.field: _shown(p, value, vault) for p, value in secrets.find(spec)})
 
 
 async def opened(db: AsyncSession, vault: Vault, spec: AssistantSpec) -> AssistantSpec:
@@ -144,7 +145,11 @@ async def opened(db: AsyncSession, vault: Vault, spec: AssistantSpec) -> Assista
     together: dict[str, list[str]] = {}
     for place, value in found:
         if place.is_url:
-            values[place.field] = _masked(place, value)
+            sealed = SealedUrl.parse(value)
+            if place.field == "webhook_url":
+                values[place.field] = secrets.shown(value)
+            elif sealed is not None:
+                values[place.field] = vault.open_url(sealed)
             continue
         reference = Reference.parse(value)
         if reference is None:
@@ -238,11 +243,11 @@ class _Before:
         self.values: set[str] = set()
         self._by_identity: dict[tuple[str, ...], tuple[Place, Reference]] = {}
         self._alike: dict[tuple[tuple[str, ...], str], list[tuple[Place, Reference]]] = {}
-        self._urls: dict[tuple[str, ...], SealedUrl] = {}
+        self.urls: dict[tuple[str, ...], SealedUrl] = {}
         for place, value in secrets.find(previous) if previous is not None else ():
             self.values.add(value)
             if place.is_url and (sealed := SealedUrl.parse(value)) is not None:
-                self._urls[place.identity] = sealed
+                self.urls[place.identity] = sealed
             reference = Reference.parse(value)
             if reference is not None:
                 self._by_identity[place.identity] = (place, reference)
@@ -258,11 +263,6 @@ class _Before:
         alike = self._alike.get((place.identity[:2], value), [])
         return alike[0] if len(alike) == 1 else None
 
-    def find_url(self, place: Place, value: str) -> SealedUrl | None:
-        """Return the address that stood at `place` if `value` is it, sealed or masked."""
-        stood = self._urls.get(place.identity)
-        return stood if stood is not None and value in (str(stood), stood.shown) else None
-
 
 def with_ids(spec: AssistantSpec, previous: AssistantSpec | None) -> AssistantSpec:
     """Return `spec` with an id for each question: the one it had, if it was there before."""
@@ -276,10 +276,12 @@ def with_ids(spec: AssistantSpec, previous: AssistantSpec | None) -> AssistantSp
     return msgspec.structs.replace(spec, faq_items=items)
 
 
-def _masked(place: Place, stored: str) -> str:
+def _shown(place: Place, stored: str, vault: Vault | None) -> str:
     if place.is_url:
+        if vault is None:
+            return secrets.shown(stored)
         sealed = SealedUrl.parse(stored)
-        return sealed.shown if sealed is not None else shown_url(stored)
+        return vault.show_url(sealed) if sealed is not None else stored
     # Before query parameters were sealed, they stood in specs in clear.
     found = Reference.parse(stored)
     return found.masked if found is not None else mask("")

@@ -20,7 +20,7 @@ from control_plane.providers.needed import keys_for_default, providers_of
 
 
 def opener_for(principal: Principal, vault: Vault) -> Vault | None:
-    """Return what opens addresses of webhooks for who may change them: the scope `admin`."""
+    """Return what opens addresses for who may change them: the scope `admin`."""
     return vault if "admin" in principal.scopes else None
 
 
@@ -67,12 +67,9 @@ def view_of_spec(
     """Return a loaded spec as an assistant, its secrets masked.
 
     Args:
-        vault: opens its `webhook_url`, for whoever may change assistants; else that is masked.
+        vault: opens its addresses, for whoever may change assistants; else they are masked.
     """
-    whole = specs.whole_webhook_url(vault, spec) if vault is not None else None
-    spec = specs.shown(spec)
-    if vault is not None:
-        spec = msgspec.structs.replace(spec, webhook_url=whole)
+    spec = specs.shown(spec, vault)
     return AssistantView(
         id=assistant_id,
         organization_id=organization_id,

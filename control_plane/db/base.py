@@ -57,7 +57,7 @@ class Json(TypeDecorator[Any]):
 
 
 class SealedAddress(TypeDecorator[SealedUrl]):
-    """The address of a webhook, sealed; one in clear is a programming error."""
+    """An address, sealed; one in clear is a programming error."""
 
     impl = Text
     cache_ok = True
@@ -65,7 +65,7 @@ class SealedAddress(TypeDecorator[SealedUrl]):
     def process_bind_param(self, value: SealedUrl | None, dialect: Dialect) -> str | None:
         """Return the stored text."""
         if value is not None and not isinstance(value, SealedUrl):
-            raise TypeError("the address of a webhook is not sealed: Vault.seal_url does that")
+            raise TypeError("the address is not sealed: Vault.seal_url does that")
         return None if value is None else str(value)
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> SealedUrl | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from control_plane.domain.masks import SealedUrl, shown_url
+from control_plane.domain.placeholders import names
 
 _URLS_REMEMBERED = 4_096
 
@@ -73,11 +74,12 @@ class Vault:
             raise KeyLost from exc
 
     def seal_url(self, url: str) -> SealedUrl:
-        """Return the address of a webhook in the form that rows hold.
+        """Return an address in the form that rows hold.
 
         The same one gets the same ciphertext for as long as it is remembered.
         """
-        return SealedUrl(shown_url(url), self._sealed_url(url))
+        wanted = tuple(dict.fromkeys(names(url)))
+        return SealedUrl(shown_url(url), self._sealed_url(url), wanted)
 
     def open_url(self, sealed: SealedUrl) -> str:
         """Return the whole address.
@@ -86,6 +88,13 @@ class Vault:
             KeyLost: no key of the file opens it.
         """
         return self._opened_url(sealed.ciphertext)
+
+    def show_url(self, sealed: SealedUrl) -> str:
+        """Return the whole address, for administrators; masked where no key opens it any more."""
+        try:
+            return self.open_url(sealed)
+        except KeyLost:
+            return sealed.shown
 
 
 class KeyLost(Exception):

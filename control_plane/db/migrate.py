@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
+from control_plane.db.rewriting import LEAVES_NO_TRACE
 from process.logs import get_logger
 
 _SCRIPTS = Path(__file__).parent / "migrations"
@@ -67,13 +68,17 @@ async def migrate(database: Database, *, vault: Vault | None = None, to: str | N
         await connection.run_sync(_upgrade, head, vault)
     if database.is_sqlite:
         async with database.engine.connect() as connection:
-            await connection.run_sync(_empty_log)
+            await connection.run_sync(
+                _tidy, anew=current is not None and LEAVES_NO_TRACE in config.attributes
+            )
     log.info("the database schema is up to date", revision=head, before=current)
 
 
-def _empty_log(connection: Connection) -> None:
-    """Leave nothing in SQLite's log of what rows were before."""
+def _tidy(connection: Connection, *, anew: bool) -> None:
+    """Leave nothing in SQLite's log of what rows were before; `anew`: nor in its file."""
     cursor = connection.connection.cursor()  # as in `_set_foreign_keys`
+    if anew:
+        cursor.execute("VACUUM")
     cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     cursor.close()
 

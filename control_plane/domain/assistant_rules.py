@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from control_plane.domain.assistant import AssistantSpec, FirstSentenceMode, humans_of
-from control_plane.domain.credentials import check_url_keeps_none
+from control_plane.domain.credentials import check_sent_to
 from control_plane.domain.declared import settings_of
 from control_plane.domain.errors import BadInput
 from control_plane.domain.providers import (
@@ -15,7 +15,6 @@ from control_plane.domain.providers import (
     RealtimeModel,
     Voice,
 )
-from control_plane.domain.urls import check_url
 
 _NOT_GIVEN = (type(None), EmbeddedModel)
 
@@ -44,8 +43,7 @@ def _check_models(spec: AssistantSpec, within: str) -> None:
     for name, model in named:
         if isinstance(model, CustomModel):
             where = f"{within}{name}.api_url"
-            check_url(model.api_url, field=where)
-            check_url_keeps_none(model.api_url, field=where, remedy="give it as api_key")
+            check_sent_to(model.api_url, field=where, remedy="give it as api_key")
     _check_realtime(spec.llm_model, within)
     if spec.llm_fallbacks and isinstance(spec.llm_model, RealtimeModel):
         raise BadInput(

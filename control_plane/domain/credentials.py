@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from control_plane.domain.errors import BadInput
-from control_plane.domain.masks import looks_masked_url
+from control_plane.domain.masks import SealedUrl, looks_masked_url
 from control_plane.domain.placeholders import fill
 from control_plane.domain.urls import check_url
 
@@ -54,7 +54,7 @@ def looks_random(text: str) -> bool:
 
 
 def check_url_keeps_none(
-    url: str, *, field: str, remedy: str, why: str = "is kept and shown in clear"
+    url: str, *, field: str, remedy: str, why: str = "is shown to every key with admin"
 ) -> None:
     """Find out whether the query of `url` carries a credential.
 
@@ -66,6 +66,17 @@ def check_url_keeps_none(
             raise BadInput(
                 f"{field} carries a credential ({name[:50]}), and {why}: {remedy}", field=field
             )
+
+
+def check_sent_to(url: str, *, field: str, remedy: str) -> None:
+    """Find out whether requests can be sent to `url`; one that is sealed was looked at before.
+
+    Raises:
+        BadInput: it is no address, or carries a credential.
+    """
+    if SealedUrl.parse(url) is None:
+        check_url(fill(url, {}, missing=_FILLER), field=field)
+        check_url_keeps_none(url, field=field, remedy=remedy)
 
 
 def check_webhook_url(url: str, *, field: str) -> None:
@@ -89,12 +100,12 @@ def check_no_credential(url: str, *, field: str) -> None:
 
 
 def refuse_masked_url(url: str, *, field: str) -> None:
-    """Refuse an address as it is shown, where none stood before.
+    """Refuse an address as it is shown or as it is kept, where that one did not stand before.
 
     Raises:
         BadInput: it is one.
     """
-    if looks_masked_url(url):
+    if looks_masked_url(url) or SealedUrl.parse(url) is not None:
         raise BadInput(
             f"{field} is a mask that stands for no address known here: give the address itself",
             field=field,

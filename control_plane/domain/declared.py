@@ -56,7 +56,7 @@ class Secret(Struct, frozen=True):
     Attributes:
         goes_to: the member beside it that holds the URL that it is sent to.
         known_by: the members beside it that tell it from others of its list.
-        is_url: it is the address of a webhook: sealed where it stands, its host shown.
+        is_url: it is an address: sealed where it stands, its host shown.
     """
 
     goes_to: str | None = None

@@ -124,7 +124,11 @@ class OpenRouterModel(
 class CustomModel(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="custom"):
     """Any OpenAI-compatible chat completions endpoint, with its own key."""
 
-    api_url: Annotated[str, Meta(min_length=1, max_length=2_000)]
+    api_url: Annotated[
+        str,
+        Meta(min_length=1, max_length=2_000),
+        Secret(known_by=("model_name",), is_url=True),
+    ]
     model_name: Annotated[str, Meta(min_length=1, max_length=200)]
     api_key: Annotated[
         str, Meta(min_length=1, max_length=2_000), Secret("api_url", ("api_url", "model_name"))

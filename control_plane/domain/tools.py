@@ -10,11 +10,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from control_plane.domain.credentials import check_json_keeps_none, check_url_keeps_none
+from control_plane.domain.credentials import check_json_keeps_none, check_sent_to
 from control_plane.domain.declared import Secret, Template
 from control_plane.domain.errors import BadInput
 from control_plane.domain.placeholders import fill
-from control_plane.domain.urls import check_url
 
 RESERVED = frozenset(["collect_digits", "end_call", "send_dtmf", "skip_turn", "transfer_call"])
 """Names of the tools that an agent has by itself."""
@@ -68,7 +67,12 @@ class CustomTool(Struct, frozen=True, forbid_unknown_fields=True):
     name: Annotated[str, Meta(min_length=1, max_length=64)]
     description: Annotated[str, Meta(min_length=1, max_length=5_000)]
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
-    url: Annotated[str, Meta(min_length=1, max_length=5_000), Template()]
+    url: Annotated[
+        str,
+        Meta(min_length=1, max_length=5_000),
+        Template(),
+        Secret(known_by=("name",), is_url=True),
+    ]
     headers: Annotated[
         tuple[Pair, ...], Meta(max_length=100), Secret("url", ("name",), "login headers")
     ]
@@ -112,11 +116,8 @@ def _check_tool(tool: CustomTool, field: str) -> None:
         raise _refusal(
             f"{field}.name", "is a tool that agents have by themselves: choose another name"
         )
-    check_url(fill(tool.url, {}, missing=_FILLER), field=f"{field}.url")
-    check_url_keeps_none(
-        tool.url,
-        field=f"{field}.url",
-        remedy="move it to query_params or headers, where it is sealed",
+    check_sent_to(
+        tool.url, field=f"{field}.url", remedy="move it to query_params or headers, which hide it"
     )
     for index, header in enumerate(tool.headers):
         where = f"{field}.headers[{index}]"

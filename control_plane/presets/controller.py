@@ -11,6 +11,8 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Struct
 
 from control_plane.assistants import secrets
+from control_plane.assistants.specs import shown
+from control_plane.assistants.views import opener_for
 from control_plane.db.crypto import Vault
 from control_plane.db.models.preset import Preset
 from control_plane.db.sealed import Sealer
@@ -72,13 +74,14 @@ class PresetController(Controller):
                 updated_at=now,
             )
             db.add(row)
-        return _view(row)
+        return _view(row, vault)
 
     @get(operation_id="listPresets", summary="List presets", opt={"scope": "calls"})
     async def list_all(
         self,
         principal: GivenPrincipal,
         database: GivenDatabase,
+        vault: GivenVault,
         kind: Annotated[str | None, QueryParameter(description="voice, model or prompt")] = None,
         cursor: Cursor = None,
         limit: Limit = 50,
@@ -90,19 +93,28 @@ class PresetController(Controller):
             rows = await repository.list_presets(
                 db, principal.organization_id, kind=wanted, before=before, limit=limit + 1
             )
-        views = [_view(row) for row in rows[:limit]]
+        opener = opener_for(principal, vault)
+        views = [_view(row, opener) for row in rows[:limit]]
         return PresetPage(views, views[-1].id if len(rows) > limit else None)
 
     @get(
         "/{preset_id:str}", operation_id="getPreset", summary="Get a preset", opt={"scope": "calls"}
     )
     async def get_one(
-        self, preset_id: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
+        self,
+        preset_id: FromPath[str],
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        vault: GivenVault,
     ) -> PresetView:
-        """Return one preset, its secrets masked."""
+        """Return one preset, its secrets masked.
+
+        Of addresses a key without the scope `admin` gets no more than the host.
+        """
         key = parse_id(preset_id, what="preset")
         async with database.reading() as db:
-            return _view(await repository.get_preset(db, principal.organization_id, key))
+            row = await repository.get_preset(db, principal.organization_id, key)
+        return _view(row, opener_for(principal, vault))
 
     @put("/{preset_id:str}", operation_id="replacePreset", summary="Replace a preset")
     async def replace(
@@ -127,7 +139,7 @@ class PresetController(Controller):
                 db, sealer, owner, data, now=now, previous=repository.load(row)
             )
             row.name, row.updated_at = data.name, now
-        return _view(row)
+        return _view(row, vault)
 
     @delete("/{preset_id:str}", operation_id="deletePreset", summary="Delete a preset")
     async def remove(
@@ -140,11 +152,11 @@ class PresetController(Controller):
             row.deleted_at = datetime.now(UTC)
 
 
-def _view(row: Preset) -> PresetView:
+def _view(row: Preset, vault: Vault | None) -> PresetView:
     return PresetView(
         id=row.id,
         kind=row.kind,
-        preset=repository.shown(row),
+        preset=shown(repository.load(row), vault),
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
@@ -166,5 +178,7 @@ def _check(given: AnyPreset) -> None:
 
 
 async def _sealer(vault: Vault, given: AnyPreset) -> Sealer:
-    clear = [value for _, value in secrets.find(given)]
-    return await asyncio.to_thread(Sealer, vault, *clear)
+    found = list(secrets.find(given))
+    clear = [value for place, value in found if not place.is_url]
+    urls = [value for place, value in found if place.is_url]
+    return await asyncio.to_thread(Sealer, vault, *clear, urls=urls)

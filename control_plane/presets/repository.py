@@ -12,10 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.assistants import secrets
 from control_plane.assistants.secrets import Reference
-from control_plane.assistants.specs import refuse_mask
+from control_plane.assistants.specs import refuse_mask, sealed_url
 from control_plane.db.models.preset import Preset
 from control_plane.db.owned import get_own
 from control_plane.db.sealed import Sealer, add_sealed
+from control_plane.domain.masks import SealedUrl
 from control_plane.domain.placeholders import names
 from control_plane.domain.preset import AnyPreset, PresetKind
 
@@ -63,16 +64,6 @@ def load(row: Preset) -> AnyPreset:
     return msgspec.convert(row.value, AnyPreset)  # type: ignore[no-any-return]
 
 
-def shown(row: Preset) -> AnyPreset:
-    """Return what is stored with masks in place of its secrets."""
-    stored = load(row)
-    masks = {}
-    for place, value in secrets.find(stored):
-        reference = Reference.parse(value)
-        masks[place.field] = reference.masked if reference is not None else ""
-    return secrets.put(stored, masks)
-
-
 async def store(
     db: AsyncSession,
     sealer: Sealer,
@@ -91,6 +82,10 @@ async def store(
     values: dict[str, str] = {}
     for place, value in secrets.find(given):
         old = before.get(place)
+        if place.is_url:
+            kept = SealedUrl.parse(old) if old is not None else None
+            values[place.field] = str(sealed_url(sealer, place, value, kept=kept))
+            continue
         reference = Reference.parse(old) if old is not None else None
         if reference is not None and value == reference.masked:
             values[place.field] = str(reference)

@@ -29,6 +29,7 @@ from control_plane.http.auth import Principal
 from control_plane.http.dependencies import GivenDatabase, GivenPrincipal, GivenVault
 from control_plane.providers.address import check_address, same_place
 from control_plane.providers.asking import KeyCheck, Verdict, check_key
+from control_plane.providers.needed import address_of
 from process.addresses import Allowed
 
 GivenAllowed = NamedDependency[Allowed]
@@ -91,9 +92,10 @@ class ProviderController(Controller):
                 key = await _meant(db, vault, stored, data)
             told = await check_key(provider, ProviderAccess(key, data.api_url), allowed)
             _require_accepted(provider, told)
+        address = vault.seal_url(data.api_url) if data.api_url is not None else None
         async with database.transaction() as db:
             row = await _find(db, principal, provider)
-            await _require_meant(db, row, data)
+            await _require_meant(db, vault, row, data)
             secret = await seal(
                 db,
                 vault,
@@ -110,8 +112,8 @@ class ProviderController(Controller):
                     secret_id=secret.id,
                 )
                 db.add(row)
-            row.api_url, row.updated_at = data.api_url, now
-            return await _view(db, row, told)
+            row.api_url, row.updated_at = address, now
+            return await _view(db, vault, row, told)
 
     @post(
         "/{name:str}/check",
@@ -131,12 +133,15 @@ class ProviderController(Controller):
         async with database.reading() as db:
             await check_may_spend(db, principal.organization_id)
             row = await _required(db, principal, name)
-            access = ProviderAccess(await unseal(db, vault, row.secret_id), row.api_url)
-            view = await _view(db, row)
+            key = await unseal(db, vault, row.secret_id)
+            access = ProviderAccess(key, address_of(vault, row))
+            view = await _view(db, vault, row)
         return msgspec.structs.replace(view, check=await check_key(_known(name), access, allowed))
 
     @get(operation_id="listProviders", summary="List providers")
-    async def list_all(self, principal: GivenPrincipal, database: GivenDatabase) -> ProviderList:
+    async def list_all(
+        self, principal: GivenPrincipal, database: GivenDatabase, vault: GivenVault
+    ) -> ProviderList:
         """List the providers that have a key."""
         async with database.reading() as db:
             rows = await db.scalars(
@@ -144,15 +149,19 @@ class ProviderController(Controller):
                 .where(ProviderKey.organization_id == principal.organization_id)
                 .order_by(ProviderKey.name)
             )
-            return ProviderList([await _view(db, row) for row in rows.all()])
+            return ProviderList([await _view(db, vault, row) for row in rows.all()])
 
     @get("/{name:str}", operation_id="getProvider", summary="Get a provider")
     async def get_one(
-        self, name: FromPath[str], principal: GivenPrincipal, database: GivenDatabase
+        self,
+        name: FromPath[str],
+        principal: GivenPrincipal,
+        database: GivenDatabase,
+        vault: GivenVault,
     ) -> ProviderView:
         """Return the provider, its key masked."""
         async with database.reading() as db:
-            return await _view(db, await _required(db, principal, name))
+            return await _view(db, vault, await _required(db, principal, name))
 
     @delete("/{name:str}", operation_id="deleteProvider", summary="Forget a provider's key")
     async def remove(
@@ -192,13 +201,15 @@ async def _meant(
     db: AsyncSession, vault: Vault, stored: ProviderKey | None, data: ProviderPut
 ) -> str:
     """Return the key that is meant: the stored one when its masked form was sent back."""
-    await _require_meant(db, stored, data)
+    await _require_meant(db, vault, stored, data)
     if stored is not None and data.api_key == await masked(db, stored.secret_id):
         return await unseal(db, vault, stored.secret_id)
     return data.api_key
 
 
-async def _require_meant(db: AsyncSession, stored: ProviderKey | None, data: ProviderPut) -> None:
+async def _require_meant(
+    db: AsyncSession, vault: Vault, stored: ProviderKey | None, data: ProviderPut
+) -> None:
     """Refuse a mask that stands for no key, and one whose key would go to another address."""
     if not looks_masked(data.api_key):
         return
@@ -206,7 +217,7 @@ async def _require_meant(db: AsyncSession, stored: ProviderKey | None, data: Pro
         raise BadInput(
             "api_key is a mask that stands for no stored key: give the key itself", field="api_key"
         )
-    if not same_place(stored.api_url, data.api_url):
+    if not same_place(address_of(vault, stored), data.api_url):
         raise BadInput(
             "api_url is not the one that the stored key is for: give api_key itself again, so "
             "that no key goes to an address it was not given for",
@@ -227,12 +238,12 @@ def _require_accepted(provider: Provider, told: KeyCheck) -> None:
 
 
 async def _view(
-    db: AsyncSession, row: ProviderKey, check: KeyCheck | UnsetType = UNSET
+    db: AsyncSession, vault: Vault, row: ProviderKey, check: KeyCheck | UnsetType = UNSET
 ) -> ProviderView:
     return ProviderView(
         name=row.name,
         api_key=await masked(db, row.secret_id),
-        api_url=row.api_url,
+        api_url=vault.show_url(row.api_url) if row.api_url is not None else None,
         updated_at=row.updated_at,
         check=check,
     )

@@ -54,9 +54,16 @@ async def access_of(
         )
     )
     return {
-        Provider(row.name): ProviderAccess(await unseal(db, vault, row.secret_id), row.api_url)
+        Provider(row.name): ProviderAccess(
+            await unseal(db, vault, row.secret_id), address_of(vault, row)
+        )
         for row in rows.all()
     }
+
+
+def address_of(vault: Vault, row: ProviderKey) -> str | None:
+    """Return the whole address that an organization reaches a provider at; None: its own."""
+    return vault.open_url(row.api_url) if row.api_url is not None else None
 
 
 async def for_agent(db: AsyncSession, organization_id: str, spec: AssistantSpec) -> AssistantSpec:

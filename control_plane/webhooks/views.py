@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from control_plane.db.crypto import KeyLost, Vault
+from control_plane.db.crypto import Vault
 from control_plane.db.models.webhook import Delivery, DeliveryTry, WebhookEndpoint
-from control_plane.domain.masks import SealedUrl
 from control_plane.webhooks.schemas import DeliveryView, EndpointView, TryView
 
 
@@ -12,7 +11,7 @@ def endpoint_view(vault: Vault, row: WebhookEndpoint, secret: str) -> EndpointVi
     """Return an endpoint with `secret`, whole or masked."""
     return EndpointView(
         id=row.id,
-        url=_whole(vault, row.url),
+        url=vault.show_url(row.url),
         description=row.description,
         event_types=row.event_types,
         secret=secret,
@@ -30,7 +29,7 @@ def delivery_view(vault: Vault, row: Delivery) -> DeliveryView:
         id=row.id,
         message_id=row.message_id,
         webhook_id=row.endpoint_id,
-        url=_whole(vault, row.url),
+        url=vault.show_url(row.url),
         event_type=row.event_type,
         call_id=row.call_id,
         sequence=row.sequence,
@@ -40,14 +39,6 @@ def delivery_view(vault: Vault, row: Delivery) -> DeliveryView:
         created_at=row.created_at,
         done_at=row.done_at,
     )
-
-
-def _whole(vault: Vault, url: SealedUrl) -> str:
-    """Return the address, for administrators; masked where no key opens it any more."""
-    try:
-        return vault.open_url(url)
-    except KeyLost:
-        return url.shown
 
 
 def try_view(row: DeliveryTry) -> TryView:

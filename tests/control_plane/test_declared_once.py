@@ -126,7 +126,9 @@ def test_its_secrets_are_found_at_any_depth_and_put_back() -> None:
     found = {place.field: value for place, value in secrets.find(FULL)}
     assert found == {
         "pass_phrase": CLEAR,
+        "summary_model.api_url": MODEL.api_url,
         "summary_model.api_key": CLEAR,
+        "after_tools[0].url": TOOL.url,
         "after_tools[0].headers[0].value": CLEAR,
     }
     masked = secrets.put(FULL, dict.fromkeys(found, "****"))

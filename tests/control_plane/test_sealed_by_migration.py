@@ -129,10 +129,12 @@ def owner() -> str:
     return new_id()
 
 
-async def old(url_of: str, folder: Path, rows: dict[str, list[dict[str, Any]]]) -> Database:
-    """Return a database of the release before."""
+async def old(
+    url_of: str, folder: Path, rows: dict[str, list[dict[str, Any]]], *, at: str = "0025"
+) -> Database:
+    """Return a database with the schema `at`."""
     database = Database(url_of, wake_folder=folder / "wake")
-    await migrate(database, to="0025")
+    await migrate(database, to=at)
     async with database.engine.begin() as connection:
         await connection.run_sync(fill, rows)
     return database
@@ -163,7 +165,7 @@ async def test_every_address_is_sealed_where_it_is_kept(
             ("v-absent", None),
         ):
             spec = (await db.get_one(AssistantVersion, key)).spec
-            assert specs.whole_webhook_url(vault, specs.load(spec)) == kept
+            assert specs.shown(specs.load(spec), vault).webhook_url == kept
             assert spec["prompt"] == "Be kind."
         sent = list(await db.scalars(select(Delivery).order_by(Delivery.id)))
         bodies = [row.body for row in await db.scalars(select(DeliveryTry).order_by("id"))]
@@ -184,7 +186,7 @@ async def test_no_address_is_lost_on_the_way_back(
     database = await old(bare_url, tmp_path, rows)
     await migrate(database, vault=vault)
     async with database.engine.begin() as connection:
-        await connection.run_sync(_downgrade, vault)
+        await connection.run_sync(downgrade, vault)
     for table, column in (
         ("webhook_endpoint", "url"), ("session", "webhook_url"), ("delivery", "url"),
         ("call_order", "events_to"), ("assistant", "spec"), ("assistant_version", "spec"),
@@ -200,11 +202,11 @@ def _decoded(kept: str | None) -> Any:
     return json.loads(kept) if kept is not None and kept[0] in "{n" else kept
 
 
-def _downgrade(connection: Connection, vault: Vault) -> None:
+def downgrade(connection: Connection, vault: Vault, *, to: str = "0025") -> None:
     config = Config()
     config.set_main_option("script_location", str(migrations._SCRIPTS))
     config.attributes.update(connection=connection, vault=vault)
-    command.downgrade(config, "0025")
+    command.downgrade(config, to)
 
 
 async def test_without_a_vault_nothing_is_changed(

@@ -85,7 +85,7 @@ async def stored(office: Office, assistant_id: str) -> dict[str, Any]:
 async def whole(office: Office, assistant_id: str) -> str | None:
     """Return the address that is kept for an assistant."""
     spec = specs.load(await stored(office, assistant_id))
-    return specs.whole_webhook_url(office.vault, spec)
+    return specs.shown(spec, office.vault).webhook_url
 
 
 def inline(place: str) -> dict[str, Any]:
@@ -256,7 +256,7 @@ async def test_orders_that_wait_keep_the_address_that_they_were_placed_with(
     async with office.database.reading() as db:
         order = await db.get_one(CallOrder, placed["call"]["id"])
         spec = (await versions.get(db, order.assistant_version_id)).stored
-    assert specs.whole_webhook_url(office.vault, specs.load(spec)) == url("a")
+    assert specs.shown(specs.load(spec), office.vault).webhook_url == url("a")
     assert await whole(office, key) == url("b")
 
 

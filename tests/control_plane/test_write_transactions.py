@@ -126,7 +126,7 @@ async def test_a_full_batch_of_assistants_with_many_secrets(
         )
         assert row is not None
         opened = await specs.opened(session, resources.vault, specs.load(row.spec))
-        told = specs.whole_webhook_url(resources.vault, specs.load(row.spec))
+        told = specs.shown(specs.load(row.spec), resources.vault).webhook_url
     assert told == "https://example.com/calls/99"
     assert [pair.value for pair in opened.custom_tools[0].headers] == [
         f"{MOST_ROWS - 1} {n}" for n in range(HEADERS)

@@ -8,6 +8,7 @@ from sqlalchemy import ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from control_plane.db.base import Base, Json, id_column
+from control_plane.domain.masks import SealedUrl
 
 
 class Organization(Base):
@@ -68,5 +69,5 @@ class ProviderKey(Base):
     organization_id: Mapped[str] = mapped_column(ForeignKey("organization.id"), index=True)
     name: Mapped[str] = mapped_column(String(50))
     secret_id: Mapped[str] = mapped_column(ForeignKey("secret.id"))
-    api_url: Mapped[str | None] = mapped_column(Text)
+    api_url: Mapped[SealedUrl | None]
     updated_at: Mapped[datetime]
