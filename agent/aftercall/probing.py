@@ -15,6 +15,7 @@ from agent.stock_phrases import stock_phrases
 from control_plane.domain.assistant import Language
 from control_plane.domain.declared import Secret, spots
 from control_plane.domain.job import Job, JobKind, ProbeResult, ProviderPart
+from control_plane.domain.masks import secret_parts
 from control_plane.domain.providers import (
     CustomModel,
     DedicatedModel,
@@ -222,4 +223,9 @@ def _name(model: LlmModel | None) -> str:
 def _secrets(job: Job) -> Iterator[str]:
     for access in job.providers.values():
         yield access.api_key
-    yield from (each.value for each in spots(job.assistant, Secret) if each.mark.of_pairs is None)
+        yield from secret_parts(access.api_url or "")
+    for each in spots(job.assistant, Secret):
+        if each.mark.is_url:
+            yield from secret_parts(each.value)
+        elif each.mark.of_pairs is None:
+            yield each.value

@@ -52,6 +52,18 @@ async def test_what_a_provider_repeats_is_in_no_line(
     assert [mark for mark in MARKS if mark in shown] == []
 
 
+@pytest.mark.parametrize("way", ["custom", "openai"])
+async def test_the_path_of_its_address_is_not_repeated(way: str) -> None:
+    path = "/hooks/B0Zx81SecretPath/v1"
+    body = f'{{"error": {{"message": "Cannot POST {path}/chat/completions", "type": "t"}}}}'
+    head = "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    answer = f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
+    async with listening(answer) as listener:
+        told = await ask(way, f"http://127.0.0.1:{listener.port}{path}", LOOPBACK)
+    assert "Cannot POST" in told
+    assert "B0Zx81SecretPath" not in told
+
+
 async def test_what_a_provider_repeats_is_in_no_span() -> None:
     exporter = InMemorySpanExporter()
     provider = provider_with(exporter, "test")
