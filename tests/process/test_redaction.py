@@ -134,8 +134,11 @@ def test_who_asks_for_it_is_shown_everything(capsys: pytest.CaptureFixture[str])
     assert (theirs["msg"], theirs["said"]) == (f"failed: {NAME}", NUMBER)
 
 
-def test_no_line_of_ours_takes_an_exceptions_text() -> None:
-    """Whoever logs `str(exc)` takes the judging of what it quotes away from the one place."""
+def test_no_line_of_ours_takes_what_others_said() -> None:
+    """Whoever logs `str(exc)` takes the judging of what it quotes away from the one place.
+
+    So does who logs a far end's reason phrase under a key that is shown.
+    """
     files = subprocess.run(
         ["git", "ls-files", "agent", "control_plane", "process", "scheduler", "sip", "speech"],
         cwd=ROOT, capture_output=True, text=True, check=True,
@@ -148,7 +151,7 @@ def test_no_line_of_ours_takes_an_exceptions_text() -> None:
         for node in ast.walk(ast.parse((ROOT / name).read_text()))
         if isinstance(node, ast.Call)
         and _logs(node)
-        and any(map(_is_text_of_exception, node.keywords))
+        and any(_is_text_of_exception(each) or _is_reason_phrase(each) for each in node.keywords)
     ]
     assert found == []
 
@@ -156,6 +159,13 @@ def test_no_line_of_ours_takes_an_exceptions_text() -> None:
 def _logs(node: ast.Call) -> bool:
     levels = {"debug", "info", "warning", "error", "exception", "critical"}
     return isinstance(node.func, ast.Attribute) and node.func.attr in levels
+
+
+def _is_reason_phrase(keyword: ast.keyword) -> bool:
+    return not (keyword.arg or "").startswith("pii_") and any(
+        isinstance(each, ast.Attribute) and each.attr == "sip_reason"
+        for each in ast.walk(keyword.value)
+    )
 
 
 def _is_text_of_exception(keyword: ast.keyword) -> bool:
