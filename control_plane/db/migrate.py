@@ -60,12 +60,14 @@ async def migrate(database: Database, *, vault: Vault | None = None, to: str | N
         raise SchemaTooNew(current)
     if path is not None and current is not None:
         await asyncio.to_thread(back_up, path, path.with_name(f"{path.name}.before-{head}.bak"))
+    config = _config()
+    config.attributes["vault"] = vault
     async with (
         database.engine.connect() as connection,
         _tables_may_be_rebuilt(connection),
         connection.begin(),
     ):
-        await connection.run_sync(_upgrade, head, vault)
+        await connection.run_sync(_upgrade, config, head)
     if database.is_sqlite:
         async with database.engine.connect() as connection:
             await connection.run_sync(
@@ -126,11 +128,10 @@ def _config() -> Config:
     return config
 
 
-def _upgrade(connection: Connection, revision: str | None, vault: Vault | None) -> None:
+def _upgrade(connection: Connection, config: Config, revision: str | None) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
-    config = _config()
-    config.attributes.update(connection=connection, vault=vault)
+    config.attributes["connection"] = connection
     command.upgrade(config, revision or "head")
     if connection.dialect.name == "sqlite":
         broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
