@@ -44,7 +44,7 @@ from agent.warm.introduction import Introduction
 from control_plane.domain.assistant import TELEPHONE_DELAY_MS
 from control_plane.domain.brief import LOST_ATTRIBUTE, CallBrief, Direction
 from control_plane.domain.events import CallAnswered, EndedBy, EndReason
-from sip import leaving
+from sip import leaving, line
 
 GREET_ANYWAY_S = 2.5
 """The person spoke first, but no reply came of it (a cough): greet after this."""
@@ -279,15 +279,19 @@ class Call:
         is_active = not is_sip or person.attributes.get("sip.callStatus") == "active"
         tracks = (publication.track for publication in person.track_publications.values())
         is_heard = any(track is not None and track.kind == AUDIO for track in tracks)
-        self._person.shows(Seen(is_active, is_heard))
+        was_away = self._person.is_away
+        self._person.shows(Seen(is_active, is_heard, line.is_on_hold(person.attributes)))
+        if was_away and not self._person.is_away:
+            self._silence.stir()
 
     def _on_left(self, person: rtc.RemoteParticipant) -> None:
         if person.identity != self._brief.participant_identity:
             return
         reason, is_lost = person.disconnect_reason, bool(person.attributes.get(LOST_ATTRIBUTE))
+        line_lost = line.why_lost(person.attributes)
 
         def is_gone() -> None:
-            self._person.left(reason, is_lost=is_lost)
+            self._person.left(reason, is_lost=is_lost, line_lost=line_lost)
 
         if is_lost or reason not in HANG_UPS or not self._transferring.left(is_gone):
             is_gone()

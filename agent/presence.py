@@ -32,10 +32,12 @@ class Seen(Struct, frozen=True):
     Attributes:
         is_active: of a phone: it was answered.
         is_heard: a track with their sound is there.
+        is_on_hold: their telephone holds the call.
     """
 
     is_active: bool
     is_heard: bool
+    is_on_hold: bool = False
 
 
 class Presence:
@@ -49,11 +51,12 @@ class Presence:
         self.answered = asyncio.Event()
         self._ending = ending
         self._answer_within_s = answer_within_s
+        self._is_on_hold = False
 
     @property
     def is_away(self) -> bool:
         """Whether the person is waited for after they were there."""
-        return False
+        return self._is_on_hold
 
     async def wait_answered(self) -> bool:
         """Return whether the person was there before the call ended."""
@@ -63,19 +66,29 @@ class Presence:
 
     def shows(self, seen: Seen) -> None:
         """The person is in the room, with these signs."""
+        self._is_on_hold = seen.is_on_hold
         if seen.is_active:
             self.answered.set()
 
-    def left(self, reason: rtc.DisconnectReason.ValueType | None, *, is_lost: bool) -> None:
+    def left(
+        self,
+        reason: rtc.DisconnectReason.ValueType | None,
+        *,
+        is_lost: bool,
+        line_lost: str = "",
+    ) -> None:
         """The person is not in the room any more.
 
         Args:
             is_lost: the SIP service that carried them died.
+            line_lost: why that service gave up a line on which nobody hung up.
         """
         if not self.answered.is_set():
             self._ending.end(EndedBy.USER, EndReason.NOT_ANSWERED)
         elif is_lost:
             self._ending.end(EndedBy.SYSTEM, EndReason.SIP_SERVICE_LOST, "the gateway died")
+        elif line_lost:
+            self._ending.end(EndedBy.SYSTEM, EndReason.CONNECTION_LOST, line_lost)
         elif reason in HANG_UPS:
             self._ending.end(EndedBy.USER)
         else:
@@ -153,7 +166,13 @@ class BrowserPresence(Presence):
         if seen.is_heard:
             self.answered.set()
 
-    def left(self, reason: rtc.DisconnectReason.ValueType | None, *, is_lost: bool) -> None:
+    def left(
+        self,
+        reason: rtc.DisconnectReason.ValueType | None,
+        *,
+        is_lost: bool,
+        line_lost: str = "",
+    ) -> None:
         """The person is not in the room any more; without goodbye, they are waited for."""
         self._is_here = False
         self._moved.set()

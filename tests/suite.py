@@ -84,8 +84,8 @@ CONTRACT = "tests/contract/sip"
 ROW_CALLS = tuple(
     f"tests/system/test_{name}.py"
     for name in (
-        *("admission", "assistant_tests", "dialects", "lost_parts", "order_book", "scenarios"),
-        "webhook_url",
+        *("admission", "assistant_tests", "dialects", "lines", "lost_parts", "order_book"),
+        *("scenarios", "webhook_url"),
     )
 )
 BROWSER = "tests/browser"

@@ -62,7 +62,13 @@ class Gateway:
         server = Server(settings.livekit_url, settings.livekit_api_key, settings.livekit_api_secret)
         self._presence = Presence(server)
         self._parts = Parts(
-            server, self._endpoint, self._media, self._calls, self._presence, _offers(settings)
+            server,
+            self._endpoint,
+            self._media,
+            self._calls,
+            self._presence,
+            _offers(settings),
+            settings.hold_timeout,
         )
         self._admission = Admission(
             self._store,

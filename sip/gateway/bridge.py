@@ -167,15 +167,16 @@ class Bridge:
             key = self._reader.read(packet)
             if key is not None and self.on_key is not None:
                 self.on_key(key)
-        if not way.carries or self._phone is None or self._holds_phone:
+        if not way.carries or self._phone is None:
             self._jitter = None
             return
         if self._jitter is None:
             self._jitter = JitterBuffer(now)
-        if ear is None and pcm:
-            self._jitter.put_samples(pcm, now)
-        for packet in packets:
-            self._jitter.put(packet, now)
+        if not self._holds_phone:  # else there is silence, which ends what was being said
+            if ear is None and pcm:
+                self._jitter.put_samples(pcm, now)
+            for packet in packets:
+                self._jitter.put(packet, now)
         way.send(self._jitter.read(now))
 
     def _read(self) -> bytes:

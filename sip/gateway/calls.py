@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,11 +17,12 @@ from livekit.rtc import DisconnectReason
 
 from process.logs import get_logger
 from process.short_way.offers import Folder
-from sip import holding
+from sip import holding, line
 from sip.gateway.dtmf import DigitSender, PressedKeys
 from sip.gateway.endpoint import Endpoint, hang_up
 from sip.gateway.errors import TwirpError
 from sip.gateway.ledger import Entry, Ledger
+from sip.gateway.line_watch import HOLD_S, LineWatch
 from sip.gateway.media import MediaEngine
 from sip.gateway.presence import Presence
 from sip.gateway.rooms import Hears, Member, RoomSide, Server
@@ -30,8 +31,6 @@ from sip.gateway.ways import Ways, offered, with_token
 
 log = get_logger("sip.gateway.calls")
 
-FIRST_RTP_S = 30.0  # an answered phone that never sends (golden record, section 4)
-LAST_RTP_S = 15.0  # a phone that stops sending
 _CHECK_S = 0.5
 
 
@@ -54,6 +53,19 @@ class End:
     show_hangup: bool = False
     error: TwirpError | None = None
     status: int = 0
+    lost: str = ""  # why it ended without a BYE of the far end
+
+    @property
+    def shown(self) -> dict[str, str]:
+        """The participant's last attributes."""
+        shown: dict[str, str] = {}
+        if self.show_hangup:
+            shown["sip.callStatus"] = Status.HANGUP
+        if self.status:
+            shown["sip.statusCode"] = str(self.status)
+        if self.lost:
+            shown |= line.lost(self.lost)
+        return shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +78,7 @@ class Parts:
     calls: Calls
     presence: Presence
     short_way: Folder | None = None  # where sound is offered to agents of this machine
+    hold_timeout: float = HOLD_S  # seconds for which a far end may hold a call
 
 
 @dataclass(slots=True)
@@ -155,6 +168,8 @@ class Leg:
             ),
         )
         self._is_held = holding.is_held(member.attributes)
+        self._holds_room = False
+        self._line = LineWatch(media_timeout, parts.hold_timeout)
         self.hold_room(False)
         self.ways = Ways(parts.media, self.bridge, self._others, self._way_taken)
         self.ways.offer(offer)
@@ -163,10 +178,10 @@ class Leg:
         self.bridge.on_key = lambda key: in_loop(self._keys.read, key)
         self.transferring = False
         self.active = False
-        self._media_timeout = media_timeout
         self._digits: DigitSender | None = None
         self._watch: asyncio.Task[None] | None = None
         self._gate: Gate | None = None
+        self._unfollow: Callable[[], None] = lambda: None
         self._timers: list[asyncio.TimerHandle] = []
 
     # -- the end ------------------------------------------------------------------
@@ -191,6 +206,7 @@ class Leg:
         """Hang up, show how it ended, leave the room, free the sound."""
         for timer in self._timers:
             timer.cancel()
+        self._unfollow()
         if self._gate is not None:
             self._gate.close()
         phone = self.phone
@@ -202,13 +218,8 @@ class Leg:
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
-        final: dict[str, str] = {}
-        if end.show_hangup:
-            final["sip.callStatus"] = Status.HANGUP
-        if end.status:
-            final["sip.statusCode"] = str(end.status)
-        if final:
-            self.room.show(final)
+        if end.shown:
+            self.room.show(end.shown)
             await self.room.settled()
         self.parts.media.close(self.bridge)
         await self.ways.close()
@@ -225,12 +236,16 @@ class Leg:
         if phone.call_id:
             guard = self.parts.endpoint.guard
             self._gate = guard(phone.call_id, self.bridge.sound_at, self.log, self.ways.port.at)
+            self._unfollow = self.parts.endpoint.trace.on_ends(phone.call_id, self._look_at_hold)
+            self._look_at_hold()
         self._digits = DigitSender(phone)
         self._watch = asyncio.create_task(self._watch_rtp())
 
     def hold_room(self, held: bool) -> None:
         """Keep the room's sound from the phone, as during digits after the answer."""
-        self.bridge.hold(room=held or self._is_held, phone=self._is_held)
+        self._holds_room = held
+        apart = self._is_held or self._line.is_on_hold
+        self.bridge.hold(room=held or apart, phone=apart)
 
     def now_active(self) -> None:
         """Show the call as active."""
@@ -248,13 +263,26 @@ class Leg:
         if not self.ended.done():
             self.parts.calls.spawn(self.room.send_digit(code, digit))
 
+    def _look_at_hold(self) -> None:
+        """Keep both sides apart while the far end holds the call: its music is no speech."""
+        ends = self.parts.endpoint.trace.ends((self.phone and self.phone.call_id) or "")
+        if ends is None or ends.is_on_hold == self._line.is_on_hold:
+            return
+        self._line.turn(ends.is_on_hold, time.monotonic())
+        self.log.info("the far end holds the call" if ends.is_on_hold else "the far end is back")
+        self.hold_room(self._holds_room)
+        self.room.show(line.on_hold(ends.is_on_hold))
+
     async def _watch_rtp(self) -> None:
         """End the call when the line has been silent too long; polls twice a second."""
         while True:
             await asyncio.sleep(_CHECK_S)
-            ever, quiet = self.bridge.quiet_for(time.monotonic())
-            if quiet >= (self._media_timeout or (LAST_RTP_S if ever else FIRST_RTP_S)):
-                self.end(End("no RTP from the phone", show_hangup=True))
+            now = time.monotonic()
+            ever, quiet = self.bridge.quiet_for(now)
+            why = self._line.why_lost(now, ever=ever, quiet=quiet)
+            if why:
+                self.log.warning("the far end has gone without a word", why=why)
+                self.end(End("the line is lost", show_hangup=True, lost=why))
                 return
 
     # -- the room -----------------------------------------------------------------

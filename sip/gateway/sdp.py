@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sip.message import Request, Response
 
 _OFFERING = ("INVITE", "UPDATE")
+_DIRECTIONS = ("a=sendrecv", "a=sendonly", "a=recvonly", "a=inactive")
 _MEDIA = re.compile(r"m=audio ([0-9]{1,5})[ /]")
 
 
@@ -24,28 +26,37 @@ class Place:
 class Ends:
     """The two ends of a call's sound, kept up with its messages as they come.
 
-    An SDP that names no place (a hold by 0.0.0.0, IPv6) leaves what was there before.
+    An SDP that names no place (a hold by 0.0.0.0, IPv6) leaves what was there before. The far end
+    holds the call when a request of its own asks for no sound; an answer to our INVITE that does
+    is that of an announcement, or of a call that is still being set up.
     """
 
     ours: Place | None = None
     theirs: Place | None = None
-    _offered: tuple[int, Place] | None = None
+    is_on_hold: bool = False
+    _offered: tuple[int, Place | None, bool] | None = None
 
-    def received(self, message: Request | Response, place: Place) -> None:
+    def received(self, message: Request | Response, place: Place | None, holds: bool) -> None:
         """A message of the far end with SDP: an offer holds once we have accepted it."""
-        if isinstance(message, Request) and message.method in _OFFERING:
-            self._offered = (message.cseq[0], place)
-        else:
-            self.theirs = place
+        if not isinstance(message, Request):
+            self._take(place, holds=False)
+        elif message.method in _OFFERING:
+            self._offered = (message.cseq[0], place, holds)
+        else:  # the answer to an INVITE without SDP, in its ACK
+            self._take(place, holds=holds)
 
     def sent(self, message: Request | Response, place: Place) -> None:
         """A message of ours with SDP: our offer, or our answer to theirs."""
         self.ours = place
         if self._offered is None or isinstance(message, Request):
             return
-        number, offered = self._offered
+        number, offered, holds = self._offered
         if message.cseq[0] == number and message.status < 300:
-            self.theirs, self._offered = offered, None
+            self._offered = None
+            self._take(offered, holds=holds)
+
+    def _take(self, place: Place | None, *, holds: bool) -> None:
+        self.theirs, self.is_on_hold = place or self.theirs, holds
 
 
 def audio_place(body: str) -> Place | None:
@@ -53,22 +64,44 @@ def audio_place(body: str) -> Place | None:
 
     The SDP may be one part of a multipart body.
     """
-    _, found, sdp = body.partition("v=0")
     host, port = "", 0
-    for line in sdp.splitlines() if found else ():
-        if line.startswith("--") or (line.startswith("m=") and port):
-            break  # the next part of the body, or the next stream
+    for line in _audio_lines(body):
         if line.startswith("c="):
             host = line.split()[-1].partition("/")[0]
         elif line.startswith("m=audio "):
             port = _port(line)
-            if port == 0:
-                break
     try:
         address = ipaddress.IPv4Address(host)
     except ValueError:
         return None
     return Place(str(address), port) if port and not address.is_unspecified else None
+
+
+def asks_for_no_sound(body: str) -> bool:
+    """Whether the first audio stream of an SDP wants nothing to be sent to it.
+
+    It says so by its direction (RFC 3264 section 8.4), or by the address 0.0.0.0 as of old.
+    """
+    direction = host = ""
+    for line in _audio_lines(body):
+        if line in _DIRECTIONS:
+            direction = line
+        elif line.startswith("c="):
+            host = line.split()[-1]
+    return direction in ("a=sendonly", "a=inactive") or host == "0.0.0.0"
+
+
+def _audio_lines(body: str) -> Iterator[str]:
+    """The lines of an SDP that hold for its first audio stream."""
+    _, found, sdp = body.partition("v=0")
+    kind = ""
+    for line in sdp.splitlines() if found else ():
+        if line.startswith("--") or (line.startswith("m=") and kind == "m=audio "):
+            return  # the next part of the body, or the next stream
+        if line.startswith("m="):
+            kind = line[:8]
+        if kind in ("", "m=audio "):
+            yield line
 
 
 def _port(line: str) -> int:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import msgspec
 
+from sip.gateway.line_watch import HOLD_S
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the gateway can be told; each field's name in the environment is its `name`."""
@@ -27,5 +29,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     short_way: bool = msgspec.field(name="OFFHOOK_SHORT_WAY", default=True)
     max_calls: int = msgspec.field(name="OFFHOOK_SIP_MAX_CALLS", default=60)
     answer_timeout: float = msgspec.field(name="OFFHOOK_SIP_ANSWER_TIMEOUT", default=45.0)
+    hold_timeout: float = msgspec.field(name="OFFHOOK_SIP_HOLD_TIMEOUT", default=HOLD_S)
     silent_reject: bool = msgspec.field(name="OFFHOOK_SIP_SILENT_REJECT", default=False)
     log_level: str = msgspec.field(name="OFFHOOK_LOG_LEVEL", default="INFO")

@@ -141,6 +141,7 @@ class Gate:
         self._judge: Judge | None = None
         self._dropped = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._unfollow: Callable[[], None] | None = None
         self.refused = 0
 
     @property
@@ -150,7 +151,7 @@ class Gate:
 
     def start(self) -> None:
         """Begin to look, and look again whenever a message changes where sound passes."""
-        self._trace.on_ends(self._call_id, self._again)
+        self._unfollow = self._trace.on_ends(self._call_id, self._again)
         self._again()
 
     def renew(self) -> None:
@@ -160,7 +161,9 @@ class Gate:
 
     def close(self) -> None:
         """End looking, and say how many packets of others were refused."""
-        self._trace.on_ends(self._call_id, None)
+        if self._unfollow is not None:
+            self._unfollow()
+            self._unfollow = None
         if self._timer is not None:
             self._timer.cancel()
         self.check(time.monotonic())
@@ -181,6 +184,8 @@ class Gate:
                 self._begin(now, ends.ours, ends.theirs)
             if self._socket is None or self._judge is None:
                 return None
+            if ends.is_on_hold:  # a phone that need not send has not moved
+                return self._judge.wait
             return self._judged(now, self._socket, self._judge, ends.theirs)
         except SocketGone as error:
             self._socket = None

@@ -11,7 +11,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 
-from sip.gateway.sdp import Ends, audio_place
+from sip.gateway.sdp import Ends, asks_for_no_sound, audio_place
 from sip.message import MalformedMessage, Request, Response, parse
 
 _LOGGER = "baresip.native.sip"
@@ -38,7 +38,7 @@ class SipTrace(logging.Handler):
         self._calls: OrderedDict[str, list[Kept]] = OrderedDict()
         self._bytes = 0
         self._ends: OrderedDict[str, Ends] = OrderedDict()
-        self._changed: dict[str, Changed] = {}
+        self._changed: dict[str, list[Changed]] = {}
         self._waiters: list[tuple[str, Wanted, asyncio.Future[Seen]]] = []
 
     def start(self) -> None:
@@ -86,12 +86,19 @@ class SipTrace(logging.Handler):
         """Between which addresses a call's sound passes, as far as its messages have said."""
         return self._ends.get(call_id)
 
-    def on_ends(self, call_id: str, changed: Changed | None) -> None:
-        """Call `changed` whenever a message says where this call's sound passes; None ends it."""
-        if changed is None:
-            self._changed.pop(call_id, None)
-        else:
-            self._changed[call_id] = changed
+    def on_ends(self, call_id: str, changed: Changed) -> Callable[[], None]:
+        """Call `changed` whenever a message says where this call's sound passes, or whether.
+
+        Returns what ends that.
+        """
+        self._changed.setdefault(call_id, []).append(changed)
+
+        def end() -> None:
+            self._changed[call_id].remove(changed)
+            if not self._changed[call_id]:
+                del self._changed[call_id]
+
+        return end
 
     def _store(self, text: str, received: bool) -> None:
         start, _, body = text.partition("\r\n\r\n")
@@ -119,15 +126,17 @@ class SipTrace(logging.Handler):
             self._bytes -= sum(old for _, old in dropped)
 
     def _note_ends(self, message: Seen, call_id: str, body: str, received: bool) -> None:
-        place = audio_place(body)
-        if place is None:
+        place, holds = audio_place(body), asks_for_no_sound(body)
+        if place is None and not holds:
             return
         ends = self._ends.setdefault(call_id, Ends())
-        (ends.received if received else ends.sent)(message, place)
+        if received:
+            ends.received(message, place, holds)
+        elif place is not None:
+            ends.sent(message, place)
         while len(self._ends) > _MAX_CALLS:
             self._ends.popitem(last=False)
-        changed = self._changed.get(call_id)
-        if changed is not None:
+        for changed in tuple(self._changed.get(call_id, ())):
             changed()
 
 

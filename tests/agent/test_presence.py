@@ -73,6 +73,26 @@ async def test_how_a_phones_call_ends(
     assert await over(ending) == verdict
 
 
+async def test_a_line_that_was_lost_is_no_hang_up() -> None:
+    ending = Ending()
+    phone = Presence(ending, answer_within_s=60.0)
+    phone.shows(HERE)
+    phone.left(BYE, is_lost=False, line_lost="no RTP came for 15 s")
+    assert await over(ending) == Verdict(
+        EndedBy.SYSTEM, EndReason.CONNECTION_LOST, "no RTP came for 15 s"
+    )
+
+
+async def test_a_phone_that_holds_the_call_is_waited_for() -> None:
+    phone = Presence(Ending(), answer_within_s=60.0)
+    phone.shows(HERE)
+    assert not phone.is_away
+    phone.shows(Seen(is_active=True, is_heard=True, is_on_hold=True))
+    assert phone.is_away
+    phone.shows(HERE)
+    assert not phone.is_away
+
+
 async def test_a_phone_is_not_waited_for_for_ever() -> None:
     ending = Ending()
     assert not await Presence(ending, answer_within_s=0.01).wait_answered()

@@ -6,7 +6,8 @@ Without `--call` it answers the first INVITE. The script is a list of steps: {"l
 until the far end spoke and was quiet for S seconds, {"hear": S} until it speaks, {"again": S}
 until it was quiet and speaks once more, S seconds at the most for each, {"reply": S} the same and
 then until it was quiet for S seconds, {"say": "file.wav"}, {"keys": "12#"}, {"wait_keys": N},
-{"stay": S} stays on the line for S seconds or until the far end hangs up, {"hangup": true}. What
+{"stay": S} stays on the line for S seconds or until the far end hangs up, {"hold": S} puts the
+far end on hold for S seconds and takes it back, {"hangup": true}. What
 happens is written to standard output as JSON lines with `t` in seconds since the epoch.
 """
 
@@ -170,6 +171,8 @@ class Phone:
             self.pump(lambda: leg.gone or len(leg.keys) >= int(value), STEP_LIMIT_S)
         elif verb == "stay":
             self.pump(lambda: leg.gone, float(value))
+        elif verb == "hold":
+            self._hold(leg, float(value))
         elif verb == "hangup":
             leg.hangup(pj.CallOpParam(True))
             tell("hung up")
@@ -210,6 +213,23 @@ class Phone:
             self._quiet_since = None
         elif self._speaking_since is not None and self._quiet_since is None:
             self._quiet_since = now
+
+    def _hold(self, leg: Leg, hold_s: float) -> None:
+        leg.setHold(pj.CallOpParam(True))
+        leg.media = None
+        tell("held")
+        self.pump(lambda: leg.gone, hold_s)
+        if leg.gone:
+            return
+        back = pj.CallOpParam(True)
+        back.opt.flag = pj.PJSUA_CALL_UNHOLD
+        leg.reinvite(back)
+        self.pump(lambda: self._settled(leg), STEP_LIMIT_S)
+        for recorder in self._keep:  # the stream is a new one, and without a listener has no level
+            if leg.media is not None:
+                leg.media.startTransmit(recorder)
+        self._speaking_since = self._quiet_since = None
+        tell("back")
 
     def _listen(self, leg: Leg, silence_s: float) -> None:
         def finished() -> bool:

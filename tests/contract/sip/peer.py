@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import secrets
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from sip.message import Request, Response, parse
@@ -29,6 +30,7 @@ class Packet:
     marker: bool
     sequence: int
     timestamp: int
+    source: int  # SSRC
     payload: bytes
 
     @property
@@ -52,6 +54,7 @@ class _Rtp(asyncio.DatagramProtocol):
                 bool(data[1] & 0x80),
                 int.from_bytes(data[2:4], "big"),
                 int.from_bytes(data[4:8], "big"),
+                int.from_bytes(data[8:12], "big"),
                 data[12:],
             )
         )
@@ -83,6 +86,8 @@ class Phone(asyncio.DatagramProtocol):
         self._rtp_socket, self.rtp = await loop.create_datagram_endpoint(_Rtp, (self.host, 0))
         self.rtp_port = self._rtp_socket.get_extra_info("sockname")[1]
         self._talking: asyncio.Task[None] | None = None
+        self.source = b"\x00\x00\x12\x34"  # SSRC
+        self._sequence, self._began = secrets.randbelow(1000), time.monotonic()
 
     async def stop(self) -> None:
         await self.hush()
@@ -198,12 +203,13 @@ class Phone(asyncio.DatagramProtocol):
             await asyncio.gather(self._talking, return_exceptions=True)
 
     async def _speak(self, to: tuple[str, int], packets: int | None, payload: bytes) -> None:
-        sequence, due = secrets.randbelow(1000), time.monotonic()
+        due = time.monotonic()
         sent = 0
         while packets is None or sent < packets:
-            self.send_rtp(to, sequence, sequence * 160, payload)
+            ticks = round((due - self._began) / 0.02)  # the clock goes on while nothing is sent
+            self.send_rtp(to, self._sequence & 0xFFFF, ticks * 160, payload)
             sent += 1
-            sequence = (sequence + 1) & 0xFFFF
+            self._sequence += 1
             due += 0.02
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
@@ -217,18 +223,13 @@ class Phone(asyncio.DatagramProtocol):
         kind: int = 0,
         marker: bool = False,
     ) -> None:
-        head = bytes([0x80, kind | (0x80 if marker else 0)]) + sequence.to_bytes(2, "big")
-        head += (timestamp & 0xFFFFFFFF).to_bytes(4, "big") + b"\x00\x00\x12\x34"
-        self._rtp_socket.sendto(head + payload, to)
+        kind |= 0x80 if marker else 0
+        self._rtp_socket.sendto(_rtp(kind, sequence, timestamp, self.source, payload), to)
 
     def press(self, to: tuple[str, int], code: int, sequence: int = 30000) -> None:
         """Press and release a key: RFC 4733 packets, three ends."""
-        stamp = sequence * 160
-        for i in range(8):
-            duration = min(i + 1, 6) * 160
-            end = 0x80 if i >= 5 else 0
-            payload = bytes([code, end | 10]) + duration.to_bytes(2, "big")
-            self.send_rtp(to, sequence + i, stamp, payload, kind=101, marker=i == 0)
+        for packet in _keypress(code, sequence, self.source):
+            self._rtp_socket.sendto(packet, to)
 
     # -- calling in -------------------------------------------------------------------
 
@@ -302,6 +303,11 @@ class Sender:
             await asyncio.gather(self._sending, return_exceptions=True)
         self._socket.close()
 
+    def press(self, to: tuple[str, int], code: int, sequence: int = 30000) -> None:
+        """Press and release a key."""
+        for packet in _keypress(code, sequence, self._source):
+            self._socket.sendto(packet, to)
+
     def send(self, to: tuple[str, int]) -> None:
         """Send until stopped."""
         self._sending = asyncio.create_task(self._send(to))
@@ -309,9 +315,8 @@ class Sender:
     async def _send(self, to: tuple[str, int]) -> None:
         due = time.monotonic()
         for sequence in range(2**16):
-            head = b"\x80\x00" + sequence.to_bytes(2, "big")
-            head += (sequence * 160).to_bytes(4, "big") + self._source
-            self._socket.sendto(head + self._payload, to)
+            packet = _rtp(0, sequence, sequence * 160, self._source, self._payload)
+            self._socket.sendto(packet, to)
             due += 0.02
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
@@ -394,6 +399,20 @@ def _label(message: Request | Response) -> str:
 def audio_formats(body: bytes) -> list[str]:
     """The payload types of the audio line, in order."""
     return body.split(b"m=audio ")[1].split(b"\r\n")[0].decode().split()[2:]
+
+
+def _rtp(kind: int, sequence: int, timestamp: int, source: bytes, payload: bytes) -> bytes:
+    head = bytes([0x80, kind]) + sequence.to_bytes(2, "big")
+    return head + (timestamp & 0xFFFFFFFF).to_bytes(4, "big") + source + payload
+
+
+def _keypress(code: int, sequence: int, source: bytes) -> Iterator[bytes]:
+    for i in range(8):
+        duration = min(i + 1, 6) * 160
+        end = 0x80 if i >= 5 else 0
+        payload = bytes([code, end | 10]) + duration.to_bytes(2, "big")
+        kind = 101 | (0x80 if i == 0 else 0)
+        yield _rtp(kind, sequence + i, sequence * 160, source, payload)
 
 
 def _rtp_port(body: bytes) -> int:
