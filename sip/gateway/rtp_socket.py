@@ -30,13 +30,16 @@ class SocketGone(Exception):
 
 
 def program(place: Place, *, wanted: bool) -> bytes:
-    """The classic BPF program that lets in only what comes from this place, or all but that."""
+    """The classic BPF program that lets in only what comes from this place, or all but that.
+
+    Port 0 stands for every port.
+    """
     address = int.from_bytes(socket.inet_aton(place.host), "big")
+    ports = ((_LOAD_HALF, 0, 0, _SOURCE_PORT), (_IF_EQUAL, 0, 1, place.port)) if place.port else ()
     steps = (
         (_LOAD_WORD, 0, 0, _FROM_IP_HEADER + _SOURCE_ADDRESS),
-        (_IF_EQUAL, 0, 3, address),
-        (_LOAD_HALF, 0, 0, _SOURCE_PORT),
-        (_IF_EQUAL, 0, 1, place.port),
+        (_IF_EQUAL, 0, len(ports) + 1, address),
+        *ports,
         (_RETURN, 0, 0, _WHOLE if wanted else 0),
         (_RETURN, 0, 0, 0 if wanted else _WHOLE),
     )
@@ -73,6 +76,10 @@ class RtpSocket:
     def all_but(self, place: Place) -> None:
         """Refuse from now on what comes from this place."""
         self._attach(program(place, wanted=False))
+
+    def from_host(self, place: Place) -> None:
+        """Refuse from now on what does not come from this place's host, whatever its port."""
+        self._attach(program(Place(place.host, 0), wanted=True))
 
     def is_everywhere(self) -> bool:
         """Whether it is bound to its port at every address."""

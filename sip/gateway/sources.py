@@ -3,7 +3,9 @@
 baresip empties its jitter buffer whenever the sender changes, so two senders that take turns leave
 nothing to hear. The kernel therefore lets in only what comes from where the far end's SDP says.
 Where a phone's sound comes from elsewhere (NAT, media servers), it lets in all but that, so that
-two never take turns: what is refused then shows that the SDP was right after all.
+two never take turns: what is refused then shows that the SDP was right after all. A phone that was
+heard from where its SDP says may go on from another port (a NAT that has forgotten it), but not
+from another host.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from sip.gateway.trace import SipTrace
 _ECHO_S = 0.12  # for so long the jitter buffer may give sound from before the filter
 _TRIAL_S = 0.22  # a phone whose RTP comes from elsewhere loses this much, and one look
 _REFUSED_S = 0.15  # of which packets were refused for so long: enough for the right ones to sound
-_MOVED_S = 2.0  # a phone that was heard may be silent for so long before others are let in
+_MOVED_S = 2.0  # a phone that was heard may be silent for so long before other ports are let in
 _BACK_S = 0.06  # the SDP's own place sends for so long: it is tried again
 _BACK_MOST_S = 16.0
 _GAP_S = 0.1  # a stream has no longer pauses between its packets
@@ -37,6 +39,10 @@ class Mode(enum.Enum):
     STRICT = "strict"  # those of the SDP's place alone; whether it is right is not known yet
     LOCKED = "locked"  # the same, and sound from there was heard
     OPEN = "open"  # everybody else's
+    MOVED = "moved"  # those of the SDP's host, from any port: sound was heard, and stopped
+
+
+_HEARD = (Mode.LOCKED, Mode.MOVED)
 
 
 class _Stream:
@@ -63,7 +69,6 @@ class Judge:
 
     def __init__(self, now: float, *, opened: bool = False):
         self.mode = Mode.OPEN if opened else Mode.STRICT
-        self.proven = False
         self.wait = _SOON_S  # seconds until the next look
         self._since = now
         self._refused = _Stream()
@@ -76,17 +81,20 @@ class Judge:
         silent = now - heard_at
         if self.mode is Mode.STRICT:
             if heard_at - self._since > _ECHO_S:
-                self.proven, self._back_s = True, _BACK_S
+                self._back_s = _BACK_S
                 self._turn(now, Mode.LOCKED)
             elif stream >= _REFUSED_S and now - self._since >= _TRIAL_S:
                 self._turn(now, Mode.OPEN)
         elif self.mode is Mode.LOCKED:
             if silent >= _MOVED_S and stream >= _REFUSED_S:
-                self._turn(now, Mode.OPEN)
+                self._turn(now, Mode.MOVED)
+        elif self.mode is Mode.MOVED:
+            if silent >= _MOVED_S:  # it was not the phone, or two of them take turns
+                self._turn(now, Mode.LOCKED)
         elif stream >= self._back_s:
             self._back_s = min(4 * self._back_s, _BACK_MOST_S)
             self._turn(now, Mode.STRICT)
-        if self.mode is Mode.LOCKED:
+        if self.mode in _HEARD:
             self.wait = _OFTEN_S if silent >= _GAP_S else _SELDOM_S
         else:
             self.wait = _OFTEN_S if self.mode is Mode.OPEN else _SOON_S
@@ -202,23 +210,24 @@ class Gate:
 
     def _judged(self, now: float, opened: RtpSocket, judge: Judge, theirs: Place) -> float:
         dropped = opened.refused()
-        if judge.mode is Mode.LOCKED:  # else they may be the phone's own, from another place
+        if judge.mode in _HEARD:  # else they may be the phone's own, from another place
             self.refused += dropped - self._dropped
         self._dropped = dropped
         before = judge.mode
         mode = judge.judge(now, self._sound_at(), dropped)
         if mode is not before:
-            self._turned(mode, judge.proven, theirs)
+            self._turned(mode, theirs)
             _apply(opened, mode, theirs)
         return judge.wait
 
-    def _turned(self, mode: Mode, proven: bool, theirs: Place) -> None:
+    def _turned(self, mode: Mode, theirs: Place) -> None:
         """Keep in mind what was learned of the far end."""
         if mode is Mode.LOCKED:
             self._far_ends.discard(theirs.host)
+        elif mode is Mode.MOVED:
+            self._log.info("the phone is silent while others send: its other ports are taken, too")
         elif mode is Mode.OPEN:
-            if not proven:
-                self._far_ends.add(theirs.host)
+            self._far_ends.add(theirs.host)
             self._log.info(
                 "sound does not come from where the SDP says: it is taken from anywhere else"
             )
@@ -234,5 +243,7 @@ class Gate:
 def _apply(opened: RtpSocket, mode: Mode, theirs: Place) -> None:
     if mode is Mode.OPEN:
         opened.all_but(theirs)
+    elif mode is Mode.MOVED:
+        opened.from_host(theirs)
     else:
         opened.only(theirs)

@@ -106,7 +106,7 @@ async def passed(phone: Phone, packets: int) -> None:
 async def next_peaks(watcher: Watcher, frames: int = 2 * SECOND) -> list[int]:
     """What the room hears from now on, as the peak of each 20 ms."""
     start = len(watcher.peaks)
-    await watcher.until(lambda: len(watcher.peaks) >= start + frames)
+    await watcher.until(lambda: len(watcher.peaks) >= start + frames, frames / SECOND + 5.0)
     return [peak for _, peak in watcher.peaks[start:]]
 
 
@@ -230,14 +230,47 @@ async def test_a_phone_that_moves_by_a_reinvite_is_heard_and_its_old_port_is_not
     assert share(heard, AUDIBLE) > STEADY
 
 
-async def test_a_phone_that_moves_without_a_word_is_heard(
+async def test_a_phone_that_moves_without_a_word_is_heard_and_nobody_else(
     talk: Talk, phone: Phone, watcher: Watcher, sends: Sends
 ) -> None:
+    """To another port, with another SSRC, as behind a NAT; and keys come from there too."""
     phone.speak(talk.rtp_to)
     await watcher.hears(LOUD)
+    await sends(TONE, talk.rtp_to)  # from a third address, all along
     await phone.hush()
-    await sends(SOFT, talk.rtp_to, phone.host)
+    moved = await sends(SOFT, talk.rtp_to, phone.host)
     await hears_soft(watcher)
+    heard = await next_peaks(watcher, 5 * SECOND)
+    assert max(heard) < LOUD
+    assert share(heard, AUDIBLE) > STEADY
+    moved.press(talk.rtp_to, 6)
+    assert await watcher.pressed(1) == ["6"]
+
+
+async def test_a_phone_that_pauses_leaves_its_place_to_nobody(
+    talk: Talk, phone: Phone, watcher: Watcher, sends: Sends
+) -> None:
+    phone.speak(talk.rtp_to, payload=SOFT)
+    await hears_soft(watcher)
+    await phone.hush()
+    await sends(TONE, talk.rtp_to)
+    assert max(await next_peaks(watcher, 6 * SECOND)) < LOUD
+    phone.speak(talk.rtp_to, payload=SOFT)
+    await watcher.hears(AUDIBLE, 1.0)
+
+
+async def test_another_ssrc_from_the_same_place_is_the_same_phone(
+    talk: Talk, phone: Phone, watcher: Watcher
+) -> None:
+    phone.speak(talk.rtp_to, payload=SOFT)
+    await hears_soft(watcher)
+    phone.source = secrets.token_bytes(4)
+    await phone.hush()
+    phone.speak(talk.rtp_to)
+    await watcher.hears(LOUD, 1.0)
+    assert share(await next_peaks(watcher), LOUD) > STEADY
+    phone.press(talk.rtp_to, 6)
+    assert await watcher.pressed(1) == ["6"]
 
 
 async def test_a_phone_that_starts_late_loses_nothing_to_the_gate(
