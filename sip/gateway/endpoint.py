@@ -17,8 +17,9 @@ from structlog.stdlib import BoundLogger
 
 from process.logs import get_logger
 from sip.front import NONCE_HEADER
+from sip.gateway.acks import Acks
 from sip.gateway.codecs import AGENTS, DEFAULT, Codecs
-from sip.gateway.rtp_socket import RtpSocket
+from sip.gateway.rtp_socket import RtpSocket, SocketGone
 from sip.gateway.sdp import Place
 from sip.gateway.settings import Settings
 from sip.gateway.sources import FarEnds, Gate
@@ -90,6 +91,7 @@ class Endpoint:
             )
         )
         logging.getLogger("baresip.native").setLevel(logging.WARNING)
+        self.trace.acks = Acks(self._send)
         self.trace.start()
         self._runtime.subscribe(self._event)
         for order, user in AGENTS.items():
@@ -146,6 +148,13 @@ class Endpoint:
         """Stop listening to a call."""
         self._listeners.pop(call.handle, None)
         self._backlog.pop(call.handle, None)
+
+    def _send(self, datagram: bytes, to: Place) -> None:
+        """Send from the port at which baresip speaks SIP."""
+        try:
+            RtpSocket.at(Place(self._settings.sip_host, self._settings.ua_port)).send(datagram, to)
+        except SocketGone as error:
+            log.warning("a SIP message could not be repeated", error=error)
 
     def _event(self, event: StackEvent) -> None:
         if not event.call:

@@ -1,4 +1,4 @@
-"""The RTP socket of a call, which belongs to libbaresip but lies in this process.
+"""A UDP socket that belongs to libbaresip but lies in this process: a call's for RTP, or SIP's.
 
 Nothing is held open: each access duplicates the descriptor for a moment, after which the port is
 baresip's alone again, and makes sure that it still is the same socket.
@@ -95,6 +95,11 @@ class RtpSocket:
                 yield
             finally:
                 opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+
+    def send(self, datagram: bytes, place: Place) -> None:
+        """Send a datagram from here."""
+        with self._opened() as opened:
+            opened.sendto(datagram, (place.host, place.port))
 
     def refused(self) -> int:
         """How many packets were refused so far."""

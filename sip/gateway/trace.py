@@ -11,6 +11,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 
+from sip.gateway.acks import Acks
 from sip.gateway.sdp import Ends, asks_for_no_sound, audio_place
 from sip.message import MalformedMessage, Request, Response, parse
 
@@ -40,6 +41,7 @@ class SipTrace(logging.Handler):
         self._ends: OrderedDict[str, Ends] = OrderedDict()
         self._changed: dict[str, list[Changed]] = {}
         self._waiters: list[tuple[str, Wanted, asyncio.Future[Seen]]] = []
+        self.acks: Acks | None = None
 
     def start(self) -> None:
         """Begin to collect."""
@@ -56,7 +58,7 @@ class SipTrace(logging.Handler):
         """One traced message, on the trace's thread."""
         direction, _, text = record.getMessage().partition("\n")
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._store, text, direction.startswith("RX"))
+            self._loop.call_soon_threadsafe(self._store, text, direction)
 
     async def find(self, call_id: str, wanted: Wanted) -> Seen | None:
         """The newest received message of this call that `wanted` accepts; None if none comes."""
@@ -100,13 +102,16 @@ class SipTrace(logging.Handler):
 
         return end
 
-    def _store(self, text: str, received: bool) -> None:
+    def _store(self, text: str, direction: str) -> None:
+        received = direction.startswith("RX")
         start, _, body = text.partition("\r\n\r\n")
         try:
             head = start.encode("utf-8", "surrogateescape")
             message = parse(_without_length(head) + b"\r\n\r\n", ("", 0))
             call_id = message.call_id
             self._note_ends(message, call_id, body, received)
+            if self.acks is not None:
+                self.acks.passed(direction, message, text)
         except MalformedMessage:
             return
         if not received:

@@ -99,6 +99,8 @@ class Phone(asyncio.DatagramProtocol):
         return f"{self.host}:{self.port}"
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        if not data.strip():
+            return  # a keep-alive
         message = parse(data, addr)
         now = time.monotonic()
         self.seen.append((now, message))

@@ -254,25 +254,6 @@ async def test_no_response_at_all(
     assert (await watcher.gone(CALLER)).reason == 11
 
 
-async def test_answer_crosses_cancel(
-    sip: api.SipService, phone: Phone, trunk: str, watcher: Watcher, room_name: str
-) -> None:
-    phone.answers_cancel = False
-    request = dial(room_name, trunk)
-    request.ringing_timeout.seconds = 1
-    calling = asyncio.create_task(sip.create_sip_participant(request))
-    invite = await phone.request("INVITE")
-    phone.reply(invite, 180, "Ringing")
-    cancel = await phone.request("CANCEL")
-    phone.answer(invite)
-    phone.reply(cancel, 200, "OK")
-    await phone.request("ACK")
-    await phone.request("BYE")
-    with pytest.raises(api.TwirpError):
-        await calling
-    await watcher.gone(CALLER)
-
-
 @pytest.mark.parametrize("how", ["participant", "room"])
 async def test_removal_while_ringing_cancels(
     sip: api.SipService,
