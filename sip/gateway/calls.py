@@ -162,7 +162,7 @@ class Leg:
                 self._room_gone,
                 self._track,
                 lambda sid: self.ways.track_ended(sid),
-                lambda: self.ways.recheck(),
+                self._someone_moved,
                 self._digits_for_phone,
                 self._shown,
             ),
@@ -244,8 +244,11 @@ class Leg:
     def hold_room(self, held: bool) -> None:
         """Keep the room's sound from the phone, as during digits after the answer."""
         self._holds_room = held
-        apart = self._is_held or self._line.is_on_hold
-        self.bridge.hold(room=held or apart, phone=apart)
+        on_hold = self._line.is_on_hold
+        self.bridge.hold(
+            room=held or self._is_held or on_hold,
+            phone=self._is_held or (on_hold and self.room.has_agent),
+        )
 
     def now_active(self) -> None:
         """Show the call as active."""
@@ -264,7 +267,7 @@ class Leg:
             self.parts.calls.spawn(self.room.send_digit(code, digit))
 
     def _look_at_hold(self) -> None:
-        """Keep both sides apart while the far end holds the call: its music is no speech."""
+        """Keep both sides apart while the far end holds the call: to an agent, music is speech."""
         ends = self.parts.endpoint.trace.ends((self.phone and self.phone.call_id) or "")
         if ends is None or ends.is_on_hold == self._line.is_on_hold:
             return
@@ -302,6 +305,10 @@ class Leg:
         if self._is_held and not holding.is_held(attributes):
             self._is_held = False
             self.hold_room(False)
+
+    def _someone_moved(self) -> None:
+        self.ways.recheck()
+        self.hold_room(self._holds_room)
 
     async def _others(self, agent: str) -> bool | None:
         return await self.parts.presence.others(self.member.room, {agent, self.member.identity})

@@ -81,6 +81,12 @@ class RoomSide:
         """The server's id of the participant (PA_…)."""
         return str(self._room.local_participant.sid)
 
+    @property
+    def has_agent(self) -> bool:
+        """Whether an agent is in it, who takes what it hears for speech."""
+        agent = rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
+        return any(each.kind == agent for each in self._room.remote_participants.values())
+
     async def join(self) -> None:
         """Enter the room, creating it if absent; raises TwirpError when LiveKit cannot be had."""
         member = self._member

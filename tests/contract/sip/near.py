@@ -33,7 +33,7 @@ class NearAgent(Watcher):
 
     def __init__(self, target: Target, room: str) -> None:
         assert target.data is not None
-        super().__init__(target.livekit_url, target.key, target.secret, room)
+        super().__init__(target.livekit_url, target.key, target.secret, room, "agent")
         self.folder = Folder(target.data)
         self.carrier: Carrier | None = None
         self.rate = 0

@@ -42,7 +42,7 @@ async def agent(
     if short:
         made = NearAgent(target, room_name)
     else:
-        made = Watcher(target.livekit_url, target.key, target.secret, room_name)
+        made = Watcher(target.livekit_url, target.key, target.secret, room_name, "agent")
     await made.join()
     await (made.publish_silence(8_000) if short else made.publish())
     yield made
@@ -177,6 +177,26 @@ async def test_a_hold_in_the_answer_to_an_invite_without_sdp_is_one(
     await phone.hush()
     await passes(agent, 2.5 * SILENT_S)
     assert phone.count("BYE") == 0
+
+
+async def test_people_hear_the_music_of_a_hold(
+    sip: api.SipService, target: Target, phone: Phone, trunk: str, watcher: Watcher, room_name: str
+) -> None:
+    """As when a human to whom the person was passed on puts them on hold."""
+    if not target.embedded:
+        pytest.skip("LiveKit's service does not tell of a hold")
+    agent = Watcher(target.livekit_url, target.key, target.secret, room_name, "agent")
+    await agent.join()
+    talk, _, _ = await answered(sip, phone, dial(room_name, trunk))
+    phone.speak(talk.rtp_to)
+    await watcher.hears()
+    await reinvite(talk, phone, "sendonly")
+    await watcher.until(lambda: line.is_on_hold(watcher.attributes(CALLER)))
+    assert max((await passes(watcher, 1.0))[FRAMES // 2 :]) < 500
+    await agent.leave()
+    await watcher.hears()
+    talk.send("BYE")
+    await watcher.gone(CALLER)
 
 
 async def test_a_hold_has_a_limit_of_its_own(target: Target, phone: Phone, tmp_path: Path) -> None:

@@ -13,9 +13,11 @@ import pytest
 from livekit import api
 from livekit.protocol import sip as proto
 
+from sip import line
 from sip.message import Response
 from tests.contract.sip.conftest import Target
 from tests.contract.sip.peer import SOFT, TONE, Phone, Sender, Talk
+from tests.contract.sip.test_on_hold import reinvite
 from tests.contract.sip.test_outbound import answered, dial
 from tests.contract.sip.watcher import Watcher
 
@@ -286,20 +288,32 @@ async def test_a_phone_that_starts_late_loses_nothing_to_the_gate(
 async def test_a_stranger_is_not_let_in_during_a_hold(
     talk: Talk, phone: Phone, watcher: Watcher, sends: Sends
 ) -> None:
-    async def reinvite(direction: str) -> None:
-        sdp = (("Content-Type", "application/sdp"),)
-        talk.send("INVITE", extra=sdp, body=phone.sdp("0 101", direction))
-        await phone.next("200 INVITE")
-        talk.send("ACK", cseq=talk.cseq)
-
     phone.speak(talk.rtp_to)
     await watcher.hears(LOUD)
-    await reinvite("sendonly")
+    await reinvite(talk, phone, "sendonly")
     await phone.hush()
     await sends(SOFT, talk.rtp_to)
     silent = (await next_peaks(watcher, 3 * SECOND))[SECOND // 2 :]
     assert max(silent) < AUDIBLE, "nothing comes from the phone, which has not moved"
-    await reinvite("sendrecv")
+    await reinvite(talk, phone, "sendrecv")
     phone.speak(talk.rtp_to)
     await watcher.hears(LOUD, 2.5)
     assert share(await next_peaks(watcher), LOUD) > STEADY
+
+
+async def test_a_caller_that_holds_the_call_is_told_of_and_heard_after_it(
+    called_in: Talk, phone: Phone, watcher: Watcher
+) -> None:
+    own = await phone.request("INVITE")  # baresip's, to settle on one of the codecs
+    phone.reply(own, 200, "OK", body=phone.sdp("0 101"))
+    await phone.request("ACK")
+    phone.speak(called_in.rtp_to)
+    await watcher.hears(LOUD)
+    assert "a=inactive" in await reinvite(called_in, phone, "inactive")
+    await watcher.until(lambda: line.is_on_hold(watcher.attributes("sip_+15550001")))
+    await phone.hush()
+    assert max((await next_peaks(watcher, 2 * SECOND))[SECOND:]) < AUDIBLE
+    assert "a=sendrecv" in await reinvite(called_in, phone, "sendrecv")
+    phone.speak(called_in.rtp_to)
+    await watcher.hears(LOUD)
+    await phone.rtp.until(lambda packets: all(packet.loud for packet in packets[-25:]))
