@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from agent.audio.resampling import Resampler
 from control_plane.domain.events import AttemptResult
+from process.resampling import Resampler
 from sip.carrier.rtp import encode
 from sip.gateway.g711 import PCMU, decode
 from speech.offline.voice import SAMPLE_RATE, Speaker

@@ -14,8 +14,8 @@ from livekit.agents.voice import io
 from livekit.rtc._ffi_client import FfiHandle
 
 from agent.audio.events import EVENTS
-from agent.audio.resampling import Resampler
 from agent.audio.short_way import Way
+from process.resampling import Resampler
 
 HEARD_RATE = 16_000
 """Hz of the caller's audio: what voice activity detection and the recogniser work at."""

@@ -11,8 +11,8 @@ from livekit import rtc
 
 from agent.audio.events import EVENTS
 from agent.audio.frames import FRAME_MS, SAID_RATE
-from agent.audio.resampling import Resampler
 from agent.audio.short_way import Way
+from process.resampling import Resampler
 
 QUEUE_MS = 200
 """Speech handed to WebRTC ahead of time: this process may be that late, on a busy machine, unheard.

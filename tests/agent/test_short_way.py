@@ -18,10 +18,10 @@ from agent.audio.frames import SAID_RATE, frame_of
 from agent.audio.input import FRAME_MS, HANDOVER_S, HEARD_RATE, AudioInput
 from agent.audio.mixing import Loop
 from agent.audio.output import AudioOutput
-from agent.audio.resampling import Resampler
 from agent.audio.short_way import ShortWay
 from agent.audio.source import AHEAD_MS, REFILL_MS, AudioSource
 from control_plane.domain.events import SoundWay
+from process.resampling import Resampler
 from process.short_way.carrier import Broken, Carrier
 from process.short_way.messages import Clear, Hello, Message, Room, Sound
 from process.short_way.offers import ATTRIBUTE, Folder, Offer

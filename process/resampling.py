@@ -31,7 +31,7 @@ class Resampler:
 
     def of(self, samples: bytes) -> bytes:
         """The same sound at the other rate."""
-        if self._up == self._down:
+        if self._up == self._down or not samples:
             return samples
         given = np.frombuffer(samples, np.int16)
         spread = np.zeros(len(given) * self._up, np.float32)
