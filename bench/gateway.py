@@ -37,7 +37,7 @@ GAP_S = 0.040
 WANTED = 30
 _SO_TIMESTAMPNS = 35
 _LOUD = 40
-_STEADY = Cadence(440.0, 1.0, 0.0)
+_STEADY = Cadence(440.0, 1.0, 0.0, 8_000)
 
 
 @dataclass

@@ -234,7 +234,7 @@ class Front(asyncio.DatagramProtocol):
         via = Via("UDP", host, port, {"branch": self._branch(request, vias[0])})
         kept = [(n, v) for n, v in request.headers if n.lower() != NONCE_HEADER.lower()]
         uri = verdict.uri or request.uri
-        out = Request(kept, request.body, request.method, uri, request.source)
+        out = Request(kept, verdict.body or request.body, request.method, uri, request.source)
         out.replace("Via", [via.render(), *(v.render() for v in vias)])
         out.replace("Max-Forwards", [str(max(request.hops - 1, 0))])
         out.headers += [(NONCE_HEADER, self.nonce), *verdict.add_headers]

@@ -21,11 +21,15 @@ MAX_PENDING_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """Send the request on to this address, with these headers added, and to this URI if given."""
+    """Send the request on to this address, with these headers added.
+
+    Its URI and body are replaced by those that are given.
+    """
 
     to: Address
     add_headers: Headers = ()
     uri: str = ""
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

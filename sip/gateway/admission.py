@@ -13,8 +13,9 @@ from livekit.protocol import sip as proto
 from process.logs import get_logger
 from sip.digest import Authority, CheckResult
 from sip.front import Forward, Reply, Silent, Verdict, challenge
+from sip.gateway import sdp
 from sip.gateway.attributes import header_attributes
-from sip.gateway.codecs import AGENTS, chosen
+from sip.gateway.codecs import AGENTS, SERVED, Codecs, chosen, widest
 from sip.gateway.store import Store
 from sip.message import Request
 
@@ -37,6 +38,7 @@ class Admitted:
     tag: str
     host: str
     headers: dict[str, str]
+    rate: int  # of its sound, Hz
 
 
 class Admission:
@@ -73,11 +75,19 @@ class Admission:
             return self._refuse(404, "Not Found", request)
         if self._full():
             return Reply(503, "Service Unavailable", (("Retry-After", "10"),))
-        self._admitted[request.call_id] = _admitted(request, trunk, rule)
+        codecs = chosen(trunk.media, rule.media)
+        offer = request.body.decode("latin-1")
+        best = _best(offer, codecs)
+        rate = widest(codecs) if best is None else SERVED[best[0]].rate
+        self._admitted[request.call_id] = _admitted(request, trunk, rule, rate)
         while len(self._admitted) > _REMEMBERED:
             self._admitted.popitem(last=False)
-        agent = AGENTS[chosen(trunk.media, rule.media)]
-        return Forward(self._to, uri=f"sip:{agent}@{self._to[0]}:{self._to[1]}")
+        return Forward(
+            self._to,
+            uri=f"sip:{AGENTS[frozenset(codecs)]}@{self._to[0]}:{self._to[1]}",
+            # baresip answers in the offer's order, LiveKit's own service in ours.
+            body=b"" if best is None else sdp.preferring(offer, best[1]).encode("latin-1"),
+        )
 
     def _refuse(self, status: int, reason: str, request: Request) -> Verdict:
         log.info("inbound call refused", status=status, source=request.source[0])
@@ -117,8 +127,15 @@ def _taking(
     return [t for t in every if called in t.numbers] or [t for t in every if not t.numbers]
 
 
+def _best(offer: str, codecs: Codecs) -> tuple[str, str] | None:
+    """Which of these codecs is answered with, and its payload type; None when there is none."""
+    offered = {encoding: kind for kind, encoding in reversed(sdp.formats(offer).items())}
+    found = ((name, offered.get(SERVED[name].encoding)) for name in codecs)
+    return next(((name, kind) for name, kind in found if kind is not None), None)
+
+
 def _admitted(
-    request: Request, trunk: proto.SIPInboundTrunkInfo, rule: proto.SIPDispatchRuleInfo
+    request: Request, trunk: proto.SIPInboundTrunkInfo, rule: proto.SIPDispatchRuleInfo, rate: int
 ) -> Admitted:
     sender = request.address("from")
     return Admitted(
@@ -129,6 +146,7 @@ def _admitted(
         tag=sender.params.get("tag", ""),
         host=sender.uri.rpartition("@")[2].partition(":")[0],
         headers=header_attributes(request, trunk.headers_to_attributes, trunk.include_headers),
+        rate=rate,
     )
 
 

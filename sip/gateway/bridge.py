@@ -12,36 +12,41 @@ from baresip.errors import AudioNotActive, AudioRestarted
 from livekit import rtc
 
 from sip.gateway.jitter import JitterBuffer
+from sip.gateway.phone_sound import PhoneSound
 from sip.gateway.rtp_port import RtpPort
 from sip.gateway.said import is_faint
 from sip.gateway.short_way import ShortWay
 from sip.gateway.telephone_events import KeyReader
-from sip.gateway.tones import DIAL_TONE, mixed
+from sip.gateway.tones import dial_tone, mixed
 
-CHUNK = 160  # bytes in 10 ms of 16-bit 8 kHz sound
-FRAME = 2 * CHUNK
-SILENCE = bytes(CHUNK)
 _QUIET_S = 0.06  # after this long without RTP the room gets silence instead of nothing
-_FULL = 5 * FRAME  # 100 ms waiting for the phone: drop rather than delay
-_CUSHION = CHUNK  # what the next piece may be late by, beside the phase of the phone's own clock
+_FULL = 10  # chunks: 100 ms waiting for the phone: drop rather than delay
+_CUSHION = 1  # what the next piece may be late by, beside the phase of the phone's own clock
+_HELD = 4  # of the agent's sound: the phone takes two at once, and a tick may be late
 _WINDOW, _LONG_WINDOW = 200, 1_000  # pieces (2 s, 10 s) over which a lasting excess is judged
-_HELD = 4 * CHUNK  # of the agent's sound: the phone takes two at once, and a tick may be late
 
 
 class Bridge:
-    """The two directions of one call. Its methods are safe from any thread."""
+    """The two directions of one call. Its methods are safe from any thread.
+
+    Args:
+        rate: of the sound here, 16 bit, mono (Hz); the phone's own may be another.
+    """
 
     def __init__(
         self,
         source: rtc.AudioSource,
         capture: Callable[[bytes], None],
+        rate: int,
         clock: Callable[[], float] = time.monotonic,
     ):
         self.source = source
+        self.rate = rate
+        self._chunk = rate // 50  # bytes in 10 ms
         self._clock = clock
         self._capture = capture
         self._lock = threading.Lock()
-        self._phone: CallAudio | None = None
+        self._phone: PhoneSound | None = None
         self._since = 0.0
         self._rest = b""
         self._tracks: dict[str, tuple[int, Any]] = {}
@@ -57,7 +62,7 @@ class Bridge:
         self._wrote_at = 0.0  # what the room says, or a tone
         self._last_push = 0.0
         self._last_rtp: float | None = None
-        self._least_fill = _FULL
+        self._least_fill = _FULL * self._chunk
         self._written = 0
         self.dropped_frames = 0
 
@@ -66,7 +71,7 @@ class Bridge:
     def connect(self, audio: CallAudio, now: float) -> None:
         """The phone has answered: its sound goes to the room from now on, and back."""
         with self._lock:
-            self._phone, self._since = audio, now
+            self._phone, self._since = PhoneSound(audio, self.rate), now
             self._room_tone = None
 
     def close(self) -> None:
@@ -152,9 +157,9 @@ class Bridge:
     def _to_room(self, pcm: bytes, now: float) -> None:
         if pcm:
             pcm = self._rest + pcm
-            whole = len(pcm) - len(pcm) % CHUNK
-            for at in range(0, whole, CHUNK):
-                self._capture(pcm[at : at + CHUNK])
+            whole = len(pcm) - len(pcm) % self._chunk
+            for at in range(0, whole, self._chunk):
+                self._capture(pcm[at : at + self._chunk])
             self._rest = pcm[whole:]
         elif now - self._last_push >= _QUIET_S:
             self._capture(self._filler())
@@ -171,7 +176,7 @@ class Bridge:
             self._jitter = None
             return
         if self._jitter is None:
-            self._jitter = JitterBuffer(now)
+            self._jitter = JitterBuffer(now, self.rate)
         if not self._holds_phone:  # else there is silence, which ends what was being said
             if ear is None and pcm:
                 self._jitter.put_samples(pcm, now)
@@ -184,25 +189,25 @@ class Bridge:
         if phone is None:
             return b""
         try:
-            pcm = bytes(phone.read(4 * FRAME))
+            pcm = phone.read(8 * self._chunk)
         except (AudioNotActive, AudioRestarted):
             return b""
         return bytes(len(pcm)) if self._holds_phone else pcm
 
     def _filler(self) -> bytes:
         if self._room_tone is None:
-            return SILENCE
+            return bytes(self._chunk)
         at = self._room_tone
-        self._room_tone = at + CHUNK
-        return DIAL_TONE.at(at, CHUNK)
+        self._room_tone = at + self._chunk
+        return dial_tone(self.rate).at(at, self._chunk)
 
     def _tick_phone_tone(self) -> None:
         with self._lock:
             at = self._phone_tone
             if at is None:
                 return
-            self._phone_tone = at + CHUNK
-            self._write(DIAL_TONE.at(at, CHUNK))
+            self._phone_tone = at + self._chunk
+            self._write(dial_tone(self.rate).at(at, self._chunk))
 
     # -- room to phone, on the SDK's thread ---------------------------------------
 
@@ -218,19 +223,20 @@ class Bridge:
             if waiting is None:
                 return
             waiting += pcm
-            if len(waiting) > _FULL:
-                del waiting[: len(waiting) - _FULL]
+            if len(waiting) > _FULL * self._chunk:
+                del waiting[: len(waiting) - _FULL * self._chunk]
                 self.dropped_frames += 1
             self._mix()
 
     def _mix(self) -> None:
         """Write when all tracks have a frame, or one has two (the others are late or muted)."""
+        frame = 2 * self._chunk
         fills = [len(waiting) for waiting in self._waiting.values()]
-        while min(fills) >= FRAME or max(fills) >= 2 * FRAME:
-            parts = [bytes(w[:FRAME]) for w in self._waiting.values() if len(w) >= FRAME]
+        while min(fills) >= frame or max(fills) >= 2 * frame:
+            parts = [bytes(w[:frame]) for w in self._waiting.values() if len(w) >= frame]
             for waiting in self._waiting.values():
-                if len(waiting) >= FRAME:
-                    del waiting[:FRAME]
+                if len(waiting) >= frame:
+                    del waiting[:frame]
             self._write(mixed(parts))
             fills = [len(waiting) for waiting in self._waiting.values()]
 
@@ -245,12 +251,12 @@ class Bridge:
             return
         self._wrote_at = self._clock()
         try:
-            fill = phone.info().tx_buffered
+            fill = phone.fill()
             if fill == 0:
-                phone.write(bytes(_CUSHION))
-            elif fill >= _FULL or self._is_too_much(fill, pcm):
+                phone.write(bytes(_CUSHION * self._chunk))
+            elif fill >= _FULL * self._chunk or self._is_too_much(fill, pcm):
                 self.dropped_frames += 1
-                self._least_fill, self._written = _FULL, 0
+                self._least_fill, self._written = _FULL * self._chunk, 0
                 return
             phone.write(self._with_agent(pcm))
         except (AudioNotActive, AudioRestarted):
@@ -261,7 +267,9 @@ class Bridge:
         way = self._way
         if way is None or not way.waiting or not self._hears_others:
             return pcm
-        pieces = [way.read(self._wrote_at) or SILENCE for _ in range(len(pcm) // CHUNK)]
+        pieces = [
+            way.read(self._wrote_at) or bytes(self._chunk) for _ in range(len(pcm) // self._chunk)
+        ]
         return mixed([pcm, b"".join(pieces)])
 
     def _from_agent(self, way: ShortWay, now: float) -> None:
@@ -272,10 +280,10 @@ class Bridge:
                 way.skip(now)
             elif now - self._wrote_at >= _QUIET_S:
                 try:
-                    fill = phone.info().tx_buffered
-                    while fill < _HELD and (piece := way.read(now)) is not None:
+                    fill = phone.fill()
+                    while fill < _HELD * self._chunk and (piece := way.read(now)) is not None:
                         phone.write(piece)
-                        fill += CHUNK
+                        fill += self._chunk
                 except (AudioNotActive, AudioRestarted):
                     return
 
@@ -289,10 +297,10 @@ class Bridge:
         self._written += 1
         if self._written < _WINDOW:
             return False
-        if self._least_fill > _CUSHION:
+        if self._least_fill > _CUSHION * self._chunk:
             if is_faint(pcm):
                 return True
             if self._written < _LONG_WINDOW:
                 return False  # a pause in what is said will come
-        least, self._least_fill, self._written = self._least_fill, _FULL, 0
-        return least >= 2 * FRAME
+        least, self._least_fill, self._written = self._least_fill, _FULL * self._chunk, 0
+        return least >= 4 * self._chunk

@@ -146,7 +146,7 @@ def media_timeout(*configs: proto.SIPMediaConfig) -> float:
 class Leg:
     """One call: it ends when anything first calls `end`, and `close` then tidies up."""
 
-    def __init__(self, parts: Parts, member: Member, call_id: str, media_timeout: float):
+    def __init__(self, parts: Parts, member: Member, call_id: str, media_timeout: float, rate: int):
         self.parts = parts
         offer = offered(parts.short_way)
         self.member = member = with_token(member, offer)
@@ -154,7 +154,7 @@ class Leg:
         self.log = log.bind(call=call_id, room=member.room)
         self.ended: asyncio.Future[End] = asyncio.get_running_loop().create_future()
         self.phone: Call | None = None
-        self.bridge = parts.media.open()
+        self.bridge = parts.media.open(rate)
         self.room = RoomSide(
             parts.server,
             member,

@@ -1,6 +1,9 @@
-"""Which of the two G.711 codecs a call offers or takes, and in which order."""
+"""Which codecs a call offers or takes, and in which order."""
 
 from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
 
 from livekit.protocol import sip as proto
 
@@ -8,17 +11,55 @@ from sip.gateway.errors import invalid, unserved
 
 Codecs = tuple[str, ...]
 
-DEFAULT: Codecs = ("pcmu", "pcma")
-ORDERS: tuple[Codecs, ...] = (DEFAULT, ("pcma", "pcmu"), ("pcmu",), ("pcma",))
-AGENTS = {order: f"offhook-{'-'.join(order)}" for order in ORDERS}  # who takes inbound calls
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """One codec, mono.
+
+    Attributes:
+        encoding: as SDP has it, in small letters; the number is the clock's (Hz) of RTP.
+        rate: samples a second.
+    """
+
+    encoding: str
+    rate: int
+
+    @property
+    def clock(self) -> int:
+        """What its RTP time stamps count a second (Hz)."""
+        return int(self.encoding.partition("/")[2])
+
+
+SERVED = {
+    "g722": Codec("g722/8000", 16_000),  # the clock is an error that RFC 3551 keeps (4.5.2)
+    "pcmu": Codec("pcmu/8000", 8_000),
+    "pcma": Codec("pcma/8000", 8_000),
+}
+DEFAULT: Codecs = ("g722", "pcmu", "pcma")
+"""In the order of LiveKit's own service."""
+AGENTS = {
+    frozenset(each): f"offhook-{'-'.join(each)}"
+    for count in range(1, len(SERVED) + 1)
+    for each in itertools.combinations(SERVED, count)
+}
+"""Who takes inbound calls, by the codecs that may be answered with."""
 _ALWAYS = "telephone-event"
+
+
+def account(codecs: Codecs) -> str:
+    """The parameter of a baresip account that offers these in this order."""
+    return "audio_codecs=" + ",".join(f"{name}/{SERVED[name].rate}/1" for name in codecs)
+
+
+def widest(codecs: Codecs) -> int:
+    """The rate (Hz) that carries what any of these does."""
+    return max(SERVED[name].rate for name in codecs)
 
 
 def chosen(*configs: proto.SIPMediaConfig) -> Codecs:
     """The codecs of the last config that lists any, in its order.
 
-    Listed ones come first; without `only_listed_codecs` the others follow. An offer keeps this
-    order; an answer takes the caller's order of those that are here (RFC 3264 6.1).
+    Listed ones come first; without `only_listed_codecs` the others follow.
     """
     codecs = DEFAULT
     for config in configs:
@@ -38,8 +79,12 @@ def _listed(config: proto.SIPMediaConfig) -> Codecs:
         name = codec.name.lower()
         if not name:
             raise invalid("no codec name specified")
-        if name not in (*DEFAULT, _ALWAYS) or codec.rate not in (0, 8000):
-            raise unserved(f"media.codecs {codec.name}", "is not served: PCMU and PCMA only")
+        clock = SERVED[name].clock if name in SERVED else 8_000
+        if name not in (*SERVED, _ALWAYS) or codec.rate not in (0, clock):
+            raise unserved(
+                f"media.codecs {codec.name}/{codec.rate}",
+                f"is not served: {', '.join(each.encoding for each in SERVED.values())} only",
+            )
         if name != _ALWAYS and name not in found:
             found.append(name)
     return tuple(found)

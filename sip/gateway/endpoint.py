@@ -18,7 +18,7 @@ from structlog.stdlib import BoundLogger
 from process.logs import get_logger
 from sip.front import NONCE_HEADER
 from sip.gateway.acks import Acks
-from sip.gateway.codecs import AGENTS, DEFAULT, Codecs
+from sip.gateway.codecs import AGENTS, DEFAULT, Codecs, account
 from sip.gateway.rtp_socket import RtpSocket, SocketGone
 from sip.gateway.sdp import Place
 from sip.gateway.settings import Settings
@@ -54,7 +54,7 @@ class Identity:
             auth = f';auth_user={self.username or self.user};auth_pass="{self.password}"'
         return (
             f"{name}<sip:{self.user}@{self.host};transport=udp>{auth};regint=0;answermode=manual"
-            f";audio_codecs={','.join(self.codecs)};dtmfmode=rtpevent"
+            f";{account(self.codecs)};dtmfmode=rtpevent"
         )
 
 
@@ -94,12 +94,12 @@ class Endpoint:
         self.trace.acks = Acks(self._send)
         self.trace.start()
         self._runtime.subscribe(self._event)
-        for order, user in AGENTS.items():
-            account = f"<sip:{user}@{settings.sip_host};transport=udp>"
-            params = f";regint=0;answermode=manual;audio_codecs={','.join(order)};dtmfmode=rtpevent"
-            if order == DEFAULT:
-                params += ";catchall=yes"  # what bypassed the front arrives, to be declined
-            agent = await UserAgent.create(self._runtime, account + params)
+        for taken, user in AGENTS.items():
+            line = f"<sip:{user}@{settings.sip_host};transport=udp>;regint=0;answermode=manual"
+            line += f";{account(tuple(taken))};dtmfmode=rtpevent"
+            if taken == frozenset(DEFAULT):
+                line += ";catchall=yes"  # what bypassed the front arrives, to be declined
+            agent = await UserAgent.create(self._runtime, line)
             agent.on_incoming(self._on_incoming)
 
     async def stop(self) -> None:

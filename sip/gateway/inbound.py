@@ -32,6 +32,7 @@ class InboundCall(Leg):
             _member(admitted, phone, call_id),
             call_id,
             media_timeout(trunk.media, rule.media),
+            admitted.rate,
         )
         loop = asyncio.get_running_loop()
         self._admitted = admitted

@@ -8,15 +8,15 @@ instant, which follows the jitter seen lately; then the hole is concealed. The c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 
 from sip.gateway.concealment import Concealment
-from sip.gateway.g711 import decode
+from sip.gateway.decoding import STATIC, Decoder
 from sip.gateway.rtp import Packet
 
-RATE = 8_000
-_PIECE = RATE // 50  # samples that are filled in at a time
+_PIECE_S = 0.02  # that is filled in at a time
 _WINDOW_S = 5.0  # the jitter of the last one or two of these counts
 _FIRST_S = 0.06  # of delay, before anything is known
 _LEAST_S, _MOST_S = 0.06, 0.2
@@ -32,6 +32,24 @@ class Piece:
 
     at: float
     pcm: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A packet that waits: decoded in its turn, as a codec's state goes from each to the next."""
+
+    sequence: int
+    count: int  # samples
+    decode: Callable[[], bytes]
+    skip: int = 0  # samples before those
+
+    def without(self, count: int) -> _Held:
+        """What is left when so many samples at its beginning are known already."""
+        return replace(self, count=self.count - count, skip=self.skip + count)
+
+    def samples(self) -> bytes:
+        """Its samples; ask once."""
+        return self.decode()[2 * self.skip :]
 
 
 class _Extreme:
@@ -58,9 +76,13 @@ class JitterBuffer:
 
     Args:
         now: the instant (s) from which sound, or silence in its place, is given.
+        rate: of the samples that are given (Hz).
     """
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, rate: int) -> None:
+        self._rate = rate
+        self._decoder = Decoder(rate)
+        self._piece = round(_PIECE_S * rate)  # samples
         self._start = now  # the instant of position 0 on the fastest way seen lately
         self._fastest = _Extreme(-1)
         self._slowest = _Extreme(+1)
@@ -71,58 +93,61 @@ class JitterBuffer:
         self._last_position = 0  # of that timestamp
         self._last_sequence = 0
         self._given_sequence: int | None = None
-        self._waiting: dict[int, tuple[int, bytes]] = {}  # by position: sequence, samples
+        self._waiting: dict[int, _Held] = {}  # by position
         self._events: set[int] = set()  # sequence numbers that carry no sound
         self._late_in_a_row = 0
-        self._concealment = Concealment()
+        self._concealment = Concealment(rate)
         self.concealed = 0  # samples
         self.late = 0  # packets that came after their place was filled
 
     def put(self, packet: Packet, now: float) -> None:
         """Take a packet that came at this instant."""
-        pcm = decode(packet.payload_type, packet.payload)
+        codec = STATIC.get(packet.payload_type)
         if self._source != packet.source:
             self._begin(packet, now)
         sequence = self._last_sequence + _signed(packet.sequence - self._last_sequence, 16)
-        if pcm is None:
+        if codec is None:
             self._note_event(sequence)
             return
-        if not pcm:
+        count = self._decoder.length(codec, packet.payload)
+        if not count:
             return
-        position = self._last_position + _signed(packet.timestamp - self._last_timestamp, 32)
-        if abs(now - self._start - position / RATE) > _JUMP_S:
+        ticks = _signed(packet.timestamp - self._last_timestamp, 32)
+        position = self._last_position + ticks * self._rate // codec.clock
+        if abs(now - self._start - position / self._rate) > _JUMP_S:
             self._begin(packet, now)
             position, sequence = self._last_position, packet.sequence
         self._last_timestamp, self._last_position = packet.timestamp, position
         self._last_sequence = sequence
         self._measure(now, position)
-        self._store(position, sequence, pcm)
+        decode = partial(self._decoder.decode, codec, packet.payload)
+        self._store(position, _Held(sequence, count, decode))
 
     def put_samples(self, pcm: bytes, now: float) -> None:
         """Take samples that come in order, but without their packets' stamps."""
-        position = max((at + len(p) // 2 for at, (_, p) in self._waiting.items()), default=0)
+        position = max((at + held.count for at, held in self._waiting.items()), default=0)
         position = max(position, self._next)
         self._source = self._given_sequence = None
-        self._start = now - (position + len(pcm) // 2) / RATE
-        self._waiting[position] = (0, pcm)
+        count = len(pcm) // 2
+        self._start = now - (position + count) / self._rate
+        self._waiting[position] = _Held(0, count, lambda: pcm)
 
     def read(self, now: float) -> Iterator[Piece]:
         """What can go on now, in order."""
         while True:
             ready = self._waiting.pop(self._next, None)
             if ready is not None:
-                sequence, pcm = ready
-                self._given_sequence = None if self._source is None else sequence
-                yield self._given(self._concealment.heard(pcm))
+                self._given_sequence = None if self._source is None else ready.sequence
+                yield self._given(self._concealment.heard(ready.samples()))
                 continue
             overdue = now - self._instant(self._next) > self._delay
             following = min(self._waiting, default=None)
             if following is not None and following < self._next:
-                self._store(following, *self._waiting.pop(following))  # packets that overlap
+                self._store(following, self._waiting.pop(following))  # packets that overlap
             elif following is not None and (overdue or not self._is_lost(following)):
                 yield from self._filled(following - self._next)
             elif overdue:
-                yield self._given(self._concealed(_PIECE))
+                yield self._given(self._concealed(self._piece))
             else:
                 return
 
@@ -131,22 +156,22 @@ class JitterBuffer:
         self._source = packet.source
         behind = self._instant(self._next)
         self._last_timestamp, self._last_sequence = packet.timestamp, packet.sequence
-        self._last_position = max(self._next, self._next + round((now - behind) * RATE))
-        self._start = now - self._last_position / RATE
+        self._last_position = max(self._next, self._next + round((now - behind) * self._rate))
+        self._start = now - self._last_position / self._rate
         self._fastest, self._slowest = _Extreme(-1), _Extreme(+1)
         self._given_sequence = None
         self._waiting.clear()
         self._events.clear()
+        self._decoder = Decoder(self._rate)
 
     def _measure(self, now: float, position: int) -> None:
-        self._start = self._fastest.update(now - position / RATE, now)
+        self._start = self._fastest.update(now - position / self._rate, now)
         late = self._slowest.update(now - self._instant(position), now)
         self._delay = min(_MOST_S, max(_LEAST_S, late + _MARGIN_S))
 
-    def _store(self, position: int, sequence: int, pcm: bytes) -> None:
-        end = position + len(pcm) // 2
-        if end <= self._next:
-            if position in self._waiting or sequence == self._given_sequence:
+    def _store(self, position: int, held: _Held) -> None:
+        if position + held.count <= self._next:
+            if position in self._waiting or held.sequence == self._given_sequence:
                 return  # the same once more
             self.late += 1
             self._late_in_a_row += 1
@@ -156,16 +181,16 @@ class JitterBuffer:
             self._fastest, self._slowest = _Extreme(-1), _Extreme(+1)
             position = self._next
         elif position < self._next:
-            pcm, position = pcm[2 * (self._next - position) :], self._next
+            held, position = held.without(self._next - position), self._next
         self._late_in_a_row = 0
         if len(self._waiting) < _MOST_WAITING:
-            self._waiting[position] = (sequence, pcm)
+            self._waiting[position] = held
 
     def _is_lost(self, position: int) -> bool:
         """Whether packets are missing before this one, which is not so after a pause."""
         if self._given_sequence is None:
             return False
-        missing = range(self._given_sequence + 1, self._waiting[position][0])
+        missing = range(self._given_sequence + 1, self._waiting[position].sequence)
         return any(number not in self._events for number in missing)
 
     def _note_event(self, sequence: int) -> None:
@@ -175,7 +200,7 @@ class JitterBuffer:
 
     def _filled(self, hole: int) -> Iterator[Piece]:
         while hole > 0:
-            count = min(hole, _PIECE)
+            count = min(hole, self._piece)
             yield self._given(self._concealed(count))
             hole -= count
 
@@ -189,7 +214,7 @@ class JitterBuffer:
         return piece
 
     def _instant(self, position: int) -> float:
-        return self._start + position / RATE
+        return self._start + position / self._rate
 
 
 def _signed(difference: int, bits: int) -> int:

@@ -24,7 +24,6 @@ from sip.gateway.bridge import Bridge
 
 log = get_logger("sip.gateway.media")
 
-RATE = 8000
 TICK_S = 0.01
 
 
@@ -58,10 +57,10 @@ class MediaEngine:
         """Whether the thread runs."""
         return self._thread.is_alive()
 
-    def open(self) -> Bridge:
-        """A new bridge; its source can be published at once and carries silence."""
-        source = rtc.AudioSource(RATE, 1, queue_size_ms=0)
-        bridge = Bridge(source, Capture(source))
+    def open(self, rate: int) -> Bridge:
+        """A new bridge at a rate (Hz); its source can be published at once and carries silence."""
+        source = rtc.AudioSource(rate, 1, queue_size_ms=0)
+        bridge = Bridge(source, Capture(source), rate)
         with self._lock:
             self._bridges[id(bridge)] = bridge
         return bridge
@@ -80,7 +79,7 @@ class MediaEngine:
             if id(bridge) not in self._bridges:
                 return  # nobody would ever close the stream, which keeps the whole connection
         # In pieces of 10 ms: 20 would wait for their second half.
-        stream = open_stream(track, rate=RATE, frame_ms=10)
+        stream = open_stream(track, rate=bridge.rate, frame_ms=10)
         self._streams[stream.handle] = functools.partial(bridge.heard, stream.handle)
         bridge.add_track(sid, stream.handle, stream)
 
@@ -131,7 +130,7 @@ class Capture:
         self._answer = ctypes.POINTER(ctypes.c_ubyte)()
         self._size = ctypes.c_size_t()
         # The SDK copies the samples while the request runs; a few buffers stay alive all the same.
-        buffers = [ctypes.create_string_buffer(RATE // 50) for _ in range(16)]
+        buffers = [ctypes.create_string_buffer(source.sample_rate // 50) for _ in range(16)]
         self._turns = itertools.cycle([(buffer, self._request(buffer)) for buffer in buffers])
 
     def _request(self, buffer: ctypes.Array[ctypes.c_char]) -> ctypes.Array[ctypes.c_ubyte]:
@@ -139,14 +138,14 @@ class Capture:
         request.capture_audio_frame.source_handle = self._source._ffi_handle.handle
         info = request.capture_audio_frame.buffer
         info.data_ptr = ctypes.addressof(buffer)
-        info.sample_rate = RATE
+        info.sample_rate = self._source.sample_rate
         info.num_channels = 1
-        info.samples_per_channel = RATE // 100
+        info.samples_per_channel = self._source.sample_rate // 100
         encoded = request.SerializeToString()
         return (ctypes.c_ubyte * len(encoded)).from_buffer_copy(encoded)
 
     def __call__(self, pcm: bytes) -> None:
-        """Capture one frame of 160 bytes (10 ms, 16 bit, 8 kHz); one thread at a time."""
+        """Capture one frame of 10 ms (16 bit, at the source's rate); one thread at a time."""
         buffer, request = next(self._turns)
         ctypes.memmove(buffer, pcm, len(pcm))
         handle = self._library.livekit_ffi_request(

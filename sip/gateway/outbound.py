@@ -105,6 +105,7 @@ class OutboundCall(Leg):
             _member(chosen, call_id),
             call_id,
             media_timeout(chosen.trunk.media, chosen.request.media),
+            codecs.widest(chosen.caller.codecs),
         )
         loop = asyncio.get_running_loop()
         self._plan = chosen

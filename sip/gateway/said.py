@@ -10,19 +10,19 @@ from __future__ import annotations
 import array
 from collections import deque
 
-PIECE = 160  # bytes: 10 ms of 16-bit 8 kHz sound
 _PIECE_US = 10_000
 _AHEAD_US = 40_000  # what may lie in baresip's buffer, which nothing can take back
 _BEHIND_US = 40_000  # a delay that is not worth a cut
 _MOST = 100  # pieces: a second; an agent keeps a third of one ahead
-_FADE = 40  # samples: 5 ms
 _FAINT = 0x180  # of 32,768; a piece below it is dropped unheard
 
 
 class Said:
-    """Pieces of 10 ms in their order. Instants are in µs; who calls sees to threads."""
+    """Pieces of 10 ms in their order, 16 bit. Instants are in µs; who calls sees to threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, rate: int) -> None:
+        self._size = rate // 50  # bytes of a piece
+        self._fade = rate // 200  # samples: 5 ms
         self._pieces: deque[tuple[int, bytes]] = deque()
         self.dropped = 0
 
@@ -31,9 +31,9 @@ class Said:
 
     def put(self, at: int, pcm: bytes) -> None:
         """Take sound that begins at this instant; the oldest goes when there is too much."""
-        for start in range(0, len(pcm), PIECE):
-            piece = pcm[start : start + PIECE]
-            self._pieces.append((at, piece + bytes(PIECE - len(piece))))
+        for start in range(0, len(pcm), self._size):
+            piece = pcm[start : start + self._size]
+            self._pieces.append((at, piece.ljust(self._size, b"\0")))
             at += _PIECE_US
         while len(self._pieces) > _MOST:
             self._pieces.popleft()
@@ -54,9 +54,10 @@ class Said:
         self._pieces.clear()
         if first is None or first[0] > now + _AHEAD_US:
             return
-        samples = array.array("h", first[1][: 2 * _FADE])
-        faded = array.array("h", (s * (_FADE - n) // _FADE for n, s in enumerate(samples)))
-        self._pieces.append((first[0], faded.tobytes() + bytes(PIECE - 2 * _FADE)))
+        fade = self._fade
+        samples = array.array("h", first[1][: 2 * fade])
+        faded = array.array("h", (s * (fade - n) // fade for n, s in enumerate(samples)))
+        self._pieces.append((first[0], faded.tobytes().ljust(self._size, b"\0")))
 
 
 def is_faint(pcm: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""Between which two addresses a call's sound passes, read from the SDP of its messages."""
+"""What the SDP of a call's messages says: between which addresses sound passes, and by what."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from sip.message import Request, Response
 _OFFERING = ("INVITE", "UPDATE")
 _DIRECTIONS = ("a=sendrecv", "a=sendonly", "a=recvonly", "a=inactive")
 _MEDIA = re.compile(r"m=audio ([0-9]{1,5})[ /]")
+_FORMATS = re.compile(r"^(m=audio [0-9]+(?:/[0-9]+)? [A-Z/]+ )([0-9 ]*[0-9])(?=\s*$)", re.MULTILINE)
+_RTPMAP = re.compile(r"^a=rtpmap:([0-9]+) ([^\s/]+/[0-9]+)", re.MULTILINE)
+_STATIC = {"0": "pcmu/8000", "8": "pcma/8000", "9": "g722/8000"}  # RFC 3551, table 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,30 @@ class Ends:
 
     def _take(self, place: Place | None, *, holds: bool) -> None:
         self.theirs, self.is_on_hold = place or self.theirs, holds
+
+
+def formats(body: str) -> dict[str, str]:
+    """The payload types of the first audio stream in their order, and what each is.
+
+    That is the encoding's name in small letters and its clock's rate, `g722/8000`; empty for one
+    of which nothing is known.
+    """
+    media = _FORMATS.search(body)
+    if media is None:
+        return {}
+    stream = body[media.end() :].partition("\nm=")[0]
+    named = _STATIC | {kind: encoding.lower() for kind, encoding in _RTPMAP.findall(stream)}
+    return {kind: named.get(kind, "") for kind in media[2].split()}
+
+
+def preferring(body: str, payload_type: str) -> str:
+    """The same SDP with this payload type of its first audio stream before the others."""
+
+    def first(media: re.Match[str]) -> str:
+        others = [kind for kind in media[2].split() if kind != payload_type]
+        return media[1] + " ".join((payload_type, *others))
+
+    return _FORMATS.sub(first, body, count=1)
 
 
 def audio_place(body: str) -> Place | None:

@@ -12,7 +12,7 @@ from process.logs import get_logger
 from process.short_way.carrier import Broken, Carrier
 from process.short_way.messages import Bye, Clear, Message, Room, Sound
 from process.short_way.offers import Offer
-from sip.gateway.jitter import RATE, Piece
+from sip.gateway.jitter import Piece
 from sip.gateway.said import Said
 
 log = get_logger("sip.gateway.short_way")
@@ -25,10 +25,15 @@ class ShortWay:
     Args:
         taken: told the identity of the participant who took it.
         lost: told that it carries nothing any more and the room has to.
+        rate: of the sound (Hz).
     """
 
     def __init__(
-        self, offer: Offer, taken: Callable[[str], object], lost: Callable[[], object]
+        self,
+        offer: Offer,
+        taken: Callable[[str], object],
+        lost: Callable[[], object],
+        rate: int,
     ) -> None:
         self.token = offer.token
         self._offer: Offer | None = offer
@@ -36,7 +41,8 @@ class ShortWay:
         self._taken = taken
         self._lost = lost
         self._lock = threading.Lock()
-        self._said = Said()
+        self._rate = rate
+        self._said = Said(rate)
         self.room_rests = False  # while it is carried here, nobody needs it in the room
         self.refused_pieces = 0  # the agent has too many unread
 
@@ -108,7 +114,7 @@ class ShortWay:
             return True
 
     def _check(self, offer: Offer, now: float) -> None:
-        taken = offer.accepted(now, RATE)
+        taken = offer.accepted(now, self._rate)
         if taken is not None:
             self._offer, self._carrier = None, taken.carrier
             self._taken(taken.identity)

@@ -1,12 +1,12 @@
-"""Tones and mixing of 16-bit 8 kHz sound."""
+"""Tones and mixing of 16-bit sound."""
 
 from __future__ import annotations
 
 import array
+import functools
 import math
 from collections.abc import Sequence
 
-_RATE = 8000
 _PEAK = 15_800
 _LIMIT = 32_767
 
@@ -14,12 +14,10 @@ _LIMIT = 32_767
 class Cadence:
     """A repeating tone: `hertz` for `on` seconds, then silence for `off` seconds."""
 
-    def __init__(self, hertz: float, on: float, off: float):
-        step = 2 * math.pi * hertz / _RATE
-        samples = array.array(
-            "h", (int(_PEAK * math.sin(step * i)) for i in range(int(_RATE * on)))
-        )
-        samples.extend([0] * int(_RATE * off))
+    def __init__(self, hertz: float, on: float, off: float, rate: int):
+        step = 2 * math.pi * hertz / rate
+        samples = array.array("h", (int(_PEAK * math.sin(step * i)) for i in range(int(rate * on))))
+        samples.extend([0] * int(rate * off))
         self._pcm = samples.tobytes()
 
     def at(self, offset: int, size: int) -> bytes:
@@ -29,7 +27,10 @@ class Cadence:
         return piece if len(piece) == size else piece + self._pcm[: size - len(piece)]
 
 
-DIAL_TONE = Cadence(425.0, 1.0, 4.0)
+@functools.cache
+def dial_tone(rate: int) -> Cadence:
+    """The dial tone at a rate (Hz)."""
+    return Cadence(425.0, 1.0, 4.0, rate)
 
 
 def mixed(parts: Sequence[bytes]) -> bytes:

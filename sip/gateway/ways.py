@@ -68,7 +68,10 @@ class Ways:
             return
         call = asyncio.get_running_loop().call_soon_threadsafe
         self._short = ShortWay(
-            offer, lambda agent: call(self._begin, agent), lambda: call(self._lost)
+            offer,
+            lambda agent: call(self._begin, agent),
+            lambda: call(self._lost),
+            self._bridge.rate,
         )
         self._bridge.offer(self._short)
 

@@ -24,9 +24,10 @@ def admission(
     return Admission(store, AGENT, lambda: full, silent), store
 
 
-def ask(admitting: Admission, **fields: str) -> Verdict:
+def ask(admitting: Admission, body: bytes = b"", **fields: str) -> Verdict:
     request = parse(invite(**fields), PHONE)  # type: ignore[arg-type]
     assert isinstance(request, Request)
+    request.body = body or request.body
     return admitting.decide(request)
 
 
@@ -45,7 +46,9 @@ def test_an_admitted_call_is_handed_over_once(tmp_path: Path) -> None:
     trunk(store)
     rule(store, "any")
     special = rule(store, "special", inbound_numbers=["alice"])
-    assert ask(admitting, call_id="c") == Forward(AGENT, uri="sip:offhook-pcmu-pcma@127.0.0.1:5070")
+    assert ask(admitting, call_id="c") == Forward(
+        AGENT, uri="sip:offhook-g722-pcmu-pcma@127.0.0.1:5070"
+    )
     admitted = admitting.pop("c")
     assert admitted is not None
     assert (admitted.caller, admitted.called) == ("alice", "100")
@@ -61,6 +64,36 @@ def test_the_codecs_choose_the_agent(tmp_path: Path) -> None:
     verdict = ask(admitting)
     assert isinstance(verdict, Forward)
     assert verdict.uri == "sip:offhook-pcma@127.0.0.1:5070"
+
+
+@pytest.mark.parametrize(
+    ("offered", "listed", "taken", "rate"),
+    [
+        ("0 8 9 101", (), "9 0 8 101", 16_000),
+        ("8 0 101", (), "0 8 101", 8_000),
+        ("8 0 9", ("PCMA", "G722"), "8 0 9", 8_000),
+        ("18 101", (), "", 16_000),
+        ("", ("PCMU",), "", 8_000),
+    ],
+)
+def test_the_best_codec_of_an_offer_is_put_first(
+    tmp_path: Path, offered: str, listed: tuple[str, ...], taken: str, rate: int
+) -> None:
+    admitting, store = admission(tmp_path)
+    codecs = [proto.SIPCodec(name=name) for name in listed]
+    trunk(store, media=proto.SIPMediaConfig(only_listed_codecs=bool(listed), codecs=codecs))
+    rule(store)
+
+    def body(kinds: str) -> bytes:
+        media = f"v=0\r\nm=audio 4000 RTP/AVP {kinds}\r\na=ptime:20\r\n"
+        return media.encode() if kinds else b""
+
+    verdict = ask(admitting, call_id="c", body=body(offered))
+    assert isinstance(verdict, Forward)
+    assert verdict.body == body(taken)
+    admitted = admitting.pop("c")
+    assert admitted is not None
+    assert admitted.rate == rate
 
 
 @pytest.mark.parametrize(

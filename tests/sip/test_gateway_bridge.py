@@ -10,11 +10,16 @@ import pytest
 from baresip.audio import AudioInfo
 from baresip.errors import AudioNotActive
 
-from sip.gateway.bridge import CHUNK, FRAME, SILENCE, Bridge
+from sip.gateway.bridge import Bridge
 from sip.gateway.rtp import Packet
-from sip.gateway.tones import DIAL_TONE, mixed
+from sip.gateway.tones import dial_tone, mixed
+from tests.contract.sip.near import tone
+from tests.contract.sip.voice import level
 
 pytestmark = pytest.mark.unit
+CHUNK, FRAME = 160, 320
+SILENCE = bytes(CHUNK)
+DIAL_TONE = dial_tone(8_000)
 
 
 class FakePhone:
@@ -25,6 +30,7 @@ class FakePhone:
         self.written: list[bytes] = []
         self.fill = FRAME
         self.active = True
+        self.rate = 8_000
 
     def read(self, size: int) -> bytes:
         if not self.active:
@@ -39,7 +45,7 @@ class FakePhone:
     def info(self) -> AudioInfo:
         if not self.active:
             raise AudioNotActive("gone")
-        return AudioInfo(True, True, 8000, 1, 20, 8000, 1, self.fill, 0, 32768, 32768)
+        return AudioInfo(True, True, self.rate, 1, 20, self.rate, 1, self.fill, 0, 32768, 32768)
 
 
 class Owner:
@@ -51,9 +57,9 @@ class Owner:
         self.disposed = True
 
 
-def bridge() -> tuple[Bridge, FakePhone, list[bytes]]:
+def bridge(rate: int = 8_000) -> tuple[Bridge, FakePhone, list[bytes]]:
     captured: list[bytes] = []
-    made = Bridge(None, captured.append)  # type: ignore[arg-type]
+    made = Bridge(None, captured.append, rate)  # type: ignore[arg-type]
     phone = FakePhone()
     made.connect(phone, 0.0)  # type: ignore[arg-type]
     return made, phone, captured
@@ -76,7 +82,7 @@ def test_the_phones_sound_is_cut_into_ten_milliseconds() -> None:
 
 def test_silence_and_dial_tone_fill_the_gap() -> None:
     captured: list[bytes] = []
-    made = Bridge(None, captured.append)  # type: ignore[arg-type]
+    made = Bridge(None, captured.append, 8_000)  # type: ignore[arg-type]
     made.tick(1.0)
     assert captured == [SILENCE]
     made.room_tone(True)
@@ -226,3 +232,29 @@ def test_keys_are_read_where_packets_are_heard() -> None:
     made.tick(1.0)
     made.tick(1.01)
     assert pressed == ["#"]
+
+
+@pytest.mark.parametrize(
+    ("rate", "first", "then"), [(16_000, 8_000, 16_000), (8_000, 16_000, 8_000)]
+)
+def test_a_phone_at_another_rate_than_its_call_and_another_later(
+    rate: int, first: int, then: int
+) -> None:
+    made, phone, captured = bridge(rate)
+    made.add_track("TR_1", 7, Owner())
+    for codec in (first, then):
+        phone.rate = codec
+        captured.clear()
+        phone.written.clear()
+        for n in range(50):
+            phone.incoming = tone(codec // 100, codec, 700.0, n * codec // 100)
+            made.tick(1.0 + n / 100)
+            phone.fill = codec // 25
+            made.heard(7, tone(rate // 100, rate, 900.0, n * rate // 100))
+        assert {len(piece) for piece in captured} == {rate // 50}
+        assert level(b"".join(captured), rate, 700.0) == pytest.approx(9_000, rel=0.02)
+        assert {len(piece) for piece in phone.written} == {codec // 50}
+        assert level(b"".join(phone.written), codec, 900.0) == pytest.approx(9_000, rel=0.02)
+        made.tick(5.0)
+        assert made.quiet_for(5.0)[1] == pytest.approx(5.0 - 1.49), "silence is not made up"
+    assert made.dropped_frames == 0

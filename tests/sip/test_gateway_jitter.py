@@ -12,12 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sip.gateway import g711
+from sip.gateway.codecs import SERVED
 from sip.gateway.concealment import Concealment
-from sip.gateway.jitter import RATE, JitterBuffer
+from sip.gateway.decoding import Decoder
+from sip.gateway.jitter import JitterBuffer
 from sip.gateway.rtp import Packet, parse
 from speech.offline.voice import SAMPLE_RATE, Speaker
+from tests.contract.sip.voice import G722, level
 
 pytestmark = pytest.mark.unit
+RATE = 8_000
 FRAME = 160
 TICK_S = 0.01
 LEAD = 10  # frames
@@ -30,6 +34,7 @@ class Line:
     """A phone at one end, a jitter buffer at the other, and a clock that ticks every 10 ms."""
 
     now: float = 100.0
+    rate: int = RATE
     source: int = 7
     sequence: int = 65_530  # begins again soon
     timestamp: int = 2**32 - 500
@@ -37,7 +42,7 @@ class Line:
     buffer: JitterBuffer = field(init=False)
 
     def __post_init__(self) -> None:
-        self.buffer = JitterBuffer(self.now)
+        self.buffer = JitterBuffer(self.now, self.rate)
 
     def packet(self, payload: bytes, kind: int = g711.PCMU) -> Packet:
         made = Packet(kind, self.sequence % 2**16, self.timestamp % 2**32, self.source, payload)
@@ -56,13 +61,19 @@ class Line:
             self.now += TICK_S
 
     def send(
-        self, payloads: list[bytes], *, jitter: float = 0.0, loss: float = 0.0, seed: int = 1
+        self,
+        payloads: list[bytes],
+        *,
+        jitter: float = 0.0,
+        loss: float = 0.0,
+        seed: int = 1,
+        kind: int = g711.PCMU,
     ) -> list[int]:
         """Send one packet every 20 ms over a line like this; which ones were lost."""
         chance = random.Random(seed)
         arrivals, lost = [], []
         for n, payload in enumerate(payloads):
-            packet = self.packet(payload)
+            packet = self.packet(payload, kind)
             if chance.random() < loss:
                 lost.append(n)
             else:
@@ -252,7 +263,7 @@ def test_samples_without_stamps_pass_in_order() -> None:
             st.integers(0, 2**16 - 1) | st.integers(0, 5),
             st.integers(0, 2**32 - 1) | st.integers(0, 2_000),
             st.integers(0, 2),
-            st.sampled_from([0, 8, 13, 101]),
+            st.sampled_from([0, 8, 9, 13, 101]),
             st.binary(max_size=400),
             st.sampled_from([0.0, 0.001, 0.02, 0.5, 3.0]),
         ),
@@ -262,7 +273,7 @@ def test_samples_without_stamps_pass_in_order() -> None:
 def test_no_packets_whatever_stop_it_or_make_it_grow(
     hostile: list[tuple[int, int, int, int, bytes, float]],
 ) -> None:
-    buffer, now, given_samples = JitterBuffer(0.0), 0.0, 0
+    buffer, now, given_samples = JitterBuffer(0.0, RATE), 0.0, 0
     for sequence, timestamp, source, kind, payload, pause in hostile:
         now += pause
         buffer.put(Packet(kind, sequence, timestamp, source, payload), now)
@@ -273,7 +284,7 @@ def test_no_packets_whatever_stop_it_or_make_it_grow(
 
 def test_concealment_goes_on_softer_and_blends_in() -> None:
     tone = (8_000 * np.sin(2 * np.pi * 200 * np.arange(960) / RATE)).astype(np.int16)
-    concealed = Concealment()
+    concealed = Concealment(RATE)
     concealed.heard(tone[:480].tobytes())
     filled = np.frombuffer(concealed.fill(480), np.int16)
     assert np.abs(filled[:80].astype(float) - tone[480:560]).max() < 500, "the same tone at first"
@@ -294,3 +305,39 @@ def test_the_parts_of_a_packet_that_are_no_sound_are_left_out() -> None:
     head = bytes([0x80 | 0x20 | 0x10 | 1, 0x80]) + bytes([0, 5, 0, 0, 0, 9, 0, 0, 0, 7])
     rest = bytes(4) + b"\xbe\xde\0\1" + bytes(4) + b"sound" + b"\0\0\3"
     assert parse(head + rest) == Packet(0, 5, 9, 7, b"sound")
+
+
+def test_g722_over_jitter_and_reordering_is_as_if_all_had_come_in_order() -> None:
+    """Its decoder goes from each packet to the next, so they are decoded in their turn."""
+    line, sent = Line(rate=16_000), G722.says(5_000.0, 100)
+    line.send([*sent], jitter=0.04, kind=9)
+    whole = Decoder(16_000)
+    pcm = b"".join(whole.decode(SERVED["g722"], payload) for payload in sent)
+    assert len(pcm) == 100 * 640
+    assert pcm[2 * 64 :] in line.pcm, "all after what blends into the silence before"
+    assert line.buffer.concealed == len(line.pcm) // 2 - 100 * 320
+
+
+def test_g722_with_losses_is_as_long_as_it_was_and_goes_on() -> None:
+    line, sent = Line(rate=16_000), G722.says(300.0, 100)
+    lost = line.send(sent, loss=0.05, kind=9)
+    assert lost
+    begins, ends = _sounding(line.pcm)
+    assert abs((ends - begins) / 2 - 100 * 320) < 3 * 320
+    assert level(line.pcm[begins:ends], 16_000, 300.0) > 7_000
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000])
+@pytest.mark.parametrize("name", ["pcmu", "pcma", "g722"])
+def test_a_payload_is_as_long_as_was_said_whatever_is_in_it(name: str, rate: int) -> None:
+    decoder, chance = Decoder(rate), random.Random(3)
+    for size in (160, 1, 7, 80, 333, 160):
+        payload = chance.randbytes(size)
+        pcm = decoder.decode(SERVED[name], payload)
+        assert len(pcm) == 2 * decoder.length(SERVED[name], payload)
+
+
+def _sounding(pcm: bytes) -> tuple[int, int]:
+    """From which byte to which it is not silent."""
+    loud = np.flatnonzero(np.abs(np.frombuffer(pcm, np.int16)) > 100)
+    return 2 * int(loud[0]), 2 * int(loud[-1])

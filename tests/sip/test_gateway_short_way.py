@@ -12,13 +12,13 @@ from process.short_way.carrier import Broken, Carrier
 from process.short_way.messages import Bye, Clear, Hello, Message, Room, Sound
 from process.short_way.offers import ATTRIBUTE, Folder
 from sip.gateway.attributes import header_attributes
-from sip.gateway.bridge import CHUNK, FRAME, SILENCE, Bridge
+from sip.gateway.bridge import Bridge
 from sip.gateway.rooms import Member
-from sip.gateway.said import PIECE, Said
+from sip.gateway.said import Said
 from sip.gateway.short_way import ShortWay
 from sip.gateway.ways import with_token
 from sip.message import Request
-from tests.sip.test_gateway_bridge import FakePhone, Owner, frame
+from tests.sip.test_gateway_bridge import CHUNK, FRAME, SILENCE, FakePhone, Owner, frame
 
 pytestmark = pytest.mark.unit
 
@@ -48,9 +48,9 @@ class Call:
         self.captured: list[bytes] = []
         self.taken: list[str] = []
         self.lost = 0
-        self.bridge = Bridge(None, self.captured.append, lambda: self.now)  # type: ignore[arg-type]
+        self.bridge = Bridge(None, self.captured.append, 8_000, lambda: self.now)  # type: ignore[arg-type]
         offer = offers.offer()
-        self.way = ShortWay(offer, self.taken.append, self._on_lost)
+        self.way = ShortWay(offer, self.taken.append, self._on_lost, 8_000)
         self.bridge.offer(self.way)
         self.phone = Draining()
         self.bridge.connect(self.phone, self.now)  # type: ignore[arg-type]
@@ -219,32 +219,32 @@ def test_the_end_of_the_call_is_told(call: Call) -> None:
 
 
 def test_at_most_a_second_is_held() -> None:
-    said = Said()
+    said = Said(8_000)
     for n in range(200):
         said.put(n * 20_000, frame(n))
     assert len(said) == 100
     assert said.dropped == 300
-    assert said.read(3_000_000) == frame(150)[:PIECE]
+    assert said.read(3_000_000) == frame(150)[:CHUNK]
 
 
 def test_a_delay_goes_where_nobody_hears_it_go() -> None:
-    said = Said()
+    said = Said(8_000)
     said.put(0, frame(5_000) + frame(1) + frame(5_000))
     late = [said.read(100_000) for _ in range(4)]
-    assert late == [frame(5_000)[:PIECE]] * 4
+    assert late == [frame(5_000)[:CHUNK]] * 4
     assert said.read(100_000) is None
     assert said.dropped == 2
 
 
 def test_a_queue_that_waits_for_its_time_does_not_fade() -> None:
-    said = Said()
+    said = Said(8_000)
     said.put(500_000, frame(9_000))
     said.clear(0)
     assert len(said) == 0
 
 
 def test_half_a_piece_is_made_whole() -> None:
-    said = Said()
+    said = Said(8_000)
     said.put(0, frame(9)[:100])
     assert said.read(0) == frame(9)[:100] + SILENCE[100:]
 

@@ -41,7 +41,7 @@ class Call:
         self.others: bool | None = False
         self.asked = asyncio.Event()
         self.taken: list[str] = []
-        self.bridge = Bridge(None, lambda _: None)  # type: ignore[arg-type]
+        self.bridge = Bridge(None, lambda _: None, 8_000)  # type: ignore[arg-type]
         self.ways = Ways(self.media, self.bridge, self._who, self.taken.append, linger_s=0.0)  # type: ignore[arg-type]
         offer = offers.offer()
         self.ways.offer(offer)

@@ -1,6 +1,7 @@
 """A telephone on an independent SIP stack (pjsua2), driven by a script, in a process of its own.
 
     python -m tests.system.phone --port 25061 --record heard.wav --script script.json [--call URI]
+        [--codec G722 --rate 16000]
 
 Without `--call` it answers the first INVITE. The script is a list of steps: {"listen": S} waits
 until the far end spoke and was quiet for S seconds, {"hear": S} until it speaks, {"again": S}
@@ -97,7 +98,8 @@ def _throw_nothing_away(media: pj.MediaConfig) -> None:
 class Phone:
     """The stack, one line, one call and its script."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, rate: int = RATE, codec: str = "") -> None:
+        self._rate = rate
         self.endpoint = pj.Endpoint()
         self.endpoint.libCreate()
         config = pj.EpConfig()
@@ -106,8 +108,8 @@ class Phone:
         config.logConfig.level = 1
         config.logConfig.consoleLevel = 1
         config.medConfig.noVad = True
-        config.medConfig.clockRate = RATE
-        config.medConfig.sndClockRate = RATE
+        config.medConfig.clockRate = rate
+        config.medConfig.sndClockRate = rate
         config.medConfig.ecTailLen = 0
         _throw_nothing_away(config.medConfig)
         self.endpoint.libInit(config)
@@ -118,6 +120,9 @@ class Phone:
         self.endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, transport)
         self.endpoint.libStart()
         self.endpoint.audDevManager().setNullDev()
+        for each in self.endpoint.codecEnum2():
+            if codec and not each.codecId.startswith(codec):
+                self.endpoint.codecSetPriority(each.codecId, 0)  # neither offered nor taken
         account = pj.AccountConfig()
         account.idUri = f"sip:+12025550177@127.0.0.1:{port}"
         account.mediaConfig.transportConfig.boundAddress = "127.0.0.1"
@@ -275,7 +280,7 @@ class Phone:
         began = time.time()
         tell("saying", file=path)
         player.startTransmit(leg.media)
-        length_s = Path(path).stat().st_size / 2 / RATE
+        length_s = Path(path).stat().st_size / 2 / self._rate
         self.pump(lambda: leg.gone, length_s)
         if not leg.gone:
             player.stopTransmit(leg.media)
@@ -289,9 +294,11 @@ def main() -> None:
     parser.add_argument("--record", required=True)
     parser.add_argument("--script", required=True)
     parser.add_argument("--call")
+    parser.add_argument("--codec", default="")
+    parser.add_argument("--rate", type=int, default=RATE)
     parser.add_argument("--limit", type=float, default=60.0)
     options = parser.parse_args()
-    phone = Phone(options.port)
+    phone = Phone(options.port, options.rate, options.codec)
     tell("up")
     leg = phone.connect(options.call, options.limit)
     phone.record(leg, options.record)

@@ -17,12 +17,13 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from livekit import api
+from livekit.protocol import sip as proto
 
 from process.gc_tuning import tune_gc
 from tests.contract.sip.peer import Phone
@@ -30,6 +31,7 @@ from tests.contract.sip.watcher import Watcher
 from tests.free_ports import area, block
 
 ROOT = Path(__file__).resolve().parents[3]
+Admit = Callable[..., Awaitable[tuple[str, str, str]]]
 KEY, SECRET = "devkey", "a-secret-of-at-least-32-characters-xx"
 
 
@@ -236,3 +238,40 @@ async def tasks() -> AsyncIterator[list[asyncio.Task[object]]]:
     for task in started:
         task.cancel()
     await asyncio.gather(*started, return_exceptions=True)
+
+
+@pytest.fixture
+def number() -> str:
+    return f"+1777{secrets.randbelow(10**7):07d}"
+
+
+@pytest.fixture
+async def admit(sip: api.SipService, number: str, room_name: str) -> AsyncIterator[Admit]:
+    """Make a trunk for `number` and a rule to the watched room; both go with the test."""
+    trunks: list[str] = []
+    rules: list[str] = []
+
+    async def make(rule: dict[str, object] | None = None, **trunk: object) -> tuple[str, str, str]:
+        info = proto.SIPInboundTrunkInfo(
+            numbers=[number],
+            **trunk,  # type: ignore[arg-type]
+        )
+        made = await sip.create_inbound_trunk(api.CreateSIPInboundTrunkRequest(trunk=info))
+        trunks.append(made.sip_trunk_id)
+        direct = proto.SIPDispatchRuleDirect(room_name=room_name)
+        fields: dict[str, object] = {"rule": proto.SIPDispatchRule(dispatch_rule_direct=direct)}
+        info2 = proto.SIPDispatchRuleInfo(
+            trunk_ids=[made.sip_trunk_id],
+            **{**fields, **(rule or {})},  # type: ignore[arg-type]
+        )
+        kept = await sip.create_dispatch_rule(api.CreateSIPDispatchRuleRequest(dispatch_rule=info2))
+        rules.append(kept.sip_dispatch_rule_id)
+        return number, made.sip_trunk_id, kept.sip_dispatch_rule_id
+
+    yield make
+    for rule_id in rules:
+        await sip.delete_dispatch_rule(
+            api.DeleteSIPDispatchRuleRequest(sip_dispatch_rule_id=rule_id)
+        )
+    for trunk_id in trunks:
+        await sip.delete_trunk(api.DeleteSIPTrunkRequest(sip_trunk_id=trunk_id))

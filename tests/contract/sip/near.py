@@ -16,13 +16,12 @@ from process.short_way.offers import ATTRIBUTE, Folder
 from tests.contract.sip.conftest import Target
 from tests.contract.sip.watcher import LIMIT, Watcher
 
-RATE = 8_000
 FRAME_S = 0.02
 
 
-def tone(count: int, hertz: float, start: int = 0, level: int = 9_000) -> bytes:
+def tone(count: int, rate: int, hertz: float, start: int = 0, level: int = 9_000) -> bytes:
     """So many samples of a tone, from its sample `start` on."""
-    step = 2 * math.pi * hertz / RATE
+    step = 2 * math.pi * hertz / rate
     return array.array(
         "h", (int(level * math.sin(step * (start + i))) for i in range(count))
     ).tobytes()
@@ -58,9 +57,9 @@ class NearAgent(Watcher):
         """Say a tone, all of it at once."""
         assert self.carrier is not None
         at = time.monotonic_ns() // 1000
-        size = round(RATE * FRAME_S)
+        size = round(self.rate * FRAME_S)
         for n in range(round(seconds / FRAME_S)):
-            self.carrier.send(Sound(at + n * 20_000, tone(size, hertz, n * size)))
+            self.carrier.send(Sound(at + n * 20_000, tone(size, self.rate, hertz, n * size)))
 
     def go_on_saying(self, hertz: float = 440.0) -> None:
         """Say a tone from now on, 0.3 s ahead; into the track while the room carries it."""
@@ -107,15 +106,15 @@ class NearAgent(Watcher):
     async def _speak(self, hertz: float) -> None:
         assert self.carrier is not None
         assert self._source is not None
-        size, n = round(RATE * FRAME_S), 0
+        size, n = round(self.rate * FRAME_S), 0
         start = time.monotonic()
         while True:
             while n * FRAME_S < time.monotonic() - start + 0.3:
                 at = round((start + n * FRAME_S) * 1e6)
-                pcm = tone(size, hertz, n * size)
+                pcm = tone(size, self.rate, hertz, n * size)
                 n += 1
                 if self.by_room:
-                    await self._source.capture_frame(rtc.AudioFrame(pcm, RATE, 1, size))
+                    await self._source.capture_frame(rtc.AudioFrame(pcm, self.rate, 1, size))
                 else:
                     self.carrier.send(Sound(at, pcm))
             await asyncio.sleep(0.05)

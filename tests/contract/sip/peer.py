@@ -18,6 +18,12 @@ from sip.message import Request, Response, parse
 LIMIT = 5.0
 SOFT = bytes([0x50, 0x50, 0x50, 0x50, 0xD0, 0xD0, 0xD0, 0xD0] * 20)  # 1 kHz, a ninth as loud
 TONE = bytes([0x20, 0x20, 0x20, 0x20, 0xA0, 0xA0, 0xA0, 0xA0] * 20)  # 1 kHz, loud, PCMU
+MAPS = {
+    "0": "PCMU/8000",
+    "8": "PCMA/8000",
+    "9": "G722/8000",
+    "101": "telephone-event/8000",
+}
 QUIET = frozenset({0xFF, 0x7F, 0xFE, 0x7E, 0xFD, 0x7D})
 
 
@@ -162,8 +168,7 @@ class Phone(asyncio.DatagramProtocol):
         self.send(Response(headers, body.encode(), status, reason).encode(), request.source)
 
     def sdp(self, codecs: str = "0 8 101", direction: str = "sendrecv", port: int = 0) -> str:
-        maps = {"0": "PCMU/8000", "8": "PCMA/8000", "101": "telephone-event/8000"}
-        lines = [f"a=rtpmap:{c} {maps[c]}" for c in codecs.split() if c in maps]
+        lines = [f"a=rtpmap:{c} {MAPS[c]}" for c in codecs.split() if c in MAPS]
         return "\r\n".join(
             [
                 "v=0",
@@ -197,19 +202,38 @@ class Phone(asyncio.DatagramProtocol):
 
     def speak(self, to: tuple[str, int], packets: int | None = None, payload: bytes = TONE) -> None:
         """Send a loud tone, 20 ms packets, until hushed or so many packets."""
-        self._talking = asyncio.create_task(self._speak(to, packets, payload))
+        self._talking = asyncio.create_task(self._speak(to, packets, [payload]))
+
+    def speak_in(
+        self, to: tuple[str, int], payloads: list[bytes], kind: int, step: int = 160
+    ) -> None:
+        """Send these payloads again and again, 20 ms packets, until hushed.
+
+        Args:
+            kind: their payload type.
+            step: of the time stamps.
+        """
+        self._talking = asyncio.create_task(self._speak(to, None, payloads, kind, step))
 
     async def hush(self) -> None:
         if self._talking is not None:
             self._talking.cancel()
             await asyncio.gather(self._talking, return_exceptions=True)
 
-    async def _speak(self, to: tuple[str, int], packets: int | None, payload: bytes) -> None:
+    async def _speak(
+        self,
+        to: tuple[str, int],
+        packets: int | None,
+        payloads: list[bytes],
+        kind: int = 0,
+        step: int = 160,
+    ) -> None:
         due = time.monotonic()
         sent = 0
         while packets is None or sent < packets:
+            payload = payloads[sent % len(payloads)]
             ticks = round((due - self._began) / 0.02)  # the clock goes on while nothing is sent
-            self.send_rtp(to, self._sequence & 0xFFFF, ticks * 160, payload)
+            self.send_rtp(to, self._sequence & 0xFFFF, ticks * step, payload, kind=kind)
             sent += 1
             self._sequence += 1
             due += 0.02

@@ -6,58 +6,19 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from livekit import api
 from livekit.protocol import sip as proto
 
 from sip.message import Response
-from tests.contract.sip.conftest import Target
+from tests.contract.sip.conftest import Admit, Target
 from tests.contract.sip.peer import Phone, audio_formats, digest_answer
 from tests.contract.sip.watcher import Watcher
 
 pytestmark = pytest.mark.system
 CALLER = "+15550001"
 IDENTITY = f"sip_{CALLER}"
-Admit = Callable[..., Awaitable[tuple[str, str, str]]]
-
-
-@pytest.fixture
-def number() -> str:
-    return f"+1777{secrets.randbelow(10**7):07d}"
-
-
-@pytest.fixture
-async def admit(sip: api.SipService, number: str, room_name: str) -> AsyncIterator[Admit]:
-    """Make a trunk for `number` and a rule to the watched room; both go with the test."""
-    trunks: list[str] = []
-    rules: list[str] = []
-
-    async def make(rule: dict[str, object] | None = None, **trunk: object) -> tuple[str, str, str]:
-        info = proto.SIPInboundTrunkInfo(
-            numbers=[number],
-            **trunk,  # type: ignore[arg-type]
-        )
-        made = await sip.create_inbound_trunk(api.CreateSIPInboundTrunkRequest(trunk=info))
-        trunks.append(made.sip_trunk_id)
-        direct = proto.SIPDispatchRuleDirect(room_name=room_name)
-        fields: dict[str, object] = {"rule": proto.SIPDispatchRule(dispatch_rule_direct=direct)}
-        info2 = proto.SIPDispatchRuleInfo(
-            trunk_ids=[made.sip_trunk_id],
-            **{**fields, **(rule or {})},  # type: ignore[arg-type]
-        )
-        kept = await sip.create_dispatch_rule(api.CreateSIPDispatchRuleRequest(dispatch_rule=info2))
-        rules.append(kept.sip_dispatch_rule_id)
-        return number, made.sip_trunk_id, kept.sip_dispatch_rule_id
-
-    yield make
-    for rule_id in rules:
-        await sip.delete_dispatch_rule(
-            api.DeleteSIPDispatchRuleRequest(sip_dispatch_rule_id=rule_id)
-        )
-    for trunk_id in trunks:
-        await sip.delete_trunk(api.DeleteSIPTrunkRequest(sip_trunk_id=trunk_id))
 
 
 async def test_answered_when_the_agent_can_be_heard(
@@ -128,7 +89,13 @@ async def test_cancel_while_ringing(
 
 @pytest.mark.parametrize(
     ("listed", "offered", "taken"),
-    [((), "0 8 101", "0"), (("PCMA",), "0 8 101", "8"), (("PCMU",), "8 0 101", "0")],
+    [
+        ((), "0 8 101", "0"),
+        ((), "8 0 101", "0"),
+        ((), "0 8 9 101", "9"),
+        (("PCMA",), "0 8 101", "8"),
+        (("PCMU",), "8 0 101", "0"),
+    ],
 )
 async def test_codecs_of_the_answer(
     target: Target,

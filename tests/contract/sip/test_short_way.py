@@ -27,6 +27,7 @@ from tests.contract.sip.watcher import Watcher
 pytestmark = pytest.mark.system
 SECOND = 8_000 * 2  # bytes
 LOUD = 3_000
+PCMU = proto.SIPMediaConfig(only_listed_codecs=True, codecs=[proto.SIPCodec(name="PCMU")])
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +51,7 @@ async def talk(
 ) -> AsyncIterator[Talk]:
     """An answered call whose sound takes the short way."""
     taking = asyncio.create_task(agent.take(CALLER))
-    dialog, _, _ = await answered(sip, phone, dial(room_name, trunk))
+    dialog, _, _ = await answered(sip, phone, dial(room_name, trunk, media=PCMU))
     await taking
     await phone.request("ACK")
     yield dialog

@@ -14,6 +14,7 @@ from livekit import api, rtc
 
 LIMIT = 5.0
 RATE = 48000
+HEARD_RATE = 16_000
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Watcher:
         self._source: rtc.AudioSource | None = None
         self.track_sid = ""
         self.peaks: list[tuple[float, int]] = []
+        self.sound = b""  # the last second that was heard, 16 bit at HEARD_RATE
         self.room.on("participant_connected", self._joined)
         self.room.on("participant_disconnected", self._left)
         self.room.on("participant_attributes_changed", self._attributes)
@@ -180,10 +182,11 @@ class Watcher:
         self._note("track off", who.identity, {})
 
     async def _listen(self, track: rtc.Track) -> None:
-        stream = rtc.AudioStream(track, sample_rate=8000, num_channels=1, frame_size_ms=20)
+        stream = rtc.AudioStream(track, sample_rate=HEARD_RATE, num_channels=1, frame_size_ms=20)
         try:
             async for event in stream:
                 self.peaks.append((time.monotonic(), max(map(abs, event.frame.data))))
+                self.sound = (self.sound + bytes(event.frame.data))[-2 * HEARD_RATE :]
                 self._changed.set()
         finally:
             await stream.aclose()
