@@ -15,7 +15,7 @@ from sip.digest import Authority, CheckResult
 from sip.front import Forward, Reply, Silent, Verdict, challenge
 from sip.gateway import sdp
 from sip.gateway.attributes import header_attributes
-from sip.gateway.codecs import AGENTS, SERVED, Codecs, chosen, widest
+from sip.gateway.codecs import AGENTS, SERVED, TAKEN, Codecs, chosen, widest
 from sip.gateway.store import Store
 from sip.message import Request
 
@@ -75,7 +75,7 @@ class Admission:
             return self._refuse(404, "Not Found", request)
         if self._full():
             return Reply(503, "Service Unavailable", (("Retry-After", "10"),))
-        codecs = chosen(trunk.media, rule.media)
+        codecs = chosen(trunk.media, rule.media, default=TAKEN)
         offer = request.body.decode("latin-1")
         best = _best(offer, codecs)
         rate = widest(codecs) if best is None else SERVED[best[0]].rate
@@ -127,7 +127,7 @@ def _taking(
     return [t for t in every if called in t.numbers] or [t for t in every if not t.numbers]
 
 
-def _best(offer: str, codecs: Codecs) -> tuple[str, str] | None:
+def _best(offer: str, codecs: Codecs) -> tuple[str, int] | None:
     """Which of these codecs is answered with, and its payload type; None when there is none."""
     offered = {encoding: kind for kind, encoding in reversed(sdp.formats(offer).items())}
     found = ((name, offered.get(SERVED[name].encoding)) for name in codecs)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from baresip.audio import CallAudio
 from baresip.errors import AudioNotActive, AudioRestarted
 from livekit import rtc
 
+from sip.gateway.codecs import BY_ENCODING
 from sip.gateway.jitter import JitterBuffer
 from sip.gateway.phone_sound import PhoneSound
 from sip.gateway.rtp_port import RtpPort
 from sip.gateway.said import is_faint
+from sip.gateway.sdp import STATIC
 from sip.gateway.short_way import ShortWay
 from sip.gateway.telephone_events import KeyReader
 from sip.gateway.tones import dial_tone, mixed
@@ -59,6 +61,7 @@ class Bridge:
         self._jitter: JitterBuffer | None = None
         self._reader = KeyReader()
         self.on_key: Callable[[str], object] | None = None  # told on the media thread
+        self.formats: Callable[[], Mapping[int, str]] = lambda: STATIC  # of what comes in
         self._wrote_at = 0.0  # what the room says, or a tone
         self._last_push = 0.0
         self._last_rtp: float | None = None
@@ -168,8 +171,10 @@ class Bridge:
         """Send the phone's sound to the agent, by its packets or else as baresip has it."""
         ear = self._port.ear if self._port is not None else None
         packets = list(ear.packets()) if ear is not None else ()  # passed on to baresip
-        for packet in packets:
-            key = self._reader.read(packet)
+        formats = self.formats()
+        coded = [(each, BY_ENCODING.get(formats.get(each.payload_type, ""))) for each in packets]
+        for packet, codec in coded:
+            key = self._reader.read(packet) if codec is None else None
             if key is not None and self.on_key is not None:
                 self.on_key(key)
         if not way.carries or self._phone is None:
@@ -180,8 +185,8 @@ class Bridge:
         if not self._holds_phone:  # else there is silence, which ends what was being said
             if ear is None and pcm:
                 self._jitter.put_samples(pcm, now)
-            for packet in packets:
-                self._jitter.put(packet, now)
+            for packet, codec in coded:
+                self._jitter.put(packet, codec, now)
         way.send(self._jitter.read(now))
 
     def _read(self) -> bytes:

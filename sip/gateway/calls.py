@@ -7,6 +7,7 @@ import enum
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from baresip.call import Call
@@ -234,6 +235,7 @@ class Leg:
         """The phone is there: sound flows, keys are taken, silence of the line is watched."""
         self.bridge.connect(phone.audio, time.monotonic())
         if phone.call_id:
+            self.bridge.formats = partial(self.parts.endpoint.trace.formats, phone.call_id)
             guard = self.parts.endpoint.guard
             self._gate = guard(phone.call_id, self.bridge.sound_at, self.log, self.ways.port.at)
             self._unfollow = self.parts.endpoint.trace.on_ends(phone.call_id, self._look_at_hold)

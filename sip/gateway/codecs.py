@@ -34,9 +34,13 @@ SERVED = {
     "g722": Codec("g722/8000", 16_000),  # the clock is an error that RFC 3551 keeps (4.5.2)
     "pcmu": Codec("pcmu/8000", 8_000),
     "pcma": Codec("pcma/8000", 8_000),
+    "opus": Codec("opus/48000", 16_000),  # of what it can, the half that voices have
 }
-DEFAULT: Codecs = ("g722", "pcmu", "pcma")
-"""In the order of LiveKit's own service."""
+BY_ENCODING = {codec.encoding: codec for codec in SERVED.values()}
+OFFERED: Codecs = ("g722", "pcmu", "pcma")
+"""In the order of LiveKit's own service, which has no Opus."""
+TAKEN: Codecs = (*OFFERED, "opus")
+"""The same for an offer that is answered."""
 AGENTS = {
     frozenset(each): f"offhook-{'-'.join(each)}"
     for count in range(1, len(SERVED) + 1)
@@ -56,12 +60,12 @@ def widest(codecs: Codecs) -> int:
     return max(SERVED[name].rate for name in codecs)
 
 
-def chosen(*configs: proto.SIPMediaConfig) -> Codecs:
+def chosen(*configs: proto.SIPMediaConfig, default: Codecs = OFFERED) -> Codecs:
     """The codecs of the last config that lists any, in its order.
 
-    Listed ones come first; without `only_listed_codecs` the others follow.
+    Listed ones come first; without `only_listed_codecs` the default ones follow.
     """
-    codecs = DEFAULT
+    codecs = default
     for config in configs:
         listed = _listed(config)
         if config.only_listed_codecs:
@@ -69,7 +73,7 @@ def chosen(*configs: proto.SIPMediaConfig) -> Codecs:
                 raise invalid("no codecs specified")
             codecs = listed
         elif listed:
-            codecs = (*listed, *(name for name in DEFAULT if name not in listed))
+            codecs = (*listed, *(name for name in default if name not in listed))
     return codecs
 
 

@@ -8,19 +8,31 @@ from process.resampling import Resampler
 from sip.gateway import g711
 from sip.gateway.codecs import SERVED, Codec
 
-STATIC = {g711.PCMU: SERVED["pcmu"], g711.PCMA: SERVED["pcma"], 9: SERVED["g722"]}
-"""By their payload types (RFC 3551, table 4)."""
+_FFMPEG = {SERVED["g722"]: ("g722", 16_000), SERVED["opus"]: ("libopus", 48_000)}
+_OPUS_FRAMES = (480, 960, 1920, 2880) * 3 + (480, 960) * 2 + (120, 240, 480, 960) * 4
+_OPUS_MOST = 5_760  # 120 ms
 
 
 def ticks(codec: Codec, payload: bytes) -> int:
-    """How long a payload sounds, by its codec's clock."""
-    return len(payload)
+    """How long a payload sounds, by its codec's clock; 0 for one that is broken."""
+    return _opus_ticks(payload) if codec is SERVED["opus"] else len(payload)
+
+
+def _opus_ticks(payload: bytes) -> int:
+    """By the packet's first bytes (RFC 6716, section 3.1)."""
+    if not payload:
+        return 0
+    frame, code = _OPUS_FRAMES[payload[0] >> 3], payload[0] & 3
+    frames = payload[1] & 0x3F if code == 3 and len(payload) > 1 else (1, 2, 2, 0)[code]
+    length = frame * frames
+    return length if length <= _OPUS_MOST else 0
 
 
 class Decoder:
     """Decodes one stream's payloads into 16-bit samples at one rate (Hz), each in its turn.
 
-    What it takes, measured: 20 ms of G.722 a fortieth of a millisecond, the first a tenth.
+    What 20 ms take, measured: G.722 a fiftieth of a millisecond, Opus an eighth; half of one to
+    begin with.
     """
 
     def __init__(self, rate: int) -> None:
@@ -44,14 +56,20 @@ class Decoder:
     def _begin(self, codec: Codec) -> None:
         self._codec = codec
         self._context = None
-        self._resampler = Resampler(codec.rate, self._rate)
-        if codec is SERVED["g722"]:
-            self._context = av.AudioCodecContext.create("g722", "r")
-            self._context.layout = "mono"
+        name, rate = _FFMPEG.get(codec, ("", codec.rate))
+        self._resampler = Resampler(rate, self._rate)
+        if name:
+            context = av.CodecContext.create(name, "r")
+            assert isinstance(context, av.AudioCodecContext)
+            context.sample_rate, context.layout = rate, "mono"
+            self._context = context
 
     def _decoded(self, payload: bytes) -> bytes:
         if self._context is None:
             law = g711.PCMA if self._codec is SERVED["pcma"] else g711.PCMU
             return g711.decode(law, payload) or b""
-        frames = self._context.decode(av.Packet(payload))
+        try:
+            frames = self._context.decode(av.Packet(payload))
+        except av.FFmpegError:
+            return b""
         return b"".join(bytes(each.planes[0])[: 2 * each.samples] for each in frames)

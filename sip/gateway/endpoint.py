@@ -18,7 +18,7 @@ from structlog.stdlib import BoundLogger
 from process.logs import get_logger
 from sip.front import NONCE_HEADER
 from sip.gateway.acks import Acks
-from sip.gateway.codecs import AGENTS, DEFAULT, Codecs, account
+from sip.gateway.codecs import AGENTS, OFFERED, TAKEN, Codecs, account
 from sip.gateway.rtp_socket import RtpSocket, SocketGone
 from sip.gateway.sdp import Place
 from sip.gateway.settings import Settings
@@ -31,6 +31,8 @@ Listener = Callable[[StackEvent], None]
 # No floor: what comes in order goes on at once. WebRTC's own jitter buffer, at the agent's end,
 # would wait for the late ones a second time.
 _JITTER = "audio_jitter_buffer_type adaptive\naudio_jitter_buffer_ms 0-100\n"
+# One channel at the rate that calls work at.
+_OPUS = "opus_samplerate 16000\nopus_stereo no\nopus_sprop_stereo no\n"
 _SPARE_CALLS = 16  # the gateway's own cap refuses first; calls that are ending still count here
 _BACKLOG = 400
 
@@ -44,7 +46,7 @@ class Identity:
     display: str | None
     username: str
     password: str
-    codecs: Codecs = DEFAULT
+    codecs: Codecs = OFFERED
 
     def account(self) -> str:
         """The account line for baresip; its parts were checked by validate.calling_identity."""
@@ -86,7 +88,7 @@ class Endpoint:
                 extra_config_text=(
                     f"sip_listen {settings.sip_host}:{settings.ua_port}\n"
                     "sip_transports udp\n"  # otherwise it takes the next port too, for TLS
-                    f"rtp_ports {settings.rtp_port_min}-{settings.rtp_port_max}\n{_JITTER}"
+                    f"rtp_ports {settings.rtp_port_min}-{settings.rtp_port_max}\n{_JITTER}{_OPUS}"
                 ),
             )
         )
@@ -97,7 +99,7 @@ class Endpoint:
         for taken, user in AGENTS.items():
             line = f"<sip:{user}@{settings.sip_host};transport=udp>;regint=0;answermode=manual"
             line += f";{account(tuple(taken))};dtmfmode=rtpevent"
-            if taken == frozenset(DEFAULT):
+            if taken == frozenset(TAKEN):
                 line += ";catchall=yes"  # what bypassed the front arrives, to be declined
             agent = await UserAgent.create(self._runtime, line)
             agent.on_incoming(self._on_incoming)

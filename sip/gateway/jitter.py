@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
+from sip.gateway.codecs import Codec
 from sip.gateway.concealment import Concealment
-from sip.gateway.decoding import STATIC, Decoder
+from sip.gateway.decoding import Decoder
 from sip.gateway.rtp import Packet
 
 _PIECE_S = 0.02  # that is filled in at a time
@@ -100,9 +101,8 @@ class JitterBuffer:
         self.concealed = 0  # samples
         self.late = 0  # packets that came after their place was filled
 
-    def put(self, packet: Packet, now: float) -> None:
-        """Take a packet that came at this instant."""
-        codec = STATIC.get(packet.payload_type)
+    def put(self, packet: Packet, codec: Codec | None, now: float) -> None:
+        """Take a packet that came at this instant; None: it carries no sound."""
         if self._source != packet.source:
             self._begin(packet, now)
         sequence = self._last_sequence + _signed(packet.sequence - self._last_sequence, 16)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sip.message import Request, Response
 
@@ -14,7 +14,8 @@ _DIRECTIONS = ("a=sendrecv", "a=sendonly", "a=recvonly", "a=inactive")
 _MEDIA = re.compile(r"m=audio ([0-9]{1,5})[ /]")
 _FORMATS = re.compile(r"^(m=audio [0-9]+(?:/[0-9]+)? [A-Z/]+ )([0-9 ]*[0-9])(?=\s*$)", re.MULTILINE)
 _RTPMAP = re.compile(r"^a=rtpmap:([0-9]+) ([^\s/]+/[0-9]+)", re.MULTILINE)
-_STATIC = {"0": "pcmu/8000", "8": "pcma/8000", "9": "g722/8000"}  # RFC 3551, table 4
+STATIC = {0: "pcmu/8000", 8: "pcma/8000", 9: "g722/8000"}
+"""Payload types that need no SDP (RFC 3551, table 4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Ends:
 
     ours: Place | None = None
     theirs: Place | None = None
+    formats: dict[int, str] = field(default_factory=lambda: dict(STATIC))  # that come in
     is_on_hold: bool = False
     _offered: tuple[int, Place | None, bool] | None = None
 
@@ -62,7 +64,7 @@ class Ends:
         self.theirs, self.is_on_hold = place or self.theirs, holds
 
 
-def formats(body: str) -> dict[str, str]:
+def formats(body: str) -> dict[int, str]:
     """The payload types of the first audio stream in their order, and what each is.
 
     That is the encoding's name in small letters and its clock's rate, `g722/8000`; empty for one
@@ -72,16 +74,16 @@ def formats(body: str) -> dict[str, str]:
     if media is None:
         return {}
     stream = body[media.end() :].partition("\nm=")[0]
-    named = _STATIC | {kind: encoding.lower() for kind, encoding in _RTPMAP.findall(stream)}
-    return {kind: named.get(kind, "") for kind in media[2].split()}
+    named = STATIC | {int(kind): encoding.lower() for kind, encoding in _RTPMAP.findall(stream)}
+    return {kind: named.get(kind, "") for kind in map(int, media[2].split())}
 
 
-def preferring(body: str, payload_type: str) -> str:
+def preferring(body: str, payload_type: int) -> str:
     """The same SDP with this payload type of its first audio stream before the others."""
 
     def first(media: re.Match[str]) -> str:
-        others = [kind for kind in media[2].split() if kind != payload_type]
-        return media[1] + " ".join((payload_type, *others))
+        kinds = sorted(map(int, media[2].split()), key=lambda kind: kind != payload_type)
+        return media[1] + " ".join(map(str, kinds))
 
     return _FORMATS.sub(first, body, count=1)
 

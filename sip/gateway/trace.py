@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from sip.gateway.acks import Acks
-from sip.gateway.sdp import Ends, asks_for_no_sound, audio_place
+from sip.gateway.sdp import STATIC, Ends, asks_for_no_sound, audio_place, formats
 from sip.message import MalformedMessage, Request, Response, parse
 
 _LOGGER = "baresip.native.sip"
@@ -88,6 +88,11 @@ class SipTrace(logging.Handler):
         """Between which addresses a call's sound passes, as far as its messages have said."""
         return self._ends.get(call_id)
 
+    def formats(self, call_id: str) -> dict[int, str]:
+        """The payload types that may come in, as far as our messages have said; safe anywhere."""
+        ends = self._ends.get(call_id)
+        return STATIC if ends is None else ends.formats
+
     def on_ends(self, call_id: str, changed: Changed) -> Callable[[], None]:
         """Call `changed` whenever a message says where this call's sound passes, or whether.
 
@@ -137,8 +142,10 @@ class SipTrace(logging.Handler):
         ends = self._ends.setdefault(call_id, Ends())
         if received:
             ends.received(message, place, holds)
-        elif place is not None:
-            ends.sent(message, place)
+        else:
+            if place is not None:
+                ends.sent(message, place)
+            ends.formats = ends.formats | formats(body)
         while len(self._ends) > _MAX_CALLS:
             self._ends.popitem(last=False)
         for changed in tuple(self._changed.get(call_id, ())):

@@ -47,7 +47,7 @@ def test_an_admitted_call_is_handed_over_once(tmp_path: Path) -> None:
     rule(store, "any")
     special = rule(store, "special", inbound_numbers=["alice"])
     assert ask(admitting, call_id="c") == Forward(
-        AGENT, uri="sip:offhook-g722-pcmu-pcma@127.0.0.1:5070"
+        AGENT, uri="sip:offhook-g722-pcmu-pcma-opus@127.0.0.1:5070"
     )
     admitted = admitting.pop("c")
     assert admitted is not None

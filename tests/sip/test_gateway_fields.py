@@ -117,6 +117,8 @@ def media(*names: str, only: bool = False) -> proto.SIPMediaConfig:
     [
         ([], ("g722", "pcmu", "pcma")),
         ([media("PCMA")], ("pcma", "g722", "pcmu")),
+        ([media("opus")], ("opus", "g722", "pcmu", "pcma")),
+        ([media("opus", only=True)], ("opus",)),
         ([media("G722", "PCMU", only=True)], ("g722", "pcmu")),
         ([media("PCMA", only=True)], ("pcma",)),
         ([media("PCMA", "telephone-event", "PCMU", only=True)], ("pcma", "pcmu")),
@@ -132,7 +134,7 @@ def test_codecs_in_their_order(configs: list[proto.SIPMediaConfig], wanted: code
 @pytest.mark.parametrize(
     ("config", "code"),
     [
-        (media("opus"), "unimplemented"),
+        (media("AMR-WB"), "unimplemented"),
         (media("PCMU", "G729", only=True), "unimplemented"),
         (media(only=True), "invalid_argument"),
         (media("telephone-event", only=True), "invalid_argument"),

@@ -11,14 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sip.gateway import g711
-from sip.gateway.codecs import SERVED
+from sip.gateway import decoding, g711
+from sip.gateway.codecs import BY_ENCODING, SERVED, Codec
 from sip.gateway.concealment import Concealment
 from sip.gateway.decoding import Decoder
 from sip.gateway.jitter import JitterBuffer
 from sip.gateway.rtp import Packet, parse
+from sip.gateway.sdp import STATIC
 from speech.offline.voice import SAMPLE_RATE, Speaker
-from tests.contract.sip.voice import G722, level
+from tests.contract.sip.voice import G722, OPUS, Voice, level
 
 pytestmark = pytest.mark.unit
 RATE = 8_000
@@ -29,12 +30,17 @@ SENTENCE = "We are open Monday to Friday from nine to five, and a cleaning costs
 Samples = npt.NDArray[np.int16]
 
 
+def codec(kind: int) -> Codec | None:
+    return BY_ENCODING.get({**STATIC, 96: "opus/48000"}.get(kind, ""))
+
+
 @dataclass
 class Line:
     """A phone at one end, a jitter buffer at the other, and a clock that ticks every 10 ms."""
 
     now: float = 100.0
     rate: int = RATE
+    step: int = FRAME  # of the time stamps
     source: int = 7
     sequence: int = 65_530  # begins again soon
     timestamp: int = 2**32 - 500
@@ -47,7 +53,7 @@ class Line:
     def packet(self, payload: bytes, kind: int = g711.PCMU) -> Packet:
         made = Packet(kind, self.sequence % 2**16, self.timestamp % 2**32, self.source, payload)
         self.sequence += 1
-        self.timestamp += FRAME
+        self.timestamp += self.step
         return made
 
     def run(self, arrivals: list[tuple[float, Packet]], seconds: float) -> None:
@@ -55,7 +61,8 @@ class Line:
         start, due = self.now, sorted(arrivals, key=lambda each: each[0])
         while self.now < start + seconds:
             while due and start + due[0][0] <= self.now:
-                self.buffer.put(due.pop(0)[1], self.now)
+                packet = due.pop(0)[1]
+                self.buffer.put(packet, codec(packet.payload_type), self.now)
             for piece in self.buffer.read(self.now):
                 self.given.append((self.now, piece.at, piece.pcm))
             self.now += TICK_S
@@ -263,7 +270,7 @@ def test_samples_without_stamps_pass_in_order() -> None:
             st.integers(0, 2**16 - 1) | st.integers(0, 5),
             st.integers(0, 2**32 - 1) | st.integers(0, 2_000),
             st.integers(0, 2),
-            st.sampled_from([0, 8, 9, 13, 101]),
+            st.sampled_from([0, 8, 9, 13, 96, 101]),
             st.binary(max_size=400),
             st.sampled_from([0.0, 0.001, 0.02, 0.5, 3.0]),
         ),
@@ -276,7 +283,7 @@ def test_no_packets_whatever_stop_it_or_make_it_grow(
     buffer, now, given_samples = JitterBuffer(0.0, RATE), 0.0, 0
     for sequence, timestamp, source, kind, payload, pause in hostile:
         now += pause
-        buffer.put(Packet(kind, sequence, timestamp, source, payload), now)
+        buffer.put(Packet(kind, sequence, timestamp, source, payload), codec(kind), now)
         given_samples += sum(len(piece.pcm) // 2 for piece in buffer.read(now))
     received = sum(len(each[4]) for each in hostile)
     assert given_samples <= (now + 1.1 * (1 + len(hostile))) * RATE + received
@@ -307,28 +314,55 @@ def test_the_parts_of_a_packet_that_are_no_sound_are_left_out() -> None:
     assert parse(head + rest) == Packet(0, 5, 9, 7, b"sound")
 
 
-def test_g722_over_jitter_and_reordering_is_as_if_all_had_come_in_order() -> None:
-    """Its decoder goes from each packet to the next, so they are decoded in their turn."""
-    line, sent = Line(rate=16_000), G722.says(5_000.0, 100)
-    line.send([*sent], jitter=0.04, kind=9)
+WIDE = pytest.mark.parametrize(
+    ("voice", "name", "kind"), [(G722, "g722", 9), (OPUS, "opus", 96)], ids=["g722", "opus"]
+)
+
+
+@WIDE
+def test_packets_over_jitter_and_reordering_are_as_if_all_had_come_in_order(
+    voice: Voice, name: str, kind: int
+) -> None:
+    """The decoders go from each packet to the next, so they are decoded in their turn."""
+    line, sent = Line(rate=16_000, step=voice.step), voice.says(5_000.0, 100)
+    line.send(sent, jitter=0.04, kind=kind)
     whole = Decoder(16_000)
-    pcm = b"".join(whole.decode(SERVED["g722"], payload) for payload in sent)
-    assert len(pcm) == 100 * 640
+    pcm = b"".join(whole.decode(SERVED[name], payload) for payload in sent)
+    assert len(pcm) == len(sent) * 640
     assert pcm[2 * 64 :] in line.pcm, "all after what blends into the silence before"
-    assert line.buffer.concealed == len(line.pcm) // 2 - 100 * 320
+    assert line.buffer.concealed == len(line.pcm) // 2 - len(sent) * 320
+    assert level(pcm[-32_000:], 16_000, 5_000.0) == pytest.approx(9_000, rel=0.05)
 
 
-def test_g722_with_losses_is_as_long_as_it_was_and_goes_on() -> None:
-    line, sent = Line(rate=16_000), G722.says(300.0, 100)
-    lost = line.send(sent, loss=0.05, kind=9)
-    assert lost
+@WIDE
+def test_losses_leave_it_as_long_as_it_was(voice: Voice, name: str, kind: int) -> None:
+    line, sent = Line(rate=16_000, step=voice.step), voice.says(300.0, 100)
+    assert line.send(sent, loss=0.05, kind=kind)
     begins, ends = _sounding(line.pcm)
-    assert abs((ends - begins) / 2 - 100 * 320) < 3 * 320
+    assert abs((ends - begins) / 2 - len(sent) * 320) < 3 * 320
     assert level(line.pcm[begins:ends], 16_000, 300.0) > 7_000
 
 
+@pytest.mark.parametrize(
+    ("payload", "ticks"),
+    [
+        (b"", 0),
+        (b"\x00", 480),  # SILK, 10 ms
+        (b"\x18", 2_880),  # SILK, 60 ms
+        (b"\x68", 960),  # hybrid, 20 ms
+        (b"\x81", 240),  # CELT, 2 x 2.5 ms
+        (b"\xfa", 1_920),  # CELT, 2 x 20 ms
+        (b"\xfb\x06", 5_760),  # 6 x 20 ms
+        (b"\xfb\x07", 0),
+        (b"\xfb", 0),
+    ],
+)
+def test_how_long_an_opus_packet_sounds(payload: bytes, ticks: int) -> None:
+    assert decoding.ticks(SERVED["opus"], payload) == ticks
+
+
 @pytest.mark.parametrize("rate", [8_000, 16_000])
-@pytest.mark.parametrize("name", ["pcmu", "pcma", "g722"])
+@pytest.mark.parametrize("name", ["pcmu", "pcma", "g722", "opus"])
 def test_a_payload_is_as_long_as_was_said_whatever_is_in_it(name: str, rate: int) -> None:
     decoder, chance = Decoder(rate), random.Random(3)
     for size in (160, 1, 7, 80, 333, 160):

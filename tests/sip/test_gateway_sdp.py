@@ -18,21 +18,21 @@ OFFER = (
 
 def test_the_formats_of_the_first_audio_stream_in_their_order() -> None:
     assert formats(OFFER) == {
-        "0": "pcmu/8000",
-        "9": "g722/8000",
-        "110": "opus/48000",
-        "18": "",
-        "101": "telephone-event/8000",
+        0: "pcmu/8000",
+        9: "g722/8000",
+        110: "opus/48000",
+        18: "",
+        101: "telephone-event/8000",
     }
-    assert list(formats(OFFER)) == ["0", "9", "110", "18", "101"]
-    assert formats("m=audio 0 RTP/SAVPF 96\na=rtpmap:96 PCMU/8000") == {"96": "pcmu/8000"}
+    assert list(formats(OFFER)) == [0, 9, 110, 18, 101]
+    assert formats("m=audio 0 RTP/SAVPF 96\na=rtpmap:96 PCMU/8000") == {96: "pcmu/8000"}
     assert formats("v=0\r\nm=video 1 RTP/AVP 0\r\n") == {}
 
 
 def test_only_the_order_of_that_stream_changes() -> None:
     wanted = OFFER.replace("RTP/AVP 0 9 110 18 101", "RTP/AVP 110 0 9 18 101")
-    assert preferring(OFFER, "110") == wanted
-    assert preferring(wanted, "110") == wanted
+    assert preferring(OFFER, 110) == wanted
+    assert preferring(wanted, 110) == wanted
     part = f"--x\r\nContent-Type: application/sdp\r\n\r\n{OFFER}--x--\r\n"
     assert formats(part) == formats(OFFER)
 
@@ -40,4 +40,4 @@ def test_only_the_order_of_that_stream_changes() -> None:
 @given(st.text())
 def test_no_text_stops_it(text: str) -> None:
     assert isinstance(formats("m=audio 1 RTP/AVP 0" + text), dict)
-    preferring("m=audio 1 RTP/AVP 0" + text, "0")
+    preferring("m=audio 1 RTP/AVP 0" + text, 0)

@@ -22,7 +22,10 @@ MAPS = {
     "0": "PCMU/8000",
     "8": "PCMA/8000",
     "9": "G722/8000",
+    "96": "opus/48000/2",
+    "111": "opus/48000/2",
     "101": "telephone-event/8000",
+    "110": "telephone-event/48000",
 }
 QUIET = frozenset({0xFF, 0x7F, 0xFE, 0x7E, 0xFD, 0x7D})
 

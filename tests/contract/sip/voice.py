@@ -7,20 +7,27 @@ from fractions import Fraction
 
 import av
 import numpy as np
+import numpy.typing as npt
 
 from tests.contract.sip.peer import Packet
 
 WIDE_HZ = 5_000.0
 """What nothing that samples at 8 kHz carries."""
-LOUD = 1_500.0
+LOUD = 6_000.0
 _LEVEL = 9_000
 
 
 @dataclass(frozen=True)
 class Voice:
-    """One codec: FFmpeg's name for it, its payload type here, samples a second, RTP's clock."""
+    """One codec: FFmpeg's names for what says and what hears it, its payload type here, and so on.
 
-    codec: str
+    Attributes:
+        rate: samples a second.
+        clock: of RTP.
+    """
+
+    says_by: str
+    heard_by: str
     kind: int
     rate: int
     clock: int
@@ -32,7 +39,8 @@ class Voice:
 
     def says(self, hertz: float, packets: int = 50) -> list[bytes]:
         """The payloads of a tone."""
-        coder = av.AudioCodecContext.create(self.codec, "w")
+        coder = av.CodecContext.create(self.says_by, "w")
+        assert isinstance(coder, av.AudioCodecContext)
         coder.sample_rate, coder.layout, coder.format = self.rate, "mono", "s16"
         coder.time_base = Fraction(1, self.rate)
         size = self.rate // 50
@@ -47,19 +55,28 @@ class Voice:
 
     def heard(self, packets: list[Packet], hertz: float) -> float:
         """How loud a tone is in these packets, those of other payload types left out."""
-        decoder = av.AudioCodecContext.create(self.codec, "r")
+        decoder = av.CodecContext.create(self.heard_by, "r")
+        assert isinstance(decoder, av.AudioCodecContext)
         decoder.sample_rate, decoder.layout = self.rate, "mono"
         payloads = [packet.payload for packet in packets if packet.payload_type == self.kind]
         frames = [each for payload in payloads for each in decoder.decode(av.Packet(payload))]
-        pcm = b"".join(bytes(each.planes[0])[: 2 * each.samples] for each in frames)
-        return level(pcm, self.rate, hertz)
+        pieces = [frame.to_ndarray().astype(float)[0] for frame in frames]
+        full = 32_768 if self.heard_by == "opus" else 1
+        return amplitude(full * np.concatenate([np.zeros(1), *pieces]), self.rate, hertz)
 
 
-G722 = Voice("g722", 9, 16_000, 8_000)
+PCMU = Voice("pcm_mulaw", "pcm_mulaw", 0, 8_000, 8_000)
+G722 = Voice("g722", "g722", 9, 16_000, 8_000)
+OPUS = Voice("libopus", "opus", 96, 48_000, 48_000)
+"""Said by libopus, as the gateway's; heard by FFmpeg's own decoder."""
 
 
 def level(pcm: bytes, rate: int, hertz: float) -> float:
     """The amplitude of a tone in 16-bit samples."""
-    samples = np.frombuffer(pcm, np.int16).astype(float)
+    return amplitude(np.frombuffer(pcm, np.int16).astype(float), rate, hertz)
+
+
+def amplitude(samples: npt.NDArray[np.float64], rate: int, hertz: float) -> float:
+    """The same of numbers."""
     wave = np.exp(-2j * np.pi * hertz * np.arange(len(samples)) / rate)
     return float(2 * abs(samples @ wave) / max(1, len(samples)))
