@@ -44,7 +44,12 @@ def config(host: str, port: int, rtp_ports: range) -> Config:
 def account(host: str, user: str = "carrier") -> Account:
     """Return an account that takes any number and registers nowhere."""
     return Account(
-        user=user, domain=host, password="", reg_interval=0, extra_params=("catchall=yes",)
+        user=user,
+        domain=host,
+        password="",
+        reg_interval=0,
+        audio_codecs=("pcmu", "pcma"),  # its phones hear and speak at 8 kHz
+        extra_params=("catchall=yes",),
     )
 
 

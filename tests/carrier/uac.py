@@ -164,7 +164,7 @@ class Uac(asyncio.DatagramProtocol):
         self.branch = f"z9hG4bK{secrets.token_hex(6)}"
         sdp = (
             f"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
-            f"m=audio {self.sound.port} RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\n"
+            f"m=audio {self.sound.port} RTP/AVP 9 0 101\r\na=rtpmap:0 PCMU/8000\r\n"
             f"a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n"
         )
         extra = f"Proxy-Authorization: {authorization}\r\n" if authorization else ""

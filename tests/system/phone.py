@@ -98,7 +98,7 @@ def _throw_nothing_away(media: pj.MediaConfig) -> None:
 class Phone:
     """The stack, one line, one call and its script."""
 
-    def __init__(self, port: int, rate: int = RATE, codec: str = "") -> None:
+    def __init__(self, port: int, rate: int = RATE, codec: str = "PCM") -> None:
         self._rate = rate
         self.endpoint = pj.Endpoint()
         self.endpoint.libCreate()
@@ -121,7 +121,7 @@ class Phone:
         self.endpoint.libStart()
         self.endpoint.audDevManager().setNullDev()
         for each in self.endpoint.codecEnum2():
-            if codec and not each.codecId.startswith(codec):
+            if not each.codecId.startswith(codec):
                 self.endpoint.codecSetPriority(each.codecId, 0)  # neither offered nor taken
         account = pj.AccountConfig()
         account.idUri = f"sip:+12025550177@127.0.0.1:{port}"
@@ -294,7 +294,7 @@ def main() -> None:
     parser.add_argument("--record", required=True)
     parser.add_argument("--script", required=True)
     parser.add_argument("--call")
-    parser.add_argument("--codec", default="")
+    parser.add_argument("--codec", default="PCM")
     parser.add_argument("--rate", type=int, default=RATE)
     parser.add_argument("--limit", type=float, default=60.0)
     options = parser.parse_args()
