@@ -13,7 +13,7 @@ _OFFERING = ("INVITE", "UPDATE")
 _DIRECTIONS = ("a=sendrecv", "a=sendonly", "a=recvonly", "a=inactive")
 _MEDIA = re.compile(r"m=audio ([0-9]{1,5})[ /]")
 _FORMATS = re.compile(r"^(m=audio [0-9]+(?:/[0-9]+)? [A-Z/]+ )([0-9 ]*[0-9])(?=\s*$)", re.MULTILINE)
-_RTPMAP = re.compile(r"^a=rtpmap:([0-9]+) ([^\s/]+/[0-9]+)", re.MULTILINE)
+_RTPMAP = re.compile(r"^a=rtpmap:([0-9]{1,3}) ([^\s/]+/[0-9]+)", re.MULTILINE)
 STATIC = {0: "pcmu/8000", 8: "pcma/8000", 9: "g722/8000"}
 """Payload types that need no SDP (RFC 3551, table 4)."""
 
@@ -75,15 +75,16 @@ def formats(body: str) -> dict[int, str]:
         return {}
     stream = body[media.end() :].partition("\nm=")[0]
     named = STATIC | {int(kind): encoding.lower() for kind, encoding in _RTPMAP.findall(stream)}
-    return {kind: named.get(kind, "") for kind in map(int, media[2].split())}
+    kinds = (int(kind) for kind in media[2].split() if len(kind) <= 3)
+    return {kind: named.get(kind, "") for kind in kinds}
 
 
 def preferring(body: str, payload_type: int) -> str:
     """The same SDP with this payload type of its first audio stream before the others."""
 
     def first(media: re.Match[str]) -> str:
-        kinds = sorted(map(int, media[2].split()), key=lambda kind: kind != payload_type)
-        return media[1] + " ".join(map(str, kinds))
+        kinds = sorted(media[2].split(), key=lambda kind: kind != str(payload_type))
+        return media[1] + " ".join(kinds)
 
     return _FORMATS.sub(first, body, count=1)
 

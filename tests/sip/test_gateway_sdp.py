@@ -37,6 +37,12 @@ def test_only_the_order_of_that_stream_changes() -> None:
     assert formats(part) == formats(OFFER)
 
 
+def test_a_payload_type_that_is_none_is_left_out() -> None:
+    offer = f"m=audio 1 RTP/AVP 0 {'9' * 5_000}\r\na=rtpmap:{'9' * 5_000} PCMU/8000\r\n"
+    assert formats(offer) == {0: "pcmu/8000"}
+    assert preferring(offer, 0) == offer
+
+
 @given(st.text())
 def test_no_text_stops_it(text: str) -> None:
     assert isinstance(formats("m=audio 1 RTP/AVP 0" + text), dict)
