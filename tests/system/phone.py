@@ -158,6 +158,7 @@ class Phone:
         assert leg.media is not None
         leg.media.startTransmit(recorder)
         self._keep.append(recorder)
+        self._recording = Path(path)
 
     def run(self, leg: Leg, step: dict[str, Any]) -> None:
         """Follow one step of the script."""
@@ -199,8 +200,9 @@ class Phone:
         """Flush the recording and end the process."""
         self._keep.clear()
         self._players.clear()
-        # The conference bridge closes the file in its own time; there is no event for it.
-        self.pump(lambda: False, 0.3)
+        # The conference bridge closes the file in its own time; there is no event for it, but its
+        # header says last how much is in it.
+        self.pump(lambda: any(self._recording.read_bytes()[40:44]), 5.0)
         sys.stdout.flush()
         # The stack's own teardown asserts when Python has freed a call before it.
         os._exit(0)
