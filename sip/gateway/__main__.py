@@ -69,12 +69,14 @@ class Gateway:
             self._presence,
             _offers(settings),
             settings.hold_timeout,
+            settings.codecs,
         )
         self._admission = Admission(
             self._store,
             (settings.sip_host, settings.ua_port),
             lambda: self._calls.full,
             settings.silent_reject,
+            settings.codecs,
         )
         agents = (settings.sip_host, settings.ua_port)
         self._front = Front(

@@ -15,7 +15,7 @@ from sip.digest import Authority, CheckResult
 from sip.front import Forward, Reply, Silent, Verdict, challenge
 from sip.gateway import sdp
 from sip.gateway.attributes import header_attributes
-from sip.gateway.codecs import AGENTS, SERVED, TAKEN, Codecs, chosen, widest
+from sip.gateway.codecs import AGENTS, SERVED, USUAL, Codecs, chosen, taken, widest
 from sip.gateway.store import Store
 from sip.message import Request
 
@@ -44,11 +44,19 @@ class Admitted:
 class Admission:
     """Decides about requests for the front, and remembers admitted calls until they arrive."""
 
-    def __init__(self, store: Store, to: tuple[str, int], full: Callable[[], bool], silent: bool):
+    def __init__(
+        self,
+        store: Store,
+        to: tuple[str, int],
+        full: Callable[[], bool],
+        silent: bool,
+        offered: Codecs = USUAL,
+    ):
         self._store = store
         self._to = to
         self._full = full
         self._silent = silent
+        self._codecs = taken(offered)
         self._authorities: dict[str, Authority] = {}
         self._admitted: OrderedDict[str, Admitted] = OrderedDict()
 
@@ -75,7 +83,7 @@ class Admission:
             return self._refuse(404, "Not Found", request)
         if self._full():
             return Reply(503, "Service Unavailable", (("Retry-After", "10"),))
-        codecs = chosen(trunk.media, rule.media, default=TAKEN)
+        codecs = chosen(trunk.media, rule.media, default=self._codecs)
         offer = request.body.decode("latin-1")
         best = _best(offer, codecs)
         rate = widest(codecs) if best is None else SERVED[best[0]].rate

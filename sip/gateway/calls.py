@@ -19,6 +19,7 @@ from livekit.rtc import DisconnectReason
 from process.logs import get_logger
 from process.short_way.offers import Folder
 from sip import holding, line
+from sip.gateway.codecs import USUAL, Codecs
 from sip.gateway.dtmf import DigitSender, PressedKeys
 from sip.gateway.endpoint import Endpoint, hang_up
 from sip.gateway.errors import TwirpError
@@ -80,6 +81,7 @@ class Parts:
     presence: Presence
     short_way: Folder | None = None  # where sound is offered to agents of this machine
     hold_timeout: float = HOLD_S  # seconds for which a far end may hold a call
+    codecs: Codecs = USUAL  # that are offered, and preferred
 
 
 @dataclass(slots=True)

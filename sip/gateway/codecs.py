@@ -37,10 +37,8 @@ SERVED = {
     "opus": Codec("opus/48000", 16_000),  # of what it can, the half that voices have
 }
 BY_ENCODING = {codec.encoding: codec for codec in SERVED.values()}
-OFFERED: Codecs = ("g722", "pcmu", "pcma")
-"""In the order of LiveKit's own service, which has no Opus."""
-TAKEN: Codecs = (*OFFERED, "opus")
-"""The same for an offer that is answered."""
+USUAL: Codecs = ("pcmu", "pcma")
+"""What is offered unless a setting says otherwise: every telephone and carrier has them."""
 AGENTS = {
     frozenset(each): f"offhook-{'-'.join(each)}"
     for count in range(1, len(SERVED) + 1)
@@ -55,12 +53,17 @@ def account(codecs: Codecs) -> str:
     return "audio_codecs=" + ",".join(f"{name}/{SERVED[name].rate}/1" for name in codecs)
 
 
+def taken(offered: Codecs) -> Codecs:
+    """What an offer is answered with: what we would offer, else anything that is served."""
+    return (*offered, *(name for name in SERVED if name not in offered))
+
+
 def widest(codecs: Codecs) -> int:
     """The rate (Hz) that carries what any of these does."""
     return max(SERVED[name].rate for name in codecs)
 
 
-def chosen(*configs: proto.SIPMediaConfig, default: Codecs = OFFERED) -> Codecs:
+def chosen(*configs: proto.SIPMediaConfig, default: Codecs = USUAL) -> Codecs:
     """The codecs of the last config that lists any, in its order.
 
     Listed ones come first; without `only_listed_codecs` the default ones follow.

@@ -18,7 +18,7 @@ from structlog.stdlib import BoundLogger
 from process.logs import get_logger
 from sip.front import NONCE_HEADER
 from sip.gateway.acks import Acks
-from sip.gateway.codecs import AGENTS, OFFERED, TAKEN, Codecs, account
+from sip.gateway.codecs import AGENTS, SERVED, USUAL, Codecs, account
 from sip.gateway.rtp_socket import RtpSocket, SocketGone
 from sip.gateway.sdp import Place
 from sip.gateway.settings import Settings
@@ -46,7 +46,7 @@ class Identity:
     display: str | None
     username: str
     password: str
-    codecs: Codecs = OFFERED
+    codecs: Codecs = USUAL
 
     def account(self) -> str:
         """The account line for baresip; its parts were checked by validate.calling_identity."""
@@ -99,7 +99,7 @@ class Endpoint:
         for taken, user in AGENTS.items():
             line = f"<sip:{user}@{settings.sip_host};transport=udp>;regint=0;answermode=manual"
             line += f";{account(tuple(taken))};dtmfmode=rtpevent"
-            if taken == frozenset(TAKEN):
+            if len(taken) == len(SERVED):
                 line += ";catchall=yes"  # what bypassed the front arrives, to be declined
             agent = await UserAgent.create(self._runtime, line)
             agent.on_incoming(self._on_incoming)

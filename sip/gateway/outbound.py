@@ -60,6 +60,7 @@ def plan(
     request: proto.CreateSIPParticipantRequest,
     kept: dict[str, proto.SIPOutboundTrunkInfo],
     own_host: str,
+    usual: codecs.Codecs = codecs.USUAL,
 ) -> Plan:
     """Check a request and find its trunk; raises TwirpError."""
     validate.participant(request)
@@ -70,7 +71,7 @@ def plan(
         display = request.display_name or None
     validate.calling_identity(number, display or "", trunk.auth_username, trunk.auth_password)
     host = trunk.from_host or own_host
-    order = codecs.chosen(trunk.media, request.media)
+    order = codecs.chosen(trunk.media, request.media, default=usual)
     caller = Identity(number, host, display, trunk.auth_username, trunk.auth_password, order)
     headers = {**trunk.headers, **request.headers}
     return Plan(request, trunk, caller, f"sip:{request.sip_call_to}@{trunk.address}", headers)

@@ -35,7 +35,7 @@ class CallService:
 
     async def create(self, request: proto.CreateSIPParticipantRequest) -> proto.SIPParticipantInfo:
         """Dial; returns when the INVITE is out, or when the phone has answered if asked to wait."""
-        plan = outbound.plan(request, self._store.outbound, self._own_host)
+        plan = outbound.plan(request, self._store.outbound, self._own_host, self._parts.codecs)
         if self._parts.calls.full:
             raise relayed("unavailable", "no room for another call")
         call = outbound.OutboundCall(self._parts, plan)

@@ -6,7 +6,11 @@ from typing import Annotated
 
 import msgspec
 
+from sip.gateway.codecs import SERVED, USUAL, Codecs
 from sip.gateway.line_watch import HOLD_S
+
+_NAME = f"({'|'.join(SERVED)})"
+CODECS = f"^{_NAME}(,{_NAME})*$"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,9 +30,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         name="OFFHOOK_RTP_SOURCE", default="strict"
     )
     data: str = msgspec.field(name="OFFHOOK_DATA", default="./data")
+    codec_order: Annotated[str, msgspec.Meta(pattern=CODECS)] = msgspec.field(
+        name="OFFHOOK_SIP_CODECS", default=",".join(USUAL)
+    )
     short_way: bool = msgspec.field(name="OFFHOOK_SHORT_WAY", default=True)
     max_calls: int = msgspec.field(name="OFFHOOK_SIP_MAX_CALLS", default=60)
     answer_timeout: float = msgspec.field(name="OFFHOOK_SIP_ANSWER_TIMEOUT", default=45.0)
     hold_timeout: float = msgspec.field(name="OFFHOOK_SIP_HOLD_TIMEOUT", default=HOLD_S)
     silent_reject: bool = msgspec.field(name="OFFHOOK_SIP_SILENT_REJECT", default=False)
     log_level: str = msgspec.field(name="OFFHOOK_LOG_LEVEL", default="INFO")
+
+    @property
+    def codecs(self) -> Codecs:
+        """What is offered, in this order."""
+        return tuple(dict.fromkeys(self.codec_order.split(",")))

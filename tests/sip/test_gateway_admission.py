@@ -41,6 +41,16 @@ def rule(store: Store, room: str = "r", **fields: object) -> proto.SIPDispatchRu
     return store.put_rule(proto.SIPDispatchRuleInfo(rule=chosen, **fields))  # type: ignore[arg-type]
 
 
+def test_what_is_offered_is_preferred(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store.json")
+    preferring = Admission(store, AGENT, lambda: False, False, ("g722", "pcmu"))
+    trunk(store)
+    rule(store)
+    verdict = ask(preferring, body=b"v=0\r\nm=audio 4000 RTP/AVP 0 8 9 101\r\n")
+    assert isinstance(verdict, Forward)
+    assert verdict.body == b"v=0\r\nm=audio 4000 RTP/AVP 9 0 8 101\r\n"
+
+
 def test_an_admitted_call_is_handed_over_once(tmp_path: Path) -> None:
     admitting, store = admission(tmp_path)
     trunk(store)
@@ -69,7 +79,8 @@ def test_the_codecs_choose_the_agent(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("offered", "listed", "taken", "rate"),
     [
-        ("0 8 9 101", (), "9 0 8 101", 16_000),
+        ("9 8 0 101", (), "0 9 8 101", 8_000),
+        ("96 9 101", (), "9 96 101", 16_000),
         ("8 0 101", (), "0 8 101", 8_000),
         ("8 0 9", ("PCMA", "G722"), "8 0 9", 8_000),
         ("18 101", (), "", 16_000),
