@@ -10,8 +10,8 @@ from livekit import rtc
 SAID_RATE = 24_000
 """Hz of the agent's audio: what the voices speak at."""
 FRAME_MS = 20
-_SILENT = 130
-"""Of 32,767: what a voice leaves between its words."""
+_SILENT = 330
+"""A hundredth of full scale: what is softer is the end of a breath."""
 
 
 def split(samples: bytes) -> Iterator[rtc.AudioFrame]:
