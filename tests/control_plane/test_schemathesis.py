@@ -27,7 +27,7 @@ from control_plane.documents import DIALECTS, DOCUMENT, describe_native
 from tests.contract.seeds.facts import VALUES
 from tests.served import Served, served
 
-pytestmark = [pytest.mark.db, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.db, pytest.mark.timeout(300)]
 
 CHECKS = [
     not_a_server_error,

@@ -71,7 +71,7 @@ def test_no_schedule_breaks_a_promise() -> None:
     assert done.returncode == 0
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(900)
 def test_a_seed_replays_exactly() -> None:
     seeds = [str(seed) for seed in REPLAYED]
     first, again = (
@@ -91,7 +91,7 @@ def simulator() -> Iterator[Simulator]:
     gc.unfreeze()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.filterwarnings("ignore")  # a process that dies leaves much behind
 @pytest.mark.parametrize("name", sorted(MUTANTS))
 def test_a_planted_bug_is_noticed(simulator: Simulator, name: str) -> None:

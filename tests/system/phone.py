@@ -196,13 +196,17 @@ class Phone:
             self._hear()
         return True
 
+    def _is_closed(self) -> bool:
+        header = self._recording.read_bytes()[:44]
+        return header[8:12] == b"WAVE" and any(header[40:44])
+
     def close(self) -> None:
         """Flush the recording and end the process."""
         self._keep.clear()
         self._players.clear()
         # The conference bridge closes the file in its own time; there is no event for it, but its
         # header says last how much is in it.
-        self.pump(lambda: any(self._recording.read_bytes()[40:44]), 5.0)
+        self.pump(self._is_closed, 15.0)
         sys.stdout.flush()
         # The stack's own teardown asserts when Python has freed a call before it.
         os._exit(0)
