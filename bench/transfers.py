@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from tests.providers.script import Rule, ToolCall
 from tests.providers.servers import in_background
 from tests.system.platform import running
 from tests.system.test_call_tools import COLD, Desk, silent
-from tests.system.tones import RATE, Voice, linear
+from tests.system.tones import Voice, linear, loudness
 
 CALLS = 21
 TONE = 425
@@ -89,15 +88,9 @@ def is_word(packet: Packet) -> bool:
     """Whether there is sound in it that is no tone of the line's."""
     if packet.payload_type != 0:
         return False
-    heard = linear(packet.payload)
-    angles = 2 * np.pi * TONE * np.arange(len(heard)) / RATE
-    tone = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    rest = heard - tone @ np.linalg.lstsq(tone, heard, rcond=None)[0]
-    return _rms(rest) > max(_LOUD, 0.5 * _rms(heard))
-
-
-def _rms(samples: Sequence[float] | np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.square(samples))))
+    power = float(np.mean(np.square(linear(packet.payload))))
+    rest = power - loudness([packet], TONE) ** 2 / 2
+    return rest > max(_LOUD**2, power / 4)
 
 
 def row(measure: str, value: float, n: int, *, goal: float | None = None) -> dict[str, Any]:

@@ -90,9 +90,10 @@ class Admission:
         self._admitted[request.call_id] = _admitted(request, trunk, rule, rate)
         while len(self._admitted) > _REMEMBERED:
             self._admitted.popitem(last=False)
+        user, _ = AGENTS[frozenset(codecs)]
         return Forward(
             self._to,
-            uri=f"sip:{AGENTS[frozenset(codecs)]}@{self._to[0]}:{self._to[1]}",
+            uri=f"sip:{user}@{self._to[0]}:{self._to[1]}",
             # baresip answers in the offer's order, LiveKit's own service in ours.
             body=b"" if best is None else sdp.preferring(offer, best[1]).encode("latin-1"),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from livekit.protocol import sip as proto
@@ -40,11 +41,11 @@ BY_ENCODING = {codec.encoding: codec for codec in SERVED.values()}
 USUAL: Codecs = ("pcmu", "pcma")
 """What is offered unless a setting says otherwise: every telephone and carrier has them."""
 AGENTS = {
-    frozenset(each): f"offhook-{'-'.join(each)}"
+    frozenset(each): (f"offhook-{'-'.join(each)}", each)
     for count in range(1, len(SERVED) + 1)
     for each in itertools.combinations(SERVED, count)
 }
-"""Who takes inbound calls, by the codecs that may be answered with."""
+"""Who takes inbound calls, by the codecs that may be answered with; and those in one order."""
 _ALWAYS = "telephone-event"
 
 
@@ -55,7 +56,7 @@ def account(codecs: Codecs) -> str:
 
 def taken(offered: Codecs) -> Codecs:
     """What an offer is answered with: what we would offer, else anything that is served."""
-    return (*offered, *(name for name in SERVED if name not in offered))
+    return _first(offered, SERVED)
 
 
 def widest(codecs: Codecs) -> int:
@@ -76,8 +77,13 @@ def chosen(*configs: proto.SIPMediaConfig, default: Codecs = USUAL) -> Codecs:
                 raise invalid("no codecs specified")
             codecs = listed
         elif listed:
-            codecs = (*listed, *(name for name in default if name not in listed))
+            codecs = _first(listed, default)
     return codecs
+
+
+def _first(listed: Codecs, others: Iterable[str]) -> Codecs:
+    """Those that are listed, then the others."""
+    return tuple(dict.fromkeys((*listed, *others)))
 
 
 def _listed(config: proto.SIPMediaConfig) -> Codecs:

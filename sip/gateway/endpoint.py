@@ -96,9 +96,9 @@ class Endpoint:
         self.trace.acks = Acks(self._send)
         self.trace.start()
         self._runtime.subscribe(self._event)
-        for taken, user in AGENTS.items():
+        for user, taken in AGENTS.values():
             line = f"<sip:{user}@{settings.sip_host};transport=udp>;regint=0;answermode=manual"
-            line += f";{account(tuple(taken))};dtmfmode=rtpevent"
+            line += f";{account(taken)};dtmfmode=rtpevent"
             if len(taken) == len(SERVED):
                 line += ";catchall=yes"  # what bypassed the front arrives, to be declined
             agent = await UserAgent.create(self._runtime, line)

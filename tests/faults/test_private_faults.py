@@ -24,6 +24,7 @@ import pytest
 
 from sip.carrier.dialog import response
 from sip.message import Request, parse
+from tests.in_thread import answering
 from tests.system import otlp
 from tests.system.platform import Platform, running, wait_for
 
@@ -95,14 +96,9 @@ class _Repeats(BaseHTTPRequestHandler):
 @contextmanager
 def repeating() -> Iterator[Parrot]:
     """Run a server that repeats what it is told."""
-    with Parrot() as parrot:
-        thread = threading.Thread(target=parrot.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield parrot
-        finally:
-            parrot.shutdown()
-            thread.join(10)
+    parrot = Parrot()
+    with answering(parrot):
+        yield parrot
 
 
 @contextmanager

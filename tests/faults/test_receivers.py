@@ -18,6 +18,7 @@ from control_plane.domain.delivery import DeliveryState
 from scheduler.deliver import MOST_PER_RECEIVER
 from tests.faults.asking import BUSY, UNKNOWN, body, place, seeded
 from tests.faults.stage import Stage
+from tests.in_thread import answering
 from tests.system.platform import wait_for
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
@@ -72,15 +73,12 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def receiving() -> Iterator[Receiver]:
     """Run a receiver."""
-    with Receiver() as receiver:
-        thread = threading.Thread(target=receiver.serve_forever, daemon=True)
-        thread.start()
+    receiver = Receiver()
+    with answering(receiver):
         try:
             yield receiver
         finally:
             receiver.released.set()
-            receiver.shutdown()
-            thread.join(10)
 
 
 @contextmanager

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import zipfile
 from collections.abc import Iterator
 from functools import partial
@@ -17,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from offhook.dependencies import uv_path
+from tests.in_thread import answering
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
@@ -67,14 +67,8 @@ def index(tmp_path: Path) -> Iterator[str]:
         wheel(folder, name, version)
     serve = partial(SimpleHTTPRequestHandler, directory=str(folder))
     server = ThreadingHTTPServer(("127.0.0.1", 0), serve)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with answering(server):
         yield f"http://127.0.0.1:{server.server_port}/"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture

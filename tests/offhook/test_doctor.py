@@ -15,6 +15,7 @@ from control_plane.health.probes import PartHealth, Readiness
 from offhook.doctor import answers_options, readiness, recordings
 from offhook.installation import Installation
 from tests.free_ports import block
+from tests.in_thread import answering
 
 pytestmark = pytest.mark.unit
 
@@ -41,12 +42,9 @@ class _Ready(BaseHTTPRequestHandler):
 def home(tmp_path: Path) -> Iterator[Installation]:
     """An installation whose API has a missing worker."""
     server = HTTPServer(("127.0.0.1", 0), _Ready)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield Installation({"OFFHOOK_DATA": str(tmp_path), "OFFHOOK_API_PORT": str(server.server_port)})
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    given = {"OFFHOOK_DATA": str(tmp_path), "OFFHOOK_API_PORT": str(server.server_port)}
+    with answering(server):
+        yield Installation(given)
 
 
 def test_every_part_of_the_readiness_is_a_finding(home: Installation) -> None:

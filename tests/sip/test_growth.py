@@ -19,7 +19,7 @@ from sip.digest import parse_credentials
 from sip.gateway import validate
 from sip.gateway.dtmf import playable
 from sip.gateway.errors import TwirpError
-from sip.gateway.sdp import asks_for_no_sound, audio_place
+from sip.gateway.sdp import asks_for_no_sound, audio_place, formats, preferring
 from sip.limits import MAX_DATAGRAM
 from sip.message import MalformedMessage, parse, parse_address, split_list
 from sip.via import parse_via
@@ -54,6 +54,10 @@ TEXTS: dict[str, tuple[Read, str, str, str]] = {
     "digest, open quotes": (parse_credentials, "Digest ", 'a="\\', ""),
     "SDP, lines": (audio_place, "v=0\r\n", "c=\r\n", ""),
     "SDP, its direction": (asks_for_no_sound, "v=0\r\n", "a=sendonly\r\n", ""),
+    "SDP, payload types": (formats, "m=audio 9 RTP/AVP ", "0 ", "x"),
+    "SDP, what they are": (formats, "m=audio 9 RTP/AVP 0\r\n", "a=rtpmap:0 a/8000\r\n", ""),
+    "SDP, spaces after one": (formats, "m=audio 9 RTP/AVP 0", " ", "x"),
+    "SDP, one preferred": (lambda text: preferring(text, 9), "m=audio 9 RTP/AVP", " 0", ""),
     "SDP, one line": (audio_place, "v=0\r\nc=", "1 ", ""),
     "SDP, a host": (audio_place, "v=0\r\nm=audio 9 \r\nc=", ".", ""),
     "SDP, ports": (lambda text: offered_audio(text.encode()), "m=audio ", "1", ""),

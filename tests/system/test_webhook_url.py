@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.in_thread import answering
 from tests.system.platform import Platform, wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
@@ -47,14 +47,9 @@ class Handler(BaseHTTPRequestHandler):
 @contextmanager
 def receiving() -> Iterator[Receiver]:
     """Run a receiver."""
-    with Receiver() as receiver:
-        thread = threading.Thread(target=receiver.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield receiver
-        finally:
-            receiver.shutdown()
-            thread.join(10)
+    receiver = Receiver()
+    with answering(receiver):
+        yield receiver
 
 
 def test_it_gets_the_call_once_with_a_recording_that_opens(platform: Platform) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from sip.message import Request
 from tests.contract.sip.peer import Packet, Phone, Talk
+from tests.contract.sip.voice import amplitude
 
 RATE = 8_000
 PACKET = 160
@@ -73,8 +74,7 @@ def loudness(packets: Sequence[Packet], hertz: int) -> float:
     if not packets:
         return 0.0
     heard = linear(b"".join(each.payload for each in packets if each.payload_type == 0))
-    wave = np.exp(-2j * np.pi * hertz * np.arange(len(heard)) / RATE)
-    return 2 * abs(float(np.abs(np.mean(heard * wave)))) if len(heard) else 0.0
+    return amplitude(heard, RATE, hertz)
 
 
 def hears(phone: Phone, hertz: int, *, for_packets: int = 25) -> bool:

@@ -147,12 +147,17 @@ def start_livekit(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
         "enable_loopback_candidate: true}\n"
         f"keys: {{{KEY}: {SECRET}}}\nlogging: {{level: warn}}\n"
     )
-    with (folder / "livekit.log").open("ab") as out:
+    return run_livekit(config, http), f"ws://127.0.0.1:{http}"
+
+
+def run_livekit(config: Path, port: int) -> subprocess.Popen[bytes]:
+    """Start a livekit-server with this configuration, which names this port."""
+    with config.with_name("livekit.log").open("ab") as out:
         process = subprocess.Popen(
             [str(livekit_server()), "--config", str(config)], stdout=out, stderr=out
         )
-    wait_http(f"http://127.0.0.1:{http}/", process)
-    return process, f"ws://127.0.0.1:{http}"
+    wait_http(f"http://127.0.0.1:{port}/", process)
+    return process
 
 
 @pytest.fixture(scope="session")

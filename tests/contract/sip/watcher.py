@@ -58,7 +58,7 @@ class Watcher:
         self.room.on("track_subscribed", self._track)
         self.room.on("track_unpublished", self._track_off)
 
-    async def join(self) -> None:
+    async def join(self, options: rtc.RoomOptions = rtc.RoomOptions()) -> None:  # noqa: B008
         token = (
             api.AccessToken(self._key, self._secret)
             .with_identity(self.identity)
@@ -66,7 +66,7 @@ class Watcher:
             .with_attributes(self._shown_as)
             .with_grants(api.VideoGrants(room_join=True, room=self._name))
         )
-        await self.room.connect(self._url, token.to_jwt())
+        await self.room.connect(self._url, token.to_jwt(), options)
 
     async def leave(self) -> None:
         for task in self._tasks:
