@@ -17,6 +17,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from offhook.livekit_server import NoLiveKitServer, obtain
@@ -24,7 +26,13 @@ from offhook.livekit_server import NoLiveKitServer, obtain
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ROOT / "requirements"
 INSTALL_LIMIT_S = 1_800
+PREPARE_LIMIT_S = 1_800
 HTTP_LIMIT_S = "180"
+PARTS = (
+    *("agent.__main__", "agent.aftercall.__main__", "control_plane.__main__"),
+    *("scheduler.__main__", "sip.carrier.__main__", "sip.gateway.__main__"),
+)
+"""What `offhook up` starts; these import all that a part does before its first call."""
 
 Say = Callable[[str], None]
 
@@ -46,14 +54,12 @@ def main() -> int:
     parser.add_argument("--livekit", action="store_true", help="obtain livekit-server meanwhile")
     chosen = parser.parse_args()
     began = time.monotonic()
-    steps: list[tuple[str, Callable[[Say], None]]] = [
-        ("dependencies", lambda say: install(chosen.lock, chosen.venv, os.environ, say))
-    ]
-    if chosen.livekit:
-        steps.append(("livekit-server", lambda say: _obtain(os.environ, say)))
-    with ThreadPoolExecutor(len(steps)) as threads:
-        done = [threads.submit(_run, name, work) for name, work in steps]
-        problems = [problem for each in done if (problem := each.result())]
+    with ThreadPoolExecutor() as threads:
+        livekit = threads.submit(_run, "livekit-server", _obtain) if chosen.livekit else None
+        problems = [_run("dependencies", partial(install, chosen.lock, chosen.venv, os.environ))]
+        if livekit and not problems[0]:
+            problems.append(_run("first start", partial(prepare, os.environ)))
+        problems = [each for each in (*problems, livekit and livekit.result()) if each]
     for problem in problems:
         _print(f"✗ {problem}")
     if not problems and chosen.livekit:
@@ -85,6 +91,31 @@ def install(lock: str, venv: Path, environ: Mapping[str, str], say: Say) -> None
         editable = ["install", "--no-deps", "--no-build-isolation", "--editable", str(ROOT)]
         _call([uv, "pip", *editable], env, say)
     _call([uv, "pip", "check"], env, say)
+
+
+def prepare(environ: Mapping[str, str], say: Say) -> None:
+    """Do what the first start would: compile what the parts import, and build the widget.
+
+    It takes what the build of livekit-server, which goes on meanwhile, leaves of the processors.
+    What fails here is told by the start itself.
+    """
+    imports = "\n".join(f"import {part}" for part in PARTS)
+    for told, command in (
+        ("compiling what the parts import", ("-c", imports)),
+        ("building the widget", ("-m", "offhook", "widget", "build")),
+    ):
+        say(told)
+        with suppress(subprocess.TimeoutExpired):
+            subprocess.run(
+                [sys.executable, *command],
+                cwd=ROOT,
+                env=dict(environ),
+                preexec_fn=_yield,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=PREPARE_LIMIT_S,
+                check=False,
+            )
 
 
 def uv_path() -> Path:
@@ -123,9 +154,13 @@ def _index_settings(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in found.items() if name not in environ}
 
 
-def _obtain(environ: Mapping[str, str], say: Say) -> None:
-    found = obtain(environ, say)
+def _obtain(say: Say) -> None:
+    found = obtain(os.environ, say)
     say(found.why)
+
+
+def _yield() -> None:
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _run(name: str, work: Callable[[Say], None]) -> str:

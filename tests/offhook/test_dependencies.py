@@ -15,7 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from offhook import dependencies
 from offhook.dependencies import uv_path
+from offhook.installation import Installation
+from offhook.livekit_server import LiveKitServer
+from offhook.parts import parts
 from tests.in_thread import answering
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
@@ -180,3 +184,21 @@ def test_what_a_lock_cannot_bring_is_told_with_the_remedy(
     assert done.returncode != 0
     assert "UV_DEFAULT_INDEX" in done.stdout
     assert installed(prefix / "bin/python") == {}
+
+
+def test_what_is_prepared_is_what_is_started(tmp_path: Path) -> None:
+    home = Installation({"OFFHOOK_DATA": str(tmp_path)})
+    livekit = LiveKitServer(("livekit-server",), "build", "here")
+    started = {part.command for part in parts(home, livekit) if part.name != "livekit"}
+    assert {f"{command[2]}.__main__" for command in started} == set(dependencies.PARTS)
+
+
+def test_what_is_prepared_need_not_be_compiled_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dependencies, "PARTS", ("tests.free_ports",))
+    told: list[str] = []
+    environ = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    dependencies.prepare({**environ, "PYTHONPYCACHEPREFIX": str(tmp_path)}, told.append)
+    assert list(tmp_path.rglob("free_ports.*.pyc"))
+    assert told == ["compiling what the parts import", "building the widget"]
