@@ -24,7 +24,7 @@ from tests.free_ports import area
 
 EMBEDDED = {"type": "embedded"}
 START_LIMIT_S = 180.0
-POLL_S = 0.02
+POLL_S = 0.1
 
 
 class Platform:

@@ -85,6 +85,7 @@ def told(platform: Platform, call: dict[str, Any]) -> list[str]:
     return [each["type"] for each in events if each["type"].startswith("call.")]
 
 
+@pytest.mark.long
 def test_a_voicemail_is_hung_up_on_where_there_is_no_message(platform: Platform) -> None:
     attempt = called(platform, VOICEMAIL)["last_call_attempt"]
     assert (attempt["result"], attempt["end_reason"]) == ("voicemail", "voicemail"), attempt

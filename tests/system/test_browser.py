@@ -340,6 +340,7 @@ def test_a_token_that_is_forged_or_not_valid_now_opens_nothing(
         assert ended["status"] == "cancelled"
 
 
+@pytest.mark.long
 def test_a_room_that_the_page_makes_outlives_its_person(platform: Platform, folder: Path) -> None:
     """Whoever is faster than the scheduler makes the room, by what the token says of it."""
     ago = datetime.now(UTC) - timedelta(minutes=1)

@@ -207,6 +207,7 @@ def test_silence_is_asked_twice_and_then_left(caller: Caller, bank: PhraseBank) 
         assert hears(bank, held, sentence), sentence
 
 
+@pytest.mark.long
 @pytest.mark.shows("language")
 def test_the_language_reaches_stt_model_and_voice(
     caller: Caller, providers: ProviderServers

@@ -213,6 +213,7 @@ def test_the_thinking_sound_stops_when_the_caller_goes_on(
     assert max(levels(heard[int((again + 0.9) * RATE) : int((until - 0.3) * RATE)])) < QUIET
 
 
+@pytest.mark.long
 @pytest.mark.shows("recording_full_mix")
 def test_the_full_mix_holds_the_caller_and_the_agent_with_its_sounds(
     platform: Platform, speaker: Speaker, folder: Path

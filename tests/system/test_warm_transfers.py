@@ -279,6 +279,7 @@ def test_a_human_who_leaves_before_that_leaves_the_caller_with_the_agent(desk: D
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_a_caller_who_leaves_before_that_ends_it_for_the_human(desk: Desk) -> None:
     async def run() -> None:
         async with asking(desk) as asked:
