@@ -39,6 +39,12 @@ class TalkWatch:
 
     async def check(self) -> None:
         """Look once at every talk, and at every human's leg that is nobody's."""
+        async with self._database.reading() as db:
+            is_any_open = await humans.is_any_open(db)
+        if not is_any_open:  # nearly always, and it is asked twice a second
+            self._ending.clear()
+            self._gone.clear()
+            return
         await self._check_talks()
         await self._check_forsaken()
         await self._hang_up_late_dials()

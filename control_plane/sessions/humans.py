@@ -119,6 +119,12 @@ async def to_dial(db: AsyncSession, now: datetime) -> Sequence[Leg]:
     return rows.all()
 
 
+async def is_any_open(db: AsyncSession) -> bool:
+    """Return whether there is a human's leg that is not over."""
+    found = await db.scalar(select(Leg.id).where(_IS_HUMAN, Leg.closed_at.is_(None)).limit(1))
+    return found is not None
+
+
 async def forsaken(db: AsyncSession, now: datetime) -> Sequence[tuple[Leg, str]]:
     """Return the legs whose dial's result nobody wrote down in time, and the room of each."""
     rows = await db.execute(

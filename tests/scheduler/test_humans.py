@@ -579,6 +579,10 @@ async def test_what_is_looked_for_all_the_time_is_found_without_a_scan(call: Cal
 
     engine = call.desk.database.engine.sync_engine
     event.listen(engine, "before_cursor_execute", note)
+    await call.watch.check()
+    assert sum("leg" in sql for sql in asked) == 1, "nobody is called, and nothing more is asked"
+    await call.asked_and_dialled()
+    asked.clear()
     await call.dialer.dial_due()
     await call.watch.check()
     event.remove(engine, "before_cursor_execute", note)
