@@ -18,14 +18,16 @@ from control_plane.db.base import CLOCK
 from control_plane.db.sqlite_connection import connect
 from control_plane.db.wake import (
     CHANNEL,
+    READ,
     ChangeNotifier,
+    Changes,
     SocketWaker,
     Waker,
     listen_on_postgresql,
     listen_on_socket,
 )
 
-_WAKE = "wake"
+_IS_WORK = "is_work"
 _READ_ONLY = "offhook_read_only"
 _BUSY_TIMEOUT_MS = 5_000
 _TURN_LIMIT_S = 5.0
@@ -50,7 +52,7 @@ class Database:
     ):
         self.url = url
         self.engine = engine or _create(url, pool_size=pool_size)
-        self.changes = ChangeNotifier()
+        self.changes, self.history = ChangeNotifier(), ChangeNotifier()
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self._wake_folder = wake_folder
         self._info = {CLOCK: clock} if clock is not None else {}
@@ -65,7 +67,8 @@ class Database:
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """Yield a session that is committed at the end, or rolled back by an exception.
 
-        After the commit the other processes are woken if `wake(db)` was called.
+        After the commit the other processes are woken if `wake(db)` or `wake_readers(db)` was
+        called.
 
         Raises:
             sqlalchemy.exc.OperationalError, TimeoutError: the database stayed locked; nothing was
@@ -78,11 +81,12 @@ class Database:
             async with db.begin():
                 await db.connection()  # begins: the time read next is not older than the lock
                 yield db
-                woken = db.info.get(_WAKE, False)
-                if woken and self._waker is None:
-                    await db.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
-            if woken and self._waker is not None:
-                self._waker.wake()
+                is_work = db.info.get(_IS_WORK)
+                if is_work is not None and self._waker is None:
+                    told = {"channel": CHANNEL, "told": "" if is_work else READ}
+                    await db.execute(text("SELECT pg_notify(:channel, :told)"), told)
+            if is_work is not None and self._waker is not None:
+                self._waker.wake(is_work=is_work)
 
     @contextlib.asynccontextmanager
     async def _my_turn(self) -> AsyncIterator[None]:
@@ -109,13 +113,12 @@ class Database:
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator[ChangeNotifier]:
         """Yield what tells of changes, for as long as the context is open."""
+        told = Changes(self.changes, self.history)
         if self.is_sqlite:
-            listener = listen_on_socket(self._wake_folder, self.changes)
+            listener = listen_on_socket(self._wake_folder, told)
         else:
             plain = make_url(self.url).set(drivername="postgresql")
-            listener = listen_on_postgresql(
-                plain.render_as_string(hide_password=False), self.changes
-            )
+            listener = listen_on_postgresql(plain.render_as_string(hide_password=False), told)
         async with listener:
             yield self.changes
 
@@ -127,8 +130,13 @@ class Database:
 
 
 def wake(db: AsyncSession) -> None:
-    """Wake the other processes once this session's transaction is committed."""
-    db.info[_WAKE] = True
+    """Wake the other processes once this session's transaction is committed: there is work."""
+    db.info[_IS_WORK] = True
+
+
+def wake_readers(db: AsyncSession) -> None:
+    """Wake who reads histories once this session's transaction is committed."""
+    db.info.setdefault(_IS_WORK, False)
 
 
 def _create(url: str, *, pool_size: int) -> AsyncEngine:

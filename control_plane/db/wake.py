@@ -1,7 +1,8 @@
 """Waking other processes after a commit, so that nobody polls faster than once a second.
 
 SQLite: a byte to every Unix datagram socket in the data folder. PostgreSQL: NOTIFY. A wake-up
-is a hint; who misses one finds the work in the next sweep.
+is a hint; who misses one finds the work in the next sweep. It says whether there is work, or only
+something to read: of the thirty happenings of a call most are of the second kind.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import asyncpg  # type: ignore[import-untyped]
 
@@ -21,6 +22,11 @@ from process.logs import get_logger
 from process.unix_sockets import short_path
 
 CHANNEL = "offhook_wake"
+READ = "read"
+"""What NOTIFY carries where there is something to read, and nothing to do."""
+_WORK_BYTE, _READ_BYTE = b"!", b"r"
+_MANY = 8
+"""Of so many at once some may not have been taken: one of them may have said that there is work."""
 log = get_logger(__name__)
 
 
@@ -54,10 +60,25 @@ class ChangeNotifier:
         return True
 
 
+class Changes(NamedTuple):
+    """What a process is told of."""
+
+    work: ChangeNotifier
+    """Rows that somebody acts on."""
+    history: ChangeNotifier
+    """Anything that is told of a call; work comes with something to read."""
+
+    def notify(self, *, is_work: bool) -> None:
+        """Wake who waits for this."""
+        if is_work:
+            self.work.notify()
+        self.history.notify()
+
+
 class Waker(Protocol):
     """Tells the other processes that rows have changed."""
 
-    def wake(self) -> None:
+    def wake(self, *, is_work: bool = True) -> None:
         """Do it; never raises and never blocks."""
         ...
 
@@ -74,12 +95,13 @@ class SocketWaker:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
 
-    def wake(self) -> None:
+    def wake(self, *, is_work: bool = True) -> None:
         """Wake every listener of this installation."""
+        told = _WORK_BYTE if is_work else _READ_BYTE
         for path in self._folder.glob("*.sock"):
             try:
                 with short_path(path) as name:
-                    self._socket.sendto(b"!", name)
+                    self._socket.sendto(told, name)
             except (ConnectionRefusedError, FileNotFoundError):
                 path.unlink(missing_ok=True)
             except OSError as exc:
@@ -103,15 +125,16 @@ def _bind(folder: Path) -> tuple[socket.socket, Path]:
 
 
 @contextlib.asynccontextmanager
-async def listen_on_socket(folder: Path, changes: ChangeNotifier) -> AsyncIterator[None]:
+async def listen_on_socket(folder: Path, changes: Changes) -> AsyncIterator[None]:
     """Notify `changes` of every wake-up sent to `folder` while the context is open."""
     receiver, path = _bind(folder)
 
     def drain() -> None:
+        told = []
         with contextlib.suppress(BlockingIOError):
-            while receiver.recv(64):
-                pass
-        changes.notify()
+            while byte := receiver.recv(64):
+                told.append(byte)
+        changes.notify(is_work=_WORK_BYTE in told or len(told) >= _MANY)
 
     loop = asyncio.get_running_loop()
     loop.add_reader(receiver, drain)
@@ -128,7 +151,7 @@ def _remove(path: Path) -> None:
 
 
 @contextlib.asynccontextmanager
-async def listen_on_postgresql(dsn: str, changes: ChangeNotifier) -> AsyncIterator[None]:
+async def listen_on_postgresql(dsn: str, changes: Changes) -> AsyncIterator[None]:
     """Notify `changes` of every NOTIFY while the context is open; a lost connection is made again.
 
     It is entered when the first connection listens, or failed to: no wake-up of later is missed.
@@ -144,15 +167,15 @@ async def listen_on_postgresql(dsn: str, changes: ChangeNotifier) -> AsyncIterat
             await asyncio.wait([task], timeout=1.0)
 
 
-async def _listen(dsn: str, changes: ChangeNotifier, tried: asyncio.Event) -> None:
-    def changed(_connection: Any, _pid: int, _channel: str, _payload: object) -> None:
-        changes.notify()
+async def _listen(dsn: str, changes: Changes, tried: asyncio.Event) -> None:
+    def changed(_connection: Any, _pid: int, _channel: str, payload: object) -> None:
+        changes.notify(is_work=payload != READ)
 
     while True:
         try:
             async with _listener(dsn, changed) as lost:
                 if tried.is_set():
-                    changes.notify()  # what was told while nobody listened is looked for now
+                    changes.notify(is_work=True)  # nobody listened meanwhile
                 tried.set()
                 await lost.wait()
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:

@@ -126,7 +126,7 @@ class SharedLook(ABC):
             self._task = None
 
     async def _run(self) -> None:
-        changes = self._database.changes
+        changes = self._database.history
         while True:
             heard = changes.count
             try:

@@ -116,12 +116,14 @@ async def _apply(
         case events.AnswerDetected():
             _store(db, order, call, event, at=at, now=now)
             _answered_by(db, order, call, event, at=at)
-        case _:
-            if isinstance(event, events.AgentReady):
-                call.session.agent_ready_at = call.session.agent_ready_at or now
-            elif isinstance(event, events.RecordingFinished):
-                await _recorded(db, call, event, now)
+        case events.AgentReady():
+            call.session.agent_ready_at = call.session.agent_ready_at or now
             _store(db, order, call, event, at=at, now=now)
+        case events.RecordingFinished():
+            await _recorded(db, call, event, now)
+            _store(db, order, call, event, at=at, now=now)
+        case _:
+            _store(db, order, call, event, at=at, now=now, is_work=False)
 
 
 def _store(
@@ -132,11 +134,13 @@ def _store(
     *,
     at: datetime,
     now: datetime,
+    is_work: bool = True,
 ) -> None:
     facts: dict[str, Any] = msgspec.to_builtins(event)
     kind = facts.pop("type")
     del facts["at"], facts["seq"]
-    record(db, order or call.session, call, kind, at=at, stored_at=now, **facts)
+    owner = order or call.session
+    record(db, owner, call, kind, at=at, stored_at=now, is_work=is_work, **facts)
 
 
 def _answered_by(

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from control_plane.db.engine import wake
+from control_plane.db.engine import wake, wake_readers
 from control_plane.db.models.history import CallEventRow, OutboxRow
 from control_plane.domain.ids import new_id
 from control_plane.sessions.calls import Call, Owner
@@ -21,12 +21,14 @@ def record(
     *,
     at: datetime,
     stored_at: datetime | None = None,
+    is_work: bool = True,
     **facts: Any,
 ) -> int:
     """Add a happening to the owner's history, wake who reads it, and return its sequence.
 
     Args:
         stored_at: null where it happens just now.
+        is_work: somebody else may have to do something now; else it is only to be read.
     """
     stored_at = stored_at or at
     owner.event_count += 1
@@ -43,7 +45,7 @@ def record(
             data=facts,
         )
     )
-    wake(db)
+    (wake if is_work else wake_readers)(db)
     return owner.event_count
 
 

@@ -134,6 +134,26 @@ async def test_events_are_stored_once_and_in_order(
     assert (item["role"], item["content"]) == ("assistant", "Hello")
 
 
+async def test_what_is_said_wakes_who_reads_and_nobody_who_works(
+    internal: httpx.AsyncClient,
+    resources: Resources,
+    attempt: CallRow,
+    session_token: dict[str, str],
+) -> None:
+    path = f"/internal/sessions/{attempt.id}/events"
+    work, history = resources.database.changes, resources.database.history
+    for sent, wakes in (
+        (event(1, "agent_ready"), True),
+        (event(2, "item_said", role="assistant", content="Hello"), False),
+        (event(3, "recording_finished", size_bytes=1, duration_ms=1, sha256="0" * 64), True),
+    ):
+        heard, read = work.count, history.count
+        body = {"epoch": attempt.epoch, "events": [sent]}
+        (await internal.post(path, json=body, headers=session_token)).raise_for_status()
+        assert await history.wait(since=read, timeout_s=5)
+        assert (work.count != heard) is wakes
+
+
 async def test_events_are_fenced(
     internal: httpx.AsyncClient,
     resources: Resources,

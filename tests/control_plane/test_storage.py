@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select, text
 
 from control_plane.app import open_resources
 from control_plane.db.crypto import KeyLost, Vault, load_or_create
-from control_plane.db.engine import Database, wake
+from control_plane.db.engine import Database, wake, wake_readers
 from control_plane.db.migrate import SchemaTooNew, back_up, migrate
 from control_plane.db.models.organization import ApiKey, Organization
 from control_plane.db.models.registry import METADATA, MODULES
@@ -76,6 +76,35 @@ async def test_a_commit_wakes_the_other_processes(tmp_path: Path, database: Data
     async with other.transaction() as session:
         session.add(Organization(id=new_id(), name="b", created_at=ago()))
     assert not await database.changes.wait(since=quiet, timeout_s=0.05)
+    await other.close()
+
+
+async def test_what_is_only_to_be_read_wakes_nobody_who_works(
+    tmp_path: Path, database: Database
+) -> None:
+    other = Database(database.url, wake_folder=tmp_path / "wake")
+    work, history = database.changes.count, database.history.count
+    async with other.transaction() as session:
+        wake_readers(session)
+    assert await database.history.wait(since=history, timeout_s=5)
+    assert database.changes.count == work
+    async with other.transaction() as session:
+        wake(session)
+        wake_readers(session)
+    assert await database.changes.wait(since=work, timeout_s=5)
+    await other.close()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_where_wake_ups_may_have_been_dropped_there_is_work(
+    tmp_path: Path, database: Database
+) -> None:
+    other = Database(database.url, wake_folder=tmp_path / "wake")
+    before = database.changes.count
+    assert other._waker is not None
+    for _ in range(20):  # at once: the loop reads none of them meanwhile
+        other._waker.wake(is_work=False)
+    assert await database.changes.wait(since=before, timeout_s=5)
     await other.close()
 
 

@@ -158,8 +158,10 @@ class World:
         row = self.store.row("SELECT id, epoch FROM session WHERE room_name = ?", name)
         return (row[0], row[1]) if row is not None else None
 
-    def wake(self) -> None:
+    def wake(self, *, is_work: bool = True) -> None:
         """Ring every process's changes, a moment later; a lost wake-up is made good by a sweep."""
+        if not is_work:
+            return  # nobody follows a call here
         lost = bool(self.plan.lost_wakes) and self.chance.random() < self.plan.lost_wakes
         if not lost and not self._ringing:
             self._ringing = True
