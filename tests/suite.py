@@ -1,10 +1,9 @@
 """The whole suite: `python -m tests.suite`, `--long` for what takes long; else pytest with these.
 
 What needs no call runs first, in lanes side by side. It yields to what has a clock to keep. Calls
-come after it, nearly all beside nothing. The simulator, whose time is not the machine's, takes
-what all others leave, from the beginning to the end. What failed is run again when nothing else is,
-twice at most, judged by that, and told: a starved machine fails tests, but seldom one that is
-alone.
+come after it, one part at a time. The simulator, whose time is not the machine's, takes what all
+others leave, from the beginning to the end. What failed is run again when nothing else is, twice
+at most, judged by that, and told: a starved machine fails tests, but seldom one that is alone.
 Which part proves what: docs/explanation/tests.md.
 """
 
@@ -91,11 +90,11 @@ ROW_CALLS = tuple(
 )
 BROWSER = "tests/browser"
 SHORT_WAY = "tests/contract/sip/test_short_way.py"
-AGENT_FAULTS = "tests/agent/test_provider_faults.py"
 AGENT_CALLS = (
     "tests/agent/test_closing.py",
     "tests/agent/test_going_on.py",
     "tests/agent/test_output_sounds.py",
+    "tests/agent/test_provider_faults.py",
     "tests/agent/test_second_opinion.py",
     "tests/agent/test_usage.py",
 )
@@ -118,27 +117,24 @@ STAGES: tuple[tuple[Lane, ...], ...] = (
     (
         (
             Part("SIP contract", (CONTRACT,), (SHORT_WAY,)),
-            Part("agent", ("tests/agent",), (*AGENT_CALLS, AGENT_FAULTS)),
+            Part("agent", ("tests/agent",), AGENT_CALLS),
             Part("providers", SPOKEN, equipment.TESTS),
             Part("calls judged by rows", ROW_CALLS),
         ),
         (Part("API and database", DATABASE, niceness=10),),
         (Part("all others", ("tests",), ELSEWHERE, niceness=10),),
-        (FAULTS, EQUIPMENT),
+        (FAULTS,),
     ),
-    # Beside nothing: where others took the rest of the machine, replies came late and four of 54
-    # calls failed.
     (
+        # One after the other, beside nothing: where others took the rest of the machine, replies
+        # came late and four of 54 calls failed.
         (
             Part("calls", ("tests/system",), ROW_CALLS),
             Part("calls without SIP", (*AGENT_CALLS, SHORT_WAY)),
+            Part("calls from a browser", (BROWSER,)),
         ),
     ),
-    # Who was disturbed among the first of these is held again alone.
-    (
-        (Part("calls whose provider fails", (AGENT_FAULTS,)),),
-        (Part("calls from a browser", (BROWSER,)),),
-    ),
+    ((EQUIPMENT,),),
 )
 ALL_ALONG: Lane = (SIMULATOR,)
 LONG: tuple[tuple[Lane, ...], ...] = (
