@@ -139,8 +139,11 @@ async def _to_endpoints(
 
 
 def _is_for(row: OutboxRow, endpoint: WebhookEndpoint) -> bool:
-    return row.organization_id == endpoint.organization_id and is_wanted(
-        row.type, endpoint.event_types
+    """Return whether an endpoint is told; of what was over when it was registered, it is not."""
+    return (
+        row.organization_id == endpoint.organization_id
+        and endpoint.created_at <= row.created_at
+        and is_wanted(row.type, endpoint.event_types)
     )
 
 

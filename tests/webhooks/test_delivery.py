@@ -66,6 +66,17 @@ async def test_only_what_was_asked_for_and_only_ones_own(desk: Desk, receiver: R
         assert left.all() == []
 
 
+async def test_an_endpoint_is_not_told_of_what_was_before_it(
+    desk: Desk, receiver: Receiver
+) -> None:
+    order = await desk.order()
+    await desk.announce(order, "call.ringing")  # no scheduler relays it for a while
+    await desk.endpoint(receiver.url)
+    await desk.announce(order, "call.completed")
+    assert await desk.go() == 1
+    assert b"call.completed" in receiver.messages[0].body
+
+
 @pytest.mark.shows("webhook_url")
 async def test_the_assistants_own_url_gets_the_whole_call_once(
     desk: Desk, receiver: Receiver
