@@ -54,12 +54,15 @@ def main() -> int:
     parser.add_argument("--livekit", action="store_true", help="obtain livekit-server meanwhile")
     chosen = parser.parse_args()
     began = time.monotonic()
-    with ThreadPoolExecutor() as threads:
-        livekit = threads.submit(_run, "livekit-server", _obtain) if chosen.livekit else None
+    with ThreadPoolExecutor(1) as threads:
+        obtaining = partial(_run, "livekit-server", partial(_obtain, os.environ))
+        livekit = threads.submit(obtaining) if chosen.livekit else None
         problems = [_run("dependencies", partial(install, chosen.lock, chosen.venv, os.environ))]
-        if livekit and not problems[0]:
+        if livekit and not livekit.done() and not problems[0]:
             problems.append(_run("first start", partial(prepare, os.environ)))
-        problems = [each for each in (*problems, livekit and livekit.result()) if each]
+        if livekit:
+            problems.append(livekit.result())
+    problems = [each for each in problems if each]
     for problem in problems:
         _print(f"✗ {problem}")
     if not problems and chosen.livekit:
@@ -154,8 +157,8 @@ def _index_settings(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in found.items() if name not in environ}
 
 
-def _obtain(say: Say) -> None:
-    found = obtain(os.environ, say)
+def _obtain(environ: Mapping[str, str], say: Say) -> None:
+    found = obtain(environ, say)
     say(found.why)
 
 

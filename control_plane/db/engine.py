@@ -67,8 +67,7 @@ class Database:
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """Yield a session that is committed at the end, or rolled back by an exception.
 
-        After the commit the other processes are woken if `wake(db)` or `wake_readers(db)` was
-        called.
+        After the commit the other processes are woken if `wake(db)` was called.
 
         Raises:
             sqlalchemy.exc.OperationalError, TimeoutError: the database stayed locked; nothing was
@@ -129,14 +128,13 @@ class Database:
             self._waker.close()
 
 
-def wake(db: AsyncSession) -> None:
-    """Wake the other processes once this session's transaction is committed: there is work."""
-    db.info[_IS_WORK] = True
+def wake(db: AsyncSession, *, is_work: bool = True) -> None:
+    """Wake the other processes once this session's transaction is committed.
 
-
-def wake_readers(db: AsyncSession) -> None:
-    """Wake who reads histories once this session's transaction is committed."""
-    db.info.setdefault(_IS_WORK, False)
+    Args:
+        is_work: there is work; else only something to read in a history.
+    """
+    db.info[_IS_WORK] = is_work or db.info.get(_IS_WORK, False)
 
 
 def _create(url: str, *, pool_size: int) -> AsyncEngine:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from control_plane.db.engine import wake, wake_readers
+from control_plane.db.engine import wake
 from control_plane.db.models.history import CallEventRow, OutboxRow
 from control_plane.domain.ids import new_id
 from control_plane.sessions.calls import Call, Owner
@@ -45,7 +45,7 @@ def record(
             data=facts,
         )
     )
-    (wake if is_work else wake_readers)(db)
+    wake(db, is_work=is_work)
     return owner.event_count
 
 

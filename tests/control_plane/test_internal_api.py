@@ -25,6 +25,7 @@ from tests.factories import ago, reload_attempt, reload_recording
 pytestmark = pytest.mark.db
 
 TTL = timedelta(minutes=1)
+Post = Callable[..., Awaitable[httpx.Response]]
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -56,6 +57,18 @@ def session_token(resources: Resources, attempt: CallRow) -> dict[str, str]:
     return bearer(token)
 
 
+@pytest.fixture
+def post(internal: httpx.AsyncClient, attempt: CallRow, session_token: dict[str, str]) -> Post:
+    """Report events of the attempt, as its agent does."""
+
+    async def report(*events: dict[str, Any]) -> httpx.Response:
+        body = {"epoch": attempt.epoch, "events": list(events)}
+        path = f"/internal/sessions/{attempt.id}/events"
+        return await internal.post(path, json=body, headers=session_token)
+
+    return report
+
+
 def event(seq: int, kind: str = "agent_alive", **facts: Any) -> dict[str, Any]:
     return {"type": kind, "seq": seq, "at": 1_700_000_000.0 + seq, **facts}
 
@@ -82,16 +95,14 @@ async def test_a_suspended_organization_gets_no_brief_and_loses_none(
     internal: httpx.AsyncClient,
     resources: Resources,
     attempt: CallRow,
-    session_token: dict[str, str],
+    post: Post,
     suspend: Callable[[], Awaitable[str]],
 ) -> None:
     token = resources.signer.issue(Scope.BRIEF, attempt.id, epoch=attempt.epoch, ttl=TTL)
     remedy = await suspend()
     refused = await internal.get("/internal/brief", headers=bearer(token))
     assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
-    path = f"/internal/sessions/{attempt.id}/events"  # a call that is live ends as it is
-    batch = {"epoch": attempt.epoch, "events": [event(1)]}
-    told = await internal.post(path, headers=session_token, json=batch)
+    told = await post(event(1))  # a call that is live ends as it is
     assert told.status_code == 200, told.text
     owner = remedy.rstrip("`").split()[-1]
     assert (await api.post(f"/organizations/{owner}/resume")).status_code == 200
@@ -113,18 +124,9 @@ async def test_tokens_are_checked(
 
 
 async def test_events_are_stored_once_and_in_order(
-    internal: httpx.AsyncClient,
-    api: httpx.AsyncClient,
-    attempt: CallRow,
-    session_token: dict[str, str],
+    api: httpx.AsyncClient, attempt: CallRow, post: Post
 ) -> None:
-    path = f"/internal/sessions/{attempt.id}/events"
     said = event(2, "item_said", role="assistant", content="Hello")
-
-    async def post(*events: dict[str, Any]) -> httpx.Response:
-        body = {"epoch": attempt.epoch, "events": list(events)}
-        return await internal.post(path, json=body, headers=session_token)
-
     assert (await post(event(1, "agent_ready"), said)).json() == {"through": 2}
     assert (await post(said, event(3))).json() == {"through": 3}
     gap = await post(event(5))
@@ -135,12 +137,8 @@ async def test_events_are_stored_once_and_in_order(
 
 
 async def test_what_is_said_wakes_who_reads_and_nobody_who_works(
-    internal: httpx.AsyncClient,
-    resources: Resources,
-    attempt: CallRow,
-    session_token: dict[str, str],
+    resources: Resources, post: Post
 ) -> None:
-    path = f"/internal/sessions/{attempt.id}/events"
     work, history = resources.database.changes, resources.database.history
     for sent, wakes in (
         (event(1, "agent_ready"), True),
@@ -148,8 +146,7 @@ async def test_what_is_said_wakes_who_reads_and_nobody_who_works(
         (event(3, "recording_finished", size_bytes=1, duration_ms=1, sha256="0" * 64), True),
     ):
         heard, read = work.count, history.count
-        body = {"epoch": attempt.epoch, "events": [sent]}
-        (await internal.post(path, json=body, headers=session_token)).raise_for_status()
+        (await post(sent)).raise_for_status()
         assert await history.wait(since=read, timeout_s=5)
         assert (work.count != heard) is wakes
 
@@ -172,43 +169,33 @@ async def test_events_are_fenced(
 
 
 async def test_a_call_from_answer_to_end(
-    internal: httpx.AsyncClient,
     api: httpx.AsyncClient,
     resources: Resources,
     attempt: CallRow,
-    session_token: dict[str, str],
+    post: Post,
 ) -> None:
     async with resources.database.transaction() as session:
         order, row = await leases.lock(session, attempt.id, epoch=attempt.epoch)
         await lifecycle.apply(session, order, row, DialStarted(at=ago(seconds=1)))
-    body = {
-        "epoch": attempt.epoch,
-        "events": [
-            event(1, "agent_ready"),
-            event(2, "call_answered", sip_call_id="SCL_1"),
-            event(3, "call_ended", ended_by="user", end_reason=None, result="human"),
-        ],
-    }
-    path = f"/internal/sessions/{attempt.id}/events"
-    answer = await internal.post(path, json=body, headers=session_token)
+    answer = await post(
+        event(1, "agent_ready"),
+        event(2, "call_answered", sip_call_id="SCL_1"),
+        event(3, "call_ended", ended_by="user", end_reason=None, result="human"),
+    )
     assert answer.json() == {"through": 3}
     call = (await api.get(f"/call/{attempt.order_id}")).json()["call"]
     last = call["last_call_attempt"]
     assert (call["status"], call["calls_count"]) == ("completed", 1)
     assert (last["status"], last["ended_by"], last["end_reason"]) == ("completed", "user", None)
-    late = {
-        "epoch": attempt.epoch,
-        "events": [event(4, "recording_finished", size_bytes=3, duration_ms=5, sha256="ab")],
-    }
-    assert (await internal.post(path, json=late, headers=session_token)).json() == {"through": 4}
+    late = event(4, "recording_finished", size_bytes=3, duration_ms=5, sha256="ab")
+    assert (await post(late)).json() == {"through": 4}
 
 
 async def test_who_answered_is_shown_and_a_voicemail_is_told_once(
-    internal: httpx.AsyncClient,
     api: httpx.AsyncClient,
     resources: Resources,
     attempt: CallRow,
-    session_token: dict[str, str],
+    post: Post,
 ) -> None:
     async with resources.database.transaction() as session:
         order, row = await leases.lock(session, attempt.id, epoch=attempt.epoch)
@@ -224,12 +211,7 @@ async def test_who_answered_is_shown_and_a_voicemail_is_told_once(
         event(5, "answer_detected", **found | {"evidence": "“beep”"}),
         event(6, "call_ended", **ended),
     ]
-    answer = await internal.post(
-        f"/internal/sessions/{attempt.id}/events",
-        json={"epoch": attempt.epoch, "events": sent},
-        headers=session_token,
-    )
-    assert answer.json() == {"through": 6}
+    assert (await post(*sent)).json() == {"through": 6}
     last = (await api.get(f"/call/{attempt.order_id}")).json()["call"]["last_call_attempt"]
     assert (last["result"], last["end_reason"]) == ("voicemail", "voicemail")
     assert last["answer"] == {
@@ -307,6 +289,7 @@ async def test_the_full_mix_is_a_file_of_its_own(
     resources: Resources,
     attempt: CallRow,
     session_token: dict[str, str],
+    post: Post,
 ) -> None:
     path = f"/internal/recordings/{attempt.id}"
     for kind, content in (("stereo", b"both sides"), ("mix", b"one")):
@@ -322,8 +305,7 @@ async def test_the_full_mix_is_a_file_of_its_own(
     done = event(
         1, "recording_finished", size_bytes=10, duration_ms=5, sha256="ab", mix_sha256="cd"
     )
-    body = {"epoch": attempt.epoch, "events": [done]}
-    await internal.post(f"/internal/sessions/{attempt.id}/events", json=body, headers=session_token)
+    await post(done)
     row = await reload_recording(resources.database, attempt.id)
     assert (row.sha256, row.mix_sha256) == ("ab", "cd")
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select, text
 
 from control_plane.app import open_resources
 from control_plane.db.crypto import KeyLost, Vault, load_or_create
-from control_plane.db.engine import Database, wake, wake_readers
+from control_plane.db.engine import Database, wake
 from control_plane.db.migrate import SchemaTooNew, back_up, migrate
 from control_plane.db.models.organization import ApiKey, Organization
 from control_plane.db.models.registry import METADATA, MODULES
@@ -85,12 +85,12 @@ async def test_what_is_only_to_be_read_wakes_nobody_who_works(
     other = Database(database.url, wake_folder=tmp_path / "wake")
     work, history = database.changes.count, database.history.count
     async with other.transaction() as session:
-        wake_readers(session)
+        wake(session, is_work=False)
     assert await database.history.wait(since=history, timeout_s=5)
     assert database.changes.count == work
     async with other.transaction() as session:
         wake(session)
-        wake_readers(session)
+        wake(session, is_work=False)
     assert await database.changes.wait(since=work, timeout_s=5)
     await other.close()
 
