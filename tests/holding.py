@@ -19,9 +19,8 @@ from sqlalchemy import Connection, Engine, event
 
 LIMIT_S = 0.35
 """A quarter of a second, and what an idle machine was slower by from one hour to the next: 1.4."""
-BATCH_LIMIT_S, BATCH = 2.5, 10_000
-"""For a transaction that writes so many rows by one statement; for fewer, the same share. The
-longest that there is takes 1.7 to 1.9 s on two idle cores, and 2.4 at hours when they are slow."""
+BATCH_LIMIT_S, BATCH = 1.5, 10_000
+"""For a transaction that writes so many rows by one statement; for fewer, the same share."""
 
 _HOLD = "offhook_hold"
 _MIGRATION = "alembic_version"

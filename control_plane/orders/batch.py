@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.assistants.inline import Inline
 from control_plane.db.base import read_clock
@@ -65,6 +66,11 @@ class BatchAnswer(Struct, frozen=True, kw_only=True):
     errors: list[BatchError]
 
 
+class _Built(NamedTuple):
+    orders: dict[int, NewOrder]
+    errors: list[BatchError]
+
+
 async def place_all(
     database: Database,
     vault: Vault,
@@ -112,30 +118,44 @@ async def _place(
     request: PlaceCalls,
     key: RequestKey | None,
 ) -> StoredAnswer:
+    async with database.reading() as db:  # nobody waits for it, as for a transaction that writes
+        builder = await _prepared(db, asked)
+        built = await _build(builder, asked)
     async with database.transaction() as db:
-        now = await read_clock(db)
         if key is not None:
             known = await idempotency.known_answers(db, [key])
             if known:
                 before = known[key.organization_id, key.key]
                 return StoredAnswer(idempotency.replay(before, key), replayed=True)
-        builder = OrderBuilder(db, now)
-        await builder.prepare([one for one, _ in asked.values()])
-        placed: dict[int, NewOrder] = {}
-        for index, (one, own) in asked.items():
-            if index % _BREATH == 0:
-                await asyncio.sleep(0)
-            try:
-                placed[index] = await builder.build(one, own)
-            except Refused as exc:
-                errors.append(_error(index, exc))
+        writer = await _prepared(db, asked)
+        if not await writer.takes(list(built.orders.values()), builder):
+            built = await _build(writer, asked)
+        errors = [*errors, *built.errors]
         if errors and request.all_or_nothing:
             raise _NothingPlaced(_answer({}, errors))
-        answer = _answer(placed, errors)
-        await builder.store(list(placed.values()))
+        answer = _answer(built.orders, errors)
+        await writer.store(list(built.orders.values()))
         if key is not None:
-            db.add(idempotency.answer_row(key, answer, status=200, now=now))
+            db.add(idempotency.answer_row(key, answer, status=200, now=writer.now))
     return StoredAnswer(answer)
+
+
+async def _prepared(db: AsyncSession, asked: dict[int, _Asked]) -> OrderBuilder:
+    builder = OrderBuilder(db, await read_clock(db))
+    await builder.prepare([one for one, _ in asked.values()])
+    return builder
+
+
+async def _build(builder: OrderBuilder, asked: dict[int, _Asked]) -> _Built:
+    orders, errors = {}, []
+    for index, (one, own) in asked.items():
+        if index % _BREATH == 0:
+            await asyncio.sleep(0)
+        try:
+            orders[index] = await builder.build(one, own)
+        except Refused as exc:
+            errors.append(_error(index, exc))
+    return _Built(orders, errors)
 
 
 class _NothingPlaced(Exception):

@@ -25,7 +25,7 @@ from control_plane.db.models.assistant import Assistant
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.history import CallEventRow
 from control_plane.domain.calling_times import CallRetryConfig
-from control_plane.domain.errors import BadInput, Conflict, NotCallable
+from control_plane.domain.errors import BadInput, Conflict, NotCallable, Refused
 from control_plane.domain.gate import Compliance, GateView, Never, Wait, gate
 from control_plane.domain.ids import new_id, parse_id
 from control_plane.domain.order_request import OrderRequest
@@ -87,14 +87,19 @@ class _Speaker(Struct, frozen=True):
 
 
 class OrderBuilder:
-    """Builds and stores orders within one transaction."""
+    """Builds and stores orders by what one transaction reads."""
 
     def __init__(self, db: AsyncSession, now: datetime):
         self._db = db
         self._now = now
         self._dial_plans: dict[str, DialPlan] = {}
         self._numbers: dict[str, ListedNumbers] = {}
-        self._speakers: dict[tuple[str, str | None], _Speaker] = {}
+        self._speakers: dict[tuple[str, tuple[str | None, str | None]], _Speaker] = {}
+
+    @property
+    def now(self) -> datetime:
+        """When its transaction began."""
+        return self._now
 
     async def prepare(self, requests: Sequence[OrderRequest]) -> None:
         """Read what all of `requests` need, once."""
@@ -106,6 +111,23 @@ class OrderBuilder:
             self._numbers[owner] = await load_listed(
                 self._db, owner, asked, consents=dial_plan.organization.consent_required
             )
+
+    async def takes(self, orders: Sequence[NewOrder], other: OrderBuilder) -> bool:
+        """Return whether another built `orders` on what is still so; then they are as of now.
+
+        This one is of the transaction that stores them, and has prepared the same requests.
+        """
+        same = self._numbers == other._numbers and all(
+            plan.is_like(self._dial_plans[owner]) for owner, plan in other._dial_plans.items()
+        )
+        for owner, chosen in other._speakers if same else ():
+            try:
+                same &= await self._found(owner, *chosen) == other._speakers[owner, chosen]
+            except Refused:
+                same = False
+        for order in orders if same else ():
+            order.values.update(created_at=self._now, updated_at=self._now)
+        return same
 
     async def build(self, request: OrderRequest, own: Inline | None = None) -> NewOrder:
         """Return the order that was asked for, not stored yet.
@@ -214,11 +236,15 @@ class OrderBuilder:
         key = None
         if request.assistant_id is not None:
             key = parse_id(request.assistant_id, what="assistant", field="assistant_id")
-        found = self._speakers.get((owner, request.version_id or key))
-        if found is None:
-            found = await self._known_speaker(owner, key, request.version_id)
-            self._speakers[owner, request.version_id or key] = found
-        return found
+        return await self._found(owner, key, request.version_id)
+
+    async def _found(
+        self, owner: str, assistant_id: str | None, version_id: str | None
+    ) -> _Speaker:
+        key = owner, (assistant_id, version_id)
+        if key not in self._speakers:
+            self._speakers[key] = await self._known_speaker(owner, assistant_id, version_id)
+        return self._speakers[key]
 
     def _own_speaker(self, made: Inline) -> _Speaker:
         spec, dial_plan = made.version.spec, self._dial_plans[made.organization_id]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from functools import cached_property
+from typing import Any
 
 import phonenumbers
 from msgspec import Struct
-from sqlalchemy import select
+from sqlalchemy import inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.db.models.organization import Organization
@@ -50,6 +51,18 @@ class DialPlan(Struct, frozen=True, dict=True):
     def number_types(self) -> frozenset[NumberType]:
         """Return the types of numbers that may be called."""
         return ORDINARY.union(map(NumberType, self.organization.allowed_number_types))
+
+    def is_like(self, other: DialPlan) -> bool:
+        """Return whether both were read from rows with the same contents."""
+        return self._contents == other._contents
+
+    @cached_property
+    def _contents(self) -> list[dict[str, Any]]:
+        rows = (self.organization, *self.trunks, *self.numbers)
+        return [
+            {column.key: getattr(row, column.key) for column in inspect(type(row)).column_attrs}
+            for row in rows
+        ]
 
     def owns(self, phone_number: str) -> bool:
         """Return whether calls may show that number."""

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.app import Resources
 from control_plane.compliance.entries import never_call
+from control_plane.db.engine import Database
 from control_plane.db.models.assistant import AssistantVersion
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.organization import Organization
+from control_plane.orders.placing import OrderBuilder
 from tests import factories
 
 pytestmark = [pytest.mark.db, pytest.mark.engines]
@@ -137,6 +142,71 @@ async def test_a_batch_tells_each_row(api: httpx.AsyncClient, resources: Resourc
     repeated = await api.post("/call/batch", json={"calls": rows}, headers=again("b"))
     assert repeated.json() == told
     assert await count(resources) == 2
+
+
+def first(database: Database, changed: Callable[[], Awaitable[Any]], patch: Any) -> None:
+    """Let this be changed before the next transaction that writes begins."""
+    begin = database.transaction
+
+    @asynccontextmanager
+    async def transaction() -> AsyncIterator[AsyncSession]:
+        patch.setattr(database, "transaction", begin)
+        await changed()
+        async with begin() as db:
+            yield db
+
+    patch.setattr(database, "transaction", transaction)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/do-not-call", {"phone_numbers": [NUMBER]}, "phone_number"),
+        ("/assistant/{id}", {"prompt": "Hi {{name}}."}, "prompt_variables.name"),
+        ("/assistant/{id}", None, "assistant_id"),
+        ("/organization", {"allowed_countries": ["DE"]}, "phone_number"),
+    ],
+    ids=["listed", "changed", "deleted", "rules"],
+)
+async def test_a_batch_is_judged_by_what_is_so_when_it_is_stored(
+    api: httpx.AsyncClient,
+    resources: Resources,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    body: Any,
+    field: str,
+) -> None:
+    """Its rows are made before the transaction that stores them, during which nobody writes."""
+    made = (await api.post("/assistant", json={"name": "A", "prompt": "Hi."})).json()["assistant"]
+    where = path.format(id=made["id"])
+    ask = "DELETE" if body is None else "POST" if path == "/do-not-call" else "PATCH"
+    first(resources.database, lambda: api.request(ask, where, json=body), monkeypatch)
+    rows = [{"phone_number": NUMBER, "assistant_id": made["id"]}]
+    told = (await api.post("/call/batch", json={"calls": rows})).json()
+    assert [error["field"] for error in told["errors"]] == [field], told
+    assert (told["placed"], await count(resources)) == (0, 0)
+
+
+async def test_a_batch_is_made_once_where_nothing_changes(
+    api: httpx.AsyncClient, resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[Any] = []
+    build = OrderBuilder.build
+
+    async def counted(self: OrderBuilder, *asked: Any) -> Any:
+        built.append(asked)
+        return await build(self, *asked)
+
+    async def placed_elsewhere() -> None:
+        before.append(await place(api))
+
+    before: list[dict[str, Any]] = []
+    monkeypatch.setattr(OrderBuilder, "build", counted)
+    first(resources.database, placed_elsewhere, monkeypatch)
+    told = (await api.post("/call/batch", json={"calls": [{"phone_number": NUMBER}] * 3})).json()
+    assert (told["placed"], len(built)) == (3, 3 + 1)
+    later = (await api.get(f"/call/{told['calls'][0]['id']}")).json()["call"]
+    assert later["created_at"] > before[0]["created_at"]  # the list's order is that of storing
 
 
 async def test_all_or_nothing_leaves_nothing(api: httpx.AsyncClient, resources: Resources) -> None:
