@@ -145,10 +145,10 @@ async def place_until_refused(api: Served) -> httpx.Response:
 
 
 @contextlib.contextmanager
-def no_space(pid: int) -> Iterator[None]:
-    """Let a process write to no file, its log included."""
+def no_space(pid: int, *, above: int = 0) -> Iterator[None]:
+    """Let a process write to no file beyond so many bytes, its log included."""
     before: tuple[int, int] = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, before[1]))
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (above, before[1]))
     try:
         yield
     finally:

@@ -1,7 +1,8 @@
 """Real processes while what they stand on fails and repeats what it was told: nobody is shown.
 
 One Offhook for all: the far end refuses with the number in its words, the model's provider and the
-receiver of webhooks answer 500 with what they were sent, and the database is locked meanwhile.
+receiver of webhooks answer 500 with what they were sent, and the database is locked meanwhile, then
+its disk full.
 Every log, span and problem document is searched for the people in the orders, however written.
 """
 
@@ -13,7 +14,8 @@ import socket
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ import pytest
 
 from sip.carrier.dialog import response
 from sip.message import Request, parse
+from tests.faults.test_database_trouble import no_space
 from tests.in_thread import answering
 from tests.system import otlp
 from tests.system.platform import Platform, running, wait_for
@@ -31,6 +34,9 @@ from tests.system.platform import Platform, running, wait_for
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
 LIMIT_S = 90.0
+WRITERS = ("control-plane", "scheduler")
+ROOM_FOR_LOGS = 256 * 1024
+NOT_WRITTEN = "OperationalError"
 NAME, CARD = "Wilhelmina Quarkmann", "4111 1111 1111 1111"
 CALLEE, CALLER, FRIEND = "+12025550177", "+12025550188", "+12025550166"
 MARKS = ("Wilhelmina", "Quarkmann", "2025550177", "2025550188", "2025550166", "4111111111111111")
@@ -153,6 +159,7 @@ def test_no_fault_shows_a_person(folder: Path) -> None:
             desk.order({})
             documents = desk.ask_while_locked()
             wait_for(desk.trunk, lambda trunk: "Quarkmann" in str(trunk), LIMIT_S)
+            documents += desk.ask_while_full()
             attempts = platform.call(refused)["call_attempts"]
             logs = platform.home.logs
         spans = traces.wait(lambda got: "llm_request" in {s.name for s in got}, LIMIT_S)
@@ -210,35 +217,59 @@ class Desk:
         """Return the trunk to the far end, with why it was stopped."""
         return self._platform.api.get(f"/trunk/{self._trunk}")
 
-    def ask_while_locked(self) -> list[str]:
-        """Return what is answered to changes while another process holds the database's lock."""
-        home = self._platform.home
-        key = home.credentials()["api_key"]
-        asked: list[tuple[str, Any]] = [
+    def requests(self) -> list[tuple[str, Any]]:
+        """Return changes that name people, by the path that they are sent to."""
+        return [
             ("/call", self.body({})),
             ("/call/batch", {"calls": [self.body({})]}),
             ("/assistant", self._assistant),
             ("/do-not-call", {"phone_number": CALLEE, "reason": SAID}),
         ]
+
+    def ask_while_locked(self) -> list[str]:
+        """Return what is answered to changes while another process holds the database's lock."""
+        data = self._platform.home.data / "offhook.db"
         with (
-            closing(sqlite3.connect(home.data / "offhook.db", isolation_level=None)) as holder,
-            httpx.Client(
-                base_url=home.api_url,
-                headers={"Authorization": f"Bearer {key}"},
-                timeout=60.0,
-                trust_env=False,
-            ) as http,
+            closing(sqlite3.connect(data, isolation_level=None)) as holder,
+            self._client() as http,
+            ThreadPoolExecutor() as threads,
         ):
             holder.execute("BEGIN IMMEDIATE")
-            answers: list[httpx.Response] = []
-
-            def ask(path: str, body: Any) -> None:
-                answers.append(http.post(path, json=body))
-
-            threads = [threading.Thread(target=ask, args=each) for each in asked]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join(60)
-        assert [each.status_code for each in answers] == [503] * len(asked)
+            answers = list(
+                threads.map(lambda each: http.post(each[0], json=each[1]), self.requests())
+            )
+        assert {each.status_code for each in answers} == {503}
         return [f"{each.text} {each.headers}" for each in answers]
+
+    def ask_while_full(self) -> list[str]:
+        """Return what is answered to changes once the database may not grow, nor be written to.
+
+        A call is due meanwhile; that the scheduler could not write either stands in its log.
+        """
+        platform = self._platform
+        logs = [platform.home.logs / f"{part}.log" for part in WRITERS]
+        above = max(log.stat().st_size for log in logs) + ROOM_FOR_LOGS
+        told = {log: log.read_text().count(NOT_WRITTEN) for log in logs}
+        with ExitStack() as full, self._client() as http:
+            for part in WRITERS:
+                full.enter_context(no_space(platform.supervisor.pid(part), above=above))
+            refusals = [refusal(http, *each) for each in self.requests()]
+            for log in logs:
+                wait_for(log.read_text, lambda t, n=told[log]: t.count(NOT_WRITTEN) > n, LIMIT_S)
+        self.order({})
+        return refusals
+
+    def _client(self) -> httpx.Client:
+        home = self._platform.home
+        key = {"Authorization": f"Bearer {home.credentials()['api_key']}"}
+        return httpx.Client(base_url=home.api_url, headers=key, timeout=60.0, trust_env=False)
+
+
+def refusal(http: httpx.Client, path: str, body: Any) -> str:
+    """Return what is answered once the disk is full; a change or another may fit in yet."""
+    for _ in range(500):
+        answer = http.post(path, json=body)
+        if not answer.is_success:
+            assert answer.status_code == 503, answer.text
+            return f"{answer.text} {answer.headers}"
+    raise AssertionError(f"{path} went on writing")
