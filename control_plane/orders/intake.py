@@ -107,19 +107,20 @@ class Intake:
         Raises:
             Conflict: one is running.
         """
-        mark = (key.organization_id, key.key) if key is not None else None
-        if mark is not None and mark in self._under_way:
+        if key is None:
+            yield
+            return
+        mark = (key.organization_id, key.key)
+        if mark in self._under_way:
             raise Conflict(
                 f"a request with this {idempotency.HEADER} is under way: wait for its answer",
                 field=idempotency.HEADER,
             )
-        if mark is not None:
-            self._under_way.add(mark)
+        self._under_way.add(mark)
         try:
             yield
         finally:
-            if mark is not None:
-                self._under_way.discard(mark)
+            self._under_way.discard(mark)
 
     async def _write(self) -> None:
         while True:
@@ -139,58 +140,60 @@ class Intake:
                 _fail(batch, exc)
 
     async def _commit_alone(self, waiting: _Waiting) -> None:
-        for last in (False, True):
-            try:
+        try:
+            with contextlib.suppress(IntegrityError):
                 await self._commit([waiting])
-            except IntegrityError as exc:
-                if last:
-                    _fail([waiting], exc)
-            except Exception as exc:  # as above
-                log.exception("an order was not stored")
-                _fail([waiting], exc)
                 return
-            else:
-                return
+            await self._commit([waiting])
+        except Exception as exc:  # as above
+            log.exception("an order was not stored")
+            _fail([waiting], exc)
 
     async def _commit(self, batch: Sequence[_Waiting]) -> None:
-        done: list[tuple[_Waiting, StoredAnswer | Refused]] = []
+        answers: list[StoredAnswer | NewOrder | Refused] = []
+        placed: list[NewOrder] = []
         async with self._database.transaction() as db:
             now = await read_clock(db)
             builder = OrderBuilder(db, now)
             await builder.prepare([each.request for each in batch])
-            keys = [each.key for each in batch if each.key is not None]
-            known = await idempotency.known_answers(db, keys) if keys else {}
-            placed: list[NewOrder] = []
+            known = await idempotency.known_answers(db, [each.key for each in batch if each.key])
             for each in batch:
+                key = each.key
                 try:
-                    before = known.get(_mark(each.key))
-                    if before is not None and each.key is not None:
-                        body = idempotency.replay(before, each.key)
-                        done.append((each, StoredAnswer(body, replayed=True)))
+                    if key is not None and (before := known.get((key.organization_id, key.key))):
+                        answers.append(StoredAnswer(idempotency.replay(before, key), replayed=True))
                         continue
                     order = await builder.build(each.request, each.own)
                 except Refused as exc:
-                    done.append((each, exc))
+                    answers.append(exc)
                     continue
                 placed.append(order)
-                body = msgspec.json.encode(CallEnvelope(self._views.of_new(order)))
-                if each.key is not None:
-                    db.add(idempotency.answer_row(each.key, body, status=200, now=now))
-                done.append((each, StoredAnswer(body)))
+                if key is None:
+                    answers.append(order)
+                    continue
+                body = self._body(order)
+                db.add(idempotency.answer_row(key, body, status=200, now=now))
+                answers.append(StoredAnswer(body))
             await builder.store(placed)
-        for each, answer in done:
-            if not each.answer.done():
-                if isinstance(answer, Refused):
-                    each.answer.set_exception(answer)
-                else:
-                    each.answer.set_result(answer)
+        for each, answer in zip(batch, answers, strict=True):
+            # What nobody keeps is written out only here, where others may write meanwhile.
+            _tell(
+                each, StoredAnswer(self._body(answer)) if isinstance(answer, NewOrder) else answer
+            )
 
-
-def _mark(key: RequestKey | None) -> tuple[str, str]:
-    return (key.organization_id, key.key) if key is not None else ("", "")
+    def _body(self, order: NewOrder) -> bytes:
+        return msgspec.json.encode(CallEnvelope(self._views.of_new(order)))
 
 
 def _fail(batch: Sequence[_Waiting], exc: Exception) -> None:
     for each in batch:
-        if not each.answer.done():
-            each.answer.set_exception(exc)
+        _tell(each, exc)
+
+
+def _tell(waiting: _Waiting, answer: StoredAnswer | Exception) -> None:
+    if waiting.answer.done():
+        return
+    if isinstance(answer, Exception):
+        waiting.answer.set_exception(answer)
+    else:
+        waiting.answer.set_result(answer)
