@@ -29,7 +29,7 @@ from control_plane.domain.browser import (
 )
 from control_plane.domain.errors import StaleEpoch
 from control_plane.domain.gate import Rule
-from control_plane.domain.transitions import AgentSent, AnyFact, AttemptAbandoned
+from control_plane.domain.transitions import AgentSent, AttemptAbandoned, Fact
 from control_plane.domain.waiting import Cause
 from control_plane.keys.tokens import TokenSigner
 from control_plane.sessions import browsers, leases, lifecycle
@@ -122,7 +122,7 @@ class Opener:
             departure_timeout_s=ROOM_STAYS_S,
         )
 
-    def _put_off(self, row: Call, now: datetime) -> AnyFact | None:
+    def _put_off(self, row: Call, now: datetime) -> Fact | None:
         session = row.session
         opened_at = session.scheduled_at or session.created_at
         if now - opened_at > self._ready_within:
@@ -164,7 +164,7 @@ class Opener:
             token_over=session.token_until is not None and session.token_until <= now,
         )
 
-    async def _apply(self, call: Call, decide: Callable[[Call, datetime], AnyFact | None]) -> None:
+    async def _apply(self, call: Call, decide: Callable[[Call, datetime], Fact | None]) -> None:
         """Write what `decide` says of the session, unless somebody else has it by now."""
         try:
             async with self._database.transaction() as db:
@@ -177,7 +177,7 @@ class Opener:
             log.warning("a session was taken over by another process", session_id=call.id)
 
 
-def _acted(row: Call, verdict: SendAgent | GiveUp, now: datetime) -> AnyFact | None:
+def _acted(row: Call, verdict: SendAgent | GiveUp, now: datetime) -> Fact | None:
     session = row.session
     if session.closed_at is not None or session.answered_at is not None:
         return None

@@ -20,11 +20,11 @@ from control_plane.domain.errors import StaleEpoch
 from control_plane.domain.gate import Go
 from control_plane.domain.human_leg import TALK_LIMIT
 from control_plane.domain.transitions import (
-    AnyFact,
     AttemptAbandoned,
     DialAnswered,
     DialFailed,
     DialStarted,
+    Fact,
 )
 from control_plane.domain.waiting import Cause
 from control_plane.orders import lifecycle
@@ -44,7 +44,7 @@ from sip.ports import Answered, Dialer, DialFailure, DialFailureKind, DialReques
 
 log = get_logger(__name__)
 
-FactAt = Callable[[datetime], AnyFact]
+FactAt = Callable[[datetime], Fact]
 _NOW = timedelta()
 """An INVITE that leaves even a moment early is not among those that the trunk remembers."""
 _PROMPT_S = leases.LEASE.total_seconds() / 4

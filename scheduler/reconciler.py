@@ -28,11 +28,11 @@ from control_plane.domain.reconcile import (
     judge,
 )
 from control_plane.domain.transitions import (
-    AnyFact,
     AttemptAbandoned,
     ConversationEnded,
     DialAnswered,
     DialFailed,
+    Fact,
 )
 from control_plane.orders import lifecycle, repository
 from control_plane.sessions import leases
@@ -213,7 +213,7 @@ def _seen(
     )
 
 
-def _fact(verdict: Verdict, now: datetime, *, spoke: bool) -> AnyFact:
+def _fact(verdict: Verdict, now: datetime, *, spoke: bool) -> Fact:
     match verdict:
         case MarkAnswered():
             return DialAnswered(at=now)

@@ -106,22 +106,3 @@ class ConversationEnded(Fact, frozen=True, kw_only=True):
 
 class CancelRequested(Fact, frozen=True, kw_only=True):
     """The owner withdrew the order."""
-
-
-AnyFact = (
-    HeldBack
-    | Forbidden
-    | Paused
-    | Resumed
-    | AttemptStarted
-    | CallArrived
-    | SessionAsked
-    | AgentSent
-    | AgentReleased
-    | DialStarted
-    | AttemptAbandoned
-    | DialFailed
-    | DialAnswered
-    | ConversationEnded
-    | CancelRequested
-)

@@ -28,7 +28,7 @@ from control_plane.trunks import pace
 
 
 async def apply(
-    db: AsyncSession, order: CallOrder | None, call: Call | None, fact: transitions.AnyFact
+    db: AsyncSession, order: CallOrder | None, call: Call | None, fact: transitions.Fact
 ) -> None:
     """Carry `fact` into the rows of `order` and of its call; the caller commits.
 

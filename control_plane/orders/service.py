@@ -11,7 +11,7 @@ from control_plane.db.models.call_order import CallOrder
 from control_plane.domain.call_order import OrderStatus, is_final
 from control_plane.domain.errors import Conflict
 from control_plane.domain.ids import parse_id
-from control_plane.domain.transitions import AnyFact, CancelRequested, Paused, Resumed
+from control_plane.domain.transitions import CancelRequested, Fact, Paused, Resumed
 from control_plane.orders import lifecycle, repository
 from control_plane.sessions import leases
 from control_plane.sessions.calls import Owner, status_of
@@ -48,7 +48,7 @@ async def resume(database: Database, organization_id: str, call_id: str) -> Owne
 
 
 async def _apply(
-    database: Database, organization_id: str, call_id: str, fact: Callable[[datetime], AnyFact]
+    database: Database, organization_id: str, call_id: str, fact: Callable[[datetime], Fact]
 ) -> Owner:
     key = parse_id(call_id, what="call")
     async with database.transaction() as db:

@@ -18,7 +18,7 @@ from control_plane.sessions.calls import Call, status_of
 from control_plane.sessions.history import announce, record
 
 
-async def apply(db: AsyncSession, call: Call, fact: transitions.AnyFact) -> None:
+async def apply(db: AsyncSession, call: Call, fact: transitions.Fact) -> None:
     """Carry `fact` into the rows of `call`; the caller commits.
 
     Raises:

@@ -17,11 +17,11 @@ from control_plane.db.models.organization import ApiKey
 from control_plane.domain.dial_errors import DialFailureKind
 from control_plane.domain.events import AttemptResult, EndedBy, EndReason
 from control_plane.domain.transitions import (
-    AnyFact,
     ConversationEnded,
     DialAnswered,
     DialFailed,
     DialStarted,
+    Fact,
 )
 from control_plane.orders import lifecycle
 from control_plane.sessions import leases
@@ -74,7 +74,7 @@ async def tell(office: Office, session_id: str, *facts: Any) -> None:
         order, call = await leases.lock(db, session_id, epoch=None)
         now = await read_clock(db)
         for kind, fields in facts:
-            fact: AnyFact = kind(at=now, **fields)
+            fact: Fact = kind(at=now, **fields)
             await lifecycle.apply(db, order, call, fact)
 
 
