@@ -39,7 +39,6 @@ from control_plane.webhooks.signing import new_secret
 from process.addresses import Allowed
 from process.safe_http import Outbound
 from scheduler.deliver import Deliverer
-from scheduler.relay import Relay
 from scheduler.service import notify_receivers
 from scheduler.timetable import Timetable
 from tests import factories
@@ -125,9 +124,9 @@ class _Stage:
         self._deliverer = Deliverer(
             database,
             vault,
+            CallViews(RecordingLinks(b"k" * 32, "http://api")),
             self._outbound,
             on_room=database.changes.notify,
-            relay=Relay(database, vault, CallViews(RecordingLinks(b"k" * 32, "http://api"))),
         )
 
     def begin(self) -> None:

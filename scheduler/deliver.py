@@ -15,7 +15,8 @@ from control_plane.db.base import read_clock
 from control_plane.db.crypto import KeyLost, Vault
 from control_plane.db.engine import Database
 from control_plane.domain.delivery import decide
-from control_plane.webhooks import queue
+from control_plane.orders.views import CallViews
+from control_plane.webhooks import outbox, queue
 from control_plane.webhooks.post import post
 from control_plane.webhooks.queue import Claimed, Tried
 from control_plane.webhooks.recorder import Recorder
@@ -23,10 +24,11 @@ from control_plane.webhooks.shares import Shares
 from control_plane.webhooks.signing import Keyring
 from process.logs import get_logger
 from process.safe_http import Outbound
-from scheduler.relay import Relay
 
 MOST_UNDER_WAY = 400
 MOST_PER_RECEIVER = 16
+MOST_RELAYED = 200
+"""Events that one transaction brings from the outbox."""
 
 Clock = Callable[[AsyncSession], Awaitable[datetime]]
 log = get_logger(__name__)
@@ -39,10 +41,10 @@ class Deliverer:
         self,
         database: Database,
         vault: Vault,
+        views: CallViews,
         outbound: Outbound,
         *,
         on_room: Callable[[], None],
-        relay: Relay | None = None,
         clock: Clock = read_clock,
         chance: Callable[[], float] = random.random,
     ):
@@ -50,14 +52,13 @@ class Deliverer:
 
         Args:
             on_room: called when tries have ended that kept others from being claimed.
-            relay: brings new events in the transaction that claims them, which saves one.
             clock: the time that deliveries are due by.
             chance: 0 to 1, for the jitter of the schedule.
         """
         self._database = database
         self._outbound = outbound
         self._on_room = on_room
-        self._relay = relay
+        self._views = views
         self._clock = clock
         self._chance = chance
         self._vault = vault
@@ -75,11 +76,9 @@ class Deliverer:
         """
         if self._shares.free <= 0 or not await self._is_anything_due():
             return 0
-        relayed = 0
         async with self._database.transaction() as db:
             now = await self._clock(db)
-            if self._relay is not None:
-                relayed = await self._relay.relay(db, now=now)
+            relayed = await outbox.relay(db, self._vault, self._views, now=now, limit=MOST_RELAYED)
             claimed = await queue.claim_due(db, now=now, shares=self._shares.copy())
             signers = await self._signers(db, claimed, now)
         for each in claimed:
@@ -114,9 +113,7 @@ class Deliverer:
 
     async def _is_anything_due(self) -> bool:
         async with self._database.reading() as db:
-            if self._relay is not None and await self._relay.is_waiting(db):
-                return True
-            return await queue.is_due(db, now=await self._clock(db))
+            return await outbox.is_waiting(db) or await queue.is_due(db, now=await self._clock(db))
 
     async def _signers(
         self, db: AsyncSession, claimed: Sequence[Claimed], now: datetime

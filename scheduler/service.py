@@ -28,7 +28,6 @@ from scheduler.humans import HumanDialer
 from scheduler.prepare import Preparer
 from scheduler.reconciler import Reconciler
 from scheduler.recordings import RecordingMover
-from scheduler.relay import Relay
 from scheduler.resume import Resumer
 from scheduler.retention import RecordingRetention, Retention
 from scheduler.room_cleanup import RoomCleanup
@@ -114,9 +113,8 @@ async def run(world: World, settings: SchedulerSettings, stopped: asyncio.Event)
         _open_sessions(world, settings, timetable)
         dialer = _pass_on(world, timetable, tasks)
         _run_upkeep(world, settings, timetable)
-        relay = Relay(database, world.vault, world.views)
         deliverer = Deliverer(
-            database, world.vault, world.outbound, on_room=database.changes.notify, relay=relay
+            database, world.vault, world.views, world.outbound, on_room=database.changes.notify
         )
         notify_receivers(database, timetable, deliverer)
         mover = _put_recordings_away(world, settings, timetable)

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from standardwebhooks.webhooks import Webhook
 
+from control_plane.db.base import read_clock
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.db.models.call_order import CallOrder
@@ -21,11 +22,11 @@ from control_plane.db.models.webhook import Delivery, DeliveryTry, WebhookEndpoi
 from control_plane.db.sealed import seal
 from control_plane.domain.ids import new_id
 from control_plane.sessions.history import announce
+from control_plane.webhooks import outbox
 from control_plane.webhooks.signing import new_secret
 from process.addresses import Allowed
 from process.safe_http import Limits, Outbound
 from scheduler.deliver import Deliverer
-from scheduler.relay import Relay
 from tests import factories
 
 Reply = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -115,7 +116,6 @@ class Desk:
     database: Database
     vault: Vault
     owner: str
-    relay: Relay
     outbound: Outbound
     now: datetime
     room: asyncio.Event = field(default_factory=asyncio.Event)
@@ -130,6 +130,7 @@ class Desk:
         made = Deliverer(
             self.database,
             self.vault,
+            factories.views(),
             self.outbound,
             on_room=self.room.set,
             clock=self.clock,
@@ -140,14 +141,20 @@ class Desk:
 
     async def go(self) -> int:
         """Relay everything, deliver what is due, and return how many tries that were."""
-        while await self.relay.relay_some():
-            pass
+        await self.relay()
         self.now = max(self.now, datetime.now(UTC))
         done = 0
         while begun := await self.deliverers[0].deliver_due():
             done += begun
             await self.deliverers[0].settled()
         return done
+
+    async def relay(self) -> None:
+        """Have deliveries made of all events, and none begun."""
+        async with self.database.transaction() as db:
+            await outbox.relay(
+                db, self.vault, factories.views(), now=await read_clock(db), limit=1_000
+            )
 
     async def pass_time(self, **parts: float) -> int:
         """Let time pass and deliver what became due."""
@@ -209,7 +216,6 @@ async def desk(database: Database, vault: Vault, try_limit_s: float) -> AsyncIte
         database=database,
         vault=vault,
         owner=await factories.organization(database),
-        relay=Relay(database, vault, factories.views()),
         outbound=outbound,
         now=datetime.now(UTC),
     )

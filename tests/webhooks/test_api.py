@@ -25,7 +25,6 @@ from control_plane.webhooks import feed
 from process.addresses import HttpSettings
 from process.safe_http import Limits, Outbound
 from scheduler.deliver import Deliverer
-from scheduler.relay import Relay
 from sip.settings import LiveKitSettings
 from tests import factories
 from tests.apps import application
@@ -45,9 +44,12 @@ class Office:
         self.client = self._client(key)
         self.owner = owner
         self.outbound = Outbound(resources.allowed, Limits(total_s=10.0))
-        self.relay = Relay(resources.database, resources.vault, factories.views())
         self.deliverer = Deliverer(
-            resources.database, resources.vault, self.outbound, on_room=lambda: None
+            resources.database,
+            resources.vault,
+            factories.views(),
+            self.outbound,
+            on_room=lambda: None,
         )
 
     async def ask(self, method: str, path: str, body: Any = None, *, status: int = 200) -> Any:
@@ -76,7 +78,7 @@ class Office:
 
     async def deliver(self) -> None:
         """Relay and deliver what is due."""
-        while await self.relay.relay_some() or await self.deliverer.deliver_due():
+        while await self.deliverer.deliver_due():
             await self.deliverer.settled()
 
     async def newcomer(self, *scopes: str) -> httpx.AsyncClient:

@@ -231,8 +231,7 @@ async def test_a_hanging_receiver_delays_nobody(
     await desk.endpoint(receiver.url)
     for _ in range(30):
         await desk.announce(await desk.order(), "call.ringing")
-    while await desk.relay.relay_some():
-        pass
+    await desk.relay()
     desk.now = datetime.now(UTC)
     [deliverer] = desk.deliverers
     async with asyncio.timeout(10):
@@ -277,8 +276,7 @@ async def test_a_kill_between_post_and_write_sends_the_same_message_again(
 ) -> None:
     await desk.endpoint(receiver.url)
     await desk.announce(await desk.order(), "call.ringing")
-    while await desk.relay.relay_some():
-        pass
+    await desk.relay()
     dying = desk.deliverer()
     held = asyncio.Event()
 
@@ -305,8 +303,7 @@ async def test_a_deliverer_whose_claim_lapsed_changes_nothing(
 ) -> None:
     await desk.endpoint(receiver.url)
     await desk.announce(await desk.order(), "call.ringing")
-    while await desk.relay.relay_some():
-        pass
+    await desk.relay()
     frozen, release = desk.deliverer(), asyncio.Event()
 
     async def late(_request: web.Request) -> web.StreamResponse:
@@ -329,8 +326,7 @@ async def test_two_deliverers_share_the_work(desk: Desk, receiver: Receiver) -> 
     await desk.endpoint(receiver.url)
     for _ in range(10):
         await desk.announce(await desk.order(), "call.ringing")
-    while await desk.relay.relay_some():
-        pass
+    await desk.relay()
     desk.now = datetime.now(UTC)
     second = desk.deliverer()
     begun = await asyncio.gather(desk.deliverers[0].deliver_due(), second.deliver_due())
@@ -362,8 +358,7 @@ async def test_an_event_waits_for_the_first_try_of_the_one_before(
 ) -> None:
     await desk.endpoint(receiver.url)
     await desk.announce(await desk.order(), "call.ringing", "call.completed")
-    while await desk.relay.relay_some():
-        pass
+    await desk.relay()
     desk.now = datetime.now(UTC)
     [deliverer] = desk.deliverers
     answered = asyncio.Event()

@@ -20,7 +20,6 @@ from control_plane.sessions import leases
 from control_plane.webhooks import held
 from scheduler.claim import claim
 from scheduler.recordings import RecordingMover
-from scheduler.relay import Relay
 from tests import call_rows, factories
 from tests.call_rows import CallRow
 from tests.holding import Held
@@ -98,7 +97,6 @@ async def test_it_waits_nine_seconds_and_no_longer(
     assert await desk.go() == 0
     ended, desk.now = attempt.ended_at, desk.now
     assert ended is not None
-    desk.relay = Relay(desk.database, desk.vault, factories.views())
     desk.deliverers = [desk.deliverer()]  # a scheduler that came after the one that held it
     due, now = await desk.deliverers[0].next_due()
     assert due == ended + held.HOLD, "it is armed by the rows"
@@ -164,7 +162,7 @@ async def test_a_recording_stored_while_the_message_is_made_is_in_it(
     attempt = await call(desk, receiver)
     async with desk.database.transaction() as session:
         order, _ = await leases.lock(session, attempt.id, epoch=None)
-        relaying = asyncio.create_task(desk.relay.relay_some())
+        relaying = asyncio.create_task(desk.relay())
         waiting, _ = await asyncio.wait({relaying}, timeout=0.3)
         assert not waiting, "it would not see what is just being written"
         row = await session.get_one(Recording, attempt.id)

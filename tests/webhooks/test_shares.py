@@ -37,8 +37,7 @@ async def let_everything_hang(desk: Desk, stuck: Receiver) -> None:
 
 async def begin(desk: Desk) -> None:
     """Begin every try that may be begun."""
-    while await desk.relay.relay_some():
-        pass
+    await desk.relay()
     desk.now = datetime.now(UTC)
     while await desk.deliverers[0].deliver_due():
         pass
