@@ -147,6 +147,7 @@ def _create(url: str, *, pool_size: int) -> AsyncEngine:
         parsed,
         pool_size=pool_size,
         connect_args={"async_creator_fn": connect},
+        pool_reset_on_return=None,  # what a session leaves open, it rolls back itself
         hide_parameters=True,
     )
     prepare(engine)

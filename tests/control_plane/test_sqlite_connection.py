@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from control_plane.db.engine import Database
 from control_plane.db.sqlite_connection import OneTripConnection, connect
@@ -47,33 +48,52 @@ async def test_a_session_can_stream(database: Database) -> None:
         assert [n async for n in result] == [1, 2, 3]
 
 
-class Counted(OneTripConnection):
-    """Counts how often its thread was asked for something."""
+async def test_a_transaction_takes_a_trip_for_each_statement(database: Database) -> None:
+    async with database.reading() as session:
+        pooled = await (await session.connection()).get_raw_connection()
+        driver: Any = pooled.driver_connection
+    trips: list[object] = []
+    goes = driver._execute
 
-    trips = 0
+    def counted(*what: Any) -> Any:
+        trips.append(what)
+        return goes(*what)
 
-    async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        self.trips += 1
-        return await super()._execute(fn, *args, **kwargs)
+    driver._execute = counted
+    async with database.transaction() as session:
+        assert (await session.execute(text("SELECT 1"))).all() == [(1,)]
+    assert len(trips) == 3, "BEGIN, SELECT and COMMIT"
 
 
-async def test_a_statement_takes_one_trip_and_an_empty_rollback_none(database_url: str) -> None:
-    path = database_url.removeprefix("sqlite+aiosqlite:///")
-    counted = Counted(
-        lambda: sqlite3.connect(path, check_same_thread=False, isolation_level=None), 64
-    )
-    await counted
-    for trips, query in enumerate(("BEGIN IMMEDIATE", "SELECT 1", "ROLLBACK"), start=1):
-        async with counted.cursor() as cursor:
-            await cursor.execute(query)
-            await cursor.fetchall()
-        assert counted.trips == trips
-    await counted.rollback()
-    assert counted.trips == 3
-    await counted.execute("BEGIN IMMEDIATE")
-    await counted.rollback()
-    assert counted.trips == 5
-    await counted.close()
+async def test_who_gives_up_a_transaction_leaves_no_lock(database: Database) -> None:
+    path = database.url.removeprefix("sqlite+aiosqlite:///")
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        for begins in (False, True):  # waiting for the lock, or having it
+            told = asyncio.Event()
+            if not begins:
+                other.execute("BEGIN IMMEDIATE")
+                event.listen(
+                    database.engine.sync_engine,
+                    "before_cursor_execute",
+                    lambda *_, told=told: told.set(),
+                )
+            writing = asyncio.create_task(_write_for_ever(database, told))
+            await told.wait()
+            writing.cancel()
+            await asyncio.wait([writing])
+            if not begins:
+                other.execute("ROLLBACK")
+            async with database.transaction() as session:  # nor is the connection kept as it was
+                await session.execute(text("UPDATE organization SET name = 'ours'"))
+            other.execute("BEGIN IMMEDIATE")
+            other.execute("ROLLBACK")
+
+
+async def _write_for_ever(database: Database, told: asyncio.Event) -> None:
+    async with database.transaction() as session:
+        await session.execute(text("UPDATE organization SET name = 'theirs'"))
+        told.set()
+        await asyncio.Event().wait()
 
 
 async def test_who_gives_up_waiting_for_the_lock_does_not_get_it(
