@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import sqlite3
 import time
 from typing import Any
 
@@ -15,18 +13,11 @@ from sqlalchemy import select, text
 
 from control_plane.app import Resources
 from control_plane.assistants import specs
-from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.db.models.assistant import AssistantVersion
 from control_plane.db.models.organization import Secret
-from control_plane.domain.order_request import OrderRequest
 from control_plane.orders.batch import MOST_ROWS
-from control_plane.orders.idempotency import RequestKey
-from control_plane.orders.intake import Intake
-from control_plane.orders.placing import NewOrder
-from control_plane.orders.schemas import CallView
-from control_plane.orders.views import CallViews
-from tests import arrivals, factories
+from tests import arrivals
 from tests.arrivals import FakeCallRooms, job_token
 from tests.holding import LIMIT_S, Held
 
@@ -105,45 +96,6 @@ async def test_who_waits_for_the_lock_holds_nothing(
 async def _rename(database: Database) -> None:
     async with database.transaction() as session:
         await session.execute(text("UPDATE organization SET name = 'late'"))
-
-
-class Watched(CallViews):
-    """Notes whether SQLite has a writer while an answer is written out."""
-
-    path = ""
-    locked: bool | None = None
-
-    def of_new(self, new: NewOrder) -> CallView:
-        """Return the view."""
-        with contextlib.closing(sqlite3.connect(self.path, timeout=0)) as other:
-            try:
-                other.execute("BEGIN IMMEDIATE")
-                self.locked = False
-            except sqlite3.OperationalError:
-                self.locked = True
-        return super().of_new(new)
-
-
-@on_sqlite
-@pytest.mark.parametrize("with_key", [False, True], ids=["no key", "Idempotency-Key"])
-async def test_only_an_answer_that_is_kept_is_written_out_behind_the_lock(
-    database: Database, vault: Vault, *, with_key: bool
-) -> None:
-    views = Watched(factories.views()._links)
-    views.path = database.url.removeprefix("sqlite+aiosqlite:///")
-    owner = await factories.organization(database)
-    request = OrderRequest(
-        organization_id=owner,
-        api_key_id=None,
-        phone_number=factories.NUMBER,
-        assistant=factories.spec(),
-    )
-    key = RequestKey(owner, "one", "call", "") if with_key else None
-    intake = Intake(database, vault, views)
-    async with intake.open():
-        answer = await intake.place(request, key)
-    assert factories.NUMBER.encode() in answer.body
-    assert views.locked is with_key
 
 
 @on_sqlite
