@@ -3,6 +3,9 @@
 SQLite: a byte to every Unix datagram socket in the data folder. PostgreSQL: NOTIFY. A wake-up
 is a hint; who misses one finds the work in the next sweep. It says whether there is work, or only
 something to read: of the thirty happenings of a call most are of the second kind.
+
+`PRAGMA data_version` would say neither which it is nor anything soon: looked at every 20 ms, for
+nearly a hundredth of a core in each idle process, it comes eight times as late as a byte.
 """
 
 from __future__ import annotations
