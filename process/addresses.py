@@ -10,7 +10,7 @@ import ipaddress
 import re
 from collections.abc import Iterable
 
-import httpx
+import httpx2
 import msgspec
 from msgspec import Struct
 
@@ -52,6 +52,10 @@ class OutboundError(Exception):
     """A request to the outside did not get a usable answer."""
 
     loggable = True
+
+
+class Unreachable(OutboundError):
+    """Nobody answered, or what answered does not speak HTTP."""
 
 
 class AddressRefused(OutboundError):
@@ -134,21 +138,21 @@ def check_addresses(host: str, found: Iterable[str], allowed: Allowed) -> None:
             )
 
 
-def check_url(url: str | httpx.URL, allowed: Allowed) -> httpx.URL:
+def check_url(url: str | httpx2.URL, allowed: Allowed) -> httpx2.URL:
     """Return `url` when it may be requested, as far as that can be told without a look-up.
 
     Raises:
         AddressRefused: its scheme, user information or literal address forbids it.
     """
     try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL as exc:
+        parsed = httpx2.URL(url)
+    except httpx2.InvalidURL as exc:
         raise AddressRefused(f"it is not a URL: {exc}") from exc
     check_parts(parsed, allowed)
     return parsed
 
 
-def check_parts(url: httpx.URL, allowed: Allowed) -> None:
+def check_parts(url: httpx2.URL, allowed: Allowed) -> None:
     """Check a URL that is parsed already; raises as `check_url` does."""
     if url.scheme not in SCHEMES:
         raise AddressRefused("the URL must begin with http:// or https://")

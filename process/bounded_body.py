@@ -5,24 +5,22 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 
+from process.addresses import Unreachable
+
 PIECE = 64 * 1024
 
 _WINDOWS = {b"gzip": zlib.MAX_WBITS | 16, b"x-gzip": zlib.MAX_WBITS | 16, b"deflate": 0}
-
-
-class Undecodable(Exception):
-    """The body is not what its Content-Encoding says, or in an encoding that was not asked for."""
 
 
 class Decoder:
     """Undoes one Content-Encoding, yielding at most `PIECE` bytes at a time."""
 
     def __init__(self, encoding: bytes):
-        """Raise Undecodable when `encoding` is not identity, gzip or deflate."""
+        """Raise Unreachable when `encoding` is not identity, gzip or deflate."""
         name = encoding.strip().lower()
         self.is_identity = name in (b"", b"identity")
         if not self.is_identity and name not in _WINDOWS:
-            raise Undecodable(
+            raise Unreachable(
                 f"the content encoding {name[:40].decode('latin-1')} was not accepted"
             )
         self._window = _WINDOWS.get(name, 0)
@@ -32,7 +30,7 @@ class Decoder:
         """Yield what `data` stands for.
 
         Raises:
-            Undecodable: it is damaged.
+            Unreachable: it is damaged.
         """
         if self.is_identity:
             yield data
@@ -43,7 +41,7 @@ class Decoder:
             try:
                 piece = self._inflater.decompress(data, PIECE)
             except zlib.error as exc:
-                raise Undecodable(f"the body is damaged: {exc}") from exc
+                raise Unreachable(f"the body is damaged: {exc}") from exc
             data = self._inflater.unconsumed_tail
             if piece:
                 yield piece

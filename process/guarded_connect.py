@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import certifi
+import httpcore2
 from aiohappyeyeballs import AddrInfoType, start_connection
 
 from process.addresses import Allowed, check_addresses, plain_host
@@ -28,22 +29,33 @@ async def resolve_by_system(host: str, port: int) -> list[AddrInfoType]:
     return await asyncio.shield(asyncio.wrap_future(found))
 
 
+async def look_up_checked(
+    host: str, port: int, allowed: Allowed, resolve: Resolver
+) -> list[AddrInfoType]:
+    """Return what `host` stands for, as `resolve` does.
+
+    Raises:
+        AddressRefused: one of its addresses is neither public nor allowed.
+        OSError: it has none.
+    """
+    found = await resolve(plain_host(host), port)
+    check_addresses(host, [str(info[4][0]) for info in found], allowed)
+    return found
+
+
 async def connect_checked(
     host: str, port: int, allowed: Allowed, resolve: Resolver
 ) -> socket.socket:
     """Return a socket that is connected to an address of `host` that was checked.
 
-    Raises:
-        AddressRefused: one of its addresses is neither public nor allowed.
-        OSError: it has none, or none answers.
+    Raises as `look_up_checked` does, and an OSError when no address answers.
     """
-    found = await resolve(plain_host(host), port)
-    check_addresses(host, [str(info[4][0]) for info in found], allowed)
+    found = await look_up_checked(host, port, allowed, resolve)
     return await start_connection(found, happy_eyeballs_delay=EYEBALLS_S)
 
 
-class GuardedBackend:
-    """The network as httpcore sees it (`AsyncNetworkBackend`), with the check in between."""
+class GuardedBackend(httpcore2.AsyncNetworkBackend):
+    """The network as httpcore2 sees it, with the check in between."""
 
     def __init__(self, allowed: Allowed, resolve: Resolver):
         self._allowed = allowed
@@ -57,29 +69,14 @@ class GuardedBackend:
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> Stream:
-        """Return a connection to an address of `host` that was checked.
-
-        Raises:
-            AddressRefused: one of its addresses is neither public nor allowed.
-            OSError: it has none, or none answers.
-        """
+        """Return a connection to an address of `host`; raises as `connect_checked` does."""
         sock = await connect_checked(host, port, self._allowed, self._resolve)
         reader, writer = await asyncio.open_connection(sock=sock)
         return Stream(reader, writer)
 
-    async def connect_unix_socket(
-        self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
-    ) -> Stream:
-        """Refuse: nothing outside is a file."""
-        raise OSError("Unix sockets are not used")
 
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-        await asyncio.sleep(seconds)
-
-
-class Stream:
-    """One connection (httpcore's `AsyncNetworkStream`); the caller's deadline rules."""
+class Stream(httpcore2.AsyncNetworkStream):
+    """One connection; the caller's deadline rules."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter):
         self._reader = reader
@@ -116,17 +113,10 @@ class Stream:
         return self
 
     def get_extra_info(self, info: str) -> Any:
-        """Return what httpcore asks of a connection."""
-        match info:
-            case "is_readable":  # asked of an idle connection: has the other side gone away?
-                return self._reader.at_eof() or self._writer.is_closing()
-            case "ssl_object":
-                return self._writer.get_extra_info("ssl_object")
-            case "server_addr":
-                return self._writer.get_extra_info("peername")
-            case "client_addr":
-                return self._writer.get_extra_info("sockname")
-        return None
+        """Return what httpcore2 asks of a connection."""
+        if info == "is_readable":  # asked of an idle connection: has the other side gone away?
+            return self._reader.at_eof() or self._writer.is_closing()
+        return self._writer.get_extra_info(info)
 
 
 def trusted_authorities() -> ssl.SSLContext:

@@ -12,8 +12,8 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_middlewares import ClientHandlerType
 
-from process.addresses import AddressRefused, Allowed, check_addresses, plain_host
-from process.guarded_connect import Resolver, resolve_by_system
+from process.addresses import AddressRefused, Allowed, check_addresses
+from process.guarded_connect import Resolver, look_up_checked, resolve_by_system
 
 _IDLE_S = 120.0
 _MOST_CONNECTIONS = 50
@@ -113,8 +113,7 @@ class _Guard(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        found = await self._resolve(plain_host(host), port)
-        check_addresses(host, [str(info[4][0]) for info in found], self._allowed)
+        found = await look_up_checked(host, port, self._allowed, self._resolve)
         self._by_name.update(str(info[4][0]) for info in found)
         return [
             ResolveResult(

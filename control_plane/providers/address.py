@@ -7,8 +7,8 @@ import contextlib
 
 from control_plane.domain.credentials import check_url_keeps_none
 from control_plane.domain.errors import BadInput
-from process.addresses import AddressRefused, Allowed, check_addresses, check_url, plain_host
-from process.guarded_connect import Resolver, resolve_by_system
+from process.addresses import AddressRefused, Allowed, check_url
+from process.guarded_connect import Resolver, look_up_checked, resolve_by_system
 
 LOOK_UP_S = 2.0
 
@@ -32,8 +32,7 @@ async def check_address(
         host = parsed.raw_host.decode("ascii")
         with contextlib.suppress(TimeoutError, OSError):
             async with asyncio.timeout(LOOK_UP_S):
-                found = await resolve(plain_host(host), parsed.port or 443)
-            check_addresses(host, [str(info[4][0]) for info in found], allowed)
+                await look_up_checked(host, parsed.port or 443, allowed, resolve)
     except AddressRefused as exc:
         raise BadInput(f"api_url is not used: {exc}", field="api_url") from exc
 

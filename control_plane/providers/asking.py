@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any
 
-import httpx
+import httpx2
 import msgspec
 from msgspec import Struct
 
@@ -58,7 +58,7 @@ async def check_key(provider: Provider, access: ProviderAccess, allowed: Allowed
         return KeyCheck(Verdict.UNKNOWN, f"answered too much: {exc}")
     except OutboundError as exc:
         return KeyCheck(Verdict.UNKNOWN, f"could not be reached: {exc}")
-    except (httpx.HTTPError, httpx.InvalidURL) as exc:
+    except (httpx2.HTTPError, httpx2.InvalidURL) as exc:
         return KeyCheck(Verdict.UNKNOWN, f"could not be asked: {type(exc).__name__}")
     return judge(service.tells, answer.status_code, answer.content, key)
 

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
+import httpx2
 import msgspec
 from msgspec import Struct
 
@@ -47,18 +47,18 @@ async def voices_of(
     try:
         async with safe_client(Outbound(allowed, LIMITS)) as http:
             return await _listed(http, provider, access)
-    except httpx.HTTPStatusError as exc:
+    except httpx2.HTTPStatusError as exc:
         raise _conflict(f"{name} answered {_cure(exc.response.status_code, name)}") from exc
     except OutboundError as exc:
         raise _conflict(f"{name} was not reached: {exc}") from exc
-    except (httpx.HTTPError, httpx.InvalidURL) as exc:
+    except (httpx2.HTTPError, httpx2.InvalidURL) as exc:
         raise _conflict(f"{name} was not reached: {type(exc).__name__}") from exc
     except (msgspec.DecodeError, LookupError, TypeError, AttributeError) as exc:
         raise _conflict(f"{name} answered something that is no list of voices") from exc
 
 
 async def _listed(
-    http: httpx.AsyncClient, provider: Provider, access: ProviderAccess
+    http: httpx2.AsyncClient, provider: Provider, access: ProviderAccess
 ) -> list[VoiceView]:
     service, names = SERVICES[provider], SERVICES[provider].voices
     if names is None:

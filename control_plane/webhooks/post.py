@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from datetime import datetime
 
-import httpx
+import httpx2
 from msgspec import Struct
 from standardwebhooks.webhooks import Webhook
 
@@ -14,7 +15,7 @@ from control_plane.domain.masks import without_target
 from control_plane.webhooks.queue import Claimed
 from control_plane.webhooks.signing import signed_headers
 from process.addresses import OutboundError
-from process.safe_http import HttpResponse, Limits, Outbound
+from process.safe_http import Limits, Outbound
 
 LIMITS = Limits(total_s=TRY_LIMIT.total_seconds(), body_bytes=64 * 1024)
 """For the `Outbound` that messages are posted through."""
@@ -56,31 +57,34 @@ async def post(
         **signed_headers(signers, message_id=claimed.message_id, at=at, payload=claimed.payload),
     }
     try:
-        request = httpx.Request("POST", url, headers=headers, content=claimed.payload.encode())
-        answer = await outbound.send(request)
-    except httpx.InvalidURL as exc:
+        request = httpx2.Request("POST", url, headers=headers, content=claimed.payload.encode())
+        answer = await outbound.handle_async_request(request)
+    except httpx2.InvalidURL as exc:
         return Reply(error=without_target(f"the URL cannot be used: {exc}", url)[:_ERROR_CHARS])
     except OutboundError as exc:
         return Reply(error=without_target(str(exc), url)[:_ERROR_CHARS])
-    retry_after = next((v for k, v in answer.headers if k.lower() == b"retry-after"), b"")
     return Reply(
-        status=answer.status,
-        retry_after=retry_after.decode("latin-1")[:100],
+        status=answer.status_code,
+        retry_after=next(iter(answer.headers.get_list("retry-after")), "")[:100],
         body=await _beginning(answer, url),
     )
 
 
-async def _beginning(answer: HttpResponse, url: str) -> str:
+async def _beginning(answer: httpx2.Response, url: str) -> str:
     """Return the first characters of a body; the status has said all that counts.
 
     Many servers cite the path that they know nothing at, which may be the secret.
     """
-    held = b""
+    held = bytearray()
     try:
-        held = await answer.body.read(4 * BODY_CHARS)
+        async with contextlib.aclosing(answer.aiter_raw()) as pieces:
+            async for piece in pieces:
+                held += piece
+                if len(held) >= 4 * BODY_CHARS:
+                    break
     except OutboundError:
-        pass  # late, damaged or huge: nothing to show
+        held.clear()  # late, damaged or huge: nothing to show
     finally:
-        await answer.body.aclose()
+        await answer.aclose()
     text = held.decode(errors="replace").replace("\x00", "")
     return without_target(text, url)[:BODY_CHARS]

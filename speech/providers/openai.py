@@ -34,8 +34,7 @@ from control_plane.domain.providers import (
     Stt,
 )
 from process.addresses import Allowed
-from process.safe_http import Limits, Outbound
-from process.safe_http2 import LIBRARY, safe_client2
+from process.safe_http import Limits, Outbound, safe_client
 from process.safe_session import SafeSession
 from speech.providers.access import Providers, access
 from speech.providers.session import Guarded, authorities
@@ -154,8 +153,8 @@ def _client(found: ProviderAccess, allowed: Allowed) -> AsyncClient:
     The certificates are read once a process: that takes 50 ms of CPU, in which its other calls do
     not move.
     """
-    outbound = Outbound(allowed, LIMITS, tls=authorities(), library=LIBRARY)
-    http = safe_client2(outbound, timeout=httpx2.Timeout(5.0))
+    outbound = Outbound(allowed, LIMITS, tls=authorities())
+    http = safe_client(outbound, timeout=httpx2.Timeout(5.0))
     return AsyncClient(
         api_key=found.api_key, base_url=found.api_url, max_retries=0, http_client=http
     )

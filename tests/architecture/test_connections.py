@@ -36,8 +36,7 @@ CLIENTS["httpx2"], CLIENTS["httpcore2"] = CLIENTS["httpx"], CLIENTS["httpcore"]
 PLACES = {
     # The guard itself.
     "process/guarded_connect.py": {"asyncio.open_connection"},
-    "process/safe_http.py": {"httpx.AsyncClient"},
-    "process/safe_http2.py": {"httpx2.AsyncClient"},
+    "process/safe_http.py": {"httpx2.AsyncClient", "httpcore2.AsyncHTTPConnection"},
     "process/safe_session.py": {"aiohttp.ClientSession", "aiohttp.TCPConnector"},
     "process/safe_websocket.py": {"websockets.connect"},
     # Plugins, whose way out is the guard's: tests/providers/test_guard.py tries each.

@@ -15,16 +15,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import httpx2
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from process.addresses import AddressRefused, Allowed, OutboundError, check_url, is_public
-from process.safe_http import Limits, Outbound, TimedOut, TooLarge, Unreachable, safe_client
-from process.safe_http2 import LIBRARY, safe_client2
+from process.addresses import (
+    AddressRefused,
+    Allowed,
+    OutboundError,
+    Unreachable,
+    check_url,
+    is_public,
+)
+from process.safe_http import Limits, Outbound, TimedOut, TooLarge, safe_client
 from process.settings import SettingsError
 
 pytestmark = pytest.mark.unit
@@ -113,7 +118,7 @@ def resolves(*answers_in_turn: list[str]) -> Any:
 @contextlib.asynccontextmanager
 async def client(
     allowed: Allowed = LOOPBACK, limits: Limits | None = None, **options: Any
-) -> AsyncIterator[httpx.AsyncClient]:
+) -> AsyncIterator[httpx2.AsyncClient]:
     """Yield an httpx client behind the guard."""
     async with safe_client(Outbound(allowed, limits or Limits(), **options)) as opened:
         yield opened
@@ -134,7 +139,7 @@ async def test_refused_urls(url: str) -> None:
     with pytest.raises(AddressRefused):
         check_url(url, Allowed())
     async with client(Allowed()) as http:
-        with pytest.raises((AddressRefused, httpx.InvalidURL, httpx.UnsupportedProtocol)):
+        with pytest.raises((AddressRefused, httpx2.InvalidURL, httpx2.UnsupportedProtocol)):
             await http.get(url)
 
 
@@ -372,21 +377,21 @@ async def test_tls_is_verified_for_the_name_though_the_address_is_dialled(tmp_pa
     assert hosts[0] == "hook.example"
 
 
-async def test_the_twin_for_httpx2_guards_as_well() -> None:
-    outbound = Outbound(LOOPBACK, Limits(body_bytes=10), library=LIBRARY)
+async def test_an_answer_within_its_limit_is_given_and_others_refused() -> None:
+    outbound = Outbound(LOOPBACK, Limits(body_bytes=10))
     body = gzip.compress(b"x" * 10)
     head = f"200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(body)}"
-    async with server(answers(head, body)) as port, safe_client2(outbound) as http:
+    async with server(answers(head, body)) as port, safe_client(outbound) as http:
         answer: httpx2.Response = await http.get(f"http://127.0.0.1:{port}/")
         assert answer.text == "x" * 10
         with pytest.raises(AddressRefused):
             await http.get("http://169.254.169.254/")
     async with server(answers("200 OK\r\nContent-Length: 20", b"x" * 20)) as port:
-        async with safe_client2(Outbound(LOOPBACK, Limits(body_bytes=10), library=LIBRARY)) as http:
+        async with safe_client(Outbound(LOOPBACK, Limits(body_bytes=10))) as http:
             with pytest.raises(TooLarge):
                 await http.get(f"http://127.0.0.1:{port}/")
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
-            async with safe_client2(Outbound(LOOPBACK, Limits(), library=LIBRARY)) as http:
+            async with safe_client(Outbound(LOOPBACK, Limits())) as http:
                 with pytest.raises(Unreachable):
                     await http.get(f"http://127.0.0.1:{taken.getsockname()[1]}/")
