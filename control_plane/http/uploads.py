@@ -1,14 +1,16 @@
-"""Uploaded tables: CSV read as it arrives, in bounded memory, or JSON that says the same."""
+"""Uploaded tables: CSV in bounded memory, or JSON that says the same."""
 
 from __future__ import annotations
 
+import asyncio
 import codecs
 import csv
 import io
 import re
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 from litestar import Request
@@ -20,11 +22,15 @@ from control_plane.domain.errors import BadInput, Refused, TooLarge
 
 CSV_LIMIT = 64 * 1024 * 1024
 JSON_LIMIT = 8 * 1024 * 1024
-_PIECE = 16 * 1024
+_IN_MEMORY = 1024 * 1024
+_AT_ONCE = 100
 _LONGEST_RECORD = 1024 * 1024
 _DELIMITERS = (",", ";", "\t")
 _JSON = re.compile(r"application/(?:[\w.-]+\+)?json")
-_BOMS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_MARK = "\udcff"  # in place of what is no text; no file can hold it
+_MARKED = "offhook-marked"
+codecs.register_error(_MARKED, lambda exc: (_MARK, exc.end))  # type: ignore[attr-defined]
 _NAMED = 5
 
 
@@ -99,25 +105,26 @@ async def table(body: AsyncIterator[bytes], *, required: str) -> AsyncIterator[l
 
     The first line names the columns; commas, semicolons or tabs part them; quotes, line ends
     and byte order marks of every common writer are understood. A column without a name is skipped.
+    None is yielded before the whole file has arrived; more than a little of it waits on disk.
 
     Raises:
         BadInput: the first line lacks the column `required`, or names one twice.
         BrokenFile: it cannot be read on.
     """
-    file = _File(required)
-    decoder = _Decoder()
-    async for chunk in body:
-        for at in range(0, len(chunk), _PIECE):
-            if found := _read(file, decoder, chunk[at : at + _PIECE], last=False):
-                yield found
-            if file.broken is not None:
-                raise file.broken
-    if found := _read(file, decoder, b"", last=True):
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
+        async for chunk in body:
+            await asyncio.to_thread(file.write, chunk)
+        found: list[Row] = []
+        try:
+            for row in _rows(_Lines(file), required):
+                found.append(row)
+                if len(found) == _AT_ONCE:
+                    yield found
+                    found = []
+        except BrokenFile:
+            yield found
+            raise
         yield found
-    if file.broken is not None:
-        raise file.broken
-    if file.columns is None:
-        raise _no_column(required, [])
 
 
 def described(kind: type[Struct], *, columns: str) -> type[Operation]:
@@ -140,130 +147,80 @@ def described(kind: type[Struct], *, columns: str) -> type[Operation]:
     return Upload
 
 
-class _Decoder:
-    """Text of UTF-8 or of UTF-16 with its mark; every line end becomes a line feed."""
+class _Lines:
+    """The lines of a file, every end a line feed, and where the record that is read begins."""
 
-    def __init__(self) -> None:
-        self._begin = b""
-        self._decoder: io.IncrementalNewlineDecoder | None = None
+    def __init__(self, file: IO[bytes]) -> None:
+        file.seek(0)
+        encoding = "utf-16" if file.read(2) in _BOMS else "utf-8-sig"
+        file.seek(0)
+        self._text = io.TextIOWrapper(file, encoding, errors=_MARKED)
+        self._line = 0
+        self.begin()
 
-    def decode(self, piece: bytes, *, last: bool) -> str:
-        if self._decoder is None:
-            self._begin += piece
-            if len(self._begin) < len(codecs.BOM_UTF8) and not last:
-                return ""
-            encoding = _BOMS.get(self._begin[:2])
-            piece = self._begin[2:] if encoding else self._begin
-            plain = codecs.getincrementaldecoder(encoding or "utf-8-sig")()
-            self._decoder = io.IncrementalNewlineDecoder(plain, translate=True)
-        return self._decoder.decode(piece, final=last)
+    def begin(self) -> None:
+        """Let a record begin with the next line."""
+        self.begun = self._line + 1
+        self._size = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._text.readline(_LONGEST_RECORD)
+        if not line and not self._size:
+            raise StopIteration
+        self._line += 1
+        self._size += len(line)
+        if _MARK in line:
+            raise BrokenFile(self.begun, "the text from here on is not UTF-8: save the file so")
+        if not line or self._size >= _LONGEST_RECORD:  # or it ends within quotation marks
+            raise BrokenFile(self.begun, _UNCLOSED)
+        return line
 
 
-class _File:
-    """The lines that are no rows yet; a record may go over several."""
-
-    def __init__(self, required: str) -> None:
-        self.columns: list[str] | None = None
-        self.line = 1  # of the first line held
-        self.broken: BrokenFile | None = None
-        self._required = required
-        self._delimiter = ","
-        self._held: list[str] = []
-        self._rest = ""
-
-    def feed(self, text: str, *, last: bool = False) -> list[Row]:
-        """Return the rows that `text` completes."""
-        *whole, self._rest = (self._rest + text).split("\n")
-        self._held += [f"{line}\n" for line in whole]
-        if last and self._rest:
-            self._held.append(self._rest)
-            self._rest = ""
-        if self.columns is None and not self._begin():
-            return []
-        rows = self._rows(last=last)
-        if len(self._rest) + sum(map(len, self._held)) > _LONGEST_RECORD:
-            rows += self.stop(_UNCLOSED)
-        return rows
-
-    def stop(self, reason: str) -> list[Row]:
-        """Break off at the line that is not complete; return the rows before it."""
-        self._rest = ""
-        rows = self._rows(last=True) if self.columns is not None else []
-        self.broken = self.broken or BrokenFile(self.line, reason)
-        return rows
-
-    def _begin(self) -> bool:
-        while self._held and not self._held[0].strip():
-            self._drop(1)
-        if not self._held:
-            if len(self._rest) > _LONGEST_RECORD:
-                raise BrokenFile(self.line, "the first line is too long")
-            return False
-        by_delimiter = {
-            mark: [name.strip() for name in next(csv.reader(self._held[:1], delimiter=mark))]
-            for mark in _DELIMITERS
-        }
-        self._delimiter = max(by_delimiter, key=lambda mark: len(by_delimiter[mark]))
-        columns = by_delimiter[self._delimiter]
-        if self._required not in columns:
-            raise _no_column(self._required, columns)
-        for name in columns:
-            if name and columns.count(name) > 1:
-                raise BadInput(f"the first line names the column {name[:100]!r} twice: rename one")
-        self.columns = columns
-        self._drop(1)
-        return True
-
-    def _rows(self, *, last: bool) -> list[Row]:
-        reader = csv.reader(iter(self._held), delimiter=self._delimiter)
-        records: list[tuple[int, list[str]]] = []
-        while True:
-            begun = reader.line_num
-            try:
-                records.append((begun, next(reader)))
-            except StopIteration:
+def _rows(lines: _Lines, required: str) -> Iterator[Row]:
+    try:
+        for first in lines:
+            if first.strip():
                 break
-            except csv.Error:
-                self.broken = BrokenFile(self.line + begun, _UNCLOSED)
-                break
-        # The last record may go on in what has not arrived yet.
-        if records and self.broken is None and (not last or self._is_open(records[-1][0])):
-            begun = records.pop()[0]
-        rows = [self._row(self.line + index, cells) for index, cells in records if any(cells)]
-        self._drop(begun)
-        return rows
+            lines.begin()
+        else:
+            raise _no_column(required, [])
+        columns, delimiter = _columns(first, required)
+        lines.begin()
+        for cells in csv.reader(lines, delimiter=delimiter):
+            if any(cells):
+                yield _row(lines.begun, columns, cells)
+            lines.begin()
+    except csv.Error as exc:
+        raise BrokenFile(lines.begun, _UNCLOSED) from exc
 
-    def _is_open(self, begun: int) -> bool:
-        """Return whether the last record, which begins there, ends within quotation marks."""
-        try:
-            list(csv.reader(self._held[begun:], delimiter=self._delimiter, strict=True))
-        except csv.Error as exc:
-            if "end of data" in str(exc):
-                self.broken = BrokenFile(self.line + begun, _UNCLOSED)
-        return self.broken is not None
 
-    def _row(self, line: int, cells: list[str]) -> Row:
-        columns = self.columns or []
-        if len(cells) > len(columns):
-            return Row(line, error=f"has {len(cells)} cells, the first line {len(columns)}")
-        pairs = zip(columns, cells, strict=False)
-        return Row(line, {name: cell for name, cell in pairs if name and cell})
+def _row(line: int, columns: list[str], cells: list[str]) -> Row:
+    if len(cells) > len(columns):
+        return Row(line, error=f"has {len(cells)} cells, the first line {len(columns)}")
+    pairs = zip(columns, cells, strict=False)
+    return Row(line, {name: cell for name, cell in pairs if name and cell})
 
-    def _drop(self, count: int) -> None:
-        del self._held[:count]
-        self.line += count
+
+def _columns(line: str, required: str) -> tuple[list[str], str]:
+    """Return the names that the first line gives, and what parts them."""
+    by_delimiter = {
+        mark: [name.strip() for name in next(csv.reader([line], delimiter=mark))]
+        for mark in _DELIMITERS
+    }
+    delimiter = max(by_delimiter, key=lambda mark: len(by_delimiter[mark]))
+    columns = by_delimiter[delimiter]
+    if required not in columns:
+        raise _no_column(required, columns)
+    for name in columns:
+        if name and columns.count(name) > 1:
+            raise BadInput(f"the first line names the column {name[:100]!r} twice: rename one")
+    return columns, delimiter
 
 
 _UNCLOSED = "a quotation mark that opens here is not closed, or the line is too long"
-
-
-def _read(file: _File, decoder: _Decoder, piece: bytes, *, last: bool) -> list[Row]:
-    try:
-        return file.feed(decoder.decode(piece, last=last), last=last)
-    except UnicodeDecodeError as exc:
-        good = exc.object[: exc.start].decode(exc.encoding).removeprefix("\ufeff")
-        rows = file.feed(good.replace("\r\n", "\n").replace("\r", "\n"))
-        return rows + file.stop("the text from here on is not UTF-8: save the file so")
 
 
 def _no_column(required: str, columns: list[str]) -> BadInput:

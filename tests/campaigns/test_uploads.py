@@ -99,3 +99,13 @@ async def test_what_came_before_a_break_is_read(tail: bytes, line: int) -> None:
             await collect(table(pieces(body, size), required="phone_number"), found)
         assert told.value.line == line
         assert [row.cells["phone_number"] for row in found] == ["2"]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
+async def test_a_break_is_told_of_its_own_line_however_lines_end(end: bytes) -> None:
+    found: list[Row] = []
+    body = end.join([b"phone_number", b"1", b"2", b"\xff"])
+    with pytest.raises(BrokenFile) as told:
+        await collect(table(pieces(body, 1), required="phone_number"), found)
+    assert told.value.line == 4
+    assert [row.line for row in found] == [2, 3]
