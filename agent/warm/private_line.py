@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from types import TracebackType
 from typing import Any
 
 from livekit import rtc
@@ -72,12 +71,7 @@ class PrivateLine:
         self._gates.check()
         return self
 
-    async def __aexit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self.on_words = self.on_key = self.on_left = None
         self._room.off("track_subscribed", self._on_track)
         self._room.off("participant_disconnected", self._on_left)
