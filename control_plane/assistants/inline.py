@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -92,9 +91,9 @@ def _make(
         wanted = tuple(dict.fromkeys(names(value)))
         values[place.field] = str(Reference(key, hint_of(value), wanted, part=len(clear)))
         clear.append(value)
-    stored: dict[str, Any] = msgspec.to_builtins(specs.with_ids(secrets.put(spec, values), None))
+    version = version_of(0, specs.with_ids(secrets.put(spec, values), None))
     sealed = vault.seal(msgspec.json.encode(clear).decode()) if clear else None
-    return Inline(organization_id, new_id(), version_of(0, stored), key, sealed)
+    return Inline(organization_id, new_id(), version, key, sealed)
 
 
 async def store(connection: AsyncConnection, made: list[Inline], *, now: datetime) -> None:
@@ -119,7 +118,7 @@ async def store(connection: AsyncConnection, made: list[Inline], *, now: datetim
             "organization_id": each.organization_id,
             "assistant_id": None,
             "version": each.version.number,
-            "spec": each.version.stored,
+            "spec": msgspec.to_builtins(each.version.spec),
             "created_at": now,
         }
         for each in made

@@ -19,22 +19,20 @@ _KEPT = 1_000
 
 
 class Version(Struct, frozen=True):
-    """One state of an assistant; `spec` is `stored` as a type, its keys references.
+    """One state of an assistant; the keys in its `spec` are references.
 
     `number` counts the assistant's states from 1, 0 for one that lives in an order only;
     `variables` are those that an order must give a value for.
     """
 
     number: int
-    stored: dict[str, Any]
     spec: AssistantSpec
     variables: tuple[str, ...]
 
 
-def version_of(number: int, stored: dict[str, Any]) -> Version:
-    """Return a stored spec as a version."""
-    spec = specs.load(stored)
-    return Version(number, stored, spec, tuple(name for _text, name in wanted(spec)))
+def version_of(number: int, spec: AssistantSpec) -> Version:
+    """Return a spec as a version."""
+    return Version(number, spec, tuple(name for _text, name in wanted(spec)))
 
 
 _seen: OrderedDict[str, Version] = OrderedDict()
@@ -73,7 +71,7 @@ async def get(db: AsyncSession, version_id: str) -> Version:
     found = _seen.get(version_id)
     if found is None:
         row = await db.get_one(AssistantVersion, version_id)
-        found = _seen[version_id] = version_of(row.version, row.spec)
+        found = _seen[version_id] = version_of(row.version, specs.load(row.spec))
         if len(_seen) > _KEPT:
             _seen.popitem(last=False)
     return found

@@ -12,11 +12,12 @@ import pytest
 from sqlalchemy import Connection, MetaData, select
 
 from control_plane.assistants import versions
+from control_plane.assistants.specs import load
 from control_plane.browser import repository as browser_sessions
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.db.migrate import migrate
-from control_plane.db.models.assistant import Assistant
+from control_plane.db.models.assistant import Assistant, AssistantVersion
 from control_plane.db.models.call_order import CallOrder
 from control_plane.db.models.history import CallEventRow, OutboxRow
 from control_plane.db.models.job import JobRow
@@ -424,15 +425,16 @@ async def test_what_hears_is_renamed_in_assistants_and_their_tests(
         )
     await migrate(database)
     async with database.reading() as session:
-        kept = [await versions.get(session, each["id"]) for each in versions_before]
+        kept = [(await session.get_one(AssistantVersion, v["id"])).spec for v in versions_before]
         [assistant] = await session.scalars(select(Assistant))
         [job] = await session.scalars(select(JobRow))
-    for version in [*kept[:501], versions.version_of(1, assistant.spec)]:
-        assert version.spec.stt == Stt("openai")
-        assert version.spec.stt_fallbacks == (Stt("cartesia", "ink-2"), Stt("offline"))
-        assert version.spec.prompt == old["prompt"]
-        assert not version.stored.keys() & {"ears", "ears_fallbacks"}
-    assert kept[501].stored == SPEC
+    for stored in [*kept[:501], assistant.spec]:
+        spec = load(stored)
+        assert spec.stt == Stt("openai")
+        assert spec.stt_fallbacks == (Stt("cartesia", "ink-2"), Stt("offline"))
+        assert spec.prompt == old["prompt"]
+        assert not stored.keys() & {"ears", "ears_fallbacks"}
+    assert kept[501] == SPEC
     assert job.results == [spoken, {**heard, "part": "stt"}]
     assert msgspec.convert(job.results, list[ProbeResult])[1].part is ProviderPart.STT
     await database.close()
