@@ -32,6 +32,9 @@ LISTENER_BEGINS_S = 0.2
 """What a client has not heard that was sent so soon after it had subscribed: its decoder, or the
 page's element, was not there yet. Seen: the first 0.1 s of a first word."""
 
+RESTS_AFTER_S = 1.0
+"""So long after the short way is taken what was on its way through the room has been heard."""
+
 
 class AudioSource:
     """Plays what it is handed, mono int16 at `SAID_RATE`, and holds some of it."""
@@ -47,6 +50,8 @@ class AudioSource:
         self._resampler = Resampler(SAID_RATE, SAID_RATE)
         self._is_filling = True
         self._cleared = asyncio.Event()
+        self._track: rtc.LocalAudioTrack | None = None
+        self._resting: asyncio.TimerHandle | None = None
         self._publication: rtc.LocalTrackPublication | None = None
         self._subscribed_at: float | None = None  # monotonic
 
@@ -78,6 +83,9 @@ class AudioSource:
         )
         room.on("local_track_subscribed", self._on_subscribed)
         self._publication = await room.local_participant.publish_track(track, options)
+        self._track = track
+        if not self._by_room:
+            self._rest_soon()
 
     async def wait_listened_to(self) -> None:
         """Return once somebody hears what is said from its first sound on, or nobody listens."""
@@ -100,6 +108,9 @@ class AudioSource:
         if not self._by_room:
             self._by_room = True
             self._room_from = self._plays_until
+            self._stop_resting()
+            if self._track is not None:
+                self._track.unmute()
             self.on_change()
 
     def use_short_way(self) -> None:
@@ -108,7 +119,22 @@ class AudioSource:
             self._by_room = False
             self._plays_until += ROOM_DELAY_S
             self._resampler.reset()
+            self._rest_soon()
             self.on_change()
+
+    def _rest_soon(self) -> None:
+        self._stop_resting()
+        loop = asyncio.get_running_loop()
+        self._resting = loop.call_later(RESTS_AFTER_S, self._rest)
+
+    def _rest(self) -> None:
+        """Have the server forward no silence, which the gateway would decode."""
+        if self._track is not None:
+            self._track.mute()
+
+    def _stop_resting(self) -> None:
+        if self._resting is not None:
+            self._resting.cancel()
 
     def full_for(self, now: float, milliseconds: int) -> float:
         """Return for how many seconds there is no room for so much; 0 or less: there is."""
@@ -149,6 +175,7 @@ class AudioSource:
     async def aclose(self) -> None:
         """Free the track's source."""
         self._publication = None
+        self._stop_resting()
         await self.source.aclose()
 
     def _on_subscribed(self, _: rtc.Track) -> None:

@@ -154,6 +154,8 @@ def test_a_listener_hears_both_and_nobody_misses_a_word(
             60.0,
         )
         room = room_name(answered["last_call_attempt"]["id"])
+        # Nothing is forwarded of what is silent there.
+        wait_for(lambda: asyncio.run(muted(platform, room)), lambda now: now == [True], 10.0)
         listener = asyncio.run(listen(platform, room, hidden=hidden))
         far_end.wait("over", 100.0)
         call = platform.finished(placed["id"])
@@ -168,6 +170,19 @@ def test_a_listener_hears_both_and_nobody_misses_a_word(
     theirs = " ".join(item["content"] for item in items if item["role"] == "user")
     for line in ASKED:
         assert fuzz.partial_ratio(line.lower(), theirs.lower()) >= 80, theirs
+
+
+async def muted(platform: Platform, room: str) -> list[bool]:
+    """Return whether the agent's tracks are muted, as the server has it."""
+    key, secret = platform.home.livekit_keys()
+    async with api.LiveKitAPI(platform.home.livekit_url, key, secret) as server:
+        there = await server.room.list_participants(api.ListParticipantsRequest(room=room))
+    return [
+        track.muted
+        for each in there.participants
+        if each.identity.startswith("agent")
+        for track in each.tracks
+    ]
 
 
 async def listen(platform: Platform, room: str, *, hidden: bool) -> dict[str, float]:
