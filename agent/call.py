@@ -43,7 +43,13 @@ from agent.typed import TypedTurns
 from agent.warm.introduction import Introduction
 from control_plane.domain.assistant import TELEPHONE_DELAY_MS
 from control_plane.domain.brief import LOST_ATTRIBUTE, CallBrief, Direction
-from control_plane.domain.events import CallAnswered, EndedBy, EndReason
+from control_plane.domain.events import (
+    CallAnswered,
+    EndedBy,
+    EndReason,
+    HoldBegan,
+    HoldEnded,
+)
 from sip import leaving, line
 
 GREET_ANYWAY_S = 2.5
@@ -90,6 +96,7 @@ class Call:
             voice=parts.voice_aside,
             holds=lambda: answering.holds,
         )
+        self._is_on_hold = False
         self._in_browser = brief.direction is Direction.BROWSER
         self._person = presence_of(brief, self.ending)
         self._irrevocable = Irrevocable(session, self._speaker)
@@ -279,8 +286,11 @@ class Call:
         is_active = not is_sip or person.attributes.get("sip.callStatus") == "active"
         tracks = (publication.track for publication in person.track_publications.values())
         is_heard = any(track is not None and track.kind == AUDIO for track in tracks)
-        was_away = self._person.is_away
-        self._person.shows(Seen(is_active, is_heard, line.is_on_hold(person.attributes)))
+        was_away, is_on_hold = self._person.is_away, line.is_on_hold(person.attributes)
+        self._person.shows(Seen(is_active, is_heard, is_on_hold))
+        if is_on_hold != self._is_on_hold:
+            self._is_on_hold = is_on_hold
+            self._reporter.report(HoldBegan if is_on_hold else HoldEnded)
         if was_away and not self._person.is_away:
             self._silence.stir()
 

@@ -95,6 +95,12 @@ class CallPrinter:
     def _on_keys_sent(self, data: dict[str, Any]) -> None:
         out.print(f"  [cyan]agent [/]  [dim]pressed {_escape(str(data.get('keys')))}[/]")
 
+    def _on_hold_began(self, _data: dict[str, Any]) -> None:
+        out.print("  [dim]· the callee holds the call[/]")
+
+    def _on_hold_ended(self, _data: dict[str, Any]) -> None:
+        out.print("  [dim]· the callee is back[/]")
+
     def _on_attempt_closed(self, data: dict[str, Any]) -> None:
         if not data.get("dial_error"):
             return

@@ -142,6 +142,14 @@ class KeysSent(_Event, frozen=True, kw_only=True, tag="keys_sent"):
     keys: str
 
 
+class HoldBegan(_Event, frozen=True, kw_only=True, tag="hold_began"):
+    """The person's telephone holds the call: nobody hears anybody."""
+
+
+class HoldEnded(_Event, frozen=True, kw_only=True, tag="hold_ended"):
+    """The person is back from a hold."""
+
+
 class TransferBegan(_Event, frozen=True, kw_only=True, tag="transfer_began"):
     """The person is being passed on to `to_phone_number`, for the model's `reason`."""
 
@@ -221,6 +229,8 @@ CallEvent = (
     | KeyPressed
     | AgentLeft
     | KeysSent
+    | HoldBegan
+    | HoldEnded
     | TransferBegan
     | TransferFailed
     | CallTransferred

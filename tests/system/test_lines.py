@@ -42,6 +42,9 @@ def test_a_phone_that_holds_the_call_is_waited_for(
         back = far_end.wait("back", 60.0)["t"]
         far_end.wait("speech", 30.0, what="ended")
         attempt = platform.finished(placed["id"])["last_call_attempt"]
+    events = platform.api.get(f"/call/{placed['id']}/events")["events"]
+    told = [event["type"] for event in events if event["type"].startswith("hold_")]
+    assert told == ["hold_began", "hold_ended"]
     assert (attempt["ended_by"], attempt["end_reason"]) == ("user", None)
     said = [(item["role"], item["at"]) for item in attempt["transcript"]]
     assert [role for role, at in said if held < at < back] == [], "nobody is asked meanwhile"
