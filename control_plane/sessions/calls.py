@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy import Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from control_plane.db.models.attempt import Attempt
 from control_plane.db.models.call_order import CallOrder
@@ -67,8 +68,13 @@ UNORDERED = (LegKind.CALLER, LegKind.BROWSER)
 """The first legs of sessions that nobody ordered."""
 FIRST_LEG = (Leg.session_id == Session.id) & Leg.kind.in_((LegKind.CALLEE, *UNORDERED))
 """The leg of the person who was called, or who came: one of each session."""
-OPEN = Session.room_deleted_at.is_(None), Session.closed_at.is_(None)
-"""What is true of a session that is not over; the first for the index alone."""
+_UNFINISHED = aliased(Session)
+OPEN = (
+    Session.closed_at.is_(None),
+    Session.id.in_(select(_UNFINISHED.id).where(_UNFINISHED.room_deleted_at.is_(None))),
+)
+"""What is true of a session that is not over; the second for the index alone. Said of the session
+itself, SQLite begins with its leg all the same, and reads every leg that there ever was."""
 LIVE = (
     *OPEN,
     or_(Session.direction != Direction.BROWSER, Session.status != AttemptStatus.QUEUED),

@@ -13,8 +13,11 @@ from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
 from control_plane.keys.tokens import TokenSigner
 from control_plane.recordings.spool import RecordingFiles
+from process.addresses import Allowed
+from process.safe_http import Limits, Outbound
 from scheduler.dispatch import Dispatcher
 from scheduler.prepare import Preparer
+from scheduler.service import World
 from scheduler.trunks import TrunkKeeper
 from tests import factories
 from tests.scheduler.fakes import FakeRooms, FakeSip, ready_agent
@@ -65,3 +68,19 @@ async def desk(
             ),
             recordings=RecordingFiles(tmp_path),
         )
+
+
+@pytest.fixture
+def world(desk: Desk, signer: TokenSigner) -> World:
+    """Return what the whole scheduler works with."""
+    return World(
+        database=desk.database,
+        vault=desk.vault,
+        signer=signer,
+        recordings=desk.recordings,
+        rooms=desk.rooms,
+        dialer=desk.sip,
+        trunks=desk.sip,
+        views=factories.views(),
+        outbound=Outbound(Allowed(), Limits()),
+    )

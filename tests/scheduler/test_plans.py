@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,10 +22,19 @@ from scheduler.reconciler import Reconciler
 from scheduler.recordings import RecordingMover
 from scheduler.resume import Resumer
 from scheduler.room_cleanup import RoomCleanup
+from scheduler.service import World, run
+from scheduler.settings import SchedulerSettings
 from tests import factories
 from tests.scheduler.conftest import Desk
 
 pytestmark = pytest.mark.db
+_GROWING = re.compile(
+    r"SCAN (call_order|session|leg|attempt|call_event|recording|delivery|delivery_try|outbox|job|"
+    r"campaign_row)\b(?:.* INDEX (\w+))?"
+)
+"""A step that goes through a table without end, and the index that it does so by."""
+_PARTIAL = "SELECT name FROM sqlite_master WHERE type = 'index' AND sql LIKE '% WHERE %'"
+"""The indexes that have in them what is not over, and no more."""
 
 
 async def park(desk: Desk, key: str | None) -> CallOrder:
@@ -88,6 +99,41 @@ async def test_nothing_that_runs_while_idle_scans_or_sorts_orders(desk: Desk) ->
         for sql, plan in plans.items()
         if any("SCAN call_order" in step or "TEMP B-TREE" in step for step in plan)
     }
+    assert bad == {}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_nothing_that_the_scheduler_asks_reads_all_calls_that_there_ever_were(
+    desk: Desk, world: World
+) -> None:
+    asked: dict[str, Any] = {}
+    called = asyncio.Event()
+
+    def note(_c: Any, _cursor: Any, sql: str, values: Any, _context: Any, _many: bool) -> None:
+        asked[sql] = values
+        if sql.startswith("INSERT INTO attempt"):
+            called.set()
+
+    engine = desk.database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    stopped = asyncio.Event()
+    running = asyncio.create_task(run(world, SchedulerSettings(), stopped))
+    await factories.order(desk.database, desk.vault, desk.owner)
+    await asyncio.wait_for(called.wait(), 10)
+    await Canceller(desk.database, desk.rooms).end_cancelled()
+    stopped.set()
+    await asyncio.wait_for(running, 10)
+    event.remove(engine, "before_cursor_execute", note)
+    async with desk.database.engine.connect() as connection:
+        partial = set(await connection.scalars(text(_PARTIAL)))
+        bad = {}
+        for sql, values in asked.items():
+            if sql.startswith(("SELECT", "UPDATE", "DELETE")):
+                rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)
+                steps = [_GROWING.match(row[3]) for row in rows]
+                if any(step is not None and step[2] not in partial for step in steps):
+                    bad[sql] = [step and step.string for step in steps]
+    assert len(asked) > 30
     assert bad == {}
 
 

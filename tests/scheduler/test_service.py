@@ -9,9 +9,6 @@ from sqlalchemy import select
 
 from control_plane.db.models.history import Heartbeat
 from control_plane.domain.call_order import OrderStatus
-from control_plane.keys.tokens import TokenSigner
-from process.addresses import Allowed
-from process.safe_http import Limits, Outbound
 from scheduler.service import World, run
 from scheduler.settings import SchedulerSettings
 from tests import factories
@@ -20,20 +17,7 @@ from tests.scheduler.conftest import Desk
 pytestmark = [pytest.mark.db, pytest.mark.engines]
 
 
-async def test_an_order_is_carried_out_and_the_scheduler_stops(
-    desk: Desk, signer: TokenSigner
-) -> None:
-    world = World(
-        database=desk.database,
-        vault=desk.vault,
-        signer=signer,
-        recordings=desk.recordings,
-        rooms=desk.rooms,
-        dialer=desk.sip,
-        trunks=desk.sip,
-        views=factories.views(),
-        outbound=Outbound(Allowed(), Limits()),
-    )
+async def test_an_order_is_carried_out_and_the_scheduler_stops(desk: Desk, world: World) -> None:
     stopped = asyncio.Event()
     running = asyncio.create_task(run(world, SchedulerSettings(), stopped))
     now = await factories.order(desk.database, desk.vault, desk.owner)
