@@ -118,7 +118,7 @@ async def store(connection: AsyncConnection, made: list[Inline], *, now: datetim
             "organization_id": each.organization_id,
             "assistant_id": None,
             "version": each.version.number,
-            "spec": msgspec.to_builtins(each.version.spec),
+            "spec": each.version.spec,
             "created_at": now,
         }
         for each in made

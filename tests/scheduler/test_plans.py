@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -37,6 +38,25 @@ _PARTIAL = "SELECT name FROM sqlite_master WHERE type = 'index' AND sql LIKE '% 
 """The indexes that have in them what is not over, and no more."""
 
 
+@contextmanager
+def noted(
+    desk: Desk, told: Callable[[str], object] = lambda _sql: None
+) -> Iterator[dict[str, Any]]:
+    """Yield what is asked of the database meanwhile, with its last values; `told` of each."""
+    asked: dict[str, Any] = {}
+
+    def note(_c: Any, _cursor: Any, sql: str, values: Any, _context: Any, _many: bool) -> None:
+        asked[sql] = values
+        told(sql)
+
+    engine = desk.database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield asked
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+
 async def park(desk: Desk, key: str | None) -> CallOrder:
     """Return an order that waits for a slot of `key`, or for three days."""
     limit: dict[str, Any] = {"concurrency": ConcurrencyLimit(key=key, max=1)} if key else {}
@@ -63,13 +83,6 @@ async def test_one_order_of_each_key_is_looked_at_the_oldest(desk: Desk) -> None
 async def test_nothing_that_runs_while_idle_scans_or_sorts_orders(desk: Desk) -> None:
     for key in ("a", None):
         await park(desk, key)
-    asked: dict[str, Any] = {}
-
-    def note(_c: Any, _cursor: Any, sql: str, values: Any, _context: Any, _many: bool) -> None:
-        asked[sql] = values
-
-    engine = desk.database.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
     reconciler, expirer = Reconciler(desk.database, desk.rooms), Expirer(desk.database)
     room_cleanup = RoomCleanup(desk.database, desk.rooms)
     jobs: tuple[Callable[[], Awaitable[None]], ...] = (
@@ -83,10 +96,10 @@ async def test_nothing_that_runs_while_idle_scans_or_sorts_orders(desk: Desk) ->
         Resumer(desk.database).release,
         RecordingMover(desk.database, desk.recordings).put_away,
     )
-    for job in jobs:
-        await job()
-    await beat(desk.database, "test", desk.dispatcher)
-    event.remove(engine, "before_cursor_execute", note)
+    with noted(desk) as asked:
+        for job in jobs:
+            await job()
+        await beat(desk.database, "test", desk.dispatcher)
     plans = {}
     async with desk.database.engine.connect() as connection:
         for sql, values in asked.items():
@@ -106,24 +119,14 @@ async def test_nothing_that_runs_while_idle_scans_or_sorts_orders(desk: Desk) ->
 async def test_nothing_that_the_scheduler_asks_reads_all_calls_that_there_ever_were(
     desk: Desk, world: World
 ) -> None:
-    asked: dict[str, Any] = {}
-    called = asyncio.Event()
-
-    def note(_c: Any, _cursor: Any, sql: str, values: Any, _context: Any, _many: bool) -> None:
-        asked[sql] = values
-        if sql.startswith("INSERT INTO attempt"):
-            called.set()
-
-    engine = desk.database.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
-    stopped = asyncio.Event()
-    running = asyncio.create_task(run(world, SchedulerSettings(), stopped))
-    await factories.order(desk.database, desk.vault, desk.owner)
-    await asyncio.wait_for(called.wait(), 10)
-    await Canceller(desk.database, desk.rooms).end_cancelled()
-    stopped.set()
-    await asyncio.wait_for(running, 10)
-    event.remove(engine, "before_cursor_execute", note)
+    called, stopped = asyncio.Event(), asyncio.Event()
+    with noted(desk, lambda sql: sql.startswith("INSERT INTO attempt") and called.set()) as asked:
+        running = asyncio.create_task(run(world, SchedulerSettings(), stopped))
+        await factories.order(desk.database, desk.vault, desk.owner)
+        await asyncio.wait_for(called.wait(), 10)
+        await Canceller(desk.database, desk.rooms).end_cancelled()
+        stopped.set()
+        await asyncio.wait_for(running, 10)
     async with desk.database.engine.connect() as connection:
         partial = set(await connection.scalars(text(_PARTIAL)))
         bad = {}
@@ -140,22 +143,16 @@ async def test_nothing_that_the_scheduler_asks_reads_all_calls_that_there_ever_w
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 async def test_postgresql_finds_the_next_of_a_key_by_its_index(desk: Desk) -> None:
     await park(desk, "a")
-    asked: dict[str, Any] = {}
-
-    def note(_c: Any, _cursor: Any, sql: str, values: Any, _context: Any, _many: bool) -> None:
-        if "call_order" in sql:
-            asked[sql] = values
-
-    engine = desk.database.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
-    await Expirer(desk.database).fill_slots()
-    await desk.dispatcher.dispatch_due()
-    event.remove(engine, "before_cursor_execute", note)
+    with noted(desk) as asked:
+        await Expirer(desk.database).fill_slots()
+        await desk.dispatcher.dispatch_due()
     plans = []
     async with desk.database.engine.connect() as connection:
         for setting in ("enable_seqscan", "enable_sort"):  # with few rows both are cheaper
             await connection.execute(text(f"SET {setting} = off"))
         for sql, values in asked.items():
+            if "call_order" not in sql:
+                continue
             rows = await connection.exec_driver_sql(f"EXPLAIN {sql}", values)
             plans.append("\n".join(row[0] for row in rows))
     for name in ("call_order_slot", "call_order_lane"):
