@@ -91,8 +91,8 @@ class Call:
             session,
             self._speaker,
             output,
-            reporter=reporter,
             ending=self.ending,
+            on_said=lambda text: self._transcriber.said_aside(text),
             voice=parts.voice_aside,
             holds=lambda: answering.holds,
         )

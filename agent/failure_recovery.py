@@ -22,12 +22,11 @@ from agent.ending import Ending
 from agent.failures import FailureWatch
 from agent.limits import played
 from agent.reply_filler import WORTH_WORDS_S, ReplyFiller
-from agent.reporter import Reporter
 from agent.speaker import Speaker
 from agent.spoken import Spoken, speak
 from agent.stock_phrases import stock_phrases
 from control_plane.domain.brief import CallBrief
-from control_plane.domain.events import EndedBy, EndReason, ItemSaid, Role
+from control_plane.domain.events import EndedBy, EndReason
 from control_plane.domain.providers import RealtimeModel
 from process.logs import get_logger
 
@@ -43,6 +42,7 @@ class FailureRecovery:
     """Watches one call and steps in.
 
     Args:
+        on_said: called with each filler and apology that is said.
         holds: whether the agent says nothing of its own now.
         voice: speaks the sentences, while the phone rings; null: there is none to be had.
 
@@ -56,8 +56,8 @@ class FailureRecovery:
         speaker: Speaker,
         output: AudioOutput,
         *,
-        reporter: Reporter,
         ending: Ending,
+        on_said: Callable[[str], None],
         voice: tts.TTS[Any] | None,
         holds: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -65,7 +65,7 @@ class FailureRecovery:
         self._session = session
         self._speaker = speaker
         self._output = output
-        self._reporter = reporter
+        self._on_said = on_said
         self._ending = ending
         self._voice = voice
         self._holds = holds
@@ -74,7 +74,7 @@ class FailureRecovery:
         self._filler = ReplyFiller(
             session,
             output,
-            on_said=self._report,
+            on_said=on_said,
             on_given_up=self._no_reply_came,
             holds=holds,
             untold=isinstance(model, llm.RealtimeModel) and model.capabilities.turn_detection,
@@ -137,7 +137,7 @@ class FailureRecovery:
             self._speaker.interrupt()
         if self._apology is not None and self._is_live:
             length_s = self._output.farewell(self._apology.frames)
-            self._report(self._apology.text)
+            self._on_said(self._apology.text)
             await asyncio.sleep(length_s)
         self._ending.end(EndedBy.SYSTEM, EndReason.PROVIDER_FAILED, detail)
 
@@ -210,6 +210,3 @@ class FailureRecovery:
 
     def _begin(self, work: Any, name: str) -> None:
         self._tasks.append(asyncio.create_task(work, name=name))
-
-    def _report(self, text: str) -> None:
-        self._reporter.report(ItemSaid, role=Role.ASSISTANT, content=text)

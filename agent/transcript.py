@@ -56,6 +56,10 @@ class Transcriber:
         session.on("conversation_item_added", self._said)
         session.on("function_tools_executed", self._tools_ran)
 
+    def said_aside(self, text: str) -> None:
+        """The agent said `text`, which is no part of what the model sees of the conversation."""
+        self._add(_Item(at=time.time(), role=Role.ASSISTANT, content=text))
+
     def take_back(self, message: ChatMessage) -> None:
         """The person goes on: `message` comes again, in a longer one."""
         if self._held is message:
@@ -116,10 +120,13 @@ class Transcriber:
                 tool_output=output.output if output else None,
                 tool_is_error=output.is_error if output else None,
             )
-            if self._held is None:
-                self._report(item)
-            else:
-                self._behind.append(item)
+            self._add(item)
+
+    def _add(self, item: _Item) -> None:
+        if self._held is None:
+            self._report(item)
+        else:
+            self._behind.append(item)
 
     def _report(self, item: _Item) -> None:
         facts = msgspec.structs.asdict(item)

@@ -24,11 +24,10 @@ from agent.audio.frames import SAID_RATE
 from agent.audio.output import AudioOutput
 from agent.ending import Ending, Verdict
 from agent.failure_recovery import FailureRecovery
-from agent.reporter import Reporter
 from agent.speaker import Speaker
 from agent.stock_phrases import stock_phrases
 from control_plane.domain.assistant import Language
-from control_plane.domain.events import EndedBy, EndReason, EventBatch, EventReceipt, ItemSaid
+from control_plane.domain.events import EndedBy, EndReason
 from control_plane.domain.providers import RealtimeModel
 from tests.factories import call_brief
 
@@ -141,20 +140,6 @@ def opened() -> Any:
     return Session()
 
 
-class Events:
-    """A control plane that keeps what was said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    async def post_events(self, _session_id: str, batch: EventBatch) -> EventReceipt:
-        self.said += [each.content for each in batch.events if isinstance(each, ItemSaid)]
-        return EventReceipt(through=batch.events[-1].seq)
-
-    async def post_recording(self, *_: Any) -> int:
-        raise AssertionError("no recording here")
-
-
 class Scene:
     """A call that can be rescued, on a line without a room."""
 
@@ -165,16 +150,15 @@ class Scene:
         self.heard: list[int] = []
         self.line = AudioOutput(lambda data, _at: self.heard.append(len(data)), lambda _at: None)
         self.line.start()
-        self.events = Events()
-        self.reporter = Reporter(self.events, "session", 1, heartbeat_s=60.0)
+        self.said: list[str] = []
         self.ending = Ending()
         self.recovery = FailureRecovery(
             call_brief(llm_model=model),
             self.session,
             Speaker(self.session),
             self.line,
-            reporter=self.reporter,
             ending=self.ending,
+            on_said=self.said.append,
             voice=voice,
         )
         self._watching = asyncio.create_task(self.recovery.run())
@@ -190,7 +174,6 @@ class Scene:
         self._watching.cancel()
         await self.recovery.aclose()
         await self.line.aclose()
-        await self.reporter.aclose(1.0)
 
 
 @pytest.fixture
@@ -237,8 +220,7 @@ async def test_the_apology_is_heard_whatever_became_of_the_session(
         EndedBy.SYSTEM, EndReason.PROVIDER_FAILED, "the model (openai) answered 429"
     )
     assert heard_once(scene)
-    await scene.reporter.aclose(1.0)
-    assert scene.events.said == [WORDS.apology]
+    assert scene.said == [WORDS.apology]
 
 
 async def test_nothing_follows_the_apology(scenes: list[Scene]) -> None:
