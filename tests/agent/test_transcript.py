@@ -12,6 +12,8 @@ from livekit.agents.llm import ChatMessage
 from agent.masking import Masks
 from agent.transcript import Transcriber
 
+pytestmark = pytest.mark.unit
+
 QUESTION, ANSWER, FILLER = "What are your hours?", "From nine to five.", "One moment, please."
 
 
