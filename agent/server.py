@@ -166,12 +166,10 @@ def load_engines(settings: AgentSettings) -> Engines:
         SettingsError: OFFHOOK_ALLOW_PRIVATE has the wrong form.
     """
     allowed = Allowed.parse(settings.allow_private)
-    engines = Engines(
+    return Engines(
         offline=load_offline(
             model_folder=Path(settings.stt_model_dir) if settings.stt_model_dir else None
         ),
         vad=load_vad(),
         allowed=allowed,
     )
-    engines.greetings.load()
-    return engines

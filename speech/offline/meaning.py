@@ -84,11 +84,6 @@ class Embeddings(Meaning):
         with self._lock:
             return self._vector(text)
 
-    def keep(self, texts: Sequence[str], vectors: npt.NDArray[np.float16]) -> None:
-        """Keep embeddings that were made before, a row a sentence; one takes 40 ms to make."""
-        with self._lock:
-            self._kept.update(zip(texts, vectors.astype(np.float32), strict=True))
-
     def _vector(self, text: str) -> Vector:
         found = self._kept.pop(text, None)
         if found is None:

@@ -15,7 +15,5 @@ from speech.prewarm import load_offline
 def engines() -> Iterator[Engines]:
     """Return what every call of a worker uses."""
     loaded = load_offline()
-    engines = Engines(offline=loaded, vad=load_vad(), allowed=Allowed.parse("127.0.0.0/8"))
-    engines.greetings.load()
-    yield engines
+    yield Engines(offline=loaded, vad=load_vad(), allowed=Allowed.parse("127.0.0.0/8"))
     loaded.close()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from agent.answering.greetings import EMBEDDED, SAMPLES, GreetingComparison
+from agent.answering.greetings import GreetingComparison, Kind, learned
 from agent.session import Engines
 from control_plane.domain.events import AttemptResult
 from speech.offline.meaning import Embeddings, Meaning, Words
+from tools.greetings.__main__ import digest, left_out, sentences
 
 pytestmark = pytest.mark.unit
 
@@ -40,18 +40,6 @@ MACHINES = (
     ("Il cliente da lei chiamato non è al momento raggiungibile.", UNKNOWN),
     ("Abonent jest czasowo niedostępny, prosimy spróbować później.", UNKNOWN),
 )
-
-
-class Engine:
-    """A model that says what it was asked to embed."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    def query(self, text: str) -> npt.NDArray[np.float32]:
-        """Return something."""
-        self.asked.append(text)
-        return np.zeros(384, np.float32)
 
 
 @pytest.fixture
@@ -86,20 +74,21 @@ def test_who_asks_for_a_name_may_be_a_receptionist(comparison: GreetingCompariso
     assert comparison.likeness(said) is None
 
 
-def test_the_samples_embeddings_are_those_of_the_samples(engines: Engines) -> None:
+@pytest.mark.parametrize("kind", [each for each in Kind if each is not Kind.SCREENING])
+def test_what_was_learned_is_of_the_sentences(kind: Kind) -> None:
+    assert learned().of == digest(), "learn it anew: python -m tools.greetings"
     meaning = Meaning.load()
     assert isinstance(meaning, Embeddings)
-    kept = np.load(EMBEDDED).astype(np.float32)
-    assert len(kept) == len(SAMPLES), "make them anew: python -m tools.samples"
-    made = np.stack([meaning.vector(each) for each in SAMPLES])
-    assert np.einsum("ij,ij->i", kept, made).min() > 0.999, (
-        "make them anew: python -m tools.samples"
-    )
-    # A worker that starts takes them as they are.
-    fresh = GreetingComparison(Embeddings(engine := Engine()), engines.offline.thinking)
-    fresh.load()
-    assert fresh.likeness(SAMPLES[-1]) is not None
-    assert engine.asked == []
+    first = sentences(kind)[0]
+    assert learned().kind(meaning.vector(first)) is kind, "learn it anew, the model is another"
+
+
+def test_what_is_learned_tells_people_from_machines() -> None:
+    chance = np.random.default_rng(1)
+    people, machines = (chance.normal(at, 0.1, (40, 8)) for at in (0.0, 0.2))
+    of_people, of_machines = left_out(people, machines)
+    assert (of_people < 0).mean() > 0.9
+    assert (of_machines > 0).mean() > 0.9
 
 
 def test_a_machine_without_embeddings_tells_nothing(engines: Engines) -> None:
