@@ -176,7 +176,7 @@ class Leg:
         self.hold_room(False)
         self.ways = Ways(parts.media, self.bridge, self._others, self._way_taken)
         self.ways.offer(offer)
-        self._keys = PressedKeys(self._pressed, lambda: self.ways.port.ear is not None)
+        self._keys = PressedKeys(self._pressed, self.ways.port.read_since)
         in_loop = asyncio.get_running_loop().call_soon_threadsafe
         self.bridge.on_key = lambda key: in_loop(self._keys.read, key)
         self.transferring = False

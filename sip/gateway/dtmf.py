@@ -18,6 +18,7 @@ KEYS = "0123456789*#abcd"
 _PAUSE = "w"
 _STEP_S = 0.5  # start to start, and the length of one `w`
 MAX_WAITING = 128
+_TOLD_WITHIN_S = 0.5  # baresip tells later, on a busy machine, of what it had before we read
 
 
 def code_and_digit(key: str) -> tuple[int, str] | None:
@@ -47,30 +48,52 @@ class PressedKeys:
     end of the first is lost, misses one of which only the end arrives, and takes a late packet for
     another key.
 
+    When reading begins, what came before is told and what comes after read; for half a second
+    either may be the first to tell of a key, and each that both tell of is one.
+
     Args:
         press: told each key's code and text.
-        reads: whether packets are read.
+        reads_since: the instant (s, of `clock`) since which packets are read; None: they are not.
     """
 
-    def __init__(self, press: Callable[[int, str], object], reads: Callable[[], bool]):
+    def __init__(
+        self,
+        press: Callable[[int, str], object],
+        reads_since: Callable[[], float | None],
+        clock: Callable[[], float] = time.monotonic,
+    ):
         self._press = press
-        self._reads = reads
-        self._down: str | None = None  # told, and not let go when reading began
+        self._reads_since = reads_since
+        self._clock = clock
+        self._down: str | None = None  # told, and neither let go nor read
+        self._read: list[str] = []  # and not told; of the first half second
 
     def told(self, name: str, *, down: bool) -> None:
         """baresip says that a key was pressed, or let go."""
         key = code_and_digit(name)
-        if key is None or self._reads():
+        if key is None or self._has_read_alone():
             return
-        self._down = key[1] if down else None
-        if down:
+        digit = key[1]
+        if not down:
+            self._down = None
+        elif digit in self._read:
+            self._read.remove(digit)
+        else:
+            self._down = digit
             self._press(*key)
 
     def read(self, digit: str) -> None:
         """A packet was the first to tell of a key."""
         down, self._down = self._down, None
-        if digit != down:  # else it was told when it began
-            self._press(KEYS.index(digit), digit)
+        if digit == down:  # it was told when it began
+            return
+        self._press(KEYS.index(digit), digit)
+        if not self._has_read_alone():
+            self._read.append(digit)
+
+    def _has_read_alone(self) -> bool:
+        since = self._reads_since()
+        return since is not None and self._clock() - since > _TOLD_WITHIN_S
 
 
 class DigitSender:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -28,6 +29,7 @@ class Ear(RtpSocket):
 
     def __init__(self, place: Place, baresip: RtpSocket) -> None:
         self.place = place
+        self.opened_at = time.monotonic()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._onward = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         super().__init__(self._socket.fileno(), os.fstat(self._socket.fileno()).st_ino)

@@ -32,6 +32,10 @@ class RtpPort:
             return baresip
         return self.ear
 
+    def read_since(self) -> float | None:
+        """The instant (s, monotonic) since which packets are read; None while they are not."""
+        return self.ear.opened_at if self.ear is not None else None
+
     def close(self) -> None:
         """Leave the port to baresip alone."""
         ear, self.ear = self.ear, None

@@ -124,14 +124,31 @@ def test_sound_flash_and_other_senders_are_told_apart() -> None:
 
 def test_baresip_tells_the_keys_until_they_are_read() -> None:
     heard: list[str] = []
-    reading = False
-    keys = PressedKeys(lambda _, digit: heard.append(digit), lambda: reading)
+    reads_since: float | None = None
+    now = 0.0
+    keys = PressedKeys(lambda _, digit: heard.append(digit), lambda: reads_since, lambda: now)
     keys.told("1", down=True)
     keys.told("1", down=False)
     keys.told("2", down=True)
-    reading = True  # while it is held
+    reads_since = 0.0  # while it is held
     keys.read("2")
     keys.told("2", down=False)
+    now = 1.0
     keys.told("2", down=True)
     keys.read("2")
     assert heard == ["1", "2", "2"]
+
+
+@pytest.mark.parametrize("told_late", [False, True])
+def test_a_key_that_came_just_before_reading_began_is_pressed_once(*, told_late: bool) -> None:
+    heard: list[str] = []
+    keys = PressedKeys(lambda _, digit: heard.append(digit), lambda: 0.0, lambda: 0.2)
+    keys.told("1", down=True)  # its packets were baresip's alone
+    keys.told("1", down=False)
+    if told_late:
+        keys.read("2")
+    keys.told("2", down=True)
+    if not told_late:
+        keys.read("2")
+    keys.told("2", down=False)
+    assert heard == ["1", "2"]
