@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
+from hypothesis import settings
 
 from control_plane.db.crypto import Vault
 from control_plane.db.engine import Database
@@ -22,6 +23,9 @@ from tests.long_tests import pytest_collection_modifyitems
 from tests.postgres import Databases, making, server
 
 __all__ = ["pytest_collection_modifyitems"]
+
+settings.register_profile("suite", deadline=None)  # the machine is shared
+settings.load_profile("suite")
 
 _held: list[Held] = []
 holding.watch(_held)

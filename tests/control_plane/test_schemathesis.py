@@ -156,7 +156,6 @@ def faults_of(running: Running, document: dict[str, Any]) -> list[str]:
             max_examples=EXAMPLES,
             derandomize=True,
             database=None,
-            deadline=None,
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         )

@@ -393,7 +393,7 @@ def moments(draw: st.DrawFn, zone: str) -> datetime:
     return at + draw(st.integers(-1440 if at != START else 0, span)) * MINUTE
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data(), st.lists(st.sampled_from(ZONES), min_size=1, max_size=3), windows_of, days_of)
 def test_the_next_opening_is_the_first_that_clocks_show(
     data: st.DataObject, zones: list[str], windows: list[tuple[int, int]], days: set[str]

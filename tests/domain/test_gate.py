@@ -343,7 +343,7 @@ recipients = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     instants,
     st.tuples(soon, soon, soon),
@@ -403,7 +403,7 @@ def test_what_the_gate_promises(
             assert next_open(config, recipient.zones, start) is None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(instants, recipients)
 def test_a_capped_order_waits_for_another_date_everywhere(
     now: datetime, recipient: Recipient

@@ -159,7 +159,7 @@ windows = st.builds(
 ).filter(lambda window: window.calling_window_start_time != window.calling_window_end_time)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(windows, min_size=1, max_size=3).map(tuple),
     st.sets(st.sampled_from(Weekday), min_size=1).map(tuple),

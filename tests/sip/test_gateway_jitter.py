@@ -263,7 +263,7 @@ def test_samples_without_stamps_pass_in_order() -> None:
     assert 0.9 < (len(line.pcm) - len(sound)) / 2 / RATE < 1.1
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(
         st.tuples(

@@ -30,7 +30,6 @@ EXAMPLES = int(os.environ.get("OFFHOOK_TEST_EXAMPLES", "300"))
 pytestmark = [pytest.mark.unit, pytest.mark.timeout(max(20, EXAMPLES // 50))]
 fuzzed = settings(
     max_examples=EXAMPLES,
-    deadline=None,
     derandomize=EXAMPLES == 300,
     suppress_health_check=[HealthCheck.too_slow],
 )
