@@ -10,7 +10,6 @@ from typing import Any
 import httpx
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import event
 
 from control_plane.app import Resources, create_public_app
 from control_plane.domain.errors import TooMany
@@ -19,6 +18,7 @@ from control_plane.http.streams import CHECK_S, IDLE, OpenStreams
 from control_plane.orders.stream import stream as follow_order
 from control_plane.webhooks.feed import stream as follow_all
 from tests.control_plane.test_call_api import place
+from tests.statements import noted
 
 pytestmark = [pytest.mark.db, pytest.mark.engines]
 
@@ -71,12 +71,12 @@ async def test_a_stream_of_a_key_that_holds_goes_on_and_its_key_is_read_once(
     clock = Clock()
     streams = OpenStreams(resources.ring, clock=clock)
     some = [streams.begin(principal, forever()) for _ in range(5)]
-    with counted(resources) as statements:
+    with noted(resources.database._reader) as statements:
         for _ in range(3):
             clock.now += CHECK_S
             for stream in some:
                 assert await anext(stream)
-    assert sum("api_key" in text for text in statements) == 3
+    assert sum("api_key" in text for text, _ in statements) == 3
     for stream in some:
         await stream.aclose()
 
@@ -134,22 +134,6 @@ async def test_the_api_says_that_a_key_has_too_many(
             assert (await api.get(path)).status_code == 200
 
 
-@contextlib.contextmanager
-def counted(resources: Resources) -> Any:
-    """Count the statements of the reading connections."""
-    statements: list[str] = []
-
-    def note(*given: Any) -> None:
-        statements.append(given[2])
-
-    engine = resources.database._reader.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield statements
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
-
-
 @contextlib.asynccontextmanager
 async def following(
     resources: Resources, owner: str, count: int, **given: Any
@@ -185,12 +169,12 @@ async def test_many_streams_cost_one_look(
     async with following(resources, principal.organization_id, 30) as heard:
         for queue in heard:  # each has read for itself, before and after the shared look began
             assert [await queue.get(), await queue.get()] == [IDLE, IDLE]
-        with counted(resources) as statements:
+        with noted(resources.database._reader) as statements:
             call = await place(api)
             await api.post(f"/call/{call['id']}/cancel")
             said = [await first(queue) for queue in heard]
         assert len(set(said)) == 1
-        outbox = [text for text in statements if "FROM outbox" in text]
+        outbox = [text for text, _ in statements if "FROM outbox" in text]
         assert 0 < len(outbox) < 15  # not one per stream
 
 
@@ -255,13 +239,13 @@ async def test_streams_of_orders_cost_one_look(
     for _ in range(2):  # each has read before and after the shared look began
         assert await asyncio.gather(*(anext(each) for each in streams)) == [IDLE] * 4
     waiting = [asyncio.ensure_future(anext(each)) for each in streams]
-    with counted(resources) as statements:
+    with noted(resources.database._reader) as statements:
         await api.post(f"/call/{calls[2]['id']}/cancel")
         told = await waiting[2]
         while told == IDLE:  # on a slow machine
             told = await anext(streams[2])
         assert b"cancel" in told
-    looks = [text for text in statements if "FROM call_event" in text and "max(" not in text]
+    looks = [text for text, _ in statements if "FROM call_event" in text and "max(" not in text]
     assert len(looks) < 4  # only the stream whose order has changed reads
     for each in waiting:
         each.cancel()

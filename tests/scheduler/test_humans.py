@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select, update
+from sqlalchemy import select, update
 
 from control_plane.compliance import entries
 from control_plane.db.base import read_clock
@@ -46,6 +46,7 @@ from tests import factories
 from tests.call_rows import CallRow
 from tests.scheduler.conftest import Desk
 from tests.scheduler.fakes import report
+from tests.statements import noted
 
 pytestmark = pytest.mark.db
 
@@ -572,23 +573,19 @@ async def test_for_somebody_who_called_us_the_human_sees_the_number_that_they_ca
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_what_is_looked_for_all_the_time_is_found_without_a_scan(call: Call) -> None:
-    asked: dict[str, Any] = {}
-
-    def note(_c: Any, _cursor: Any, sql: str, values: Any, _context: Any, _many: bool) -> None:
-        asked[sql] = values
-
-    engine = call.desk.database.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
-    await call.watch.check()
-    assert sum("leg" in sql for sql in asked) == 1, "nobody is called, and nothing more is asked"
+    engine = call.desk.database.engine
+    with noted(engine) as idle:
+        await call.watch.check()
+    assert sum("leg" in sql for sql in dict(idle)) == 1, (
+        "nobody is called, and nothing more is asked"
+    )
     await call.asked_and_dialled()
-    asked.clear()
-    await call.dialer.dial_due()
-    await call.watch.check()
-    event.remove(engine, "before_cursor_execute", note)
+    with noted(engine) as asked:
+        await call.dialer.dial_due()
+        await call.watch.check()
     steps = []
-    async with call.desk.database.engine.connect() as connection:
-        for sql, values in asked.items():
+    async with engine.connect() as connection:
+        for sql, values in dict(asked).items():
             if "leg" in sql:
                 rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)
                 steps += [row[3] for row in rows]

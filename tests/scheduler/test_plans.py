@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text, update
+from sqlalchemy import text, update
 
 from control_plane.db.models.call_order import CallOrder
 from control_plane.domain.gate import Rule
@@ -27,6 +26,7 @@ from scheduler.service import World, run
 from scheduler.settings import SchedulerSettings
 from tests import factories
 from tests.scheduler.conftest import Desk
+from tests.statements import noted
 
 pytestmark = pytest.mark.db
 _GROWING = re.compile(
@@ -36,25 +36,6 @@ _GROWING = re.compile(
 """A step that goes through a table without end, and the index that it does so by."""
 _PARTIAL = "SELECT name FROM sqlite_master WHERE type = 'index' AND sql LIKE '% WHERE %'"
 """The indexes that have in them what is not over, and no more."""
-
-
-@contextmanager
-def noted(
-    desk: Desk, told: Callable[[str], object] = lambda _sql: None
-) -> Iterator[dict[str, Any]]:
-    """Yield what is asked of the database meanwhile, with its last values; `told` of each."""
-    asked: dict[str, Any] = {}
-
-    def note(_c: Any, _cursor: Any, sql: str, values: Any, _context: Any, _many: bool) -> None:
-        asked[sql] = values
-        told(sql)
-
-    engine = desk.database.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield asked
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
 
 
 async def park(desk: Desk, key: str | None) -> CallOrder:
@@ -96,13 +77,13 @@ async def test_nothing_that_runs_while_idle_scans_or_sorts_orders(desk: Desk) ->
         Resumer(desk.database).release,
         RecordingMover(desk.database, desk.recordings).put_away,
     )
-    with noted(desk) as asked:
+    with noted(desk.database.engine) as asked:
         for job in jobs:
             await job()
         await beat(desk.database, "test", desk.dispatcher)
     plans = {}
     async with desk.database.engine.connect() as connection:
-        for sql, values in asked.items():
+        for sql, values in dict(asked).items():
             if "call_order" in sql:
                 rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)
                 plans[sql] = [row[3] for row in rows]
@@ -120,7 +101,9 @@ async def test_nothing_that_the_scheduler_asks_reads_all_calls_that_there_ever_w
     desk: Desk, world: World
 ) -> None:
     called, stopped = asyncio.Event(), asyncio.Event()
-    with noted(desk, lambda sql: sql.startswith("INSERT INTO attempt") and called.set()) as asked:
+    with noted(
+        desk.database.engine, lambda sql: sql.startswith("INSERT INTO attempt") and called.set()
+    ) as asked:
         running = asyncio.create_task(run(world, SchedulerSettings(), stopped))
         await factories.order(desk.database, desk.vault, desk.owner)
         await asyncio.wait_for(called.wait(), 10)
@@ -130,27 +113,27 @@ async def test_nothing_that_the_scheduler_asks_reads_all_calls_that_there_ever_w
     async with desk.database.engine.connect() as connection:
         partial = set(await connection.scalars(text(_PARTIAL)))
         bad = {}
-        for sql, values in asked.items():
+        for sql, values in dict(asked).items():
             if sql.startswith(("SELECT", "UPDATE", "DELETE")):
                 rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)
                 steps = [_GROWING.match(row[3]) for row in rows]
                 if any(step is not None and step[2] not in partial for step in steps):
                     bad[sql] = [step and step.string for step in steps]
-    assert len(asked) > 30
+    assert len(dict(asked)) > 30
     assert bad == {}
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 async def test_postgresql_finds_the_next_of_a_key_by_its_index(desk: Desk) -> None:
     await park(desk, "a")
-    with noted(desk) as asked:
+    with noted(desk.database.engine) as asked:
         await Expirer(desk.database).fill_slots()
         await desk.dispatcher.dispatch_due()
     plans = []
     async with desk.database.engine.connect() as connection:
         for setting in ("enable_seqscan", "enable_sort"):  # with few rows both are cheaper
             await connection.execute(text(f"SET {setting} = off"))
-        for sql, values in asked.items():
+        for sql, values in dict(asked).items():
             if "call_order" not in sql:
                 continue
             rows = await connection.exec_driver_sql(f"EXPLAIN {sql}", values)
